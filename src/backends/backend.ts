@@ -1,0 +1,345 @@
+/**
+ * The one interface that every place to store things implements: the local directory, S3, memory.
+ *
+ * A backend stores two things. A **segment** is an immutable byte string under its address. A **manifest** is a named
+ * record (a conversation, a blob, a pin) that references segments; its bodies are opaque bytes to the backend. Segments
+ * have no life of their own: they are stored by the commit of the first manifest that references them, counted by the
+ * manifests that do, and collected some time after the last one is gone.
+ *
+ * The invariant every implementation keeps: **a committed manifest's segments are readable, for as long as it is
+ * committed**, whatever crashes, races or retries happen.
+ *
+ * `test/conformance/` is the executable form of this file; an implementation runs it in a few lines.
+ */
+
+import type { Address } from '../address.ts';
+import type { VarveError } from '../errors.ts';
+
+export type ManifestKind = 'conversation' | 'blob' | 'pin';
+
+/** Longest manifest id, in bytes of UTF-8. Ids are any non-empty well-formed string up to this. */
+export const MAX_ID_BYTES = 512;
+
+/** Longest segment, in canonical bytes. Longer content is chunked by the layers above. */
+export const MAX_SEGMENT_BYTES = 4 * 1024 * 1024;
+
+/** Names a manifest. Ids of different kinds never meet. */
+export interface ManifestKey {
+  readonly kind: ManifestKind;
+  /** Compared byte by byte: case matters, no normalisation. */
+  readonly id: string;
+}
+
+/**
+ * The state of a manifest as an opaque string: equal revisions, equal content. Never reused, not even when an id is
+ * deleted and put again, so `ifRevision` cannot be fooled.
+ */
+export type Revision = string & { readonly __brand: 'Revision' };
+
+/**
+ * How a segment's canonical bytes are to be read, so that a backend may store them more densely: `tokens` are
+ * little-endian uint32 token ids (their length a multiple of 4), `bytes` are anything.
+ */
+export type SegmentEncoding = 'bytes' | 'tokens';
+
+/** A segment as a writer hands it over. */
+export interface NewSegment {
+  readonly address: Address;
+  readonly encoding: SegmentEncoding;
+  /**
+   * The canonical bytes, at most {@link MAX_SEGMENT_BYTES}; must hash to `address`. Called only when the segment is
+   * missing, perhaps more than once. `null`: the writer has no bytes and expects the segment to be stored already (the
+   * commit fails with `NOT_FOUND` when it is not).
+   */
+  readonly bytes: (() => Uint8Array) | null;
+}
+
+/** One entry of a manifest as a writer hands it over. */
+export interface NewEntry {
+  /** Opaque to the backend; refers to `segments` by position. */
+  readonly body: Uint8Array;
+  /** In order of use; one may occur several times. */
+  readonly segments: readonly NewSegment[];
+}
+
+/**
+ * Where a stored segment is, good for {@link Backend.fetch} and {@link Backend.describe} of the same open backend. Never
+ * persisted by the layers above. A locator whose segment was collected is answered with `NOT_FOUND`, never with
+ * another segment.
+ */
+export type Locator = (number | string) & { readonly __brand: 'Locator' };
+
+/** What is known of a stored segment without reading its bytes. */
+export interface SegmentDescription {
+  readonly address: Address;
+  readonly encoding: SegmentEncoding;
+  /** Canonical bytes. */
+  readonly length: number;
+  /** How many manifest entries reference it; 0 while it waits for collection. */
+  readonly references: number;
+}
+
+/** One entry of a manifest as a reader gets it. */
+export interface StoredEntry {
+  readonly body: Uint8Array;
+  /** In the order of {@link NewEntry.segments}. */
+  readonly segments: readonly Locator[];
+}
+
+/** The fields of a manifest that a backend can filter by. */
+export interface ManifestFields {
+  readonly application?: string;
+  readonly model?: string;
+  /** Milliseconds since the epoch; when what the manifest holds was created. Default: the time of the commit. */
+  readonly createdAt?: number;
+  /** Milliseconds since the epoch; from then on a collection may delete the manifest. Default: never. */
+  readonly expiresAt?: number;
+  /** Size of the content as the user gave it, in bytes, for usage reports. */
+  readonly logicalBytes: number;
+}
+
+/** A manifest without its entries. */
+export interface ManifestHead {
+  readonly key: ManifestKey;
+  readonly revision: Revision;
+  readonly application?: string;
+  readonly model?: string;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly expiresAt?: number;
+  readonly logicalBytes: number;
+  /** How many entries it has; entries are only ever added at the end, or all replaced. */
+  readonly entryCount: number;
+}
+
+export interface StoredManifest extends ManifestHead {
+  readonly entries: readonly StoredEntry[];
+}
+
+/** Publishes a manifest, whole. Content identical to what is stored is `unchanged`, whatever `ifExists` says. */
+export interface PutWrite {
+  readonly operation: 'put';
+  readonly key: ManifestKey;
+  /** What to do when the id holds other content: `error` fails with `ALREADY_EXISTS`. */
+  readonly ifExists: 'error' | 'skip' | 'replace';
+  /** Fails with `CONFLICT` unless this is the stored revision (an absent manifest has none). */
+  readonly ifRevision?: Revision;
+  readonly fields: ManifestFields;
+  readonly entries: readonly NewEntry[];
+}
+
+/** Adds entries at the end of a manifest, which must exist (`NOT_FOUND`). Costs as much as what is new. */
+export interface AppendWrite {
+  readonly operation: 'append';
+  readonly key: ManifestKey;
+  readonly ifRevision?: Revision;
+  /**
+   * A name for this append, at most 64 bytes of UTF-8: when the manifest already took an append of that name, nothing
+   * happens (`unchanged`), even if `ifRevision` no longer holds. So a retry never doubles.
+   */
+  readonly idempotencyKey?: string;
+  /** Added to the stored size. */
+  readonly logicalBytes: number;
+  /** Fields to set anew; those absent stay. */
+  readonly fields?: Omit<Partial<ManifestFields>, 'logicalBytes'>;
+  readonly entries: readonly NewEntry[];
+}
+
+/** Deletes a manifest; one that does not exist is `absent`, not an error. */
+export interface DeleteWrite {
+  readonly operation: 'delete';
+  readonly key: ManifestKey;
+  readonly ifRevision?: Revision;
+}
+
+export type ManifestWrite = PutWrite | AppendWrite | DeleteWrite;
+
+/** What a successful write did. */
+export interface WriteSuccess {
+  readonly status: 'created' | 'replaced' | 'appended' | 'unchanged' | 'skipped' | 'deleted' | 'absent';
+  /** The revision now stored; absent after `deleted` and `absent`. */
+  readonly revision?: Revision;
+  /** Segments that this write stored because they were missing, and their canonical bytes. */
+  readonly newSegments: number;
+  readonly newBytes: number;
+}
+
+export interface WriteFailure {
+  readonly status: 'failed';
+  readonly error: VarveError;
+}
+
+/** Each write of a batch has an outcome of its own: it happened whole, or not at all. */
+export type WriteOutcome = WriteSuccess | WriteFailure;
+
+export interface ListFilter {
+  readonly application?: string;
+  readonly model?: string;
+  /** Milliseconds since the epoch, compared with `createdAt`: `since` inclusive, `until` exclusive. */
+  readonly since?: number;
+  readonly until?: number;
+  /**
+   * `archived`: the order in which manifests were first put. `oldest` and `newest`: by `createdAt`, ties by the order
+   * of archiving. Default: `archived`.
+   */
+  readonly order?: 'archived' | 'oldest' | 'newest';
+}
+
+export interface AbortOptions {
+  readonly signal?: AbortSignal;
+}
+
+export interface CollectOptions extends AbortOptions {
+  /** A segment is collected once nothing has referenced it for this many milliseconds. Default: 24 hours. */
+  readonly graceMs?: number;
+  /** Report what would be done, do nothing. Default: false. */
+  readonly dryRun?: boolean;
+  /** Give back all space that can be given back, at the cost of rewriting more. Default: false. */
+  readonly full?: boolean;
+  readonly onProgress?: (progress: { phase: string; done: number; total: number }) => void;
+}
+
+export interface CollectReport {
+  readonly dryRun: boolean;
+  readonly expiredManifests: number;
+  /** Segments (and, locally, manifest bodies) no longer referenced since before the grace. */
+  readonly collectedSegments: number;
+  /** Their size before compression. */
+  readonly collectedBytes: number;
+  /** Unreferenced, but within the grace. */
+  readonly waitingSegments: number;
+  readonly waitingBytes: number;
+  /** Stored bytes given back to the medium by this run; in a dry run, an estimate. */
+  readonly freedBytes: number;
+  /** Stored bytes that are dead but wait until rewriting what surrounds them pays. */
+  readonly deadBytes: number;
+  readonly rewrittenPacks: number;
+  readonly durationMs: number;
+}
+
+export type FindingKind =
+  | 'missing-data'
+  | 'corrupt-data'
+  | 'corrupt-manifest'
+  | 'wrong-count'
+  | 'unindexed'
+  | 'orphaned-data'
+  | 'stale-writer';
+
+/** Something an audit found wrong. */
+export interface Finding {
+  readonly kind: FindingKind;
+  /** One sentence for a person. */
+  readonly message: string;
+  readonly address?: Address;
+  /** The file, object or row concerned. */
+  readonly location?: string;
+  /** Manifests that cannot be read because of it (the first 100). */
+  readonly manifests: readonly ManifestKey[];
+  /** What repair does about it; `none` when only a copy from elsewhere helps. */
+  readonly repair: string;
+  readonly repaired: boolean;
+  /** Whether content of a manifest is lost or altered: `false` for bookkeeping and garbage. */
+  readonly harmful: boolean;
+}
+
+export interface AuditOptions extends AbortOptions {
+  /** Mend what can be mended. Default: false. */
+  readonly repair?: boolean;
+  /** The share of stored data to read and re-hash, 0 to 1. Default: 1. References are always recounted in full. */
+  readonly sample?: number;
+  readonly onProgress?: (progress: { phase: string; done: number; total: number }) => void;
+}
+
+export interface AuditReport {
+  readonly manifests: number;
+  readonly segments: number;
+  readonly verifiedBytes: number;
+  readonly findings: number;
+  readonly unrepaired: number;
+  readonly durationMs: number;
+}
+
+export interface Usage {
+  /** By kind; `logicalBytes` is the size of the content as it was given. */
+  readonly manifests: Readonly<Record<ManifestKind, { readonly count: number; readonly logicalBytes: number }>>;
+  /** Distinct segments stored, and their canonical bytes. */
+  readonly segments: number;
+  readonly segmentBytes: number;
+  /** Everything the store occupies on its medium. */
+  readonly storedBytes: number;
+  /** Of that, what serves finding rather than content. */
+  readonly indexBytes: number;
+  /** Segments and bytes waiting for collection. */
+  readonly garbageSegments: number;
+  readonly garbageBytes: number;
+}
+
+export interface BackendCapabilities {
+  /** Whether writes are possible through this handle. */
+  readonly writable: boolean;
+  /** Whether several processes on different machines may use one store at once. */
+  readonly multiMachine: boolean;
+  /** Part lengths below this many bytes are better kept in the manifest than as segments of their own. */
+  readonly inlineBelow: number;
+}
+
+export interface Backend {
+  readonly capabilities: BackendCapabilities;
+  /** The location without credentials, for people. */
+  readonly location: string;
+
+  /**
+   * Makes the writes happen, each whole or not at all, in order where they concern one key; durable when the promise
+   * resolves. Outcomes come in the order of `writes`; a failure of one does not touch the others.
+   *
+   * @throws what concerns the store rather than one write: `READ_ONLY`, `NO_SPACE`, `BUSY`, `UNAVAILABLE`, `CLOSED`,
+   *   `ABORTED`, `OUTCOME_UNKNOWN`. Then none of the writes happened, except after `OUTCOME_UNKNOWN`.
+   */
+  commit(writes: readonly ManifestWrite[], options?: AbortOptions): Promise<WriteOutcome[]>;
+
+  /**
+   * Like a `put` of one manifest whose entries arrive over time, in bounded memory. Nothing is visible until the last
+   * one is stored; when the iterable throws, nothing remains but garbage for the collector.
+   */
+  publish(
+    write: Omit<PutWrite, 'entries' | 'fields'>,
+    entries: AsyncIterable<NewEntry>,
+    /** Asked for when the entries have ended. */
+    fields: () => ManifestFields,
+    options?: AbortOptions,
+  ): Promise<WriteOutcome>;
+
+  /** The manifests under `keys`, `undefined` where there is none. Checksums are verified (`CORRUPT`). */
+  read(keys: readonly ManifestKey[], options?: AbortOptions): Promise<(StoredManifest | undefined)[]>;
+
+  /** As {@link read} without the entries. */
+  heads(keys: readonly ManifestKey[], options?: AbortOptions): Promise<(ManifestHead | undefined)[]>;
+
+  /** All manifests of a kind that pass `filter`; each that exists throughout is listed exactly once. */
+  list(kind: ManifestKind, filter?: ListFilter, options?: AbortOptions): AsyncIterable<ManifestHead>;
+
+  /**
+   * The canonical bytes of each segment, re-hashed (`CORRUPT` with the address). Callers may not alter them.
+   *
+   * @throws `NOT_FOUND` when a segment has been collected since its locator was obtained: read the manifest again; if
+   *   it still names the segment, that is corruption.
+   */
+  fetch(locators: readonly Locator[], options?: AbortOptions): Promise<Uint8Array[]>;
+
+  describe(locators: readonly Locator[], options?: AbortOptions): Promise<SegmentDescription[]>;
+
+  /** Locators by address, `undefined` where no such segment is stored. */
+  find(addresses: readonly Address[], options?: AbortOptions): Promise<(Locator | undefined)[]>;
+
+  /** Deletes expired manifests and collects what nothing references. Safe beside everything. */
+  collect(options?: CollectOptions): Promise<CollectReport>;
+
+  /** Verifies the store against itself: yields findings, returns the totals. Safe beside everything. */
+  audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined>;
+
+  usage(options?: AbortOptions): Promise<Usage>;
+
+  /** Ends pending work and lets go of files and connections. A second call does nothing. */
+  close(): Promise<void>;
+}
