@@ -29,7 +29,10 @@ export function isAddress(value: string): value is Address {
  */
 export function parseAddress(value: string): Address {
   if (!isAddress(value)) {
-    throw new VarveError('INVALID_ARGUMENT', `not a segment address (64 lower-case hex digits): ${JSON.stringify(value)}`);
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `not a segment address (64 lower-case hex digits): ${JSON.stringify(value)}`,
+    );
   }
   return value;
 }

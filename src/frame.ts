@@ -84,12 +84,14 @@ export function decodeFrame(
     );
   }
   const rawLength = reader.varint();
-  if (rawLength > MAX_FRAME_BYTES) throw new VarveError('CORRUPT', `${what}: declares ${rawLength} bytes, more than a frame may hold`);
+  if (rawLength > MAX_FRAME_BYTES)
+    throw new VarveError('CORRUPT', `${what}: declares ${rawLength} bytes, more than a frame may hold`);
   let dictionary: Uint8Array | undefined;
   if (flags & HAS_DICTIONARY) {
     const address = reader.hex(ADDRESS_BYTES) as Address;
     dictionary = dictionaryOf?.(address);
-    if (dictionary === undefined) throw new VarveError('CORRUPT', `${what}: needs dictionary ${address}, which is missing`);
+    if (dictionary === undefined)
+      throw new VarveError('CORRUPT', `${what}: needs dictionary ${address}, which is missing`);
   }
   const checksum = flags & HAS_CHECKSUM ? reader.bytes(CHECKSUM_BYTES) : undefined;
   const payload = reader.rest();

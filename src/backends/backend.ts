@@ -202,7 +202,7 @@ export interface CollectOptions extends AbortOptions {
 export interface CollectReport {
   readonly dryRun: boolean;
   readonly expiredManifests: number;
-  /** Segments (and, locally, manifest bodies) no longer referenced since before the grace. */
+  /** Segments that nothing has referenced since before the grace. */
   readonly collectedSegments: number;
   /** Their size before compression. */
   readonly collectedBytes: number;
@@ -263,7 +263,7 @@ export interface AuditReport {
 export interface Usage {
   /** By kind; `logicalBytes` is the size of the content as it was given. */
   readonly manifests: Readonly<Record<ManifestKind, { readonly count: number; readonly logicalBytes: number }>>;
-  /** Distinct segments stored, and their canonical bytes. */
+  /** Distinct segments stored, and their bytes before compression (token ids as the backend codes them). */
   readonly segments: number;
   readonly segmentBytes: number;
   /** Everything the store occupies on its medium. */

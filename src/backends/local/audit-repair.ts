@@ -1,0 +1,55 @@
+import { rmSync } from 'node:fs';
+import type { WrongCount } from './audit-survey.ts';
+import type { FingerprintEntry } from './fingerprint.ts';
+import type { MaintenanceContext } from './maintenance-context.ts';
+
+/** Records mended in one transaction. */
+const BATCH = 5000;
+
+/**
+ * Sets counts right. Writers may have changed a count since the audit's snapshot, so what is applied is the difference that the audit found, not
+ * the value. A record that was condemned although it is referenced comes back to life: its bytes are still there.
+ */
+export async function repairCounts({ index, clock }: MaintenanceContext, wrong: readonly WrongCount[]): Promise<void> {
+  for (let start = 0; start < wrong.length; start += BATCH) {
+    await index.database.write(() => {
+      for (const { space, record, stored, actual } of wrong.slice(start, start + BATCH)) {
+        const current = Math.max(0, index.ledger.count(space, record));
+        index.ledger.set(space, record, Math.max(0, current + actual - Math.max(0, stored)), clock());
+      }
+      index.bumpEpoch();
+    });
+  }
+}
+
+/** Enters segments and manifests that lookups missed. */
+export async function repairFingerprints(
+  { index }: MaintenanceContext,
+  segments: FingerprintEntry[],
+  manifests: FingerprintEntry[],
+): Promise<void> {
+  try {
+    await index.database.write(() => {
+      index.refresh();
+      index.segmentFingerprints.add(segments);
+      index.manifestFingerprints.add(manifests);
+      index.bumpRuns();
+    });
+  } catch (error) {
+    index.invalidate();
+    throw error;
+  }
+}
+
+/** Removes a file that the index does not name, unless it has been registered since. */
+export async function repairStrayFile(
+  { index }: MaintenanceContext,
+  path: string,
+  isStray: () => boolean,
+): Promise<boolean> {
+  return index.database.write(() => {
+    if (!isStray()) return false;
+    rmSync(path, { force: true });
+    return true;
+  });
+}

@@ -1,0 +1,153 @@
+import { VarveError } from '../../errors.ts';
+import { IdSet } from './id-set.ts';
+import type { LocalIndex } from './local-index.ts';
+import { type ManifestRow, manifestFingerprint } from './manifest-table.ts';
+import { SEGMENTS, type Space, SWEPT } from './schema.ts';
+
+/** Counts by record id, growing as needed. */
+export class CountTable {
+  #counts = new Uint32Array(1024);
+
+  add(id: number, change: number): void {
+    if (id >= this.#counts.length) {
+      const grown = new Uint32Array(Math.max(id + 1, this.#counts.length * 2));
+      grown.set(this.#counts);
+      this.#counts = grown;
+    }
+    this.#counts[id] = (this.#counts[id] as number) + change;
+  }
+
+  get(id: number): number {
+    return this.#counts[id] ?? 0;
+  }
+
+  /** Ids with a count, ascending. */
+  *ids(): Generator<number, void, undefined> {
+    for (let id = 0; id < this.#counts.length; id++) if (this.#counts[id] !== 0) yield id;
+  }
+}
+
+/** What is wrong with one manifest. */
+export interface BrokenManifest {
+  readonly row: ManifestRow;
+  readonly reason: string;
+}
+
+/** References as the manifests have them: the truth that counts are compared with. */
+export interface ReferenceSurvey {
+  readonly manifests: number;
+  /** How many entries reference each segment. */
+  readonly references: CountTable;
+  /** Bodies that some manifest names. */
+  readonly bodies: IdSet;
+  readonly broken: BrokenManifest[];
+  /** Manifests that a lookup by id does not find. */
+  readonly unindexed: ManifestRow[];
+  /** Which manifests reference one of the given records, the first hundred of each. */
+  readonly holders: Map<number, ManifestRow[]>;
+}
+
+type Survey = { -readonly [Field in keyof ReferenceSurvey]: ReferenceSurvey[Field] };
+
+const HOLDERS = 100;
+
+/** Reads every manifest in the order of archiving. `isSuspect` tells segments that are missing or damaged. */
+export async function surveyReferences(
+  index: LocalIndex,
+  isSuspect: (segment: number) => boolean,
+  turn: (done: number, total: number) => Promise<void>,
+): Promise<ReferenceSurvey> {
+  const references = new CountTable();
+  const survey: Survey = {
+    manifests: 0,
+    references,
+    bodies: new IdSet(),
+    broken: [],
+    unindexed: [],
+    holders: new Map(),
+  };
+  const total = index.database.value<number>('SELECT count(*) FROM manifest') ?? 0;
+  for (let last = 0; ; ) {
+    const rows = index.database.all<ManifestRow>('SELECT * FROM manifest WHERE id > ? ORDER BY id LIMIT 500', last);
+    if (rows.length === 0) return survey;
+    for (const row of rows) {
+      survey.manifests++;
+      if (!isIndexed(index, row)) survey.unindexed.push(row);
+      for (const body of index.manifests.bodies(row)) surveyBody(index, row, body, isSuspect, survey);
+    }
+    last = (rows.at(-1) as ManifestRow).id;
+    await turn(survey.manifests, total);
+  }
+}
+
+function isIndexed(index: LocalIndex, row: ManifestRow): boolean {
+  return index.manifestFingerprints.lookup(manifestFingerprint(index.manifests.head(row).key)).includes(row.id);
+}
+
+function surveyBody(
+  index: LocalIndex,
+  row: ManifestRow,
+  body: number,
+  isSuspect: (segment: number) => boolean,
+  survey: ReferenceSurvey,
+): void {
+  survey.bodies.add(body);
+  try {
+    for (const segment of new Set(index.body(body).segments)) {
+      survey.references.add(segment, 1);
+      if (!isSuspect(segment)) continue;
+      const holders = survey.holders.get(segment) ?? [];
+      if (holders.length < HOLDERS && holders.at(-1) !== row) holders.push(row);
+      survey.holders.set(segment, holders);
+    }
+  } catch (error) {
+    if (!(error instanceof VarveError)) throw error;
+    survey.broken.push({ row, reason: error.message });
+  }
+}
+
+/** A record whose stored count is not what the manifests say. */
+export interface WrongCount {
+  readonly space: Space;
+  readonly record: number;
+  readonly stored: number;
+  readonly actual: number;
+}
+
+/**
+ * Compares counts with the truth. Records that are swept and unreferenced, or garbage and unreferenced, are as they should be.
+ *
+ * @param present records that some block holds.
+ */
+export function* wrongCounts(
+  index: LocalIndex,
+  space: Space,
+  present: readonly Float64Array[],
+  actualOf: (record: number) => number,
+): Generator<WrongCount, void, undefined> {
+  for (const ids of present) {
+    if (ids.length === 0) continue;
+    const rows = index.database.all<{ record: number; refs: number }>(
+      'SELECT record, refs FROM state WHERE space = ? AND record BETWEEN ? AND ?',
+      space,
+      ids[0],
+      ids[ids.length - 1],
+    );
+    const states = new Map(rows.map(({ record, refs }) => [record, refs]));
+    for (const record of ids) {
+      const stored = states.get(record) ?? 1;
+      const actual = actualOf(record);
+      if (Math.max(0, stored) !== actual) yield { space, record, stored, actual };
+    }
+  }
+}
+
+/** How a count reads in a message. */
+export function describeCount(count: number): string {
+  return count === SWEPT ? 'collected' : String(count);
+}
+
+/** The name of a record for messages. */
+export function describeRecord(space: Space, record: number): string {
+  return `${space === SEGMENTS ? 'segment' : 'manifest body'} record ${record}`;
+}

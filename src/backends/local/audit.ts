@@ -1,0 +1,262 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { throwIfAborted, VarveError } from '../../errors.ts';
+import type { AuditOptions, AuditReport, Finding, ManifestKey } from '../backend.ts';
+import { type BlockSurvey, strayFiles, surveyBlocks } from './audit-blocks.ts';
+import { repairCounts, repairFingerprints, repairStrayFile } from './audit-repair.ts';
+import {
+  describeCount,
+  describeRecord,
+  type ReferenceSurvey,
+  surveyReferences,
+  type WrongCount,
+  wrongCounts,
+} from './audit-survey.ts';
+import type { FingerprintEntry } from './fingerprint.ts';
+import { IdSet } from './id-set.ts';
+import { LocalIndex } from './local-index.ts';
+import type { MaintenanceContext } from './maintenance-context.ts';
+import { type ManifestRow, manifestEntry } from './manifest-table.ts';
+import { PackReader, packPath } from './pack-files.ts';
+import { BODIES, SEGMENTS } from './schema.ts';
+import { segmentEntry } from './segment-resolver.ts';
+
+/** An audit that met a pack which a collection removed meanwhile starts again, at most this often. */
+const ATTEMPTS = 5;
+
+/** Work between two turns of the event loop, in ms. */
+const TURN_MS = 20;
+
+interface AuditResult {
+  readonly findings: Finding[];
+  readonly report: AuditReport;
+}
+
+/**
+ * Verifies a local store. It reads through a connection of its own, in one snapshot, so that writers neither wait nor
+ * confuse it; the write-ahead log grows meanwhile. Repairs are transactions on the main connection.
+ */
+export async function auditLocal(context: MaintenanceContext, options: AuditOptions): Promise<AuditResult> {
+  for (let attempt = 1; ; attempt++) {
+    const database = context.index.database.sibling();
+    const packs = new PackReader(context.root);
+    try {
+      database.holdSnapshot();
+      const index = new LocalIndex(context.root, database, packs);
+      index.refresh();
+      return await new Audit(context, index, options).run();
+    } catch (error) {
+      if (!(error instanceof SnapshotOutdated) || attempt === ATTEMPTS) throw error;
+    } finally {
+      packs.close();
+      database.close();
+    }
+  }
+}
+
+/** A pack of the snapshot was removed by a collection. */
+class SnapshotOutdated extends VarveError {
+  constructor() {
+    super('BUSY', 'collections kept removing packs under the audit: run it again when they have ended');
+  }
+}
+
+class Audit {
+  readonly #context: MaintenanceContext;
+  /** The store as the audit's snapshot has it. */
+  readonly #index: LocalIndex;
+  readonly #options: AuditOptions;
+  readonly #started = performance.now();
+  readonly #findings: Finding[] = [];
+  #lastTurn = performance.now();
+
+  constructor(context: MaintenanceContext, index: LocalIndex, options: AuditOptions) {
+    this.#context = context;
+    this.#index = index;
+    this.#options = options;
+  }
+
+  async run(): Promise<AuditResult> {
+    const { sample = 1 } = this.#options;
+    const isSampled = () => sample >= 1 || Math.random() < sample;
+    const blocks = await surveyBlocks(this.#index, this.#context.root, isSampled, (done, total) =>
+      this.#turn('blocks', done, total),
+    );
+    this.#assertCurrent(blocks);
+    const damaged = new IdSet();
+    for (const { record } of blocks.damagedSegments) damaged.add(record);
+    const isSuspect = (segment: number) => damaged.has(segment) || !blocks.presentSegments.has(segment);
+    const references = await surveyReferences(this.#index, isSuspect, (done, total) =>
+      this.#turn('manifests', done, total),
+    );
+    this.#reportBlocks(blocks, references);
+    this.#reportManifests(references);
+    this.#reportMissing(blocks, references);
+    await this.#reportCounts(blocks, references);
+    await this.#reportFingerprints(blocks, references);
+    await this.#reportStrayFiles();
+    return {
+      findings: this.#findings,
+      report: {
+        manifests: references.manifests,
+        segments: blocks.segments,
+        verifiedBytes: blocks.verifiedBytes,
+        findings: this.#findings.length,
+        unrepaired: this.#findings.filter(({ repaired }) => !repaired).length,
+        durationMs: performance.now() - this.#started,
+      },
+    };
+  }
+
+  /** Starts over when a pack that the snapshot names is gone because everything in it was moved. */
+  #assertCurrent({ damagedBlocks }: BlockSurvey): void {
+    for (const { block, isMissing } of damagedBlocks) {
+      if (!isMissing) continue;
+      const current = this.#context.index.database.get('SELECT 1 FROM block WHERE id = ?', block.id);
+      if (current === undefined) throw new SnapshotOutdated();
+    }
+  }
+
+  #reportBlocks({ damagedBlocks, damagedSegments, unreachable }: BlockSurvey, references: ReferenceSurvey): void {
+    for (const { block, reason, isMissing } of damagedBlocks) {
+      this.#add({
+        kind: isMissing ? 'missing-data' : 'corrupt-data',
+        message: `a block of ${block.space === SEGMENTS ? 'segments' : 'manifests'} cannot be read: ${reason}`,
+        location: `${packPath(this.#context.root, block.pack)} at byte ${block.start}`,
+        harmful: true,
+      });
+    }
+    for (const { record, address, reason } of damagedSegments) {
+      this.#add({
+        kind: 'corrupt-data',
+        message: `segment ${address} is damaged: ${reason}`,
+        address,
+        manifests: this.#keys(references.holders.get(record)),
+        harmful: references.references.get(record) > 0,
+      });
+    }
+    for (const { space, block, record } of unreachable) {
+      this.#add({
+        kind: 'missing-data',
+        message: `${describeRecord(space, record)} is in block ${block}, but the index does not lead there`,
+        location: `block ${block}`,
+        harmful: true,
+      });
+    }
+  }
+
+  #reportManifests({ broken }: ReferenceSurvey): void {
+    for (const { row, reason } of broken) {
+      const manifests = this.#keys([row]);
+      const id = JSON.stringify(manifests[0]?.id);
+      this.#add({
+        kind: 'corrupt-manifest',
+        message: `manifest ${id} cannot be read: ${reason}`,
+        manifests,
+        harmful: true,
+      });
+    }
+  }
+
+  #reportMissing({ presentSegments }: BlockSurvey, { references, holders }: ReferenceSurvey): void {
+    for (const record of references.ids()) {
+      if (presentSegments.has(record)) continue;
+      const manifests = this.#keys(holders.get(record));
+      this.#add({
+        kind: 'missing-data',
+        message: `${describeRecord(SEGMENTS, record)} is referenced, but no readable block holds it`,
+        manifests,
+        harmful: true,
+      });
+    }
+  }
+
+  async #reportCounts({ present }: BlockSurvey, { references, bodies, broken }: ReferenceSurvey): Promise<void> {
+    const wrong: WrongCount[] = [
+      ...wrongCounts(this.#index, SEGMENTS, present[SEGMENTS], (record) => references.get(record)),
+      ...wrongCounts(this.#index, BODIES, present[BODIES], (record) => (bodies.has(record) ? 1 : 0)),
+    ];
+    // What a manifest that cannot be read references is not known, so a count that looks too high may be right.
+    const certain = wrong.filter(({ stored, actual }) => broken.length === 0 || actual > Math.max(0, stored));
+    const repaired = this.#options.repair === true;
+    if (repaired && certain.length > 0) await repairCounts(this.#context, certain);
+    for (const { space, record, stored, actual } of certain) {
+      const place = space === SEGMENTS ? this.#index.records.locate(SEGMENTS, record) : undefined;
+      const holders = actual === 1 ? '1 manifest entry references it' : `${actual} manifest entries reference it`;
+      this.#add({
+        kind: 'wrong-count',
+        message: `${describeRecord(space, record)} is counted ${describeCount(stored)}, but ${holders}`,
+        ...(place === undefined ? {} : { address: place.directory.address(place.slot) }),
+        repair: 'set the count to what the manifests say',
+        repaired,
+        harmful: false,
+      });
+    }
+  }
+
+  async #reportFingerprints({ present }: BlockSurvey, { references, unindexed }: ReferenceSurvey): Promise<void> {
+    const repaired = this.#options.repair === true;
+    const segments: FingerprintEntry[] = [];
+    for (const ids of present[SEGMENTS]) {
+      for (const record of ids) {
+        const place = references.get(record) === 0 ? undefined : this.#index.records.locate(SEGMENTS, record);
+        if (place === undefined) continue;
+        const address = place.directory.address(place.slot);
+        const entry = segmentEntry(address, record);
+        if (this.#index.segmentFingerprints.lookup(entry.key).includes(record)) continue;
+        segments.push(entry);
+        const message = `segment ${address} is stored, but a lookup does not find it, so it would be stored again`;
+        this.#add({ kind: 'unindexed', message, address, repair: 'enter it into the index', repaired, harmful: false });
+      }
+      await this.#turn('fingerprints', 0, 0);
+    }
+    const manifests = unindexed.map((row) => {
+      const { key } = this.#index.manifests.head(row);
+      const message = `manifest ${JSON.stringify(key.id)} is stored, but a lookup does not find it`;
+      this.#add({
+        kind: 'unindexed',
+        message,
+        manifests: [key],
+        repair: 'enter it into the index',
+        repaired,
+        harmful: true,
+      });
+      return manifestEntry(key, row.id);
+    });
+    if (repaired && segments.length + manifests.length > 0)
+      await repairFingerprints(this.#context, segments, manifests);
+  }
+
+  /** Compared with the index as it is now: packs are registered before they are created. */
+  async #reportStrayFiles(): Promise<void> {
+    const { index, root } = this.#context;
+    for (const path of strayFiles(index, root)) {
+      const isRepaired =
+        this.#options.repair === true &&
+        (await repairStrayFile(this.#context, path, () => strayFiles(index, root).includes(path)));
+      this.#add({
+        kind: 'orphaned-data',
+        message: `${path} does not belong to the store`,
+        location: path,
+        repair: 'remove the file',
+        repaired: isRepaired,
+        harmful: false,
+      });
+    }
+  }
+
+  #keys(rows: readonly ManifestRow[] | undefined): ManifestKey[] {
+    return (rows ?? []).map((row) => this.#index.manifests.head(row).key);
+  }
+
+  #add(finding: Pick<Finding, 'kind' | 'message' | 'harmful'> & Partial<Finding>): void {
+    this.#findings.push({ manifests: [], repair: 'none', repaired: false, ...finding });
+  }
+
+  async #turn(phase: string, done: number, total: number): Promise<void> {
+    if (performance.now() - this.#lastTurn < TURN_MS) return;
+    throwIfAborted(this.#options.signal);
+    this.#options.onProgress?.({ phase, done, total });
+    await nextTurn();
+    this.#lastTurn = performance.now();
+  }
+}

@@ -1,0 +1,105 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { throwIfAborted } from '../../errors.ts';
+import type { WriteOutcome } from '../backend.ts';
+import { CommitTransaction, type CommitTuning, type LocalWrite } from './commit-transaction.ts';
+import type { LocalIndex } from './local-index.ts';
+import type { PackOwner } from './pack-owner.ts';
+import { toVarveError } from './system-error.ts';
+
+interface Pending {
+  readonly writes: readonly LocalWrite[];
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: (outcomes: WriteOutcome[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A group takes commits until it has this many writes. */
+const GROUP_WRITES = 4096;
+
+/** Runs commits one group at a time: those that arrive together share one flush of the pack and one of the index. */
+export class CommitQueue {
+  readonly #index: LocalIndex;
+  readonly #owner: PackOwner;
+  readonly #tuning: CommitTuning;
+  readonly #clock: () => number;
+  readonly #pending: Pending[] = [];
+  #draining: Promise<void> | undefined;
+
+  constructor(index: LocalIndex, owner: PackOwner, tuning: CommitTuning, clock: () => number) {
+    this.#index = index;
+    this.#owner = owner;
+    this.#tuning = tuning;
+    this.#clock = clock;
+  }
+
+  commit(writes: readonly LocalWrite[], signal: AbortSignal | undefined): Promise<WriteOutcome[]> {
+    if (writes.length === 0) return Promise.resolve([]);
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ writes, signal, resolve, reject });
+      this.#draining ??= this.#drain();
+    });
+  }
+
+  /** Resolves when nothing is pending. */
+  async idle(): Promise<void> {
+    await this.#draining;
+  }
+
+  async #drain(): Promise<void> {
+    // Commits issued in the same turn of the event loop join the group.
+    await nextTurn();
+    while (this.#pending.length > 0) {
+      const group = this.#nextGroup();
+      if (group.length > 0) await this.#run(group);
+    }
+    this.#draining = undefined;
+  }
+
+  #nextGroup(): Pending[] {
+    const group: Pending[] = [];
+    for (let writes = 0; writes < GROUP_WRITES; ) {
+      const next = this.#pending.shift();
+      if (next === undefined) break;
+      try {
+        throwIfAborted(next.signal);
+      } catch (error) {
+        next.reject(error);
+        continue;
+      }
+      group.push(next);
+      writes += next.writes.length;
+    }
+    return group;
+  }
+
+  async #run(group: readonly Pending[]): Promise<void> {
+    try {
+      const outcomes = await this.#transact(group);
+      group.forEach(({ resolve }, position) => {
+        resolve(outcomes[position] as WriteOutcome[]);
+      });
+    } catch (cause) {
+      const error = toVarveError(cause, 'committing to the store');
+      for (const { reject } of group) reject(error);
+    }
+  }
+
+  #transact(group: readonly Pending[]): Promise<WriteOutcome[][]> {
+    return this.#owner.append(async (appender) => {
+      try {
+        const { outcomes, transaction } = await this.#index.database.write(() => {
+          this.#index.refresh();
+          const transaction = new CommitTransaction(this.#index, appender, this.#tuning, this.#clock());
+          const outcomes = group.map(({ writes }) => writes.map((write) => transaction.apply(write)));
+          transaction.finish();
+          return { outcomes, transaction };
+        });
+        transaction.remember();
+        return outcomes;
+      } catch (error) {
+        this.#index.invalidate();
+        throw error;
+      }
+    });
+  }
+}

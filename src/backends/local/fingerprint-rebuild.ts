@@ -1,0 +1,39 @@
+import { VarveError } from '../../errors.ts';
+import { IdSet } from './id-set.ts';
+import type { LocalIndex } from './local-index.ts';
+import type { MaintenanceContext } from './maintenance-context.ts';
+import type { BlockPlace } from './record-store.ts';
+import { SEGMENTS } from './schema.ts';
+
+/** Merges the fingerprint runs of each kind into one and drops what belongs to records and manifests that are gone. */
+export async function rebuildFingerprints({ index }: MaintenanceContext, signal?: AbortSignal): Promise<void> {
+  try {
+    await index.database.write(() => {
+      index.refresh();
+      const segments = presentSegments(index);
+      index.segmentFingerprints.rebuild((id) => segments === undefined || segments.has(id));
+      const manifests = new IdSet();
+      for (const { id } of index.database.prepare('SELECT id FROM manifest').iterate() as Iterable<{ id: number }>) {
+        manifests.add(id);
+      }
+      index.manifestFingerprints.rebuild((id) => manifests.has(id));
+      index.bumpRuns();
+    }, signal);
+  } catch (error) {
+    index.invalidate();
+    throw error;
+  }
+}
+
+/** The record ids of all segments that some block holds; `undefined` when a block is damaged, so that one cannot tell. */
+function presentSegments(index: LocalIndex): IdSet | undefined {
+  const present = new IdSet();
+  const blocks = index.database.all<BlockPlace>('SELECT id, pack, start, length FROM block WHERE space = ?', SEGMENTS);
+  try {
+    for (const block of blocks) for (const id of index.records.directory(block).ids) present.add(id);
+  } catch (error) {
+    if (error instanceof VarveError && error.code === 'CORRUPT') return undefined;
+    throw error;
+  }
+  return present;
+}

@@ -1,0 +1,330 @@
+import { mkdirSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Address } from '../../address.ts';
+import { throwIfAborted, VarveError } from '../../errors.ts';
+import type {
+  AbortOptions,
+  AuditOptions,
+  AuditReport,
+  Backend,
+  BackendCapabilities,
+  CollectOptions,
+  CollectReport,
+  Finding,
+  ListFilter,
+  Locator,
+  ManifestFields,
+  ManifestHead,
+  ManifestKey,
+  ManifestKind,
+  ManifestWrite,
+  NewEntry,
+  PutWrite,
+  SegmentDescription,
+  StoredManifest,
+  Usage,
+  WriteOutcome,
+} from '../backend.ts';
+import { auditLocal } from './audit.ts';
+import { collectLocal } from './collect.ts';
+import { CommitQueue } from './commit-queue.ts';
+import type { CommitTuning, LocalWrite } from './commit-transaction.ts';
+import { IndexDatabase } from './index-database.ts';
+import { LocalIndex } from './local-index.ts';
+import type { MaintenanceContext } from './maintenance-context.ts';
+import { type ListCursor, listPage } from './manifest-list.ts';
+import { networkFileSystem } from './network-file-system.ts';
+import { PackReader, PackVanished } from './pack-files.ts';
+import { PackOwner } from './pack-owner.ts';
+import { publishStream } from './publication.ts';
+import type { RecordPlace } from './record-store.ts';
+import { SEGMENTS, SWEPT } from './schema.ts';
+import { toVarveError } from './system-error.ts';
+import { countTokens } from './token-codec.ts';
+import { localUsage } from './usage.ts';
+
+export interface LocalOptions {
+  /** Create the store if there is none. Default: true. */
+  readonly create?: boolean;
+  /** Never write; works on a read-only medium. Default: false. */
+  readonly readOnly?: boolean;
+  /** Open a store on a network file system, whose locks may not hold. Default: false. */
+  readonly allowNetworkFileSystem?: boolean;
+  /** How long a write waits for other processes' writes before it fails with `BUSY`, in ms. Default: 60,000. */
+  readonly lockTimeoutMs?: number;
+  /** Segments are compressed together in blocks of this many bytes. Default: 256 KiB. */
+  readonly segmentBlockBytes?: number;
+  /** Manifest bodies are compressed together in blocks of this many bytes. Default: 1 MiB. */
+  readonly bodyBlockBytes?: number;
+  /** zstd level, 1 to 19. Default: 6. */
+  readonly compressionLevel?: number;
+  /** A pack file is sealed when it has this many bytes. Default: 64 MiB. */
+  readonly packBytes?: number;
+  /** Parts of messages shorter than this many bytes live in the manifest. Default: 256. */
+  readonly inlineBelow?: number;
+}
+
+export interface LocalComponents {
+  /** Milliseconds since the epoch. Default: `Date.now`. */
+  readonly clock?: () => number;
+}
+
+/** A lookup that met a vanished pack is made again in a new snapshot, at most this often in a row. */
+const SNAPSHOT_ATTEMPTS = 10;
+
+/** Manifests read, and segments located, before other work gets its turn. */
+const TURN_ITEMS = 64;
+
+/** A store in a directory: compressed blocks in pack files, and a SQLite index. See ARCHITECTURE.md for formats and invariants. */
+export class LocalBackend implements Backend {
+  readonly capabilities: BackendCapabilities;
+  readonly location: string;
+  readonly #root: string;
+  readonly #database: IndexDatabase;
+  readonly #packs: PackReader;
+  readonly #index: LocalIndex;
+  readonly #owner: PackOwner;
+  readonly #queue: CommitQueue;
+  readonly #tuning: CommitTuning;
+  readonly #clock: () => number;
+  #closing: Promise<void> | undefined;
+
+  private constructor(root: string, database: IndexDatabase, options: LocalOptions, components: LocalComponents) {
+    const { readOnly = false, inlineBelow = 256, compressionLevel: level = 6 } = options;
+    const { segmentBlockBytes = 256 * 1024, bodyBlockBytes = 1024 * 1024, packBytes = 64 * 1024 * 1024 } = options;
+    this.#root = root;
+    this.location = `file:${root}`;
+    this.capabilities = { writable: !readOnly, multiMachine: false, inlineBelow };
+    this.#database = database;
+    this.#packs = new PackReader(root);
+    this.#index = new LocalIndex(root, database, this.#packs);
+    this.#owner = new PackOwner(root, database, packBytes);
+    this.#tuning = {
+      segments: { blockBytes: segmentBlockBytes, level },
+      bodies: { blockBytes: bodyBlockBytes, level },
+    };
+    this.#clock = components.clock ?? Date.now;
+    this.#queue = new CommitQueue(this.#index, this.#owner, this.#tuning, this.#clock);
+  }
+
+  /**
+   * Opens the store in a directory.
+   *
+   * @throws `NOT_FOUND`, `INVALID_ARGUMENT`, `UNSUPPORTED_FORMAT`, `CORRUPT`, `DENIED`, `READ_ONLY`.
+   */
+  static async open(path: string, options: LocalOptions = {}, components: LocalComponents = {}): Promise<LocalBackend> {
+    const { create = true, readOnly = false, lockTimeoutMs = 60_000, allowNetworkFileSystem = false } = options;
+    const root = resolve(path);
+    try {
+      const existing = statSync(root, { throwIfNoEntry: false });
+      if (existing !== undefined && !existing.isDirectory()) {
+        throw new VarveError('INVALID_ARGUMENT', `${root} is a file: a Varve store is a directory`);
+      }
+      if (create && !readOnly) mkdirSync(dirname(root), { recursive: true });
+      const network = existing === undefined ? undefined : networkFileSystem(root);
+      if (network !== undefined && !readOnly && !allowNetworkFileSystem) {
+        throw new VarveError(
+          'INVALID_ARGUMENT',
+          `${root} is on a network file system (${network}), whose locks do not protect a store: use a local disk or an s3: location`,
+        );
+      }
+    } catch (cause) {
+      throw toVarveError(cause, `opening the store at ${root}`);
+    }
+    return new LocalBackend(root, IndexDatabase.open(root, { create, readOnly, lockTimeoutMs }), options, components);
+  }
+
+  async commit(writes: readonly ManifestWrite[], { signal }: AbortOptions = {}): Promise<WriteOutcome[]> {
+    this.#assertWritable();
+    return this.#commit(writes, signal);
+  }
+
+  async publish(
+    write: Omit<PutWrite, 'entries' | 'fields'>,
+    entries: AsyncIterable<NewEntry>,
+    fields: () => ManifestFields,
+    options: AbortOptions = {},
+  ): Promise<WriteOutcome> {
+    this.#assertWritable();
+    const commit = (writes: readonly LocalWrite[], signal: AbortSignal | undefined) => this.#commit(writes, signal);
+    return publishStream(commit, this.#owner.name, write, entries, fields, options);
+  }
+
+  async read(keys: readonly ManifestKey[], options: AbortOptions = {}): Promise<(StoredManifest | undefined)[]> {
+    return this.#each(keys, options, (key) => {
+      const row = this.#index.manifests.find(key);
+      if (row === undefined) return undefined;
+      const entries = this.#index.manifests.bodies(row).map((id) => {
+        const { segments, body } = this.#index.body(id);
+        return { body, segments: segments as unknown as Locator[] };
+      });
+      return { ...this.#index.manifests.head(row), entries };
+    });
+  }
+
+  async heads(keys: readonly ManifestKey[], options: AbortOptions = {}): Promise<(ManifestHead | undefined)[]> {
+    return this.#each(keys, options, (key) => {
+      const row = this.#index.manifests.find(key);
+      return row === undefined ? undefined : this.#index.manifests.head(row);
+    });
+  }
+
+  async *list(kind: ManifestKind, filter: ListFilter = {}, { signal }: AbortOptions = {}): AsyncIterable<ManifestHead> {
+    let cursor: ListCursor | undefined;
+    for (;;) {
+      throwIfAborted(signal);
+      const { heads, last, isLast } = this.#snapshot(() => {
+        const page = listPage(this.#index, kind, filter, cursor);
+        return {
+          heads: page.rows.map((row) => this.#index.manifests.head(row)),
+          last: page.rows.at(-1),
+          isLast: page.isLast,
+        };
+      });
+      yield* heads;
+      if (isLast || last === undefined) return;
+      cursor = { id: last.id, created: last.created };
+      await nextTurn();
+    }
+  }
+
+  async fetch(locators: readonly Locator[], options: AbortOptions = {}): Promise<Uint8Array[]> {
+    return this.#each(locators, options, (locator) => this.#index.records.segment(this.#place(locator)));
+  }
+
+  async describe(locators: readonly Locator[], options: AbortOptions = {}): Promise<SegmentDescription[]> {
+    return this.#each(locators, options, (locator) => {
+      const place = this.#place(locator);
+      const { directory, slot } = place;
+      const isTokens = directory.isTokens(slot);
+      return {
+        address: directory.address(slot),
+        encoding: isTokens ? 'tokens' : 'bytes',
+        length: isTokens ? countTokens(this.#index.records.stored(place)) * 4 : directory.storedLength(slot),
+        references: this.#index.ledger.count(SEGMENTS, Number(locator)),
+      };
+    });
+  }
+
+  async find(addresses: readonly Address[], options: AbortOptions = {}): Promise<(Locator | undefined)[]> {
+    return this.#each(addresses, options, (address) => this.#index.segments.find(address) as Locator | undefined);
+  }
+
+  async collect(options: CollectOptions = {}): Promise<CollectReport> {
+    if (options.dryRun !== true) this.#assertWritable();
+    this.#assertOpen();
+    throwIfAborted(options.signal);
+    return this.#translate('collecting', () => collectLocal(this.#maintenance(options.signal), options));
+  }
+
+  async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
+    if (options.repair === true) this.#assertWritable();
+    this.#assertOpen();
+    throwIfAborted(options.signal);
+    const { findings, report } = await this.#translate('auditing', () =>
+      auditLocal(this.#maintenance(options.signal), options),
+    );
+    yield* findings;
+    return report;
+  }
+
+  async usage({ signal }: AbortOptions = {}): Promise<Usage> {
+    throwIfAborted(signal);
+    return this.#snapshot(() => localUsage(this.#root, this.#index));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#queue.idle();
+    try {
+      if (this.capabilities.writable) await this.#owner.release();
+    } finally {
+      this.#packs.close();
+      this.#database.close();
+    }
+  }
+
+  #commit(writes: readonly LocalWrite[], signal: AbortSignal | undefined): Promise<WriteOutcome[]> {
+    this.#assertOpen();
+    throwIfAborted(signal);
+    return this.#queue.commit(writes, signal);
+  }
+
+  #place(locator: Locator): RecordPlace {
+    const record = Number(locator);
+    const place = this.#index.records.locate(SEGMENTS, record);
+    if (place === undefined || this.#index.ledger.count(SEGMENTS, record) === SWEPT) {
+      throw new VarveError('NOT_FOUND', `segment record ${record} was collected: read its manifest again`);
+    }
+    return place;
+  }
+
+  /** Maps items in snapshots of a few each, so that a long request does not hold up others. */
+  async #each<Item, Result>(
+    items: readonly Item[],
+    { signal }: AbortOptions,
+    map: (item: Item) => Result,
+  ): Promise<Result[]> {
+    const results: Result[] = [];
+    for (let start = 0; start < items.length || start === 0; start += TURN_ITEMS) {
+      if (start > 0) await nextTurn();
+      throwIfAborted(signal);
+      results.push(...this.#snapshot(() => items.slice(start, start + TURN_ITEMS).map(map)));
+    }
+    return results;
+  }
+
+  /** Runs `work` in one snapshot of the index; again in a new one when a pack was rewritten meanwhile. */
+  #snapshot<Result>(work: () => Result): Result {
+    this.#assertOpen();
+    let vanished: number | undefined;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return this.#database.snapshot(() => {
+          this.#index.refresh();
+          return work();
+        });
+      } catch (cause) {
+        if (!(cause instanceof PackVanished)) throw toVarveError(cause, `reading the store at ${this.#root}`);
+        if (cause.pack === vanished || attempt === SNAPSHOT_ATTEMPTS) throw cause;
+        vanished = cause.pack;
+      }
+    }
+  }
+
+  #maintenance(signal: AbortSignal | undefined): MaintenanceContext {
+    return {
+      root: this.#root,
+      index: this.#index,
+      packs: this.#packs,
+      owner: this.#owner,
+      tuning: this.#tuning,
+      clock: this.#clock,
+      commit: (writes) => this.#commit(writes, signal),
+    };
+  }
+
+  async #translate<Result>(doing: string, work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work();
+    } catch (cause) {
+      throw toVarveError(cause, `${doing} the store at ${this.#root}`);
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw new VarveError('CLOSED', 'the store was closed');
+  }
+
+  #assertWritable(): void {
+    this.#assertOpen();
+    if (!this.capabilities.writable) {
+      throw new VarveError('READ_ONLY', `the store at ${this.#root} was opened read-only`);
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import { VarveError } from '../../errors.ts';
+import { type BodyRecord, decodeBodyRecord } from './body-record.ts';
+import { FingerprintIndex, MANIFEST_FINGERPRINTS, SEGMENT_FINGERPRINTS } from './fingerprint-index.ts';
+import type { IndexDatabase } from './index-database.ts';
+import { ManifestTable } from './manifest-table.ts';
+import { NameTable } from './name-table.ts';
+import type { PackReader } from './pack-files.ts';
+import { RecordStore } from './record-store.ts';
+import { ReferenceLedger } from './reference-ledger.ts';
+import { BODIES } from './schema.ts';
+import { SegmentResolver } from './segment-resolver.ts';
+
+/** Everything that is known through one connection to the index, and what is cached of it. */
+export class LocalIndex {
+  readonly database: IndexDatabase;
+  readonly records: RecordStore;
+  readonly ledger: ReferenceLedger;
+  readonly names: NameTable;
+  readonly segmentFingerprints: FingerprintIndex;
+  readonly manifestFingerprints: FingerprintIndex;
+  readonly manifests: ManifestTable;
+  readonly segments: SegmentResolver;
+  #epoch = -1;
+
+  constructor(root: string, database: IndexDatabase, packs: PackReader) {
+    this.database = database;
+    this.records = new RecordStore(root, database, packs);
+    this.ledger = new ReferenceLedger(database);
+    this.names = new NameTable(database);
+    this.segmentFingerprints = new FingerprintIndex(database, SEGMENT_FINGERPRINTS);
+    this.manifestFingerprints = new FingerprintIndex(database, MANIFEST_FINGERPRINTS);
+    this.manifests = new ManifestTable(database, this.manifestFingerprints, this.names);
+    this.segments = new SegmentResolver(this.records, this.segmentFingerprints, this.ledger);
+  }
+
+  /** Brings the caches up to the snapshot of the transaction that has just begun. */
+  refresh(): void {
+    const runs = this.database.meta('runs');
+    this.segmentFingerprints.refresh(runs);
+    this.manifestFingerprints.refresh(runs);
+    const epoch = this.database.meta('epoch');
+    if (epoch === this.#epoch) return;
+    this.records.forgetPlaces();
+    this.segments.forget();
+    this.#epoch = epoch;
+  }
+
+  /** Forgets what a transaction that was rolled back has left in the caches. */
+  invalidate(): void {
+    this.records.clear();
+    this.names.invalidate();
+    this.ledger.discard();
+    this.segmentFingerprints.invalidate();
+    this.manifestFingerprints.invalidate();
+    this.segments.forget();
+  }
+
+  /** Tells other processes that fingerprints were added or merged. */
+  bumpRuns(): void {
+    const runs = this.database.meta('runs') + 1;
+    this.database.setMeta('runs', runs);
+    this.segmentFingerprints.adopt(runs);
+    this.manifestFingerprints.adopt(runs);
+  }
+
+  /** Tells other processes, and the next transaction of this one, that records were swept or moved. */
+  bumpEpoch(): void {
+    this.database.setMeta('epoch', this.database.meta('epoch') + 1);
+  }
+
+  /**
+   * The body of a manifest entry.
+   *
+   * @throws `CORRUPT` when it is missing or damaged.
+   */
+  body(id: number): BodyRecord {
+    const place = this.records.locate(BODIES, id);
+    if (place === undefined) throw new VarveError('CORRUPT', `manifest body ${id} is missing`);
+    return decodeBodyRecord(this.records.stored(place), `manifest body ${id}`);
+  }
+}

@@ -1,0 +1,16 @@
+import type { WriteOutcome } from '../backend.ts';
+import type { CommitTuning, LocalWrite } from './commit-transaction.ts';
+import type { LocalIndex } from './local-index.ts';
+import type { PackReader } from './pack-files.ts';
+import type { PackOwner } from './pack-owner.ts';
+
+/** What collection and audit need of the backend. */
+export interface MaintenanceContext {
+  readonly root: string;
+  readonly index: LocalIndex;
+  readonly packs: PackReader;
+  readonly owner: PackOwner;
+  readonly tuning: CommitTuning;
+  readonly clock: () => number;
+  readonly commit: (writes: readonly LocalWrite[]) => Promise<WriteOutcome[]>;
+}

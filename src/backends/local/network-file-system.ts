@@ -1,0 +1,22 @@
+import { statfsSync } from 'node:fs';
+
+/** Magic numbers of statfs(2) whose file locks SQLite cannot rely on (linux/magic.h). */
+const NETWORK: ReadonlyMap<number, string> = new Map([
+  [0x6969, 'NFS'],
+  [0x517b, 'SMB'],
+  [0xfe534d42, 'SMB2'],
+  [0xff534d42, 'CIFS'],
+  [0x5346414f, 'AFS'],
+  [0x73757245, 'Coda'],
+  [0x01021997, '9p'],
+  [0x00c36400, 'CephFS'],
+  [0x013111a8, 'IBRIX'],
+  [0x0bd00bd0, 'Lustre'],
+  [0x47504653, 'GPFS'],
+]);
+
+/** The name of the network file system that holds `path`, or `undefined` for a local or unknown one. */
+export function networkFileSystem(path: string): string | undefined {
+  if (process.platform !== 'linux') return undefined;
+  return NETWORK.get(statfsSync(path).type >>> 0);
+}

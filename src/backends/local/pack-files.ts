@@ -1,0 +1,174 @@
+import {
+  closeSync,
+  constants,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { LRUCache } from 'lru-cache';
+import { VarveError } from '../../errors.ts';
+
+/** Where a pack lies below the store's folder. */
+export function packPath(root: string, pack: number): string {
+  return join(root, 'packs', `${String(pack).padStart(8, '0')}.pack`);
+}
+
+/** Thrown when a pack is not there: it was rewritten since the caller looked at the index, or it is lost. */
+export class PackVanished extends VarveError {
+  readonly pack: number;
+
+  constructor(root: string, pack: number) {
+    const path = packPath(root, pack);
+    super('CORRUPT', `${path} is missing: restore it from a copy, or run an audit to see what it held`);
+    this.pack = pack;
+  }
+}
+
+const OPEN_FILES = 64;
+
+/** Reads from packs and keeps their descriptors open. */
+export class PackReader {
+  readonly #root: string;
+  readonly #open = new LRUCache<number, { fd: number }>({
+    max: OPEN_FILES,
+    dispose: ({ fd }) => closeSync(fd),
+  });
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /**
+   * Exactly `length` bytes from `start`.
+   *
+   * @throws {@link PackVanished} when the file is gone, `CORRUPT` when it ends too early.
+   */
+  read(pack: number, start: number, length: number): Buffer {
+    const { fd } = this.#descriptor(pack);
+    const bytes = Buffer.allocUnsafeSlow(length);
+    for (let filled = 0; filled < length; ) {
+      const count = readSync(fd, bytes, filled, length - filled, start + filled);
+      if (count === 0) {
+        throw new VarveError(
+          'CORRUPT',
+          `${packPath(this.#root, pack)} is truncated: it ends before byte ${start + length}`,
+        );
+      }
+      filled += count;
+    }
+    return bytes;
+  }
+
+  size(pack: number): number {
+    return fstatSync(this.#descriptor(pack).fd).size;
+  }
+
+  forget(pack: number): void {
+    this.#open.delete(pack);
+  }
+
+  close(): void {
+    this.#open.clear();
+  }
+
+  #descriptor(pack: number): { fd: number } {
+    let descriptor = this.#open.get(pack);
+    if (descriptor === undefined) {
+      try {
+        descriptor = { fd: openSync(packPath(this.#root, pack), 'r') };
+      } catch (cause) {
+        if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw new PackVanished(this.#root, pack);
+        throw cause;
+      }
+      this.#open.set(pack, descriptor);
+    }
+    return descriptor;
+  }
+}
+
+/** The open end of the one pack that this process may append to. */
+export class PackAppender {
+  readonly pack: number;
+  readonly #fd: number;
+  #end: number;
+  #committed: number;
+  #broken = false;
+
+  /** Opens or creates the file of a pack that the index already names, to append behind whatever it holds. */
+  constructor(root: string, pack: number) {
+    this.pack = pack;
+    this.#fd = openSync(packPath(root, pack), constants.O_RDWR | constants.O_CREAT, 0o666);
+    try {
+      this.#end = fstatSync(this.#fd).size;
+      this.#committed = this.#end;
+      syncFolder(join(root, 'packs'));
+    } catch (error) {
+      closeSync(this.#fd);
+      throw error;
+    }
+  }
+
+  /** Where the next block goes. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** Writes a block behind the last one, not yet durable; returns where it starts. */
+  append(block: Buffer): number {
+    const start = this.#end;
+    for (let written = 0; written < block.length; ) {
+      written += writeSync(this.#fd, block, written, block.length - written, start + written);
+    }
+    this.#end += block.length;
+    return start;
+  }
+
+  /** Whether a flush failed: then the kernel may have dropped what was written, and this appender must not be used again. */
+  get isBroken(): boolean {
+    return this.#broken;
+  }
+
+  /** Makes everything appended durable. */
+  sync(): void {
+    if (this.#end === this.#committed) return;
+    try {
+      fdatasyncSync(this.#fd);
+    } catch (error) {
+      this.#broken = true;
+      throw error;
+    }
+  }
+
+  /** What was appended now belongs to the store. */
+  commit(): void {
+    this.#committed = this.#end;
+  }
+
+  /** What was appended since the last commit may be overwritten: no index names it, and no other process writes here. */
+  rollback(): void {
+    this.#end = this.#committed;
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+export function removePack(root: string, pack: number): void {
+  rmSync(packPath(root, pack), { force: true });
+}
+
+/** Makes the creation of files in a folder durable. */
+export function syncFolder(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,145 @@
+import { existsSync, statSync } from 'node:fs';
+import { VarveError } from '../../errors.ts';
+import type { IndexDatabase } from './index-database.ts';
+import { PackAppender, packPath } from './pack-files.ts';
+import { isWriterAlive, WriterLock } from './writer-lock.ts';
+
+interface OpenPack {
+  readonly id: number;
+  readonly owner: string | null;
+  readonly size: number;
+}
+
+/**
+ * Gives this process a pack to append to.
+ *
+ * Invariant P1: only the owner that the index names appends to a pack, and it names one before the first byte is written. A pack is
+ * taken over only from an owner that is gone, and then appended to behind whatever that owner left. A sealed pack is never
+ * appended to again.
+ */
+export class PackOwner {
+  readonly #root: string;
+  readonly #database: IndexDatabase;
+  readonly #packBytes: number;
+  #lock: WriterLock | undefined;
+  #appender: PackAppender | undefined;
+  /** Resolves when the append or seal asked for last has ended. */
+  #tail: Promise<unknown> = Promise.resolve();
+
+  /** @param packBytes a pack is sealed once it has grown to this size. */
+  constructor(root: string, database: IndexDatabase, packBytes: number) {
+    this.#root = root;
+    this.#database = database;
+    this.#packBytes = packBytes;
+  }
+
+  /** The name under which this process owns things, from the first use on. */
+  get name(): string {
+    this.#lock ??= new WriterLock(this.#root);
+    return this.#lock.name;
+  }
+
+  /**
+   * Runs a write transaction that appends to a pack. One at a time: appends of two would mix. What was appended belongs to the
+   * store once `work` resolves, and is overwritten when it rejects.
+   */
+  append<Result>(work: (appender: PackAppender) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+    return this.#exclusively(async () => {
+      const appender = await this.#acquire(signal);
+      try {
+        const result = await work(appender);
+        appender.commit();
+        return result;
+      } catch (error) {
+        // After an unknown outcome the index may name what was appended: never write over that.
+        if (error instanceof VarveError && error.code === 'OUTCOME_UNKNOWN') appender.commit();
+        else appender.rollback();
+        throw error;
+      }
+    });
+  }
+
+  /** Seals the pack of this process, so that a collection may rewrite it. */
+  seal(signal?: AbortSignal): Promise<void> {
+    return this.#exclusively(() => this.#seal(signal));
+  }
+
+  async #acquire(signal?: AbortSignal): Promise<PackAppender> {
+    const current = this.#appender;
+    if (current !== undefined && !current.isBroken && current.end < this.#packBytes) return current;
+    await this.#seal(signal);
+    const pack = await this.#database.write(() => this.#register(), signal);
+    this.#appender = new PackAppender(this.#root, pack);
+    return this.#appender;
+  }
+
+  async #seal(signal?: AbortSignal): Promise<void> {
+    const sealed = this.#appender;
+    if (sealed === undefined) return;
+    await this.#database.write(() => {
+      this.#database.run('UPDATE pack SET sealed = 1, owner = NULL WHERE id = ?', sealed.pack);
+    }, signal);
+    this.#appender = undefined;
+    sealed.close();
+  }
+
+  #exclusively<Result>(work: () => Promise<Result>): Promise<Result> {
+    const run = this.#tail.then(work);
+    this.#tail = run.catch(() => undefined);
+    return run;
+  }
+
+  /** Seals the packs of the dead. Only in a write transaction. */
+  sealAbandoned(): number {
+    const open = this.#database.all<OpenPack>('SELECT id, owner, size FROM pack WHERE sealed = 0 ORDER BY id');
+    const abandoned = open.filter(({ owner }) => this.#isFree(owner));
+    for (const { id } of abandoned) this.#database.run('UPDATE pack SET sealed = 1, owner = NULL WHERE id = ?', id);
+    return abandoned.length;
+  }
+
+  /** Whether the process of that name still runs; this one does. */
+  isAlive(name: string): boolean {
+    return name === this.#lock?.name || isWriterAlive(this.#root, name);
+  }
+
+  /** Lets go of the pack, for another process to continue it, and of the lock. */
+  release(): Promise<void> {
+    return this.#exclusively(() => this.#release());
+  }
+
+  async #release(): Promise<void> {
+    const appender = this.#appender;
+    if (appender !== undefined) {
+      this.#appender = undefined;
+      appender.close();
+      await this.#database.write(() => {
+        const sealed = appender.isBroken || appender.end >= this.#packBytes ? 1 : 0;
+        this.#database.run('UPDATE pack SET sealed = ?, owner = NULL WHERE id = ?', sealed, appender.pack);
+      });
+    }
+    this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  #register(): number {
+    for (const pack of this.#database.all<OpenPack>('SELECT id, owner, size FROM pack WHERE sealed = 0 ORDER BY id')) {
+      if (!this.#isFree(pack.owner)) continue;
+      if (pack.size < this.#packBytes && this.#isIntact(pack)) {
+        this.#database.run('UPDATE pack SET owner = ? WHERE id = ?', this.name, pack.id);
+        return pack.id;
+      }
+      this.#database.run('UPDATE pack SET sealed = 1, owner = NULL WHERE id = ?', pack.id);
+    }
+    return Number(this.#database.run('INSERT INTO pack (owner) VALUES (?)', this.name).lastInsertRowid);
+  }
+
+  #isFree(owner: string | null): boolean {
+    return owner === null || !this.isAlive(owner);
+  }
+
+  /** Whether the file holds at least what the index says: appending to one that was cut short would bury the damage. */
+  #isIntact({ id, size }: OpenPack): boolean {
+    const path = packPath(this.#root, id);
+    return size === 0 || (existsSync(path) && statSync(path).size >= size);
+  }
+}

@@ -1,0 +1,100 @@
+import { randomUUID } from 'node:crypto';
+import { throwIfAborted, VarveError } from '../../errors.ts';
+import type { AbortOptions, ManifestFields, NewEntry, PutWrite, WriteOutcome, WriteSuccess } from '../backend.ts';
+import type { AdoptWrite, LocalWrite } from './commit-transaction.ts';
+import type { LocalKey } from './manifest-table.ts';
+
+/** Entries are stored once they have gathered this many bytes of segments. */
+const FLUSH_BYTES = 8 * 1024 * 1024;
+
+type Commit = (writes: readonly LocalWrite[], signal: AbortSignal | undefined) => Promise<WriteOutcome[]>;
+
+/**
+ * Stores entries as they arrive under a manifest of the internal kind `upload`, and gives them to the manifest they are for in the last
+ * transaction. An upload is named after the lock of its process, so that a collection can tell whether it was abandoned.
+ */
+export async function publishStream(
+  commit: Commit,
+  owner: string,
+  write: Omit<PutWrite, 'entries' | 'fields'>,
+  entries: AsyncIterable<NewEntry>,
+  fields: () => ManifestFields,
+  { signal }: AbortOptions,
+): Promise<WriteOutcome> {
+  const upload: LocalKey = { kind: 'upload', id: `${owner}/${randomUUID()}` };
+  let newSegments = 0;
+  let newBytes = 0;
+  let gathered: NewEntry[] = [];
+  let isBegun = false;
+
+  const flush = async (): Promise<void> => {
+    const batch = gathered;
+    gathered = [];
+    const staging: LocalWrite = isBegun
+      ? { operation: 'append', key: upload, logicalBytes: 0, entries: batch }
+      : { operation: 'put', key: upload, ifExists: 'error', fields: { logicalBytes: 0 }, entries: batch };
+    const stored = succeeded(await commit([staging], signal));
+    newSegments += stored.newSegments;
+    newBytes += stored.newBytes;
+    isBegun = true;
+  };
+
+  try {
+    let bytes = 0;
+    for await (const entry of entries) {
+      throwIfAborted(signal);
+      const loaded = loadEntry(entry);
+      gathered.push(loaded.entry);
+      bytes += loaded.bytes;
+      if (bytes >= FLUSH_BYTES) {
+        await flush();
+        bytes = 0;
+      }
+    }
+    await flush();
+    const adopt: AdoptWrite = { ...write, operation: 'adopt', upload, fields: fields() };
+    const outcome = (await commit([adopt], signal))[0] as WriteOutcome;
+    if (outcome.status === 'failed') await discard(commit, upload);
+    return outcome.status === 'failed' ? outcome : { ...outcome, newSegments, newBytes };
+  } catch (error) {
+    if (isBegun) await discard(commit, upload);
+    if (error instanceof WriteFailed) return { status: 'failed', error: error.failure };
+    throw error;
+  }
+}
+
+/** Reads the sources of an entry now: a stream's buffers may not outlive its next step. */
+function loadEntry(entry: NewEntry): { entry: NewEntry; bytes: number } {
+  let total = entry.body.length;
+  const segments = entry.segments.map((segment) => {
+    if (segment.bytes === null) return segment;
+    const bytes = segment.bytes();
+    total += bytes.length;
+    return { ...segment, bytes: () => bytes };
+  });
+  return { entry: { body: entry.body, segments }, bytes: total };
+}
+
+/** Removes an upload that will not end; when even that fails, a collection does it. */
+async function discard(commit: Commit, upload: LocalKey): Promise<void> {
+  try {
+    await commit([{ operation: 'delete', key: upload }], undefined);
+  } catch (error) {
+    if (!(error instanceof VarveError)) throw error;
+  }
+}
+
+class WriteFailed extends Error {
+  readonly failure: VarveError;
+
+  constructor(failure: VarveError) {
+    super(failure.message);
+    this.failure = failure;
+  }
+}
+
+function succeeded([outcome]: readonly WriteOutcome[]): WriteSuccess {
+  if (outcome === undefined) throw new VarveError('INTERNAL', 'a commit of one write had no outcome');
+  if (outcome.status === 'failed') throw new WriteFailed(outcome.error);
+  return outcome;
+}

@@ -1,0 +1,198 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { throwIfAborted, VarveError } from '../../errors.ts';
+import type { CollectOptions } from '../backend.ts';
+import type { BlockRecord } from './block.ts';
+import { BlockStager } from './block-stager.ts';
+import type { LocalIndex } from './local-index.ts';
+import type { MaintenanceContext } from './maintenance-context.ts';
+import { type PackAppender, removePack } from './pack-files.ts';
+import type { BlockPlace } from './record-store.ts';
+import { BODIES, SEGMENTS, type Space, SWEPT } from './schema.ts';
+
+/** Bytes before compression that one transaction rewrites: others wait as long. */
+const STEP_BYTES = 4 * 1024 * 1024;
+
+interface BlockRow extends BlockPlace {
+  readonly space: Space;
+  readonly raw: number;
+}
+
+/**
+ * Moves what is alive in the given sealed packs into new blocks of full size, then removes the packs that are left without any.
+ *
+ * Crash order: new blocks are written and flushed, then one transaction makes the extents name them and drops the old ones, then the
+ * emptied pack is unlinked, then its row goes. Readers that still hold the old snapshot read the unlinked file or retry.
+ */
+export async function rewritePacks(
+  context: MaintenanceContext,
+  packs: readonly number[],
+  { signal, onProgress }: CollectOptions,
+): Promise<void> {
+  const blocks = packs.length === 0 ? [] : listBlocks(context.index, packs);
+  let done = 0;
+  for (const group of groupBlocks(blocks)) {
+    throwIfAborted(signal);
+    await rewriteGroup(context, group, signal);
+    done += group.length;
+    onProgress?.({ phase: 'rewrite', done, total: blocks.length });
+    await nextTurn();
+  }
+}
+
+/** Removes sealed packs that hold no block any more; returns the bytes that gave back. */
+export async function removeEmptyPacks({ root, index, packs }: MaintenanceContext): Promise<number> {
+  const empty = index.database.all<{ id: number; size: number }>(
+    'SELECT id, size FROM pack WHERE sealed = 1 AND NOT EXISTS (SELECT 1 FROM block WHERE pack = pack.id)',
+  );
+  let freed = 0;
+  for (const { id, size } of empty) {
+    packs.forget(id);
+    removePack(root, id);
+    freed += size;
+  }
+  if (empty.length > 0) {
+    await index.database.write(() => {
+      for (const { id } of empty) index.database.run('DELETE FROM pack WHERE id = ? AND sealed = 1', id);
+    });
+  }
+  return freed;
+}
+
+/** The blocks of packs, by space and first record id. */
+function listBlocks(index: LocalIndex, packs: readonly number[]): BlockRow[] {
+  return index.database.all<BlockRow>(
+    `SELECT block.id, block.space, pack, start, length, raw FROM block LEFT JOIN extent ON extent.block = block.id
+     WHERE pack IN (SELECT value FROM json_each(?)) GROUP BY block.id ORDER BY block.space, min(first)`,
+    JSON.stringify(packs),
+  );
+}
+
+/** Cuts the list into groups of one space for a transaction each. */
+function* groupBlocks(blocks: readonly BlockRow[]): Generator<BlockRow[], void, undefined> {
+  let group: BlockRow[] = [];
+  let bytes = 0;
+  for (const block of blocks) {
+    if (group.length > 0 && (bytes + block.raw > STEP_BYTES || group[0]?.space !== block.space)) {
+      yield group;
+      group = [];
+      bytes = 0;
+    }
+    group.push(block);
+    bytes += block.raw;
+  }
+  if (group.length > 0) yield group;
+}
+
+async function rewriteGroup(
+  context: MaintenanceContext,
+  group: readonly BlockRow[],
+  signal?: AbortSignal,
+): Promise<void> {
+  const { index, owner } = context;
+  await owner.append(async (appender) => {
+    try {
+      await index.database.write(() => {
+        index.refresh();
+        rewriteBlocks(context, appender, group);
+        appender.sync();
+        index.database.run('UPDATE pack SET size = ? WHERE id = ?', appender.end, appender.pack);
+        index.bumpEpoch();
+      }, signal);
+    } catch (error) {
+      index.invalidate();
+      throw error;
+    }
+  }, signal);
+}
+
+function rewriteBlocks(context: MaintenanceContext, appender: PackAppender, group: readonly BlockRow[]): void {
+  const { index, tuning } = context;
+  const space = (group[0] as BlockRow).space;
+  const blockTuning = space === SEGMENTS ? tuning.segments : tuning.bodies;
+  const stager = new BlockStager(index.database, appender, space, blockTuning);
+  let sources: number[] = [];
+  let records: BlockRecord[] = [];
+  let bytes = 0;
+  const flush = () => {
+    records.sort((a, b) => a.id - b.id);
+    const target = records.length === 0 ? undefined : stager.write(records);
+    for (const source of sources) replaceBlock(index, source, target);
+    if (target !== undefined) joinExtents(index, space, target);
+    sources = [];
+    records = [];
+    bytes = 0;
+  };
+  for (const block of group) {
+    const live = liveRecords(index, block);
+    if (live === undefined) continue;
+    const size = live.reduce((total, record) => total + record.bytes.length, 0);
+    if (bytes > 0 && bytes + size > blockTuning.blockBytes) flush();
+    sources.push(block.id);
+    records.push(...live);
+    bytes += size;
+  }
+  if (sources.length > 0) flush();
+}
+
+/**
+ * The records of a block that are not swept; what is swept loses its last trace in the index. `undefined` when the block was
+ * rewritten by somebody else, or is damaged: then it stays where it is, for an audit to name.
+ */
+function liveRecords(index: LocalIndex, block: BlockRow): BlockRecord[] | undefined {
+  if (index.database.get('SELECT 1 FROM block WHERE id = ?', block.id) === undefined) return undefined;
+  let payload: Uint8Array;
+  try {
+    payload = index.records.readPayload(block);
+  } catch (error) {
+    if (error instanceof VarveError && error.code === 'CORRUPT') return undefined;
+    throw error;
+  }
+  const directory = index.records.directory(block);
+  const { ids, offsets } = directory;
+  if (ids.length === 0) return [];
+  const swept = new Set(
+    index.database
+      .all<{ record: number }>(
+        'SELECT record FROM state WHERE space = ? AND record BETWEEN ? AND ? AND refs = ?',
+        block.space,
+        ids[0],
+        ids[ids.length - 1],
+        SWEPT,
+      )
+      .map(({ record }) => record),
+  );
+  const live: BlockRecord[] = [];
+  ids.forEach((id, slot) => {
+    if (swept.has(id)) {
+      index.database.run('DELETE FROM state WHERE space = ? AND record = ?', block.space, id);
+      return;
+    }
+    const bytes = payload.subarray(offsets[slot], offsets[slot + 1]);
+    const tokens = directory.isTokens(slot);
+    live.push(block.space === BODIES ? { id, bytes, tokens } : { id, bytes, tokens, address: directory.address(slot) });
+  });
+  return live;
+}
+
+/** Lets the extents of a block name the one that took over its records, or nothing when none were left. */
+function replaceBlock(index: LocalIndex, source: number, target: number | undefined): void {
+  if (target === undefined) index.database.run('DELETE FROM extent WHERE block = ?', source);
+  else index.database.run('UPDATE extent SET block = ? WHERE block = ?', target, source);
+  index.database.run('DELETE FROM block WHERE id = ?', source);
+}
+
+/** Drops the extents of a block that only repeat what the extent before them says. */
+function joinExtents(index: LocalIndex, space: Space, block: number): void {
+  const firsts = index.database.all<{ first: number }>(
+    'SELECT first FROM extent WHERE block = ? ORDER BY first',
+    block,
+  );
+  for (const { first } of firsts.slice(1)) {
+    const previous = index.database.value<number>(
+      'SELECT block FROM extent WHERE space = ? AND first < ? ORDER BY first DESC LIMIT 1',
+      space,
+      first,
+    );
+    if (previous === block) index.database.run('DELETE FROM extent WHERE space = ? AND first = ?', space, first);
+  }
+}

@@ -1,0 +1,79 @@
+/** Which of the two record spaces a record id belongs to. Segments are counted and found by address; bodies are not. */
+export const SEGMENTS = 0;
+export const BODIES = 1;
+export type Space = typeof SEGMENTS | typeof BODIES;
+
+/** Marks the index as Varve's in the SQLite header: "VRVE". */
+export const APPLICATION_ID = 0x56525645;
+
+/** Version of the directory's format: of this schema, of blocks and of everything they hold. */
+export const FORMAT_VERSION = 1;
+
+/** Numbers of manifest kinds in the index. `upload` is internal: what a stream has stored so far. */
+export const KIND_NUMBERS = { conversation: 0, blob: 1, pin: 2, upload: 3 } as const;
+
+/** A record that nothing references any more and that a sweep has condemned: never to be read or counted again. */
+export const SWEPT = -1;
+
+/**
+ * The index. Integers are narrow on purpose (SQLite stores 0 and 1 in no bytes, NULL likewise), and there is no row a
+ * segment: one `block` row stands for hundreds, found by the first record id of its `extent`.
+ */
+export const SCHEMA = `
+  -- next_segment, next_body: next record id of each space; epoch: bumped whenever a record may have become unreadable
+  -- or moved; runs: bumped whenever the set of fingerprint runs changes; created: ms since the epoch.
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+
+  -- Models and applications, spelled once.
+  CREATE TABLE name (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+
+  -- Append-only files. owner: the writer lock of the process that may append; NULL when nobody may.
+  -- size: committed bytes; what lies behind is the junk of a commit that did not happen.
+  CREATE TABLE pack (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT, sealed INTEGER NOT NULL DEFAULT 0, size INTEGER NOT NULL DEFAULT 0
+  );
+
+  -- Compressed blocks inside packs. raw: bytes of its records before compression; dead: of those, swept.
+  CREATE TABLE block (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, space INTEGER NOT NULL, pack INTEGER NOT NULL, start INTEGER NOT NULL,
+    length INTEGER NOT NULL, raw INTEGER NOT NULL, records INTEGER NOT NULL, dead INTEGER NOT NULL DEFAULT 0
+  );
+  CREATE INDEX block_pack ON block (pack);
+
+  -- Record ids from first up to the next extent's first are in this block, or nowhere.
+  CREATE TABLE extent (
+    space INTEGER NOT NULL, first INTEGER NOT NULL, block INTEGER NOT NULL, PRIMARY KEY (space, first)
+  ) WITHOUT ROWID;
+  CREATE INDEX extent_block ON extent (block);
+
+  -- Only records whose count of references is not 1. refs 0: garbage since that time (ms); -1: swept.
+  CREATE TABLE state (
+    space INTEGER NOT NULL, record INTEGER NOT NULL, refs INTEGER NOT NULL, since INTEGER, PRIMARY KEY (space, record)
+  ) WITHOUT ROWID;
+  CREATE INDEX state_garbage ON state (since) WHERE refs = 0;
+
+  -- name: the id in UTF-8. updated: NULL means as created. revision: NULL means 1. body: record id of the first entry, unless that is in the table of
+  -- entries. entries: how many, NULL when body tells.
+  CREATE TABLE manifest (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, name BLOB NOT NULL, application INTEGER,
+    model INTEGER, created INTEGER NOT NULL, updated INTEGER, expires INTEGER, bytes INTEGER NOT NULL,
+    revision INTEGER, entries INTEGER, body INTEGER
+  );
+  CREATE INDEX manifest_created ON manifest (kind, created);
+  CREATE INDEX manifest_other ON manifest (kind, id) WHERE kind <> 0;
+  CREATE INDEX manifest_expires ON manifest (expires) WHERE expires IS NOT NULL;
+
+  -- The entries of a manifest that are not in its row. nonce: idempotency key of the append that begins here.
+  CREATE TABLE entry (
+    manifest INTEGER NOT NULL, number INTEGER NOT NULL, body INTEGER NOT NULL, nonce BLOB,
+    PRIMARY KEY (manifest, number)
+  ) WITHOUT ROWID;
+  CREATE INDEX entry_nonce ON entry (manifest, nonce) WHERE nonce IS NOT NULL;
+
+  -- Sorted runs of (fingerprint, id), see fingerprint-index.ts. pages are rows first_page … first_page + pages - 1.
+  CREATE TABLE run (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, space INTEGER NOT NULL, entries INTEGER NOT NULL,
+    first_page INTEGER NOT NULL, pages INTEGER NOT NULL, fences BLOB NOT NULL, filter BLOB
+  );
+  CREATE TABLE run_page (id INTEGER PRIMARY KEY AUTOINCREMENT, entries BLOB NOT NULL);
+`;

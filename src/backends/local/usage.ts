@@ -1,0 +1,50 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ManifestKind, Usage } from '../backend.ts';
+import type { LocalIndex } from './local-index.ts';
+import { KIND_NUMBERS, SEGMENTS, SWEPT } from './schema.ts';
+
+/** Sums up the store from its index, in one snapshot. */
+export function localUsage(root: string, index: LocalIndex): Usage {
+  const { database } = index;
+  const byKind = new Map(
+    database
+      .all<{ kind: number; count: number; bytes: number }>(
+        'SELECT kind, count(*) AS count, sum(bytes) AS bytes FROM manifest GROUP BY kind',
+      )
+      .map(({ kind, count, bytes }) => [kind, { count, logicalBytes: bytes }]),
+  );
+  const of = (kind: ManifestKind) => byKind.get(KIND_NUMBERS[kind]) ?? { count: 0, logicalBytes: 0 };
+  const stored = database.get<{ records: number | null; raw: number | null; dead: number | null }>(
+    'SELECT sum(records) AS records, sum(raw) AS raw, sum(dead) AS dead FROM block WHERE space = ?',
+    SEGMENTS,
+  );
+  const swept = database.value<number>('SELECT count(*) FROM state WHERE space = ? AND refs = ?', SEGMENTS, SWEPT) ?? 0;
+  const garbage = database.all<{ record: number }>(
+    'SELECT record FROM state WHERE space = ? AND refs = 0 ORDER BY record',
+    SEGMENTS,
+  );
+  let garbageBytes = 0;
+  for (const { record } of garbage) {
+    const place = index.records.locate(SEGMENTS, record);
+    if (place !== undefined) garbageBytes += place.directory.storedLength(place.slot);
+  }
+  const indexBytes = database.size(root);
+  return {
+    manifests: { conversation: of('conversation'), blob: of('blob'), pin: of('pin') },
+    segments: (stored?.records ?? 0) - swept,
+    segmentBytes: (stored?.raw ?? 0) - (stored?.dead ?? 0),
+    storedBytes: indexBytes + folderBytes(join(root, 'packs')),
+    indexBytes,
+    garbageSegments: garbage.length,
+    garbageBytes,
+  };
+}
+
+function folderBytes(folder: string): number {
+  if (!existsSync(folder)) return 0;
+  return readdirSync(folder).reduce((total, name) => {
+    // A collection in another process may remove a file in between.
+    return total + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0);
+  }, 0);
+}

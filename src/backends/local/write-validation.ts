@@ -1,0 +1,82 @@
+import { type Address, addressOf } from '../../address.ts';
+import { VarveError } from '../../errors.ts';
+import { MAX_ID_BYTES, MAX_SEGMENT_BYTES, type NewEntry, type NewSegment } from '../backend.ts';
+import type { LocalKey } from './manifest-table.ts';
+
+/** The longest body of an entry: what a block's frame can hold beside its references. */
+const MAX_BODY_BYTES = 32 * 1024 * 1024;
+
+const MAX_NONCE_BYTES = 64;
+
+/** @throws `INVALID_ARGUMENT` unless the id is a non-empty well-formed string within the bound. */
+export function checkId({ id }: LocalKey): void {
+  const bytes = Buffer.byteLength(id);
+  if (bytes === 0) throw new VarveError('INVALID_ARGUMENT', 'an id may not be empty');
+  if (bytes > MAX_ID_BYTES) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `an id may have at most ${MAX_ID_BYTES} bytes of UTF-8; this one has ${bytes}`,
+    );
+  }
+  // A lone surrogate has no UTF-8 form.
+  if (!id.isWellFormed()) throw new VarveError('INVALID_ARGUMENT', 'an id must be well-formed Unicode');
+}
+
+export function checkNonce(nonce: string): void {
+  const bytes = Buffer.byteLength(nonce);
+  if (bytes === 0 || bytes > MAX_NONCE_BYTES) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `an idempotency key has 1 to ${MAX_NONCE_BYTES} bytes of UTF-8; this one has ${bytes}`,
+    );
+  }
+}
+
+export function checkEntry({ body }: NewEntry): void {
+  if (body.length > MAX_BODY_BYTES) {
+    throw new VarveError(
+      'TOO_LARGE',
+      `the body of an entry may have at most ${MAX_BODY_BYTES} bytes; this one has ${body.length}`,
+    );
+  }
+}
+
+/**
+ * The bytes of a segment that is missing, checked against what the writer says of them.
+ *
+ * @throws `NOT_FOUND` when the writer has none, `TOO_LARGE`, `INVALID_ARGUMENT`.
+ */
+export function checkedBytes({ address, bytes, encoding }: NewSegment): Uint8Array {
+  if (bytes === null)
+    throw new VarveError('NOT_FOUND', `segment ${address} is not stored, and its writer has no bytes for it`);
+  const canonical = readSource(address, bytes);
+  if (canonical.length > MAX_SEGMENT_BYTES) {
+    throw new VarveError(
+      'TOO_LARGE',
+      `a segment may have at most ${MAX_SEGMENT_BYTES} bytes; ${address} has ${canonical.length}`,
+    );
+  }
+  if (encoding === 'tokens' && canonical.length % 4 !== 0) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `token segment ${address} has ${canonical.length} bytes, not a multiple of 4`,
+    );
+  }
+  const actual = addressOf(canonical);
+  if (actual !== address) {
+    throw new VarveError('INVALID_ARGUMENT', `a segment was handed in as ${address}, but its bytes hash to ${actual}`);
+  }
+  return canonical;
+}
+
+/** What a caller's source throws concerns its write alone. */
+function readSource(address: Address, bytes: () => Uint8Array): Uint8Array {
+  try {
+    return bytes();
+  } catch (cause) {
+    if (cause instanceof VarveError) throw cause;
+    throw new VarveError('INVALID_ARGUMENT', `the bytes of segment ${address} could not be had from their source`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,44 @@
+import { VarveError } from '../errors.ts';
+
+/** The largest token id: ids are unsigned 32-bit integers. */
+export const MAX_TOKEN_ID = 2 ** 32 - 1;
+
+const LITTLE_ENDIAN_HOST = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+
+/**
+ * The canonical bytes of token ids: each a little-endian uint32, so that
+ * `hashlib.sha256(numpy.asarray(ids, '<u4'))` gives the same address.
+ *
+ * @throws `INVALID_ARGUMENT` when an id is not an integer from 0 to 2^32-1.
+ */
+export function tokenSegmentBytes(ids: Uint32Array | readonly number[]): Buffer {
+  if (!(ids instanceof Uint32Array)) checkIds(ids);
+  const own = Uint32Array.from(ids);
+  const bytes = Buffer.from(own.buffer);
+  return LITTLE_ENDIAN_HOST ? bytes : bytes.swap32();
+}
+
+/**
+ * The token ids of canonical bytes, in memory of their own.
+ *
+ * @throws `INVALID_ARGUMENT` when the bytes are not a whole number of ids.
+ */
+export function tokenSegmentIds(bytes: Uint8Array): Uint32Array {
+  if (bytes.length % 4 !== 0) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `${bytes.length} bytes are not token ids: their number is no multiple of 4`,
+    );
+  }
+  const own = new Uint8Array(bytes);
+  if (!LITTLE_ENDIAN_HOST) Buffer.from(own.buffer).swap32();
+  return new Uint32Array(own.buffer);
+}
+
+function checkIds(ids: readonly number[]): void {
+  const wrong = Array.isArray(ids) ? ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id > MAX_TOKEN_ID) : 0;
+  if (wrong !== -1) {
+    const id = Array.isArray(ids) ? ids[wrong] : ids;
+    throw new VarveError('INVALID_ARGUMENT', `token ids are integers from 0 to ${MAX_TOKEN_ID}; at ${wrong}: ${id}`);
+  }
+}

@@ -1,0 +1,30 @@
+import type { Backend, CollectOptions, CollectReport } from '../backends/backend.ts';
+import { type Duration, parseDuration } from '../duration.ts';
+
+export interface GarbageCollectionOptions extends Omit<CollectOptions, 'graceMs' | 'dryRun'> {
+  /** How long a segment stays after its last reference is gone. Default: `24h`. */
+  readonly grace?: Duration;
+}
+
+/** Deletes what has expired and collects what nothing references. Safe beside readers, writers and other collections. */
+export class GarbageCollection {
+  readonly #backend: Backend;
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+  }
+
+  /** What a run would do now; changes nothing. */
+  plan(options: GarbageCollectionOptions = {}): Promise<CollectReport> {
+    return this.#backend.collect({ ...toCollectOptions(options), dryRun: true });
+  }
+
+  /** Collects. May be aborted at any point: the next run goes on from there. */
+  run(options: GarbageCollectionOptions = {}): Promise<CollectReport> {
+    return this.#backend.collect(toCollectOptions(options));
+  }
+}
+
+function toCollectOptions({ grace, ...options }: GarbageCollectionOptions): CollectOptions {
+  return grace === undefined ? options : { ...options, graceMs: parseDuration(grace) };
+}

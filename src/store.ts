@@ -1,0 +1,174 @@
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import type { AbortOptions, AuditOptions, AuditReport, Backend, Finding, Usage } from './backends/backend.ts';
+import { LocalBackend } from './backends/local/local-backend.ts';
+import { Segments } from './cas/segments.ts';
+import { VarveError } from './errors.ts';
+import { GarbageCollection } from './gc/garbage-collection.ts';
+import { Blobs } from './manifest/blobs.ts';
+import { Conversations } from './manifest/conversations.ts';
+import { type ExportOptions, exportJsonl } from './manifest/export.ts';
+import { type ImportOptions, type ImportReport, importJsonl } from './manifest/import.ts';
+
+const OPTIONS = z.strictObject({
+  create: z.boolean().optional(),
+  readOnly: z.boolean().optional(),
+  local: z
+    .strictObject({
+      allowNetworkFileSystem: z.boolean().optional(),
+      lockTimeoutMs: z.number().min(0).optional(),
+      segmentBlockBytes: z
+        .int()
+        .min(1)
+        .max(16 * 1024 * 1024)
+        .optional(),
+      bodyBlockBytes: z
+        .int()
+        .min(1)
+        .max(16 * 1024 * 1024)
+        .optional(),
+      compressionLevel: z.int().min(1).max(19).optional(),
+      packBytes: z.int().min(1).optional(),
+      inlineBelow: z
+        .int()
+        .min(0)
+        .max(1024 * 1024)
+        .optional(),
+    })
+    .optional(),
+});
+
+/** How a store in a directory works; settings, not formats: each may differ from one opening to the next. */
+export interface LocalStoreOptions {
+  /** Open a store on a network file system, whose locks may not protect it. Default: false. */
+  readonly allowNetworkFileSystem?: boolean | undefined;
+  /** How long a write waits for other processes' writes before it fails with `BUSY`, in ms. Default: 60,000. */
+  readonly lockTimeoutMs?: number | undefined;
+  /** Segments are compressed together in blocks of this many bytes. Default: 256 KiB. */
+  readonly segmentBlockBytes?: number | undefined;
+  /** Manifest bodies are compressed together in blocks of this many bytes. Default: 1 MiB. */
+  readonly bodyBlockBytes?: number | undefined;
+  /** zstd level, 1 to 19. Default: 6. */
+  readonly compressionLevel?: number | undefined;
+  /** A pack file is sealed when it has this many bytes. Default: 64 MiB. */
+  readonly packBytes?: number | undefined;
+  /** Parts of messages shorter than this many bytes live in the manifest. Default: 256. */
+  readonly inlineBelow?: number | undefined;
+}
+
+export interface OpenOptions {
+  /** Create the store if there is none. Default: true, unless `readOnly`. */
+  readonly create?: boolean | undefined;
+  /** Never write; works on a read-only medium. Default: false. */
+  readonly readOnly?: boolean | undefined;
+  readonly local?: LocalStoreOptions | undefined;
+}
+
+/**
+ * Opens the store at a location: a path, or a `file:` URL.
+ *
+ * ```ts
+ * const store = await openStore('./archive');
+ * await store.conversations.put({ id: 'c1', model: 'm', messages: [{ role: 'user', content: 'Hello' }] });
+ * await store.close();
+ * ```
+ *
+ * @throws `NOT_FOUND` when there is none and it may not be created; `INVALID_ARGUMENT` for a location or option that
+ *   cannot be; `UNSUPPORTED_FORMAT` when a newer Varve wrote it; `CORRUPT`, `DENIED`, `READ_ONLY`, `IO`.
+ */
+export async function openStore(location: string, options: OpenOptions = {}): Promise<Store> {
+  const { create, readOnly, local = {} } = parseOptions(options);
+  const settings = definedOnly({ create, readOnly, ...local });
+  return new Store(await LocalBackend.open(pathOf(location), settings));
+}
+
+/** An open store. Close it when done: that folds its write-ahead log in. */
+export class Store implements AsyncDisposable {
+  /** Where everything is kept, for what the interfaces above it do not offer. */
+  readonly backend: Backend;
+  readonly conversations: Conversations;
+  /** Byte strings of an application, under their address, held by pins. */
+  readonly segments: Segments;
+  /** Named byte streams of any size. */
+  readonly blobs: Blobs;
+  readonly gc: GarbageCollection;
+
+  constructor(backend: Backend) {
+    this.backend = backend;
+    this.conversations = new Conversations(backend);
+    this.segments = new Segments(backend);
+    this.blobs = new Blobs(backend);
+    this.gc = new GarbageCollection(backend);
+  }
+
+  /** The location without credentials. */
+  get location(): string {
+    return this.backend.location;
+  }
+
+  /** Stores every record of a JSONL stream as a conversation; see {@link ImportOptions} for errors and duplicates. */
+  importJsonl(
+    source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    options?: ImportOptions,
+  ): Promise<ImportReport> {
+    return importJsonl(this.backend, source, options);
+  }
+
+  /** Conversations as JSONL, byte for byte as they were imported, in the order of archiving or of the ids given. */
+  exportJsonl(options?: ExportOptions): AsyncIterable<Uint8Array> {
+    return exportJsonl(this.backend, options);
+  }
+
+  /** Verifies the store against itself: yields findings, returns the totals. */
+  audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
+    return this.backend.audit(options);
+  }
+
+  usage(options?: AbortOptions): Promise<Usage> {
+    return this.backend.usage(options);
+  }
+
+  close(): Promise<void> {
+    return this.backend.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function parseOptions(options: OpenOptions): z.infer<typeof OPTIONS> {
+  const parsed = OPTIONS.safeParse(options);
+  if (parsed.success) return parsed.data;
+  throw new VarveError('INVALID_ARGUMENT', `options of openStore: ${z.prettifyError(parsed.error)}`, {
+    cause: parsed.error,
+  });
+}
+
+function pathOf(location: string): string {
+  if (location === '') throw new VarveError('INVALID_ARGUMENT', 'the location of a store is empty: name a directory');
+  if (location.startsWith('file:')) return filePath(location);
+  // One letter is a Windows drive.
+  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(location)?.[1];
+  if (scheme === undefined) return location;
+  throw new VarveError(
+    'INVALID_ARGUMENT',
+    `no backend for ${scheme}: locations; a store is a directory, given as a path or a file: URL`,
+  );
+}
+
+/** `file:///absolute` is a URL; `file:./relative` is the shorthand that command lines want. */
+function filePath(location: string): string {
+  if (!location.startsWith('file://')) return location.slice('file:'.length);
+  try {
+    return fileURLToPath(location);
+  } catch (cause) {
+    throw new VarveError('INVALID_ARGUMENT', `not a file: URL of this machine: ${location}`, { cause });
+  }
+}
+
+type Defined<T> = { [Key in keyof T]: Exclude<T[Key], undefined> };
+
+function definedOnly<T extends object>(options: T): Partial<Defined<T>> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<Defined<T>>;
+}

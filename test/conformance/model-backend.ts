@@ -1,0 +1,384 @@
+import { type Address, addressOf } from '../../src/address.ts';
+import {
+  type AbortOptions,
+  type AppendWrite,
+  type AuditOptions,
+  type AuditReport,
+  type Backend,
+  type BackendCapabilities,
+  type CollectOptions,
+  type CollectReport,
+  type DeleteWrite,
+  type Finding,
+  type ListFilter,
+  type Locator,
+  MAX_SEGMENT_BYTES,
+  type ManifestFields,
+  type ManifestHead,
+  type ManifestKey,
+  type ManifestKind,
+  type ManifestWrite,
+  type NewEntry,
+  type NewSegment,
+  type PutWrite,
+  type Revision,
+  type SegmentDescription,
+  type StoredManifest,
+  type Usage,
+  type WriteOutcome,
+  type WriteSuccess,
+} from '../../src/backends/backend.ts';
+import { isVarveError, throwIfAborted, VarveError } from '../../src/errors.ts';
+
+import {
+  checkKey,
+  conflict,
+  type Entry,
+  headOf,
+  KINDS,
+  lengthOf,
+  type Manifest,
+  ModelStore,
+  nameOf,
+  ordered,
+  referencesOf,
+  type Segment,
+  sameContent,
+  storedEntry,
+} from './model-store.ts';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const NOTHING_NEW = { newSegments: 0, newBytes: 0 };
+
+export interface ModelOptions {
+  readonly now?: () => number;
+  readonly writable?: boolean;
+  readonly inlineBelow?: number;
+}
+
+/**
+ * `Backend` on Maps: the reference that the conformance suite is checked against, and what the layers above are tested
+ * on. Each write is applied synchronously, after everything that can fail; that is all its transactions are.
+ */
+export class ModelBackend implements Backend {
+  readonly location = 'model:';
+  readonly capabilities: BackendCapabilities;
+  readonly #store: ModelStore;
+  readonly #now: () => number;
+  #closed = false;
+
+  constructor(store: ModelStore = new ModelStore(), options: ModelOptions = {}) {
+    this.#store = store;
+    this.#now = options.now ?? Date.now;
+    this.capabilities = {
+      writable: options.writable ?? true,
+      multiMachine: false,
+      inlineBelow: options.inlineBelow ?? 256,
+    };
+  }
+
+  async commit(writes: readonly ManifestWrite[], options?: AbortOptions): Promise<WriteOutcome[]> {
+    this.#checkWritable(options);
+    return writes.map((write) => this.#outcome(() => this.#apply(write)));
+  }
+
+  async publish(
+    write: Omit<PutWrite, 'entries' | 'fields'>,
+    entries: AsyncIterable<NewEntry>,
+    fields: () => ManifestFields,
+    options?: AbortOptions,
+  ): Promise<WriteOutcome> {
+    this.#checkWritable(options);
+    const arrived: NewEntry[] = [];
+    for await (const entry of entries) {
+      this.#checkWritable(options);
+      arrived.push(entry);
+    }
+    this.#checkWritable(options);
+    return this.#outcome(() => this.#put({ ...write, operation: 'put', entries: arrived, fields: fields() }));
+  }
+
+  async read(keys: readonly ManifestKey[], options?: AbortOptions): Promise<(StoredManifest | undefined)[]> {
+    this.#check(options);
+    return keys.map((key) => {
+      const manifest = this.#find(key);
+      return manifest && { ...headOf(manifest), entries: manifest.entries.map(storedEntry) };
+    });
+  }
+
+  async heads(keys: readonly ManifestKey[], options?: AbortOptions): Promise<(ManifestHead | undefined)[]> {
+    this.#check(options);
+    return keys.map((key) => {
+      const manifest = this.#find(key);
+      return manifest && headOf(manifest);
+    });
+  }
+
+  async *list(kind: ManifestKind, filter: ListFilter = {}, options?: AbortOptions): AsyncIterable<ManifestHead> {
+    this.#check(options);
+    for (const manifest of ordered([...this.#store.manifests[kind].values()], filter)) {
+      this.#check(options);
+      const current = this.#find(manifest.key);
+      if (current) yield headOf(current);
+    }
+  }
+
+  async fetch(locators: readonly Locator[], options?: AbortOptions): Promise<Uint8Array[]> {
+    this.#check(options);
+    return locators.map((locator) => {
+      const { address, bytes } = this.#located(locator);
+      if (addressOf(bytes) !== address) throw new VarveError('CORRUPT', `segment ${address} is damaged`);
+      return bytes;
+    });
+  }
+
+  async describe(locators: readonly Locator[], options?: AbortOptions): Promise<SegmentDescription[]> {
+    this.#check(options);
+    return locators.map((locator) => {
+      const { address, encoding, bytes, references } = this.#located(locator);
+      return { address, encoding, length: bytes.length, references };
+    });
+  }
+
+  async find(addresses: readonly Address[], options?: AbortOptions): Promise<(Locator | undefined)[]> {
+    this.#check(options);
+    return addresses.map((address) => this.#store.segments.get(address)?.locator);
+  }
+
+  async collect(options: CollectOptions = {}): Promise<CollectReport> {
+    this.#checkWritable(options);
+    const { graceMs = DAY_MS, dryRun = false } = options;
+    const now = this.#now();
+    const expired = KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()]).filter(
+      ({ fields }) => fields.expiresAt !== undefined && fields.expiresAt <= now,
+    );
+    if (!dryRun) for (const manifest of expired) this.#remove(manifest);
+    const unreferenced = [...this.#store.segments.values()].filter(({ references }) => references === 0);
+    const due = unreferenced.filter((segment) => segment.unreferencedSince + graceMs <= now);
+    const waiting = unreferenced.filter((segment) => segment.unreferencedSince + graceMs > now);
+    if (!dryRun) {
+      for (const segment of due) {
+        this.#store.segments.delete(segment.address);
+        this.#store.byLocator.delete(segment.locator);
+      }
+    }
+    return {
+      dryRun,
+      expiredManifests: expired.length,
+      collectedSegments: due.length,
+      collectedBytes: lengthOf(due),
+      waitingSegments: waiting.length,
+      waitingBytes: lengthOf(waiting),
+      freedBytes: lengthOf(due),
+      deadBytes: 0,
+      rewrittenPacks: 0,
+      durationMs: 0,
+    };
+  }
+
+  async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
+    this.#check(options);
+    const counted = new Map<Segment, number>();
+    const holders = new Map<Segment, ManifestKey[]>();
+    let manifests = 0;
+    for (const manifest of KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()])) {
+      manifests += 1;
+      for (const segment of referencesOf(manifest.entries)) {
+        counted.set(segment, (counted.get(segment) ?? 0) + 1);
+        holders.set(segment, [...(holders.get(segment) ?? []), manifest.key].slice(0, 100));
+      }
+    }
+    let findings = 0;
+    for (const segment of this.#store.segments.values()) {
+      const { address, bytes, references } = segment;
+      const common = { address, manifests: holders.get(segment) ?? [], repair: 'none', repaired: false };
+      if (addressOf(bytes) !== address) {
+        findings += 1;
+        yield { ...common, kind: 'corrupt-data', message: `segment ${address} is damaged`, harmful: true };
+      }
+      if (references !== (counted.get(segment) ?? 0)) {
+        findings += 1;
+        yield { ...common, kind: 'wrong-count', message: `segment ${address} is miscounted`, harmful: false };
+      }
+    }
+    const segments = [...this.#store.segments.values()];
+    const verifiedBytes = lengthOf(segments);
+    return { manifests, segments: segments.length, verifiedBytes, findings, unrepaired: findings, durationMs: 0 };
+  }
+
+  async usage(options?: AbortOptions): Promise<Usage> {
+    this.#check(options);
+    const segments = [...this.#store.segments.values()];
+    const garbage = segments.filter(({ references }) => references === 0);
+    const ofKind = (kind: ManifestKind) => {
+      const manifests = [...this.#store.manifests[kind].values()];
+      return { count: manifests.length, logicalBytes: manifests.reduce((sum, m) => sum + m.fields.logicalBytes, 0) };
+    };
+    return {
+      manifests: { conversation: ofKind('conversation'), blob: ofKind('blob'), pin: ofKind('pin') },
+      segments: segments.length,
+      segmentBytes: lengthOf(segments),
+      storedBytes: lengthOf(segments),
+      indexBytes: 0,
+      garbageSegments: garbage.length,
+      garbageBytes: lengthOf(garbage),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  /** For tests of what happens on damage: flips a bit of a stored segment. */
+  damage(address: Address): void {
+    const bytes = this.#store.segments.get(address)?.bytes;
+    if (!bytes?.length) throw new Error(`no segment to damage under ${address}`);
+    bytes[0] = (bytes[0] as number) ^ 1;
+  }
+
+  #apply(write: ManifestWrite): WriteSuccess {
+    checkKey(write.key);
+    if (write.operation === 'put') return this.#put(write);
+    return write.operation === 'append' ? this.#append(write) : this.#delete(write);
+  }
+
+  #put(write: PutWrite): WriteSuccess {
+    checkKey(write.key);
+    const stored = this.#find(write.key);
+    if (write.ifRevision !== undefined && write.ifRevision !== stored?.revision) throw conflict(write.key);
+    if (stored && sameContent(stored, write)) return { status: 'unchanged', revision: stored.revision, ...NOTHING_NEW };
+    if (stored && write.ifExists === 'skip') return { status: 'skipped', revision: stored.revision, ...NOTHING_NEW };
+    if (stored && write.ifExists === 'error') {
+      throw new VarveError('ALREADY_EXISTS', `other content is stored under ${nameOf(write.key)}`);
+    }
+    const { entries, ...added } = this.#take(write.entries);
+    if (stored) this.#release(stored.entries);
+    const now = this.#now();
+    const manifest: Manifest = {
+      key: { kind: write.key.kind, id: write.key.id },
+      archived: stored?.archived ?? this.#store.next(),
+      idempotencyKeys: new Set(),
+      revision: this.#newRevision(),
+      fields: { ...write.fields, createdAt: write.fields.createdAt ?? now },
+      updatedAt: now,
+      entries,
+    };
+    this.#store.manifests[write.key.kind].set(write.key.id, manifest);
+    return { status: stored ? 'replaced' : 'created', revision: manifest.revision, ...added };
+  }
+
+  #append(write: AppendWrite): WriteSuccess {
+    const { idempotencyKey } = write;
+    if (idempotencyKey !== undefined && Buffer.byteLength(idempotencyKey) > 64) {
+      throw new VarveError('INVALID_ARGUMENT', 'an idempotency key has at most 64 bytes');
+    }
+    const stored = this.#find(write.key);
+    if (!stored) throw new VarveError('NOT_FOUND', `nothing to append to under ${nameOf(write.key)}`);
+    if (idempotencyKey !== undefined && stored.idempotencyKeys.has(idempotencyKey)) {
+      return { status: 'unchanged', revision: stored.revision, ...NOTHING_NEW };
+    }
+    if (write.ifRevision !== undefined && write.ifRevision !== stored.revision) throw conflict(write.key);
+    const { entries, ...added } = this.#take(write.entries);
+    stored.entries.push(...entries);
+    stored.fields = {
+      ...stored.fields,
+      ...write.fields,
+      logicalBytes: stored.fields.logicalBytes + write.logicalBytes,
+    };
+    stored.revision = this.#newRevision();
+    stored.updatedAt = this.#now();
+    if (idempotencyKey !== undefined) stored.idempotencyKeys.add(idempotencyKey);
+    return { status: 'appended', revision: stored.revision, ...added };
+  }
+
+  #delete(write: DeleteWrite): WriteSuccess {
+    const stored = this.#find(write.key);
+    if (!stored) return { status: 'absent', ...NOTHING_NEW };
+    if (write.ifRevision !== undefined && write.ifRevision !== stored.revision) throw conflict(write.key);
+    this.#remove(stored);
+    return { status: 'deleted', ...NOTHING_NEW };
+  }
+
+  /** Verifies all segments, then stores the missing ones and takes the references. */
+  #take(newEntries: readonly NewEntry[]): { entries: Entry[]; newSegments: number; newBytes: number } {
+    const missing = new Map<Address, Segment>();
+    const resolve = (segment: NewSegment): Segment => {
+      const known = this.#store.segments.get(segment.address) ?? missing.get(segment.address);
+      if (known) return known;
+      const stored = this.#verified(segment);
+      missing.set(segment.address, stored);
+      return stored;
+    };
+    const entries = newEntries.map(({ body, segments }) => ({
+      body: new Uint8Array(body),
+      segments: segments.map(resolve),
+    }));
+    for (const segment of missing.values()) {
+      this.#store.segments.set(segment.address, segment);
+      this.#store.byLocator.set(segment.locator, segment);
+    }
+    for (const segment of referencesOf(entries)) segment.references += 1;
+    return { entries, newSegments: missing.size, newBytes: lengthOf([...missing.values()]) };
+  }
+
+  #verified({ address, encoding, bytes: bytesOf }: NewSegment): Segment {
+    if (!bytesOf) throw new VarveError('NOT_FOUND', `segment ${address} is not stored`);
+    const bytes = new Uint8Array(bytesOf());
+    if (bytes.length > MAX_SEGMENT_BYTES) {
+      throw new VarveError('TOO_LARGE', `segment ${address} has ${bytes.length} bytes, more than ${MAX_SEGMENT_BYTES}`);
+    }
+    if (encoding === 'tokens' && bytes.length % 4 !== 0) {
+      throw new VarveError('INVALID_ARGUMENT', `token segment ${address} is ${bytes.length} bytes long: not whole ids`);
+    }
+    if (addressOf(bytes) !== address) {
+      throw new VarveError('INVALID_ARGUMENT', `the bytes given for segment ${address} have another address`);
+    }
+    const locator = `segment-${this.#store.next()}` as Locator;
+    return { address, encoding, bytes, locator, references: 0, unreferencedSince: this.#now() };
+  }
+
+  #remove(manifest: Manifest): void {
+    this.#store.manifests[manifest.key.kind].delete(manifest.key.id);
+    this.#release(manifest.entries);
+  }
+
+  #release(entries: readonly Entry[]): void {
+    for (const segment of referencesOf(entries)) {
+      segment.references -= 1;
+      if (segment.references === 0) segment.unreferencedSince = this.#now();
+    }
+  }
+
+  #outcome(write: () => WriteSuccess): WriteOutcome {
+    try {
+      return write();
+    } catch (cause) {
+      if (isVarveError(cause)) return { status: 'failed', error: cause };
+      return { status: 'failed', error: new VarveError('INVALID_ARGUMENT', 'the write could not be read', { cause }) };
+    }
+  }
+
+  #find(key: ManifestKey): Manifest | undefined {
+    return this.#store.manifests[key.kind].get(key.id);
+  }
+
+  #located(locator: Locator): Segment {
+    const segment = this.#store.byLocator.get(locator);
+    if (!segment) throw new VarveError('NOT_FOUND', `no segment at ${locator}: it was collected`);
+    return segment;
+  }
+
+  #newRevision(): Revision {
+    return `r${this.#store.next()}` as Revision;
+  }
+
+  #check(options: AbortOptions | undefined): void {
+    if (this.#closed) throw new VarveError('CLOSED', 'the store was closed');
+    throwIfAborted(options?.signal);
+  }
+
+  #checkWritable(options: AbortOptions | undefined): void {
+    this.#check(options);
+    if (!this.capabilities.writable) throw new VarveError('READ_ONLY', 'the store is open for reading only');
+  }
+}
