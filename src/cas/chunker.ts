@@ -110,8 +110,6 @@ export class Chunker {
   flush(): Uint8Array[] {
     const chunks: Uint8Array[] = [];
     while (this.#start < this.#end) chunks.push(this.#take());
-    this.#start = 0;
-    this.#end = 0;
     return chunks;
   }
 

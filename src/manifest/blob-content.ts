@@ -1,0 +1,159 @@
+import { createHash } from 'node:crypto';
+import type { AbortOptions, Backend, Locator, ManifestKey, StoredManifest } from '../backends/backend.ts';
+import { isVarveError, VarveError } from '../errors.ts';
+import { type BlobEnd, decodeBlobEntry } from './blob-body.ts';
+
+/** A fetch asks for chunks of about this many bytes; one more fetch is under way while they are handed out. */
+const WINDOW_BYTES = 1024 * 1024;
+
+/** Where the bytes of a stored blob are: its manifest, decoded. */
+export interface BlobLayout extends BlobEnd {
+  readonly manifest: StoredManifest;
+  readonly locators: readonly Locator[];
+  /** The offset of each chunk's end. */
+  readonly ends: readonly number[];
+}
+
+/** @throws `CORRUPT` when the manifest contradicts itself; `UNSUPPORTED_FORMAT`. */
+export function layoutOf(manifest: StoredManifest): BlobLayout {
+  const name = nameOf(manifest.key);
+  const locators: Locator[] = [];
+  const ends: number[] = [];
+  let end: BlobEnd | undefined;
+  let total = 0;
+  for (const [number, { body, segments }] of manifest.entries.entries()) {
+    const entry = decodeBlobEntry(body, `entry ${number} of ${name}`);
+    if (end || entry.lengths.length !== segments.length) throw new VarveError('CORRUPT', `${name} contradicts itself`);
+    for (const [i, length] of entry.lengths.entries()) {
+      total += length;
+      ends.push(total);
+      locators.push(segments[i] as Locator);
+    }
+    end = entry.end;
+  }
+  if (end?.bytes !== total) throw new VarveError('CORRUPT', `${name} is incomplete: ${total} bytes of ${end?.bytes}`);
+  return { manifest, locators, ends, ...end };
+}
+
+interface Window {
+  /** Chunks `first` to `next` - 1. */
+  readonly first: number;
+  readonly next: number;
+  readonly chunks: Uint8Array[];
+}
+
+/** The bytes from `start` to `end` (exclusive) of a blob as it was when its layout was read. */
+export class BlobRange {
+  readonly #backend: Backend;
+  readonly #layout: BlobLayout;
+  readonly #start: number;
+  readonly #end: number;
+  readonly #options: AbortOptions;
+
+  constructor(backend: Backend, layout: BlobLayout, start: number, end: number, options: AbortOptions) {
+    this.#backend = backend;
+    this.#layout = layout;
+    this.#start = start;
+    this.#end = end;
+    this.#options = options;
+  }
+
+  /** The first window, so that a reader learns early of a blob that changed: throws what the backend's fetch does. */
+  async first(): Promise<Window | undefined> {
+    return this.#begin();
+  }
+
+  /**
+   * Hands out the bytes in pieces of at most a chunk. The last piece of a whole blob comes only after the SHA-256 of
+   * all has been verified.
+   */
+  async *bytes(first?: Window): AsyncGenerator<Uint8Array, void, undefined> {
+    const { ends, bytes: total, sha256 } = this.#layout;
+    const whole = this.#start === 0 && this.#end === total ? createHash('sha256') : undefined;
+    let ahead = first ? Promise.resolve(first) : this.#begin();
+    while (ahead) {
+      const window: Window = await this.#explained(ahead);
+      const isLast = (ends[window.next - 1] as number) >= this.#end;
+      ahead = isLast ? undefined : this.#fetch(window.next);
+      // Awaited in the next turn, which never comes when the reader stops.
+      ahead?.catch(() => undefined);
+      for (const [i, chunk] of window.chunks.entries()) {
+        const number = window.first + i;
+        whole?.update(chunk);
+        if (number === ends.length - 1 && whole && whole.digest('hex') !== sha256)
+          throw this.#damaged('its SHA-256 differs');
+        const chunkStart = ends[number - 1] ?? 0;
+        yield chunk.subarray(Math.max(0, this.#start - chunkStart), this.#end - chunkStart);
+      }
+    }
+  }
+
+  #begin(): Promise<Window> | undefined {
+    return this.#start < this.#end ? this.#fetch(chunkAt(this.#layout.ends, this.#start)) : undefined;
+  }
+
+  async #fetch(first: number): Promise<Window> {
+    const { ends, locators } = this.#layout;
+    const base = ends[first - 1] ?? 0;
+    let next = first + 1;
+    while (
+      next < ends.length &&
+      (ends[next - 1] as number) < this.#end &&
+      (ends[next] as number) - base <= WINDOW_BYTES
+    ) {
+      next += 1;
+    }
+    const chunks = await this.#backend.fetch(locators.slice(first, next), this.#options);
+    for (const [i, chunk] of chunks.entries()) {
+      const expected = (ends[first + i] as number) - (ends[first + i - 1] ?? 0);
+      if (chunk.length !== expected)
+        throw this.#damaged(`chunk ${first + i} has ${chunk.length} bytes, not ${expected}`);
+    }
+    return { first, next, chunks };
+  }
+
+  /** Once bytes were handed out, a blob that changed cannot be read on. */
+  async #explained(window: Promise<Window>): Promise<Window> {
+    try {
+      return await window;
+    } catch (error) {
+      if (!isVarveError(error, 'NOT_FOUND')) throw error;
+      const { key } = this.#layout.manifest;
+      if (await isUnchanged(this.#backend, this.#layout.manifest, this.#options)) throw missing(key, error);
+      throw new VarveError('CONFLICT', `${nameOf(key)} was replaced or deleted while it was read: read it again`, {
+        cause: error,
+      });
+    }
+  }
+
+  #damaged(how: string): VarveError {
+    return new VarveError('CORRUPT', `${nameOf(this.#layout.manifest.key)} is damaged: ${how}`);
+  }
+}
+
+/** Whether a manifest is still at the revision at which it was read. */
+export async function isUnchanged(backend: Backend, read: StoredManifest, options: AbortOptions): Promise<boolean> {
+  const [head] = await backend.heads([read.key], options);
+  return head?.revision === read.revision;
+}
+
+/** A manifest names a segment that is not there. */
+export function missing(key: ManifestKey, cause: unknown): VarveError {
+  return new VarveError('CORRUPT', `a chunk of ${nameOf(key)} is missing: run an audit`, { cause });
+}
+
+export function nameOf({ kind, id }: ManifestKey): string {
+  return `${kind} ${JSON.stringify(id)}`;
+}
+
+/** The number of the chunk that holds the byte at `offset`: the first whose end lies beyond it. */
+function chunkAt(ends: readonly number[], offset: number): number {
+  let low = 0;
+  let high = ends.length - 1;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ends[middle] as number) > offset) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}

@@ -1,0 +1,287 @@
+import { createHash } from 'node:crypto';
+import { addressOf } from '../address.ts';
+import type {
+  AbortOptions,
+  Backend,
+  ListFilter,
+  ManifestHead,
+  ManifestKey,
+  NewEntry,
+  PutWrite,
+  Revision,
+  StoredManifest,
+} from '../backends/backend.ts';
+import { BLOB_CHUNKS, Chunker } from '../cas/chunker.ts';
+import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
+import { type BlobEnd, encodeBlobEntry } from './blob-body.ts';
+import { type BlobLayout, BlobRange, isUnchanged, layoutOf, missing, nameOf } from './blob-content.ts';
+import { type ByteSource, piecesOf } from './byte-source.ts';
+
+export interface PutBlobOptions extends AbortOptions {
+  /** What to do when the name holds other content: `error` (the default) throws `ALREADY_EXISTS`. */
+  readonly ifExists?: 'error' | 'skip' | 'replace';
+  /** Throws `CONFLICT` unless this is the stored revision. */
+  readonly ifRevision?: Revision;
+  /** A media type, such as `application/pdf`; kept as given. */
+  readonly contentType?: string;
+  /** Which application it belongs to, to list by. */
+  readonly application?: string;
+  /** Milliseconds since the epoch from which a collection may delete the blob. Default: never. */
+  readonly expiresAt?: number;
+}
+
+export interface BlobReceipt {
+  readonly name: string;
+  /** `unchanged`: the same content was stored already; `skipped`: other content was, and stays. */
+  readonly status: 'created' | 'replaced' | 'unchanged' | 'skipped';
+  /** The revision now stored. */
+  readonly revision: Revision;
+  /** Length of what was given, in bytes, and its SHA-256 as 64 lower-case hex digits. */
+  readonly bytes: number;
+  readonly sha256: string;
+  /** Chunks that the store did not have yet, and their bytes. */
+  readonly newSegments: number;
+  readonly newBytes: number;
+}
+
+export interface BlobHead {
+  readonly name: string;
+  readonly bytes: number;
+  readonly revision: Revision;
+  readonly application?: string;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly expiresAt?: number;
+}
+
+export interface BlobStat extends BlobHead {
+  /** SHA-256 of the whole, as 64 lower-case hex digits. */
+  readonly sha256: string;
+  readonly contentType?: string;
+  /** How many chunks it was cut into. */
+  readonly chunks: number;
+}
+
+export interface GetBlobOptions extends AbortOptions {
+  /** Offset of the first byte. Default: 0. */
+  readonly start?: number;
+  /** Offset behind the last byte; beyond the end of the blob means its end. Default: its end. */
+  readonly end?: number;
+}
+
+/** A blob being read. Each iteration hands out its bytes, or the range asked for, in pieces of at most 256 KiB. */
+export interface BlobContent extends AsyncIterable<Uint8Array> {
+  /** The blob that the bytes belong to: one revision of it, whatever is put meanwhile. */
+  readonly stat: BlobStat;
+  /** The range that is read, `end` exclusive. */
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface BlobFilter extends Pick<ListFilter, 'application' | 'since' | 'until' | 'order'>, AbortOptions {}
+
+/** An entry ends with the chunk that reaches this many bytes: a 10 GB blob has about 2,500 entries. */
+const ENTRY_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Named byte streams of any size, such as files: cut into chunks by their content ({@link BLOB_CHUNKS}), so that
+ * versions of a file share what they have in common. Memory use does not depend on a blob's size, apart from 16 bytes
+ * or so a chunk of 74 KiB.
+ *
+ * Every method may throw what concerns the store: `CLOSED`, `ABORTED`, `READ_ONLY`, `NO_SPACE`, `BUSY`, `UNAVAILABLE`.
+ */
+export class Blobs {
+  readonly #backend: Backend;
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+  }
+
+  /**
+   * Stores the bytes of `source` under a name of 1 to 512 bytes of UTF-8. Nothing is visible until all are stored.
+   *
+   * @throws `ALREADY_EXISTS`, `CONFLICT` (see the options), `INVALID_ARGUMENT`; what `source` throws.
+   */
+  async put(name: string, source: ByteSource, options: PutBlobOptions = {}): Promise<BlobReceipt> {
+    const { ifExists = 'error', ifRevision, signal, contentType, application, expiresAt } = options;
+    throwIfAborted(signal);
+    if (contentType !== undefined && /\p{Surrogate}/u.test(contentType)) {
+      throw new VarveError('INVALID_ARGUMENT', 'a content type must be well-formed text');
+    }
+    const write: Omit<PutWrite, 'entries' | 'fields'> = {
+      operation: 'put',
+      key: keyOf(name),
+      ifExists,
+      ...(ifRevision === undefined ? {} : { ifRevision }),
+    };
+    const upload = new Upload(piecesOf(source, signal), contentType);
+    const fields = () => ({
+      logicalBytes: upload.end.bytes,
+      ...(application === undefined ? {} : { application }),
+      ...(expiresAt === undefined ? {} : { expiresAt }),
+    });
+    const outcome = await this.#backend.publish(write, upload.entries(), fields, signal ? { signal } : {});
+    if (outcome.status === 'failed') throw outcome.error;
+    const { bytes, sha256 } = upload.end;
+    const { status, revision, newSegments, newBytes } = outcome;
+    return { name, status, revision, bytes, sha256, newSegments, newBytes } as BlobReceipt;
+  }
+
+  /**
+   * The bytes of a blob, or of a range of it; `undefined` when there is none of that name. Every chunk is verified
+   * against its address, and a whole blob against its SHA-256 before its last piece is handed out. While the bytes are
+   * read, iterating throws `CONFLICT` when the blob was replaced or deleted and its chunks collected.
+   *
+   * @throws `INVALID_ARGUMENT` when the range is none or starts behind the end; `CORRUPT`; `UNSUPPORTED_FORMAT`.
+   */
+  async get(name: string, options: GetBlobOptions = {}): Promise<BlobContent | undefined> {
+    const { signal } = options;
+    const abort: AbortOptions = signal ? { signal } : {};
+    for (;;) {
+      const manifest = await this.#read(name, abort);
+      if (!manifest) return undefined;
+      const layout = layoutOf(manifest);
+      const { start, end } = checkRange(name, layout.bytes, options);
+      const range = new BlobRange(this.#backend, layout, start, end, abort);
+      try {
+        let first = await range.first();
+        return {
+          stat: statOf(layout),
+          start,
+          end,
+          async *[Symbol.asyncIterator]() {
+            const window = first;
+            first = undefined;
+            yield* range.bytes(window);
+          },
+        };
+      } catch (error) {
+        if (!isVarveError(error, 'NOT_FOUND')) throw error;
+        if (await isUnchanged(this.#backend, manifest, abort)) throw missing(manifest.key, error);
+      }
+    }
+  }
+
+  /** What a blob is, without its bytes; `undefined` when there is none of that name. */
+  async stat(name: string, options: AbortOptions = {}): Promise<BlobStat | undefined> {
+    const manifest = await this.#read(name, options);
+    return manifest && statOf(layoutOf(manifest));
+  }
+
+  /** All blobs that pass the filter, by default in the order in which they were first put. */
+  async *list(filter: BlobFilter = {}): AsyncGenerator<BlobHead, void, undefined> {
+    const { signal, ...rest } = filter;
+    for await (const head of this.#backend.list('blob', rest, signal ? { signal } : {})) yield blobHead(head);
+  }
+
+  /**
+   * Deletes a blob. Returns whether there was one: deleting again is no error.
+   *
+   * @throws `CONFLICT` when `ifRevision` is given and is not the stored revision.
+   */
+  async delete(name: string, options: AbortOptions & { readonly ifRevision?: Revision } = {}): Promise<boolean> {
+    const { ifRevision, signal } = options;
+    const write = {
+      operation: 'delete',
+      key: keyOf(name),
+      ...(ifRevision === undefined ? {} : { ifRevision }),
+    } as const;
+    const [outcome] = await this.#backend.commit([write], signal ? { signal } : {});
+    if (outcome?.status === 'failed') throw outcome.error;
+    return outcome?.status === 'deleted';
+  }
+
+  async #read(name: string, { signal }: AbortOptions): Promise<StoredManifest | undefined> {
+    const [manifest] = await this.#backend.read([keyOf(name)], signal ? { signal } : {});
+    return manifest;
+  }
+}
+
+/** A source on its way into the store. */
+class Upload {
+  readonly #pieces: AsyncIterable<Uint8Array>;
+  readonly #contentType: string | undefined;
+  #end: BlobEnd | undefined;
+
+  constructor(pieces: AsyncIterable<Uint8Array>, contentType: string | undefined) {
+    this.#pieces = pieces;
+    this.#contentType = contentType;
+  }
+
+  /** What is known of the blob once its entries have ended. */
+  get end(): BlobEnd {
+    if (!this.#end) throw new VarveError('INTERNAL', 'a blob was published before its end');
+    return this.#end;
+  }
+
+  async *entries(): AsyncGenerator<NewEntry, void, undefined> {
+    const chunker = new Chunker(BLOB_CHUNKS);
+    const hash = createHash('sha256');
+    let bytes = 0;
+    let pending: Uint8Array[] = [];
+    let pendingBytes = 0;
+    for await (const piece of this.#pieces) {
+      hash.update(piece);
+      bytes += piece.length;
+      for (const chunk of chunker.push(piece)) {
+        pending.push(chunk);
+        pendingBytes += chunk.length;
+        if (pendingBytes < ENTRY_BYTES) continue;
+        yield entryOf(pending, undefined);
+        pending = [];
+        pendingBytes = 0;
+      }
+    }
+    pending.push(...chunker.flush());
+    this.#end = { bytes, sha256: hash.digest('hex'), contentType: this.#contentType || undefined };
+    yield entryOf(pending, this.#end);
+  }
+}
+
+function entryOf(chunks: readonly Uint8Array[], end: BlobEnd | undefined): NewEntry {
+  return {
+    body: encodeBlobEntry({ lengths: chunks.map(({ length }) => length), end }),
+    segments: chunks.map((chunk) => ({ address: addressOf(chunk), encoding: 'bytes', bytes: () => chunk })),
+  };
+}
+
+function keyOf(name: string): ManifestKey {
+  return { kind: 'blob', id: name };
+}
+
+function checkRange(
+  name: string,
+  bytes: number,
+  { start = 0, end = bytes }: GetBlobOptions,
+): { start: number; end: number } {
+  const isRange = Number.isSafeInteger(start) && Number.isSafeInteger(end) && start >= 0 && start <= end;
+  if (!isRange || start > bytes) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `no range of ${nameOf(keyOf(name))}, which has ${bytes} bytes: from ${start} to ${end}`,
+    );
+  }
+  return { start, end: Math.min(end, bytes) };
+}
+
+function blobHead(head: ManifestHead): BlobHead {
+  return {
+    name: head.key.id,
+    bytes: head.logicalBytes,
+    revision: head.revision,
+    ...(head.application === undefined ? {} : { application: head.application }),
+    createdAt: head.createdAt,
+    updatedAt: head.updatedAt,
+    ...(head.expiresAt === undefined ? {} : { expiresAt: head.expiresAt }),
+  };
+}
+
+function statOf({ manifest, bytes, sha256, contentType, locators }: BlobLayout): BlobStat {
+  return {
+    ...blobHead(manifest),
+    bytes,
+    sha256,
+    ...(contentType === undefined ? {} : { contentType }),
+    chunks: locators.length,
+  };
+}

@@ -1,0 +1,276 @@
+import { ADDRESS_BYTES, type Address, addressOf } from '../address.ts';
+import type { Locator, NewEntry, NewSegment, StoredEntry } from '../backends/backend.ts';
+import { VarveError } from '../errors.ts';
+import { ByteReader, ByteWriter } from '../varint.ts';
+import { chunkSegments } from './content-encoder.ts';
+import { STYLE_COUNT } from './json-escapes.ts';
+import { REFERENCE, type Reference } from './reference.ts';
+import { Slab } from './slab.ts';
+
+/**
+ * The body of a manifest entry of kind `conversation`, format 1. A conversation's content at revision k is made of its
+ * first k entries: the last RECORD among them (a whole conversation), then the EXTENDs after it (messages added).
+ *
+ * ```
+ * body     = version:u8 flags:u8 ( payload | spill )
+ * version  = 1
+ * flags    = 1 EXTEND (else RECORD) | 2 there is a messages array | 4 and it has elements | 8 the terminator is "\n"
+ *          | 16 LEAD | 32 EXCEPTIONS | 64 SPILLED | 128 ENVELOPE (EXTEND only)
+ * spill    = count:varint sha256:32 bytes          the payload is the content of the entry's last `count` segments
+ * payload  = style:varint                          escape style that references have unless excepted
+ *            [EXCEPTIONS: n:varint gap:varint*n kind:varint*n count:varint*c sha256:32 bytes*c]
+ *            [unless the terminator is "\n": length:varint bytes]
+ *            [LEAD: length:varint bytes]
+ *            [ENVELOPE: headLength:varint messagesLength:varint]
+ *            skeleton                              the rest
+ * ```
+ *
+ * A skeleton is JSON text as it was written, in which a byte 0x01 stands for content taken out (the text of a string,
+ * the ids of a token array), the next one of the entry's references each; 0x02 for the conversation's id as
+ * `JSON.stringify` writes it, without quotes; and 0x03 says that the array after it was a `Uint32Array`. Valid JSON has
+ * no such bytes. A reference is one segment of text in the payload's escape style, unless excepted: `gap` is how many
+ * references lie between it and the exception before, `kind` is twice a {@link REFERENCE} code, plus one when the
+ * content is cut into `count` segments whose concatenation has that SHA-256 (columns of the c references that are).
+ *
+ * The terminator is all bytes between the record and the next one (`\r\n`, blank lines …), the lead those before the
+ * first record of a file. The skeleton of an EXTEND is added after the last message, its own separators included; with
+ * ENVELOPE it is preceded by a new text for what comes before the messages and followed by one for what comes after.
+ */
+const VERSION = 1;
+
+const FLAG = {
+  extend: 1,
+  hasMessages: 2,
+  nonEmpty: 4,
+  lineFeed: 8,
+  lead: 16,
+  exceptions: 32,
+  spilled: 64,
+  envelope: 128,
+} as const;
+
+/** A longer payload goes into segments, which have no bound on their number. */
+const LONGEST_PAYLOAD = 1024 * 1024;
+
+/** The terminator that nearly all records have. */
+export const LINE_FEED = Buffer.from('\n');
+export const NOTHING = Buffer.alloc(0);
+
+/** JSON text without its long content, and that content in order. */
+export interface Skeleton<R> {
+  readonly text: Buffer;
+  readonly references: readonly R[];
+}
+
+/** An entry apart from its references. */
+export interface EntryShape {
+  readonly kind: 'record' | 'extend';
+  /** Whether the conversation has an array of messages after this entry. */
+  readonly hasMessages: boolean;
+  /** Whether that array has elements after this entry. */
+  readonly nonEmpty: boolean;
+  readonly terminator: Buffer;
+  readonly lead: Buffer;
+  /** In an EXTEND that renews the envelope: lengths in the skeleton of what comes before the messages, and of these. */
+  readonly envelope: { readonly head: number; readonly messages: number } | undefined;
+}
+
+/** Content that a stored entry refers to. */
+export interface StoredReference {
+  /** A {@link REFERENCE} code. */
+  readonly code: number;
+  readonly locators: readonly Locator[];
+  /** SHA-256 of the whole where it is cut into chunks. */
+  readonly digest: Address | undefined;
+}
+
+/** The style most strings of a record can share; see {@link forbiddenEscapes}. */
+function sharedStyle(references: readonly Reference[]): number {
+  let style = 0;
+  for (const { code } of references) if (code >= REFERENCE.text) style |= code - REFERENCE.text;
+  return style;
+}
+
+/** The entry as the backend takes it. */
+export function encodeEntry(shape: EntryShape, { text, references }: Skeleton<Reference>): NewEntry {
+  const style = sharedStyle(references);
+  const common = REFERENCE.text + style;
+  const segments: NewSegment[] = [];
+  const exceptions: number[] = [];
+  for (let index = 0; index < references.length; index++) {
+    const reference = references[index] as Reference;
+    if (reference.digest !== undefined || !reference.writtenAlsoBy(common)) exceptions.push(index);
+    for (const segment of reference.segments) segments.push(segment);
+  }
+  const lineFeed = shape.terminator.length === 1 && shape.terminator[0] === 0x0a;
+  let flags =
+    (shape.kind === 'extend' ? FLAG.extend : 0) |
+    (shape.hasMessages ? FLAG.hasMessages : 0) |
+    (shape.nonEmpty ? FLAG.nonEmpty : 0) |
+    (lineFeed ? FLAG.lineFeed : 0) |
+    (shape.lead.length > 0 ? FLAG.lead : 0) |
+    (exceptions.length > 0 ? FLAG.exceptions : 0) |
+    (shape.envelope === undefined ? 0 : FLAG.envelope);
+
+  const header = headerWriter;
+  header.clear();
+  header.varint(VERSION);
+  header.varint(0);
+  header.varint(style);
+  if (exceptions.length > 0) writeExceptions(header, exceptions, references);
+  if (!lineFeed) header.prefixed(shape.terminator);
+  if (shape.lead.length > 0) header.prefixed(shape.lead);
+  if (shape.envelope !== undefined) {
+    header.varint(shape.envelope.head);
+    header.varint(shape.envelope.messages);
+  }
+  const body = bodies.take(header.length + text.length);
+  body.set(header.view());
+  body.set(text, header.length);
+  if (body.length <= LONGEST_PAYLOAD) {
+    body[1] = flags;
+    return { body, segments };
+  }
+  flags |= FLAG.spilled;
+  const spilled = body.subarray(2);
+  const chunks = chunkSegments(spilled);
+  for (const chunk of chunks) segments.push(chunk);
+  const spill = new ByteWriter(64);
+  spill.bytes(Uint8Array.of(VERSION, flags));
+  spill.varint(chunks.length);
+  spill.hex(addressOf(spilled));
+  return { body: spill.finish(), segments };
+}
+
+const headerWriter = new ByteWriter();
+const bodies = new Slab();
+
+function writeExceptions(header: ByteWriter, exceptions: readonly number[], references: readonly Reference[]): void {
+  header.varint(exceptions.length);
+  let previous = -1;
+  for (const index of exceptions) {
+    header.varint(index - previous - 1);
+    previous = index;
+  }
+  const excepted = exceptions.map((index) => references[index] as Reference);
+  for (const { code, digest } of excepted) header.varint(code * 2 + (digest === undefined ? 0 : 1));
+  const chunked = excepted.filter(({ digest }) => digest !== undefined);
+  for (const { segments } of chunked) header.varint(segments.length);
+  for (const { digest } of chunked) header.hex(digest as Address);
+}
+
+/** A stored entry whose payload may still have to be fetched. */
+export interface EntryHead {
+  readonly kind: 'record' | 'extend';
+  readonly hasMessages: boolean;
+  readonly nonEmpty: boolean;
+}
+
+/**
+ * What the first bytes of a body say.
+ *
+ * @throws `UNSUPPORTED_FORMAT` when a newer Varve wrote it.
+ */
+export function entryHead(body: Uint8Array): EntryHead {
+  const flags = flagsOf(body);
+  return {
+    kind: (flags & FLAG.extend) === 0 ? 'record' : 'extend',
+    hasMessages: (flags & FLAG.hasMessages) !== 0,
+    nonEmpty: (flags & FLAG.nonEmpty) !== 0,
+  };
+}
+
+/** The segments that hold the payload of a spilled entry, and the SHA-256 it must have; `undefined` for others. */
+export function spillOf(
+  entry: StoredEntry,
+): { readonly locators: readonly Locator[]; readonly digest: Address } | undefined {
+  if ((flagsOf(entry.body) & FLAG.spilled) === 0) return undefined;
+  const reader = new ByteReader(entry.body.subarray(2), 'manifest body');
+  const count = reader.varint();
+  const digest = reader.hex(ADDRESS_BYTES) as Address;
+  reader.end();
+  if (count > entry.segments.length) throw damaged('has fewer segments than its payload');
+  return { locators: entry.segments.slice(entry.segments.length - count), digest };
+}
+
+/**
+ * The entry that {@link encodeEntry} was given.
+ *
+ * @param spilled - the payload, for entries that have a {@link spillOf}
+ * @throws `CORRUPT` when the body is damaged, `UNSUPPORTED_FORMAT` when a newer Varve wrote it.
+ */
+export function decodeEntry(entry: StoredEntry, spilled?: Buffer): EntryShape & Skeleton<StoredReference> {
+  const flags = flagsOf(entry.body);
+  const reader = new ByteReader(spilled ?? entry.body.subarray(2), 'manifest body');
+  const spill = spillOf(entry);
+  const locators =
+    spill === undefined ? entry.segments : entry.segments.slice(0, entry.segments.length - spill.locators.length);
+  const style = reader.varint();
+  if (style >= STYLE_COUNT) throw new VarveError('UNSUPPORTED_FORMAT', unknown(`escape style ${style}`));
+  const references =
+    (flags & FLAG.exceptions) === 0
+      ? locators.map((locator) => ({ code: REFERENCE.text + style, locators: [locator], digest: undefined }))
+      : readReferences(reader, REFERENCE.text + style, locators);
+  const terminator = (flags & FLAG.lineFeed) === 0 ? reader.prefixed() : LINE_FEED;
+  const lead = (flags & FLAG.lead) === 0 ? NOTHING : reader.prefixed();
+  const envelope = (flags & FLAG.envelope) === 0 ? undefined : { head: reader.varint(), messages: reader.varint() };
+  const text = reader.rest();
+  if (envelope !== undefined && envelope.head + envelope.messages > text.length) throw damaged('has a cut envelope');
+  return {
+    kind: (flags & FLAG.extend) === 0 ? 'record' : 'extend',
+    hasMessages: (flags & FLAG.hasMessages) !== 0,
+    nonEmpty: (flags & FLAG.nonEmpty) !== 0,
+    terminator,
+    lead,
+    envelope,
+    text,
+    references,
+  };
+}
+
+function readReferences(reader: ByteReader, common: number, locators: readonly Locator[]): StoredReference[] {
+  const count = reader.varint();
+  if (count > reader.remaining) throw damaged('has more exceptions than bytes');
+  const indexes: number[] = [];
+  let previous = -1;
+  for (let n = 0; n < count; n++) {
+    previous += reader.varint() + 1;
+    indexes.push(previous);
+  }
+  const kinds = indexes.map(() => reader.varint());
+  if (kinds.some((kind) => kind >= (REFERENCE.text + STYLE_COUNT) * 2)) {
+    throw new VarveError('UNSUPPORTED_FORMAT', unknown('kind of reference'));
+  }
+  const counts = kinds.map((kind) => (kind % 2 === 1 ? reader.varint() : 1));
+  const digests = kinds.map((kind) => (kind % 2 === 1 ? (reader.hex(ADDRESS_BYTES) as Address) : undefined));
+  const references: StoredReference[] = [];
+  let at = 0;
+  for (let n = 0; n < count; n++) {
+    while (references.length < (indexes[n] as number) && at < locators.length) {
+      references.push({ code: common, locators: locators.slice(at, ++at), digest: undefined });
+    }
+    const end = at + (counts[n] as number);
+    if (references.length !== indexes[n] || end > locators.length) throw damaged('has fewer segments than references');
+    references.push({ code: (kinds[n] as number) >>> 1, locators: locators.slice(at, end), digest: digests[n] });
+    at = end;
+  }
+  while (at < locators.length) references.push({ code: common, locators: locators.slice(at, ++at), digest: undefined });
+  return references;
+}
+
+function flagsOf(body: Uint8Array): number {
+  if (body[0] !== VERSION) {
+    if (body.length === 0) throw damaged('is empty');
+    throw new VarveError('UNSUPPORTED_FORMAT', unknown(`format ${body[0]}`));
+  }
+  if (body.length < 2) throw damaged('ends after its version');
+  return body[1] as number;
+}
+
+function unknown(what: string): string {
+  return `a conversation's manifest has ${what}, which this version of Varve does not know: upgrade Varve`;
+}
+
+function damaged(how: string): VarveError {
+  return new VarveError('CORRUPT', `a conversation's manifest body ${how}`);
+}

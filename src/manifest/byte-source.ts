@@ -1,0 +1,77 @@
+import { throwIfAborted, VarveError } from '../errors.ts';
+
+/** Bytes to be stored: whole, or in pieces of any size. Node.js and web streams are async iterables. */
+export type ByteSource = Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+/** Pieces are handed on in parts of at most this, so that a large one does not multiply. */
+const PART_BYTES = 1024 * 1024;
+
+/**
+ * The pieces of a source, checked and cut to at most 1 MiB. When `signal` fires, a source that keeps silent is not
+ * waited for.
+ *
+ * @throws `INVALID_ARGUMENT` when the source is not one or yields anything but bytes; `ABORTED`; what the source throws.
+ */
+export async function* piecesOf(source: ByteSource, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  if (source instanceof Uint8Array) {
+    yield* partsOf(source);
+    return;
+  }
+  const iterator = iteratorOf(source);
+  let ended = false;
+  try {
+    for (;;) {
+      const step = await nextOf(iterator, signal);
+      if (step.done) {
+        ended = true;
+        return;
+      }
+      if (!(step.value instanceof Uint8Array)) {
+        throw new VarveError(
+          'INVALID_ARGUMENT',
+          `a source must yield Uint8Array, not ${typeof step.value}: open text streams without an encoding`,
+        );
+      }
+      yield* partsOf(step.value);
+    }
+  } finally {
+    // Not awaited after an abort: a source in the middle of a read that never ends would not answer.
+    if (!ended) {
+      const closed = Promise.resolve(iterator.return?.()).catch(() => undefined);
+      if (!signal?.aborted) await closed;
+    }
+  }
+}
+
+function* partsOf(piece: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < piece.length; at += PART_BYTES) yield piece.subarray(at, at + PART_BYTES);
+}
+
+function iteratorOf(
+  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): AsyncIterator<Uint8Array> | Iterator<Uint8Array> {
+  if (typeof source === 'object' && source !== null) {
+    if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]();
+    if (Symbol.iterator in source) return source[Symbol.iterator]();
+  }
+  throw new VarveError('INVALID_ARGUMENT', 'a source is a Uint8Array, a stream or another iterable of Uint8Array');
+}
+
+/** The next step, or `ABORTED` as soon as `signal` fires. Leaves nothing behind on a signal that outlives many steps. */
+async function nextOf(
+  iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array>,
+  signal: AbortSignal | undefined,
+): Promise<IteratorResult<Uint8Array>> {
+  if (!signal) return iterator.next();
+  throwIfAborted(signal);
+  let stop = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(new VarveError('ABORTED', 'the operation was aborted by its caller', { cause: signal.reason }));
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([iterator.next(), aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}

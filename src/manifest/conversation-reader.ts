@@ -1,0 +1,108 @@
+import type { AbortOptions, Backend, ManifestHead, ManifestKey, StoredManifest } from '../backends/backend.ts';
+import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
+import type { StoredReference } from './body.ts';
+import { type Composition, compose, joinSkeletons, splitAtMessages } from './composition.ts';
+import { ContentReader } from './content-reader.ts';
+import type { AddressedReference, History } from './history.ts';
+import { renderText, renderValue } from './render.ts';
+
+/** How often a reader starts again because what it reads is replaced or deleted under its hands. */
+const READ_ATTEMPTS = 8;
+
+export function conversationKey(id: string): ManifestKey {
+  return { kind: 'conversation', id };
+}
+
+/** Reads conversations back. */
+export class ConversationReader {
+  readonly #backend: Backend;
+  readonly #content: ContentReader;
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+    this.#content = new ContentReader(backend);
+  }
+
+  /**
+   * Reads one conversation and makes something of it, again when its segments were collected meanwhile.
+   *
+   * @param revision - the first so many entries; default: all
+   * @throws `NOT_FOUND` when it has fewer entries than `revision`.
+   */
+  async read<T>(
+    id: string,
+    revision: number | undefined,
+    make: (manifest: StoredManifest, composition: Composition<StoredReference>) => Promise<T>,
+    options?: AbortOptions,
+  ): Promise<T | undefined> {
+    let previous: string | undefined;
+    for (let attempt = 0; ; attempt++) {
+      throwIfAborted(options?.signal);
+      const [manifest] = await this.#backend.read([conversationKey(id)], options);
+      if (manifest === undefined) return undefined;
+      try {
+        return await make(manifest, await this.composition(manifest, revision, options));
+      } catch (error) {
+        if (!isVarveError(error, 'NOT_FOUND') || revisionTooHigh(manifest, revision)) throw error;
+        if (manifest.revision === previous || attempt === READ_ATTEMPTS) {
+          throw new VarveError('CORRUPT', `conversation ${JSON.stringify(id)}: ${error.message}`, { cause: error });
+        }
+        previous = manifest.revision;
+      }
+    }
+  }
+
+  async composition(
+    manifest: StoredManifest,
+    revision: number | undefined,
+    options?: AbortOptions,
+  ): Promise<Composition<StoredReference>> {
+    if (revisionTooHigh(manifest, revision)) {
+      throw new VarveError(
+        'NOT_FOUND',
+        `conversation ${JSON.stringify(manifest.key.id)} has ${manifest.entries.length} revisions, not ${revision}`,
+      );
+    }
+    return compose(await this.#content.entries(manifest.entries.slice(0, revision), options));
+  }
+
+  /** The JSON text, in pieces. */
+  text(head: ManifestHead, composition: Composition<StoredReference>, options?: AbortOptions): Promise<Buffer[]> {
+    return renderText(composition, head.key.id, this.#content, options);
+  }
+
+  value(head: ManifestHead, composition: Composition<StoredReference>, options?: AbortOptions): Promise<object> {
+    return renderValue(composition, head.key.id, this.#content, options);
+  }
+
+  /** The raw bytes of references, for those who put text together themselves. */
+  raw(references: readonly StoredReference[], options?: AbortOptions): Promise<Buffer[]> {
+    return this.#content.raw(references, options);
+  }
+
+  /** The newest state, as something that a longer history can be compared with. */
+  async history(manifest: StoredManifest, options?: AbortOptions): Promise<History> {
+    const composition = await this.composition(manifest, undefined, options);
+    const { text, references } = joinSkeletons(composition.pieces);
+    const whole = references.filter(({ digest }) => digest === undefined);
+    const descriptions = await this.#backend.describe(
+      whole.map(({ locators }) => locators[0] as (typeof locators)[number]),
+      options,
+    );
+    let next = 0;
+    const addressed = references.map(
+      ({ code, digest }): AddressedReference => ({
+        code,
+        address: digest ?? (descriptions[next++] as (typeof descriptions)[number]).address,
+      }),
+    );
+    return {
+      split: splitAtMessages({ text, references: addressed }),
+      text: async () => Buffer.concat(await this.text(manifest, composition, options)),
+    };
+  }
+}
+
+function revisionTooHigh(manifest: StoredManifest, revision: number | undefined): boolean {
+  return revision !== undefined && revision > manifest.entries.length;
+}

@@ -1,0 +1,65 @@
+import type { AbortOptions, Backend, Locator, ManifestHead, Revision, StoredManifest } from '../backends/backend.ts';
+
+/** What a list tells of a conversation. */
+export interface ConversationHead {
+  readonly id: string;
+  readonly revision: Revision;
+  readonly application?: string;
+  readonly model?: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly expiresAt?: number;
+  /** Size as it was given, in bytes. */
+  readonly bytes: number;
+  /** How many states can be read. */
+  readonly revisions: number;
+}
+
+export interface ConversationStat extends ConversationHead {
+  /** In its newest state; 0 for one without an array of messages. */
+  readonly messages: number;
+  /** Distinct segments it refers to, and their bytes. */
+  readonly segments: number;
+  readonly segmentBytes: number;
+  /** Of these bytes, those that other conversations, blobs or pins refer to as well. */
+  readonly sharedBytes: number;
+  /** What lives in the manifest itself, in bytes. */
+  readonly inlineBytes: number;
+}
+
+/** What a list tells of the manifest. */
+export function headOf(head: ManifestHead): ConversationHead {
+  return {
+    id: head.key.id,
+    revision: head.revision,
+    ...(head.application !== undefined && { application: head.application }),
+    ...(head.model !== undefined && { model: head.model }),
+    createdAt: head.createdAt,
+    updatedAt: head.updatedAt,
+    ...(head.expiresAt !== undefined && { expiresAt: head.expiresAt }),
+    bytes: head.logicalBytes,
+    revisions: head.entryCount,
+  };
+}
+
+/** The segments of a manifest: how many, how large, and how much of that others use too. */
+export async function sizesOf(
+  manifest: StoredManifest,
+  backend: Backend,
+  options: AbortOptions,
+): Promise<Pick<ConversationStat, 'segments' | 'segmentBytes' | 'sharedBytes'>> {
+  const own = new Map<Locator, number>();
+  for (const { segments } of manifest.entries) {
+    for (const locator of new Set(segments)) own.set(locator, (own.get(locator) ?? 0) + 1);
+  }
+  const descriptions = await backend.describe([...own.keys()], options);
+  const uses = [...own.values()];
+  let segmentBytes = 0;
+  let sharedBytes = 0;
+  for (const [index, { length, references }] of descriptions.entries()) {
+    segmentBytes += length;
+    if (references > (uses[index] as number)) sharedBytes += length;
+  }
+  return { segments: own.size, segmentBytes, sharedBytes };
+}

@@ -1,0 +1,269 @@
+import type {
+  AbortOptions,
+  Backend,
+  ManifestFields,
+  ManifestWrite,
+  NewEntry,
+  Revision,
+  StoredManifest,
+  WriteFailure,
+  WriteOutcome,
+} from '../backends/backend.ts';
+import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
+import { type EntryShape, encodeEntry, LINE_FEED, NOTHING, type Skeleton } from './body.ts';
+import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
+import { type ConversationReader, conversationKey } from './conversation-reader.ts';
+import { continuation, type History, historyOf, sameMeaning } from './history.ts';
+import type { ConversationRecord } from './record.ts';
+import type { Reference } from './reference.ts';
+
+export type IfExists = 'error' | 'skip' | 'replace' | 'append';
+
+/** A record that knows where it goes. */
+export interface RecordToWrite {
+  readonly id: string;
+  readonly record: ConversationRecord;
+  /** Bytes between this record and the next one. */
+  readonly terminator: Buffer;
+  /** Bytes before the first record of a file. */
+  readonly lead: Buffer;
+}
+
+export interface WriteOptions extends AbortOptions {
+  readonly ifExists: IfExists;
+  readonly ifRevision?: Revision;
+}
+
+const UNCHANGED = { newSegments: 0, newBytes: 0 } as const;
+
+/** Writes records in batches, each with an outcome of its own. */
+export class ConversationWriter {
+  readonly #backend: Backend;
+  readonly #reader: ConversationReader;
+
+  constructor(backend: Backend, reader: ConversationReader) {
+    this.#backend = backend;
+    this.#reader = reader;
+  }
+
+  /** Outcomes come in the order of the records. */
+  async write(records: readonly RecordToWrite[], options: WriteOptions): Promise<WriteOutcome[]> {
+    if (records.length === 0) return [];
+    return options.ifExists === 'append' ? this.#append(records, options) : this.#put(records, options);
+  }
+
+  async #put(records: readonly RecordToWrite[], options: WriteOptions): Promise<WriteOutcome[]> {
+    const ifExists = options.ifExists === 'append' ? 'error' : options.ifExists;
+    const condition = options.ifRevision === undefined ? {} : { ifRevision: options.ifRevision };
+    const writes: ManifestWrite[] = [];
+    for (const record of records) {
+      const fields: ManifestFields = { ...record.record.fields, logicalBytes: logicalBytes(record) };
+      const key = conversationKey(record.id);
+      writes.push({ operation: 'put', key, ifExists, ...condition, fields, entries: [recordEntry(record)] });
+    }
+    const outcomes = await this.#backend.commit(writes, options);
+    for (const [index, outcome] of outcomes.entries()) {
+      if (outcome.status !== 'failed' || !isVarveError(outcome.error, 'ALREADY_EXISTS')) continue;
+      outcomes[index] = await this.#unlessSame(records[index] as RecordToWrite, outcome, options);
+    }
+    return outcomes;
+  }
+
+  /** The same conversation may have been stored in another writing, or grown message by message. */
+  async #unlessSame(
+    { id, record }: RecordToWrite,
+    failure: WriteFailure,
+    options: AbortOptions,
+  ): Promise<WriteOutcome> {
+    const same = await this.#reader.read(
+      id,
+      undefined,
+      async (manifest, composition) => {
+        const text = Buffer.concat(await this.#reader.text(manifest, composition, options));
+        return sameMeaning(text, record.line) ? manifest.revision : undefined;
+      },
+      options,
+    );
+    return same === undefined ? failure : { status: 'unchanged', revision: same, ...UNCHANGED };
+  }
+
+  async #append(records: readonly RecordToWrite[], options: WriteOptions): Promise<WriteOutcome[]> {
+    const outcomes = new Array<WriteOutcome>(records.length);
+    let open = new Map<string, number[]>();
+    for (const [index, { id }] of records.entries()) {
+      const positions = open.get(id);
+      if (positions === undefined) open.set(id, [index]);
+      else positions.push(index);
+    }
+    for (let attempt = 1; open.size > 0; attempt++) {
+      throwIfAborted(options.signal);
+      const retry = options.ifRevision === undefined && attempt < WRITE_ATTEMPTS;
+      const lost = new Map<string, number[]>();
+      const writes: ManifestWrite[] = [];
+      const plans: { readonly id: string; readonly plan: Plan; readonly write: number }[] = [];
+      const manifests = await this.#backend.read([...open.keys()].map(conversationKey), options);
+      for (const [index, [id, positions]] of [...open].entries()) {
+        const own = positions.map((at) => records[at] as RecordToWrite);
+        const plan = await this.#plan(own, manifests[index], options);
+        // A segment of what was read is gone: so is what was read.
+        if (retry && plan.steps.some((step) => isVarveError(step, 'NOT_FOUND'))) {
+          lost.set(id, positions);
+          continue;
+        }
+        plans.push({ id, plan, write: plan.write === undefined ? -1 : writes.push(plan.write) - 1 });
+      }
+      const written = writes.length === 0 ? [] : await this.#backend.commit(writes, options);
+      for (const { id, plan, write } of plans) {
+        const outcome = written[write];
+        const positions = open.get(id) as number[];
+        if (retry && outcome?.status === 'failed' && lostRace(outcome.error)) {
+          lost.set(id, positions);
+          continue;
+        }
+        settle(plan, outcome, (step, settled) => {
+          outcomes[positions[step] as number] = settled;
+        });
+      }
+      open = lost;
+      if (open.size > 0) await pauseAfter(attempt, options);
+    }
+    return outcomes;
+  }
+
+  /** What one write does for all records of one id: every record that continues its predecessor is an entry. */
+  async #plan(
+    records: readonly RecordToWrite[],
+    stored: StoredManifest | undefined,
+    options: WriteOptions,
+  ): Promise<Plan> {
+    const { ifRevision } = options;
+    if (ifRevision !== undefined && stored?.revision !== ifRevision) {
+      const error = new VarveError(
+        'CONFLICT',
+        `conversation ${JSON.stringify(records[0]?.id)} is no longer at revision ${ifRevision}`,
+      );
+      return { steps: records.map(() => error), write: undefined, revision: undefined };
+    }
+    const steps: Step[] = [];
+    const entries: NewEntry[] = [];
+    let history: History | undefined;
+    let last: RecordToWrite | undefined;
+    try {
+      if (stored !== undefined) history = await this.#reader.history(stored, options);
+    } catch (error) {
+      if (!isVarveError(error)) throw error;
+      return { steps: records.map(() => error), write: undefined, revision: undefined };
+    }
+    for (const next of records) {
+      try {
+        const entry = history === undefined ? recordEntry(next) : await continuingEntry(history, next);
+        steps.push(entry === undefined ? 'unchanged' : history === undefined ? 'created' : 'appended');
+        if (entry === undefined) continue;
+        entries.push(entry);
+        history = historyOf(next.record);
+        last = next;
+      } catch (error) {
+        if (!isVarveError(error)) throw error;
+        steps.push(error);
+      }
+    }
+    const revision = stored?.revision;
+    if (last === undefined) return { steps, write: undefined, revision };
+    const key = conversationKey(last.id);
+    const { createdAt, ...fields } = last.record.fields;
+    const size = logicalBytes(last);
+    const write: ManifestWrite =
+      stored === undefined
+        ? {
+            operation: 'put',
+            key,
+            ifExists: 'error',
+            fields: { ...fields, ...(createdAt !== undefined && { createdAt }), logicalBytes: size },
+            entries,
+          }
+        : {
+            operation: 'append',
+            key,
+            ifRevision: stored.revision,
+            logicalBytes: Math.max(0, size - stored.logicalBytes),
+            fields,
+            entries,
+          };
+    return { steps, write, revision };
+  }
+}
+
+/** What becomes of one record: a status once the write succeeds, or an error of its own. */
+type Step = 'created' | 'appended' | 'unchanged' | VarveError;
+
+interface Plan {
+  readonly steps: readonly Step[];
+  /** Absent when nothing is to be written. */
+  readonly write: ManifestWrite | undefined;
+  /** What is stored before the write. */
+  readonly revision: Revision | undefined;
+}
+
+function settle(
+  plan: Plan,
+  outcome: WriteOutcome | undefined,
+  tell: (step: number, outcome: WriteOutcome) => void,
+): void {
+  const success = outcome?.status === 'failed' ? undefined : outcome;
+  const revision = success?.revision ?? plan.revision;
+  const known = revision === undefined ? {} : { revision };
+  // What one write stored is told once, with the first record that it is for.
+  let stored = success === undefined ? UNCHANGED : { newSegments: success.newSegments, newBytes: success.newBytes };
+  for (const [index, step] of plan.steps.entries()) {
+    if (step instanceof VarveError) {
+      tell(index, { status: 'failed', error: step });
+    } else if (outcome?.status === 'failed' && step !== 'unchanged') {
+      tell(index, outcome);
+    } else if (step === 'unchanged' || success?.status === 'unchanged') {
+      tell(index, { status: 'unchanged', ...known, ...UNCHANGED });
+    } else {
+      tell(index, { status: step, ...known, ...stored });
+      stored = UNCHANGED;
+    }
+  }
+}
+
+function lostRace(error: VarveError): boolean {
+  return ['CONFLICT', 'ALREADY_EXISTS', 'NOT_FOUND'].includes(error.code);
+}
+
+function recordEntry({ record, terminator, lead }: RecordToWrite): NewEntry {
+  const { hasMessages, nonEmpty } = record;
+  return encodeEntry({ kind: 'record', hasMessages, nonEmpty, terminator, lead, envelope: undefined }, record);
+}
+
+/** `undefined` when nothing is new. */
+async function continuingEntry(history: History, next: RecordToWrite): Promise<NewEntry | undefined> {
+  const step = await continuation(history, next.record);
+  if (step.status === 'unchanged') return undefined;
+  if (step.status === 'rewrite') return recordEntry(next);
+  return extensionEntry(step.skeleton, step.envelope, next.terminator);
+}
+
+/** An entry that adds messages; `terminator` counts only where the envelope is renewed. */
+export function extensionEntry(
+  skeleton: Skeleton<Reference>,
+  envelope: EntryShape['envelope'],
+  terminator: Buffer,
+): NewEntry {
+  return encodeEntry(
+    {
+      kind: 'extend',
+      hasMessages: true,
+      nonEmpty: true,
+      terminator: envelope === undefined ? LINE_FEED : terminator,
+      lead: NOTHING,
+      envelope,
+    },
+    skeleton,
+  );
+}
+
+function logicalBytes({ record, terminator, lead }: RecordToWrite): number {
+  return record.line.length + terminator.length + lead.length;
+}

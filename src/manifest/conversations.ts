@@ -1,0 +1,285 @@
+import picomatch from 'picomatch';
+import type { AbortOptions, Backend, Revision, StoredEntry, WriteOutcome, WriteSuccess } from '../backends/backend.ts';
+import { throwIfAborted, VarveError } from '../errors.ts';
+import { entryHead, LINE_FEED, NOTHING } from './body.ts';
+import { joinSkeletons, splitAtMessages } from './composition.ts';
+import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
+import { jsonText } from './conversation-json.ts';
+import type {
+  AppendOptions,
+  ConversationListOptions,
+  PutFailure,
+  PutOptions,
+  PutReceipt,
+  ReadOptions,
+} from './conversation-options.ts';
+import { ConversationReader, conversationKey } from './conversation-reader.ts';
+import { type ConversationHead, type ConversationStat, headOf, sizesOf } from './conversation-stat.ts';
+import { ConversationWriter, extensionEntry, type RecordToWrite } from './conversation-writer.ts';
+import { derivedId } from './derived-id.ts';
+import { checkId, RecordEncoder } from './record.ts';
+
+export type {
+  AppendOptions,
+  ConversationListOptions,
+  PutFailure,
+  PutOptions,
+  PutReceipt,
+  ReadOptions,
+} from './conversation-options.ts';
+export type { ConversationHead, ConversationStat } from './conversation-stat.ts';
+
+/** Longest name of an append, in bytes of UTF-8. */
+const MAX_IDEMPOTENCY_KEY_BYTES = 64;
+
+/** `putMany` commits so many at once. */
+const BATCH_COUNT = 512;
+const BATCH_BYTES = 16 * 1024 * 1024;
+
+/** The conversations of a store. */
+export class Conversations {
+  readonly #backend: Backend;
+  readonly #encoder: RecordEncoder;
+  readonly #reader: ConversationReader;
+  readonly #writer: ConversationWriter;
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+    this.#encoder = new RecordEncoder(backend.capabilities.inlineBelow);
+    this.#reader = new ConversationReader(backend);
+    this.#writer = new ConversationWriter(backend, this.#reader);
+  }
+
+  /**
+   * Stores a conversation: any object that JSON can write, and `Uint32Array`s of token ids in it. Durable when the
+   * promise resolves.
+   *
+   * @throws `ALREADY_EXISTS`, `CONFLICT` (see {@link PutOptions}); `INVALID_ARGUMENT` for what JSON cannot write and
+   *   for ids that are empty, not well-formed or longer than 512 bytes of UTF-8.
+   */
+  async put(conversation: object, options: PutOptions = {}): Promise<PutReceipt> {
+    this.#encoder.content.beginBatch();
+    const record = this.#take(conversation, options.id);
+    const [outcome] = await this.#writer.write([record], { ...options, ifExists: options.ifExists ?? 'error' });
+    return receipt(record.id, outcome as WriteOutcome);
+  }
+
+  /** As {@link put} for many, a commit for hundreds: a receipt or failure for each, in order. */
+  async *putMany(
+    conversations: Iterable<object> | AsyncIterable<object>,
+    options: Omit<PutOptions, 'id' | 'ifRevision'> = {},
+  ): AsyncGenerator<PutReceipt | PutFailure, void, undefined> {
+    let batch: (RecordToWrite | PutFailure)[] = [];
+    let bytes = 0;
+    this.#encoder.content.beginBatch();
+    for await (const conversation of conversations) {
+      try {
+        const record = this.#take(conversation, undefined);
+        batch.push(record);
+        bytes += record.record.line.length;
+      } catch (error) {
+        batch.push({ id: undefined, status: 'failed', error: asVarveError(error) });
+      }
+      if (batch.length < BATCH_COUNT && bytes < BATCH_BYTES) continue;
+      yield* this.#putBatch(batch, options);
+      batch = [];
+      bytes = 0;
+      this.#encoder.content.beginBatch();
+    }
+    yield* this.#putBatch(batch, options);
+  }
+
+  /**
+   * The conversation as an object, deep-equal to what was put, keys in their order; `undefined` when there is none.
+   *
+   * @throws `TOO_LARGE` beyond the length of a JavaScript string (about 512 MB): use {@link getBytes};
+   *   `NOT_FOUND` for a revision that does not exist; `CORRUPT`; `UNSUPPORTED_FORMAT`.
+   */
+  async get(id: string, options: ReadOptions = {}): Promise<object | undefined> {
+    checkRead(id, options);
+    return this.#reader.read(
+      id,
+      options.revision,
+      (manifest, composition) => this.#reader.value(manifest, composition, options),
+      options,
+    );
+  }
+
+  /** The line as it was imported, byte for byte, with its line terminator; `undefined` when there is none. */
+  async getBytes(id: string, options: ReadOptions = {}): Promise<Buffer | undefined> {
+    checkRead(id, options);
+    return this.#reader.read(
+      id,
+      options.revision,
+      async (manifest, composition) =>
+        Buffer.concat([...(await this.#reader.text(manifest, composition, options)), composition.terminator]),
+      options,
+    );
+  }
+
+  /**
+   * Adds messages at the end of a conversation; stores no more than what is new. Without `ifRevision` and
+   * `idempotencyKey`, a retry after an unknown outcome may add them twice.
+   *
+   * @throws `NOT_FOUND` when there is no such conversation, `CONFLICT` unless `ifRevision` is stored,
+   *   `INVALID_ARGUMENT` when it has no array of messages or the messages cannot be written as JSON.
+   */
+  async append(id: string, messages: readonly unknown[], options: AppendOptions = {}): Promise<PutReceipt> {
+    checkId(id);
+    const { ifRevision, idempotencyKey, signal } = options;
+    if (
+      idempotencyKey !== undefined &&
+      (idempotencyKey === '' || Buffer.byteLength(idempotencyKey) > MAX_IDEMPOTENCY_KEY_BYTES)
+    ) {
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        `an idempotencyKey has 1 to ${MAX_IDEMPOTENCY_KEY_BYTES} bytes of UTF-8`,
+      );
+    }
+    const { line, typedAt } = jsonText({ messages });
+    this.#encoder.content.beginBatch();
+    const added = splitAtMessages(this.#encoder.encode(line, { typedAt }))?.messages;
+    if (added === undefined) throw new VarveError('INVALID_ARGUMENT', 'the messages to append must be an array');
+    for (let attempt = 1; ; attempt++) {
+      throwIfAborted(signal);
+      const [manifest] = await this.#backend.read([conversationKey(id)], options);
+      if (manifest === undefined) throw notFound(id);
+      const state = entryHead((manifest.entries.at(-1) as StoredEntry).body);
+      if (!state.hasMessages) {
+        throw new VarveError(
+          'INVALID_ARGUMENT',
+          `conversation ${JSON.stringify(id)} has no array of messages to append to`,
+        );
+      }
+      if (ifRevision !== undefined && manifest.revision !== ifRevision && idempotencyKey === undefined) {
+        throw new VarveError('CONFLICT', `conversation ${JSON.stringify(id)} is no longer at revision ${ifRevision}`);
+      }
+      if (added.text.length === 0) {
+        return { id, status: 'unchanged', revision: manifest.revision, newSegments: 0, newBytes: 0 };
+      }
+      const separated = state.nonEmpty ? { ...added, text: Buffer.concat([Buffer.from(','), added.text]) } : added;
+      const [outcome] = await this.#backend.commit(
+        [
+          {
+            operation: 'append',
+            key: conversationKey(id),
+            // What was read decides about the separator, so the write holds for that revision only.
+            ifRevision: ifRevision ?? manifest.revision,
+            ...(idempotencyKey !== undefined && { idempotencyKey }),
+            logicalBytes: line.length - '{"messages":[]}'.length + (state.nonEmpty ? 1 : 0),
+            entries: [extensionEntry(separated, undefined, LINE_FEED)],
+          },
+        ],
+        options,
+      );
+      const lost = outcome?.status === 'failed' && outcome.error.code === 'CONFLICT';
+      if (!lost || ifRevision !== undefined || attempt === WRITE_ATTEMPTS) return receipt(id, outcome as WriteOutcome);
+      await pauseAfter(attempt, options);
+    }
+  }
+
+  /**
+   * Deletes a conversation. Returns whether there was one.
+   *
+   * @throws `CONFLICT` unless `ifRevision` is stored.
+   */
+  async delete(id: string, options: AbortOptions & { readonly ifRevision?: Revision } = {}): Promise<boolean> {
+    checkId(id);
+    const { ifRevision } = options;
+    const [outcome] = await this.#backend.commit(
+      [{ operation: 'delete', key: conversationKey(id), ...(ifRevision !== undefined && { ifRevision }) }],
+      options,
+    );
+    return wasDeleted(outcome as WriteOutcome);
+  }
+
+  /** Deletes many in one commit. Returns those ids that there was a conversation under, in order. */
+  async deleteMany(ids: readonly string[], options: AbortOptions = {}): Promise<string[]> {
+    for (const id of ids) checkId(id);
+    const outcomes = await this.#backend.commit(
+      ids.map((id) => ({ operation: 'delete', key: conversationKey(id) })),
+      options,
+    );
+    return ids.filter((_, index) => wasDeleted(outcomes[index] as WriteOutcome));
+  }
+
+  /** What is known of a conversation without reading its content; `undefined` when there is none. */
+  async stat(id: string, options: AbortOptions = {}): Promise<ConversationStat | undefined> {
+    checkId(id);
+    return this.#reader.read(
+      id,
+      undefined,
+      async (manifest, composition) => ({
+        ...headOf(manifest),
+        messages: splitAtMessages(joinSkeletons(composition.pieces))?.ends.length ?? 0,
+        ...(await sizesOf(manifest, this.#backend, options)),
+        inlineBytes: manifest.entries.reduce((sum, { body }) => sum + body.length, 0),
+      }),
+      options,
+    );
+  }
+
+  /** The conversations that pass the filter, in the order asked for. */
+  async *list(options: ConversationListOptions = {}): AsyncGenerator<ConversationHead, void, undefined> {
+    const { id, limit = Number.POSITIVE_INFINITY, signal, ...filter } = options;
+    if (limit <= 0) return;
+    const matches = id === undefined ? undefined : picomatch(id, { bash: true, dot: true });
+    let count = 0;
+    for await (const head of this.#backend.list('conversation', filter, signal === undefined ? {} : { signal })) {
+      if (matches !== undefined && !matches(head.key.id)) continue;
+      yield headOf(head);
+      if (++count >= limit) return;
+    }
+  }
+
+  #take(conversation: object, id: string | undefined): RecordToWrite {
+    if (id !== undefined) checkId(id);
+    const { line, typedAt } = jsonText(conversation);
+    const record = this.#encoder.encode(line, { typedAt, ...(id !== undefined && { id }) });
+    return { id: record.id ?? derivedId(line, 1), record, terminator: LINE_FEED, lead: NOTHING };
+  }
+
+  async *#putBatch(
+    batch: readonly (RecordToWrite | PutFailure)[],
+    options: PutOptions,
+  ): AsyncGenerator<PutReceipt | PutFailure, void, undefined> {
+    const records = batch.filter((item): item is RecordToWrite => 'record' in item);
+    const outcomes = await this.#writer.write(records, { ...options, ifExists: options.ifExists ?? 'error' });
+    let next = 0;
+    for (const item of batch) {
+      if (!('record' in item)) {
+        yield item;
+        continue;
+      }
+      const outcome = outcomes[next++] as WriteOutcome;
+      yield outcome.status === 'failed' ? { id: item.id, ...outcome } : receipt(item.id, outcome);
+    }
+  }
+}
+
+function checkRead(id: string, { revision }: ReadOptions): void {
+  checkId(id);
+  if (revision !== undefined && (!Number.isSafeInteger(revision) || revision < 1)) {
+    throw new VarveError('INVALID_ARGUMENT', `a revision to read is an integer from 1 on, not ${revision}`);
+  }
+}
+
+function notFound(id: string): VarveError {
+  return new VarveError('NOT_FOUND', `there is no conversation ${JSON.stringify(id)}`);
+}
+
+function receipt(id: string, outcome: WriteOutcome): PutReceipt {
+  if (outcome.status === 'failed') throw outcome.error;
+  const { status, revision, newSegments, newBytes } = outcome as WriteSuccess;
+  return { id, status, revision, newSegments, newBytes } as PutReceipt;
+}
+
+function wasDeleted(outcome: WriteOutcome): boolean {
+  if (outcome.status === 'failed') throw outcome.error;
+  return outcome.status === 'deleted';
+}
+
+function asVarveError(error: unknown): VarveError {
+  if (error instanceof VarveError) return error;
+  throw error;
+}

@@ -1,0 +1,190 @@
+import type { AbortOptions, Backend, ManifestHead, StoredManifest } from '../backends/backend.ts';
+import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
+import { LINE_FEED, type StoredReference } from './body.ts';
+import { type Composition, visitSkeleton } from './composition.ts';
+import { ConversationReader, conversationKey } from './conversation-reader.ts';
+import { checkId } from './record.ts';
+import { idText } from './render.ts';
+
+export interface ExportOptions extends AbortOptions {
+  /** Which conversations, in this order. Default: all, in the order in which they were first stored. */
+  readonly ids?: Iterable<string> | AsyncIterable<string>;
+  /** Called after each batch with the counts so far. */
+  readonly onProgress?: (progress: ExportCounts) => void;
+}
+
+export interface ExportCounts {
+  readonly conversations: number;
+  readonly bytes: number;
+}
+
+/** Conversations are read so many at a time, or fewer when they are long. */
+const BATCH_COUNT = 512;
+const BATCH_BYTES = 8 * 1024 * 1024;
+
+/** Output is handed out in pieces of about this size. */
+const PIECE_BYTES = 1024 * 1024;
+
+/**
+ * The conversations as JSONL, each line byte for byte as it was imported. What one import put into an empty store comes
+ * out as the very same bytes. A line that was the last of a file without a final newline gets one when another follows.
+ *
+ * @throws `NOT_FOUND` for an id given that is not stored, after everything before it; `CORRUPT`; `UNSUPPORTED_FORMAT`.
+ */
+export async function* exportJsonl(
+  backend: Backend,
+  options: ExportOptions = {},
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const exporter = new Exporter(backend, options);
+  let batch: ManifestHead[] = [];
+  let bytes = 0;
+  for await (const head of options.ids === undefined
+    ? backend.list('conversation', {}, options)
+    : exporter.heads(options.ids)) {
+    if (batch.length > 0 && (batch.length === BATCH_COUNT || bytes + head.logicalBytes > BATCH_BYTES)) {
+      yield* exporter.lines(batch);
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(head);
+    bytes += head.logicalBytes;
+  }
+  yield* exporter.lines(batch);
+}
+
+class Exporter {
+  readonly #backend: Backend;
+  readonly #options: ExportOptions;
+  readonly #reader: ConversationReader;
+  readonly #counts = { conversations: 0, bytes: 0 };
+  /** Whether what was written so far ends with a newline, so that another line may follow. */
+  #lineEnded = true;
+  #output = Buffer.allocUnsafe(PIECE_BYTES);
+  #length = 0;
+
+  constructor(backend: Backend, options: ExportOptions) {
+    this.#backend = backend;
+    this.#options = options;
+    this.#reader = new ConversationReader(backend);
+  }
+
+  /** The heads of the ids given. */
+  async *heads(ids: Iterable<string> | AsyncIterable<string>): AsyncGenerator<ManifestHead, void, undefined> {
+    let batch: string[] = [];
+    for await (const id of ids) {
+      checkId(id);
+      if (batch.push(id) < BATCH_COUNT) continue;
+      yield* this.#headsOf(batch);
+      batch = [];
+    }
+    yield* this.#headsOf(batch);
+  }
+
+  async *#headsOf(ids: readonly string[]): AsyncGenerator<ManifestHead, void, undefined> {
+    const heads = await this.#backend.heads(ids.map(conversationKey), this.#options);
+    for (const [index, head] of heads.entries()) {
+      if (head === undefined)
+        throw new VarveError('NOT_FOUND', `there is no conversation ${JSON.stringify(ids[index])}`);
+      yield head;
+    }
+  }
+
+  /** Their lines, in pieces. A conversation that was deleted meanwhile is left out. */
+  async *lines(heads: readonly ManifestHead[]): AsyncGenerator<Uint8Array, void, undefined> {
+    if (heads.length === 0) return;
+    throwIfAborted(this.#options.signal);
+    const manifests = await this.#backend.read(
+      heads.map(({ key }) => key),
+      this.#options,
+    );
+    const present = manifests.filter((manifest) => manifest !== undefined);
+    const loaded = (await this.#load(present)) ?? (await this.#loadEach(present));
+    for (const { id, composition, raw } of loaded) {
+      const pieces = this.#line(id, composition, raw);
+      for (const piece of pieces) {
+        // A piece is a view of memory that is not written to again.
+        if (this.#length + piece.length > this.#output.length && this.#length > 0) yield this.#takeOutput();
+        if (piece.length >= PIECE_BYTES) yield piece;
+        else this.#length += piece.copy(this.#output, this.#length);
+      }
+      this.#counts.conversations++;
+    }
+    if (this.#length > 0) yield this.#takeOutput();
+    this.#options.onProgress?.({ ...this.#counts });
+  }
+
+  #takeOutput(): Buffer {
+    const output = this.#output.subarray(0, this.#length);
+    this.#output = Buffer.allocUnsafe(PIECE_BYTES);
+    this.#length = 0;
+    return output;
+  }
+
+  /** All at once; `undefined` when a segment was collected meanwhile. */
+  async #load(manifests: readonly StoredManifest[]): Promise<Loaded[] | undefined> {
+    try {
+      const compositions: Composition<StoredReference>[] = [];
+      const references: StoredReference[] = [];
+      for (const manifest of manifests) {
+        const composition = await this.#reader.composition(manifest, undefined, this.#options);
+        compositions.push(composition);
+        for (const piece of composition.pieces) for (const reference of piece.references) references.push(reference);
+      }
+      const raw = await this.#reader.raw(references, this.#options);
+      let used = 0;
+      return manifests.map((manifest, index) => {
+        const composition = compositions[index] as Composition<StoredReference>;
+        const count = composition.pieces.reduce((sum, piece) => sum + piece.references.length, 0);
+        used += count;
+        return { id: manifest.key.id, composition, raw: raw.slice(used - count, used) };
+      });
+    } catch (error) {
+      if (isVarveError(error, 'NOT_FOUND')) return undefined;
+      throw error;
+    }
+  }
+
+  /** One by one, reading again those that changed. */
+  async #loadEach(manifests: readonly StoredManifest[]): Promise<Loaded[]> {
+    const loaded: Loaded[] = [];
+    for (const { key } of manifests) {
+      const one = await this.#reader.read(
+        key.id,
+        undefined,
+        async (_, composition) => ({
+          id: key.id,
+          composition,
+          raw: await this.#reader.raw(
+            composition.pieces.flatMap(({ references }) => references),
+            this.#options,
+          ),
+        }),
+        this.#options,
+      );
+      if (one !== undefined) loaded.push(one);
+    }
+    return loaded;
+  }
+
+  #line(id: string, { pieces, terminator, lead }: Composition<StoredReference>, raw: readonly Buffer[]): Buffer[] {
+    const line: Buffer[] = [];
+    if (this.#counts.conversations === 0) line.push(lead);
+    else if (!this.#lineEnded) line.push(LINE_FEED);
+    visitSkeleton(pieces, {
+      text: (bytes) => line.push(bytes),
+      reference: (_, index) => line.push(raw[index] as Buffer),
+      id: () => line.push(idText(id)),
+      typedArray: () => {},
+    });
+    line.push(terminator);
+    this.#lineEnded = terminator.includes(0x0a);
+    for (const { length } of line) this.#counts.bytes += length;
+    return line;
+  }
+}
+
+interface Loaded {
+  readonly id: string;
+  readonly composition: Composition<StoredReference>;
+  readonly raw: readonly Buffer[];
+}

@@ -1,0 +1,214 @@
+import type { AbortOptions, Backend, WriteOutcome } from '../backends/backend.ts';
+import { throwIfAborted, VarveError } from '../errors.ts';
+import { NOTHING } from './body.ts';
+import { ConversationReader } from './conversation-reader.ts';
+import { ConversationWriter, type IfExists, type RecordToWrite } from './conversation-writer.ts';
+import { derivedId, OccurrenceCounter } from './derived-id.ts';
+import { type JsonlBatch, type JsonlRecord, MAX_RECORD_BYTES, readJsonl } from './jsonl-reader.ts';
+import { RecordEncoder } from './record.ts';
+
+export interface ImportOptions extends AbortOptions {
+  /** As in `Conversations.put`. Default: `error`. */
+  readonly ifExists?: IfExists;
+  /**
+   * What a record that cannot be stored does. `stop` throws; what came before it in the file is stored by then, and of
+   * what comes after it at most the rest of a batch. `skip` goes on and tells of it in the report. Default: `stop`.
+   */
+  readonly onError?: 'stop' | 'skip';
+  /** Longest record in bytes. Default and maximum: 1 GiB. */
+  readonly maxRecordBytes?: number;
+  /** Called after each batch with the counts so far. */
+  readonly onProgress?: (progress: ImportCounts) => void;
+}
+
+export interface ImportCounts {
+  /** Records read, well-formed or not. */
+  readonly records: number;
+  /** Bytes read, white space included. */
+  readonly bytes: number;
+  readonly created: number;
+  readonly unchanged: number;
+  readonly appended: number;
+  readonly replaced: number;
+  readonly skipped: number;
+  readonly failed: number;
+  /** Segments that were not stored before, and their bytes. */
+  readonly newSegments: number;
+  readonly newBytes: number;
+}
+
+export interface ImportError {
+  /** Counted from 1. */
+  readonly lineNumber: number;
+  /** Of the record's first byte in the source. */
+  readonly byteOffset: number;
+  readonly id: string | undefined;
+  readonly error: VarveError;
+}
+
+export interface ImportReport extends ImportCounts {
+  /** The first 100 of the `failed` records. */
+  readonly errors: readonly ImportError[];
+}
+
+const MAX_REPORTED_ERRORS = 100;
+
+/** Most records in a commit. */
+const COMMIT_COUNT = 8192;
+
+/**
+ * Stores every record of a JSONL stream as a conversation, in batches, in memory that does not grow with the stream.
+ * Importing the same bytes again changes nothing. Records without an id get one derived from their bytes and from how
+ * often they occurred in this stream.
+ *
+ * @throws the first record's error with `onError: 'stop'`, its line number and byte offset in the message
+ *   (`MALFORMED_INPUT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `CONFLICT`, …); `TOO_LARGE` for a record longer than the
+ *   limit, whatever `onError` says; what concerns the store: `NO_SPACE`, `READ_ONLY`, ….
+ */
+export async function importJsonl(
+  backend: Backend,
+  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  options: ImportOptions = {},
+): Promise<ImportReport> {
+  const importer = new Importer(backend, options);
+  let committing: Promise<void> = Promise.resolve();
+  try {
+    for await (const batch of readJsonl(source, limitOf(options))) {
+      // While one batch is on its way to the disk, the next one is read and taken apart.
+      const prepared = importer.prepare(batch);
+      await committing;
+      committing = importer.commit(prepared);
+      // A failure is reported where it is awaited.
+      committing.catch(() => {});
+    }
+  } finally {
+    await committing;
+  }
+  return importer.report();
+}
+
+function limitOf({ maxRecordBytes }: ImportOptions): { maxRecordBytes?: number } {
+  return maxRecordBytes === undefined ? {} : { maxRecordBytes: Math.min(maxRecordBytes, MAX_RECORD_BYTES) };
+}
+
+/** A record of the source, and what was made of it. */
+interface Prepared {
+  readonly source: JsonlRecord;
+  readonly taken: RecordToWrite | VarveError;
+}
+
+class Importer {
+  readonly #options: ImportOptions;
+  readonly #encoder: RecordEncoder;
+  readonly #writer: ConversationWriter;
+  readonly #occurrences = new OccurrenceCounter();
+  readonly #counts = {
+    records: 0,
+    bytes: 0,
+    created: 0,
+    unchanged: 0,
+    appended: 0,
+    replaced: 0,
+    skipped: 0,
+    failed: 0,
+    newSegments: 0,
+    newBytes: 0,
+  };
+  readonly #errors: ImportError[] = [];
+  /** Waits for the first record that can be stored. */
+  #lead: Buffer = NOTHING;
+
+  constructor(backend: Backend, options: ImportOptions) {
+    this.#options = options;
+    this.#encoder = new RecordEncoder(backend.capabilities.inlineBelow);
+    this.#writer = new ConversationWriter(backend, new ConversationReader(backend));
+  }
+
+  prepare({ records, lead }: JsonlBatch): Prepared[] {
+    throwIfAborted(this.#options.signal);
+    this.#encoder.content.beginBatch();
+    if (lead.length > 0) this.#lead = lead;
+    this.#counts.bytes += lead.length;
+    const prepared: Prepared[] = [];
+    for (const source of records) {
+      const taken = this.#take(source);
+      prepared.push({ source, taken });
+      if (taken instanceof VarveError && this.#stops) break;
+    }
+    return prepared;
+  }
+
+  async commit(prepared: readonly Prepared[]): Promise<void> {
+    const { signal, ifExists = 'error', onProgress } = this.#options;
+    for (let start = 0; start < prepared.length; start += COMMIT_COUNT) {
+      const part = prepared.slice(start, start + COMMIT_COUNT);
+      const records = part.flatMap(({ taken }) => (taken instanceof VarveError ? [] : [taken]));
+      const outcomes = await this.#writer.write(records, { ifExists, ...(signal && { signal }) });
+      let next = 0;
+      let first: ImportError | undefined;
+      for (const { source, taken } of part) {
+        this.#counts.records++;
+        this.#counts.bytes += source.bytes.length + source.terminator.length;
+        const failed = taken instanceof VarveError;
+        const outcome: WriteOutcome = failed ? { status: 'failed', error: taken } : (outcomes[next++] as WriteOutcome);
+        const error = this.#count(outcome, source, failed ? undefined : taken.id);
+        first ??= error;
+      }
+      onProgress?.({ ...this.#counts });
+      if (first !== undefined && this.#stops) throw this.#stopped(first);
+    }
+  }
+
+  report(): ImportReport {
+    return { ...this.#counts, errors: [...this.#errors] };
+  }
+
+  get #stops(): boolean {
+    return this.#options.onError !== 'skip';
+  }
+
+  #take(source: JsonlRecord): RecordToWrite | VarveError {
+    try {
+      const record = this.#encoder.encode(source.bytes);
+      const lead = this.#lead;
+      this.#lead = NOTHING;
+      const id = record.id ?? this.#deriveId(source.bytes);
+      return { id, record, terminator: source.terminator, lead };
+    } catch (error) {
+      if (error instanceof VarveError) return error;
+      throw error;
+    }
+  }
+
+  #deriveId(bytes: Buffer): string {
+    const id = derivedId(bytes, 1);
+    const occurrence = this.#occurrences.count(id);
+    return occurrence === 1 ? id : derivedId(bytes, occurrence);
+  }
+
+  #count(outcome: WriteOutcome, source: JsonlRecord, id: string | undefined): ImportError | undefined {
+    if (outcome.status === 'failed') {
+      this.#counts.failed++;
+      const error = { lineNumber: source.lineNumber, byteOffset: source.byteOffset, id, error: outcome.error };
+      if (this.#errors.length < MAX_REPORTED_ERRORS) this.#errors.push(error);
+      return error;
+    }
+    const { status, newSegments, newBytes } = outcome;
+    if (status === 'deleted' || status === 'absent')
+      throw new VarveError('INTERNAL', `an import cannot have ${status} a record`);
+    this.#counts[status]++;
+    this.#counts.newSegments += newSegments;
+    this.#counts.newBytes += newBytes;
+    return undefined;
+  }
+
+  #stopped({ lineNumber, byteOffset, error }: ImportError): VarveError {
+    const { created, appended, replaced, unchanged, skipped } = this.#counts;
+    const stored = created + appended + replaced + unchanged + skipped;
+    return new VarveError(
+      error.code,
+      `line ${lineNumber} (byte offset ${byteOffset}): ${error.message}; the import stopped, ${stored} records are stored`,
+      { cause: error },
+    );
+  }
+}

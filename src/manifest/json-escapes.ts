@@ -1,0 +1,310 @@
+/**
+ * How JSON writers escape strings. Each writer is a set of independent choices, so a style is a set of bits; with none
+ * set it is that of `JSON.stringify` (also of Python with `ensure_ascii=False`, of orjson and of Rust's serde_json).
+ * Quote, backslash and the control characters are always escaped, with a letter where JSON has one, else in lower-case
+ * hex.
+ *
+ * | writer | style |
+ * |---|---|
+ * | Python `json` | ascii, delete |
+ * | Go `encoding/json` | html, lineSeparators (before 1.22 also longControls) |
+ * | PHP `json_encode` | ascii, slash (JSON_UNESCAPED_UNICODE: slash, lineSeparators) |
+ * | .NET `System.Text.Json` | ascii, delete, html, upperHex, apostrophe, dotnet |
+ * | Gson | html, lineSeparators, apostrophe, equals |
+ */
+export const ESCAPES = {
+  /** Everything above 0x7f as UTF-16 code units. */
+  ascii: 1,
+  delete: 2,
+  /** `\/` */
+  slash: 4,
+  /** `<`, `>`, `&` */
+  html: 8,
+  /** U+2028 and U+2029 */
+  lineSeparators: 16,
+  /** Backspace and form feed in hex, not as `\b` and `\f`. */
+  longControls: 32,
+  /** Hex digits A to F, not a to f. */
+  upperHex: 64,
+  apostrophe: 128,
+  equals: 256,
+  /** `"`, `+` and the grave accent, in hex. */
+  dotnet: 512,
+} as const;
+
+/** A set of {@link ESCAPES}. */
+export type EscapeStyle = number;
+
+/** One more than the greatest style. */
+export const STYLE_COUNT = 1024;
+
+/** The style that writes an ASCII character in hex, by character. */
+const HEX_STYLE = new Uint16Array(128);
+/** Styles under which a character written raw would have been escaped, by byte of UTF-8. */
+const RAW_FORBIDS = new Uint16Array(256);
+for (const [characters, style] of [
+  ['\x7f', ESCAPES.delete],
+  ['<>&', ESCAPES.html],
+  ["'", ESCAPES.apostrophe],
+  ['=', ESCAPES.equals],
+  ['"+`', ESCAPES.dotnet],
+  ['\b\f', ESCAPES.longControls],
+] as const) {
+  for (const character of characters) {
+    HEX_STYLE[character.charCodeAt(0)] = style;
+    RAW_FORBIDS[character.charCodeAt(0)] = style;
+  }
+}
+RAW_FORBIDS[0x2f] = ESCAPES.slash;
+RAW_FORBIDS.fill(ESCAPES.ascii, 0x80);
+
+const SHORT_LETTERS: ReadonlyMap<number, number> = new Map(
+  Object.entries({ '\b': 'b', '\t': 't', '\n': 'n', '\f': 'f', '\r': 'r', '"': '"', '\\': '\\', '/': '/' }).map(
+    ([character, letter]) => [character.charCodeAt(0), letter.charCodeAt(0)],
+  ),
+);
+/** What the letter after a backslash stands for; 0 where it is no short escape. */
+const SHORT_MEANINGS = new Uint8Array(256);
+for (const [character, letter] of SHORT_LETTERS) SHORT_MEANINGS[letter] = character;
+
+const HEX_VALUES = new Uint8Array(256);
+for (let value = 0; value < 16; value++) {
+  HEX_VALUES[value.toString(16).charCodeAt(0)] = value;
+  HEX_VALUES[value.toString(16).toUpperCase().charCodeAt(0)] = value;
+}
+
+const COPY = 0;
+const IN_HEX = 1;
+const IN_UTF16 = 2;
+const MAYBE_LINE_SEPARATOR = 3;
+
+interface StyleTable {
+  /** What to do with a byte: one of the four above, else the letter of its short escape. */
+  readonly action: Uint8Array;
+  /** How many bytes come of a byte, line separators aside. */
+  readonly size: Uint8Array;
+  readonly hexDigits: Uint8Array;
+  readonly lineSeparators: boolean;
+}
+
+const styleTables = new Map<EscapeStyle, StyleTable>();
+
+function tableOf(style: EscapeStyle): StyleTable {
+  let table = styleTables.get(style);
+  if (table === undefined) {
+    table = buildTable(style);
+    styleTables.set(style, table);
+  }
+  return table;
+}
+
+function buildTable(style: EscapeStyle): StyleTable {
+  const action = new Uint8Array(256);
+  const size = new Uint8Array(256).fill(1);
+  for (let byte = 0; byte < 0x80; byte++) {
+    const letter = byte === 0x2f && (style & ESCAPES.slash) === 0 ? undefined : SHORT_LETTERS.get(byte);
+    if (((HEX_STYLE[byte] as number) & style) !== 0 || (byte < 0x20 && letter === undefined)) {
+      action[byte] = IN_HEX;
+      size[byte] = 6;
+    } else if (letter !== undefined) {
+      action[byte] = letter;
+      size[byte] = 2;
+    }
+  }
+  const lineSeparators = (style & ESCAPES.lineSeparators) !== 0 && (style & ESCAPES.ascii) === 0;
+  if ((style & ESCAPES.ascii) !== 0) {
+    action.fill(IN_UTF16, 0x80);
+    size.fill(0, 0x80, 0xc0);
+    size.fill(6, 0xc0, 0xf0);
+    size.fill(12, 0xf0);
+  } else if (lineSeparators) {
+    action[0xe2] = MAYBE_LINE_SEPARATOR;
+  }
+  const digits = (style & ESCAPES.upperHex) !== 0 ? '0123456789ABCDEF' : '0123456789abcdef';
+  return { action, size, hexDigits: Buffer.from(digits, 'latin1'), lineSeparators };
+}
+
+function isLineSeparator(text: Uint8Array, at: number): boolean {
+  return text[at] === 0xe2 && text[at + 1] === 0x80 && ((text[at + 2] as number) & 0xfe) === 0xa8;
+}
+
+/** The text (valid UTF-8) as a writer of that style puts it between quotes. The very same buffer when nothing changes. */
+export function escapeText(text: Buffer, style: EscapeStyle): Buffer {
+  const { action, size, hexDigits, lineSeparators } = tableOf(style);
+  const length = text.length;
+  let needed = 0;
+  for (let at = 0; at < length; at++) needed += size[text[at] as number] as number;
+  if (lineSeparators) {
+    for (let at = text.indexOf(0xe2); at >= 0; at = text.indexOf(0xe2, at + 1)) {
+      if (isLineSeparator(text, at)) needed += 3;
+    }
+  }
+  // Every escape is longer than what it stands for.
+  if (needed === length) return text;
+
+  const raw = Buffer.allocUnsafe(needed);
+  let out = 0;
+  const hex = (unit: number): void => {
+    raw[out] = 0x5c;
+    raw[out + 1] = 0x75;
+    raw[out + 2] = hexDigits[unit >>> 12] as number;
+    raw[out + 3] = hexDigits[(unit >>> 8) & 15] as number;
+    raw[out + 4] = hexDigits[(unit >>> 4) & 15] as number;
+    raw[out + 5] = hexDigits[unit & 15] as number;
+    out += 6;
+  };
+  for (let at = 0; at < length; at++) {
+    const byte = text[at] as number;
+    const what = action[byte] as number;
+    if (what === COPY) {
+      raw[out++] = byte;
+    } else if (what > MAYBE_LINE_SEPARATOR) {
+      raw[out] = 0x5c;
+      raw[out + 1] = what;
+      out += 2;
+    } else if (what === IN_HEX) {
+      hex(byte);
+    } else if (what === IN_UTF16) {
+      if (byte < 0xe0) {
+        hex(((byte & 0x1f) << 6) | ((text[at + 1] as number) & 0x3f));
+        at += 1;
+      } else if (byte < 0xf0) {
+        hex(((byte & 0x0f) << 12) | (((text[at + 1] as number) & 0x3f) << 6) | ((text[at + 2] as number) & 0x3f));
+        at += 2;
+      } else {
+        const point =
+          ((byte & 0x07) << 18) |
+          (((text[at + 1] as number) & 0x3f) << 12) |
+          (((text[at + 2] as number) & 0x3f) << 6) |
+          ((text[at + 3] as number) & 0x3f);
+        hex(0xd800 + ((point - 0x10000) >>> 10));
+        hex(0xdc00 + ((point - 0x10000) & 0x3ff));
+        at += 3;
+      }
+    } else if (isLineSeparator(text, at)) {
+      hex(0x2028 + ((text[at + 2] as number) & 1));
+      at += 2;
+    } else {
+      raw[out++] = byte;
+    }
+  }
+  return raw;
+}
+
+/** What stands between the quotes of a JSON string, understood. */
+export interface Unescaped {
+  /** UTF-8. */
+  readonly text: Buffer;
+  /** The least style that gives the raw bytes back. */
+  readonly style: EscapeStyle;
+}
+
+/**
+ * Unescapes what stands between the quotes of a valid JSON string. `undefined` when no style gives the very same raw
+ * bytes back: lone surrogates (which UTF-8 cannot hold), needless or mixed escapes.
+ */
+export function unescapeText(raw: Buffer): Unescaped | undefined {
+  const length = raw.length;
+  const text = Buffer.allocUnsafe(length);
+  let out = 0;
+  let style = 0;
+  let separators = false;
+  for (let at = 0; at < length; ) {
+    const byte = raw[at] as number;
+    if (byte !== 0x5c) {
+      text[out++] = byte;
+      at++;
+      continue;
+    }
+    const letter = raw[at + 1] as number;
+    if (letter !== 0x75) {
+      if (letter === 0x2f) style |= ESCAPES.slash;
+      text[out++] = SHORT_MEANINGS[letter] as number;
+      at += 2;
+      continue;
+    }
+    const unit = codeUnit(raw, at + 2);
+    if (hasUpperHex(raw, at + 2)) style |= ESCAPES.upperHex;
+    at += 6;
+    if (unit < 0x80) {
+      style |= HEX_STYLE[unit] as number;
+      text[out++] = unit;
+    } else if (unit < 0x800) {
+      style |= ESCAPES.ascii;
+      text[out++] = 0xc0 | (unit >>> 6);
+      text[out++] = 0x80 | (unit & 0x3f);
+    } else if (unit < 0xd800 || unit > 0xdfff) {
+      if (unit === 0x2028 || unit === 0x2029) separators = true;
+      else style |= ESCAPES.ascii;
+      text[out++] = 0xe0 | (unit >>> 12);
+      text[out++] = 0x80 | ((unit >>> 6) & 0x3f);
+      text[out++] = 0x80 | (unit & 0x3f);
+    } else {
+      if (unit > 0xdbff || raw[at] !== 0x5c || raw[at + 1] !== 0x75) return undefined;
+      const low = codeUnit(raw, at + 2);
+      if (low < 0xdc00 || low > 0xdfff) return undefined;
+      if (hasUpperHex(raw, at + 2)) style |= ESCAPES.upperHex;
+      at += 6;
+      style |= ESCAPES.ascii;
+      const point = 0x10000 + ((unit & 0x3ff) << 10) + (low & 0x3ff);
+      text[out++] = 0xf0 | (point >>> 18);
+      text[out++] = 0x80 | ((point >>> 12) & 0x3f);
+      text[out++] = 0x80 | ((point >>> 6) & 0x3f);
+      text[out++] = 0x80 | (point & 0x3f);
+    }
+  }
+  if (separators && (style & ESCAPES.ascii) === 0) style |= ESCAPES.lineSeparators;
+  const used = text.subarray(0, out);
+  return escapeText(used, style).equals(raw) ? { text: used, style } : undefined;
+}
+
+/**
+ * The bits that would change `raw` (a string that has a style) if they were added to its style: with any other bits
+ * added the style still gives the same raw bytes. So the strings of one record can share one style.
+ */
+export function forbiddenEscapes(raw: Buffer): EscapeStyle {
+  const length = raw.length;
+  let forbidden = 0;
+  for (let at = 0; at < length; ) {
+    const byte = raw[at] as number;
+    if (byte !== 0x5c) {
+      forbidden |= RAW_FORBIDS[byte] as number;
+      at++;
+      continue;
+    }
+    const letter = raw[at + 1] as number;
+    if (letter !== 0x75) {
+      if (letter !== 0x2f) forbidden |= RAW_FORBIDS[SHORT_MEANINGS[letter] as number] as number;
+      at += 2;
+      continue;
+    }
+    if (hasLowerHex(raw, at + 2)) forbidden |= ESCAPES.upperHex;
+    at += 6;
+  }
+  if ((forbidden & ESCAPES.ascii) !== 0) {
+    for (let at = raw.indexOf(0xe2); at >= 0; at = raw.indexOf(0xe2, at + 1)) {
+      if (isLineSeparator(raw, at)) return forbidden | ESCAPES.lineSeparators;
+    }
+  }
+  return forbidden;
+}
+
+function codeUnit(raw: Buffer, at: number): number {
+  return (
+    ((HEX_VALUES[raw[at] as number] as number) << 12) |
+    ((HEX_VALUES[raw[at + 1] as number] as number) << 8) |
+    ((HEX_VALUES[raw[at + 2] as number] as number) << 4) |
+    (HEX_VALUES[raw[at + 3] as number] as number)
+  );
+}
+
+function hasUpperHex(raw: Buffer, at: number): boolean {
+  for (let digit = at; digit < at + 4; digit++)
+    if ((raw[digit] as number) >= 0x41 && (raw[digit] as number) <= 0x46) return true;
+  return false;
+}
+
+function hasLowerHex(raw: Buffer, at: number): boolean {
+  for (let digit = at; digit < at + 4; digit++) if ((raw[digit] as number) >= 0x61) return true;
+  return false;
+}

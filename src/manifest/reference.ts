@@ -1,0 +1,49 @@
+import type { Address } from '../address.ts';
+import type { NewSegment } from '../backends/backend.ts';
+import { type EscapeStyle, forbiddenEscapes } from './json-escapes.ts';
+
+/**
+ * How the raw bytes in a JSON text come of a reference's content. Codes from {@link REFERENCE}.text on add an
+ * {@link EscapeStyle}.
+ */
+export const REFERENCE = {
+  /** The content is the raw bytes between the quotes, escapes and all. */
+  verbatim: 0,
+  /** The content is bytes, written in base64 (RFC 4648, section 4, with padding). */
+  base64: 1,
+  /** The content is token ids, written in decimal separated by `,`. */
+  tokens: 2,
+  /** As `tokens`, separated by `, `. */
+  spacedTokens: 3,
+  /** The content is text, escaped in a style. */
+  text: 4,
+} as const;
+
+/** Content taken out of a JSON text, on its way to the backend. */
+export class Reference {
+  readonly code: number;
+  /** One, or several where the content was cut into chunks. */
+  readonly segments: readonly NewSegment[];
+  /** SHA-256 of the whole where it was cut into chunks. */
+  readonly digest: Address | undefined;
+  readonly #raw: Buffer;
+  #forbidden = -1;
+
+  constructor(code: number, segments: readonly NewSegment[], digest: Address | undefined, raw: Buffer) {
+    this.code = code;
+    this.segments = segments;
+    this.digest = digest;
+    this.#raw = raw;
+  }
+
+  /** Whether `code` gives the same raw bytes back from the same content. */
+  writtenAlsoBy(code: number): boolean {
+    if (code === this.code) return true;
+    if (code < REFERENCE.text || this.code < REFERENCE.text) return false;
+    const own = this.code - REFERENCE.text;
+    const other: EscapeStyle = code - REFERENCE.text;
+    if ((own & other) !== own) return false;
+    if (this.#forbidden < 0) this.#forbidden = forbiddenEscapes(this.#raw);
+    return (this.#forbidden & other) === 0;
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * Token ids as JSON arrays write them and as token segments hold them (little-endian uint32). Both directions run on
+ * bytes: ten million ids never become a JavaScript string.
+ */
+
+/** The canonical bytes of ids written in decimal with one separator of one or two bytes between them. */
+export function parseTokens(digits: Buffer): Buffer {
+  if (digits.length === 0) return Buffer.alloc(0);
+  let count = 1;
+  for (let at = digits.indexOf(0x2c); at >= 0; at = digits.indexOf(0x2c, at + 1)) count++;
+  const ids = Buffer.allocUnsafe(count * 4);
+  let out = 0;
+  for (let at = 0; at <= digits.length; ) {
+    let value = 0;
+    let byte = digits[at];
+    while (byte !== undefined && byte >= 0x30) {
+      value = value * 10 + byte - 0x30;
+      byte = digits[++at];
+    }
+    out = ids.writeUInt32LE(value, out);
+    at++;
+    if (digits[at] === 0x20) at++;
+  }
+  return ids;
+}
+
+/** Ids in decimal, separated by `,` or by `, `. */
+export function printTokens(ids: Buffer, spaced: boolean): Buffer {
+  const count = ids.length / 4;
+  // An id has at most ten digits.
+  const digits = Buffer.allocUnsafe(count * (spaced ? 12 : 11));
+  let out = 0;
+  for (let index = 0; index < count; index++) {
+    if (index > 0) {
+      digits[out++] = 0x2c;
+      if (spaced) digits[out++] = 0x20;
+    }
+    let rest = ids.readUInt32LE(index * 4);
+    const start = out;
+    do {
+      digits[out++] = 0x30 + (rest % 10);
+      rest = Math.floor(rest / 10);
+    } while (rest > 0);
+    for (let low = start, high = out - 1; low < high; low++, high--) {
+      const digit = digits[low] as number;
+      digits[low] = digits[high] as number;
+      digits[high] = digit;
+    }
+  }
+  return Buffer.from(digits.subarray(0, out));
+}
+
+const LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+
+/** The canonical bytes of ids in memory. */
+export function tokenBytes(ids: Uint32Array): Buffer {
+  const bytes = Buffer.from(ids.slice().buffer);
+  return LITTLE_ENDIAN ? bytes : bytes.swap32();
+}
+
+/** Ids from canonical bytes, as an array of their own. */
+export function tokenIds(bytes: Uint8Array): Uint32Array {
+  const copy = Buffer.from(bytes);
+  const own = copy.buffer.slice(copy.byteOffset, copy.byteOffset + copy.length);
+  if (!LITTLE_ENDIAN) Buffer.from(own).swap32();
+  return new Uint32Array(own);
+}
