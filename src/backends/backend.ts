@@ -116,13 +116,16 @@ export interface StoredManifest extends ManifestHead {
   readonly entries: readonly StoredEntry[];
 }
 
-/** Publishes a manifest, whole. Content identical to what is stored is `unchanged`, whatever `ifExists` says. */
+/**
+ * Publishes a manifest, whole. Content identical to what is stored is `unchanged`, whatever `ifExists` says; fields are
+ * content, but a `createdAt` left open is not compared.
+ */
 export interface PutWrite {
   readonly operation: 'put';
   readonly key: ManifestKey;
   /** What to do when the id holds other content: `error` fails with `ALREADY_EXISTS`. */
   readonly ifExists: 'error' | 'skip' | 'replace';
-  /** Fails with `CONFLICT` unless this is the stored revision (an absent manifest has none). */
+  /** Fails with `CONFLICT` unless this is the stored revision (an absent manifest has none), identical content or not. */
   readonly ifRevision?: Revision;
   readonly fields: ManifestFields;
   readonly entries: readonly NewEntry[];
@@ -135,7 +138,8 @@ export interface AppendWrite {
   readonly ifRevision?: Revision;
   /**
    * A name for this append, at most 64 bytes of UTF-8: when the manifest already took an append of that name, nothing
-   * happens (`unchanged`), even if `ifRevision` no longer holds. So a retry never doubles.
+   * happens (`unchanged`), even if `ifRevision` no longer holds. So a retry never doubles. Needs at least one entry. A
+   * manifest that is deleted or replaced forgets its names.
    */
   readonly idempotencyKey?: string;
   /** Added to the stored size. */
@@ -145,7 +149,7 @@ export interface AppendWrite {
   readonly entries: readonly NewEntry[];
 }
 
-/** Deletes a manifest; one that does not exist is `absent`, not an error. */
+/** Deletes a manifest; one that does not exist is `absent`, not an error, whatever `ifRevision` says. */
 export interface DeleteWrite {
   readonly operation: 'delete';
   readonly key: ManifestKey;
@@ -291,7 +295,8 @@ export interface Backend {
 
   /**
    * Makes the writes happen, each whole or not at all, in order where they concern one key; durable when the promise
-   * resolves. Outcomes come in the order of `writes`; a failure of one does not touch the others.
+   * resolves. Outcomes come in the order of `writes`; a failure of one does not touch the others. What is wrong with one
+   * write (its id, its bytes, a `bytes()` that throws) is its own outcome.
    *
    * @throws what concerns the store rather than one write: `READ_ONLY`, `NO_SPACE`, `BUSY`, `UNAVAILABLE`, `CLOSED`,
    *   `ABORTED`, `OUTCOME_UNKNOWN`. Then none of the writes happened, except after `OUTCOME_UNKNOWN`.
@@ -300,7 +305,8 @@ export interface Backend {
 
   /**
    * Like a `put` of one manifest whose entries arrive over time, in bounded memory. Nothing is visible until the last
-   * one is stored; when the iterable throws, nothing remains but garbage for the collector.
+   * one is stored. When the iterable throws, that error is thrown on, and nothing remains but garbage for the collector,
+   * as after a failure or a put that turns out to be skipped. Entries must keep memory of their own.
    */
   publish(
     write: Omit<PutWrite, 'entries' | 'fields'>,

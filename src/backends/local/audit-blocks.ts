@@ -2,10 +2,10 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Address, addressOf } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
-import type { BlockDirectory } from './block.ts';
+import { type BlockDirectory, isDamage } from './block.ts';
 import { IdSet } from './id-set.ts';
 import type { LocalIndex } from './local-index.ts';
-import { packPath } from './pack-files.ts';
+import { PackVanished, packPath } from './pack-files.ts';
 import type { BlockPlace } from './record-store.ts';
 import { SEGMENTS, type Space } from './schema.ts';
 import { unpackTokens } from './token-codec.ts';
@@ -40,11 +40,12 @@ export interface BlockSurvey {
  * Reads every block: its directory always, its payload for a sample of blocks, and re-hashes the segments of those.
  *
  * @param isSampled decides for each block whether to read its payload.
+ * @param onDamage may throw to end the survey.
  */
 export async function surveyBlocks(
   index: LocalIndex,
-  root: string,
   isSampled: () => boolean,
+  onDamage: (error: VarveError) => void,
   turn: (done: number, total: number) => Promise<void>,
 ): Promise<BlockSurvey> {
   const present: [Float64Array[], Float64Array[]] = [[], []];
@@ -72,8 +73,9 @@ export async function surveyBlocks(
       }
       if (payload !== undefined) verifiedBytes += payload.length;
     } catch (error) {
-      if (!(error instanceof VarveError)) throw error;
-      damagedBlocks.push({ block, reason: error.message, isMissing: !existsSync(packPath(root, block.pack)) });
+      if (!isDamage(error)) throw error;
+      onDamage(error);
+      damagedBlocks.push({ block, reason: error.message, isMissing: error instanceof PackVanished });
     }
     await turn(number + 1, blocks.length);
   }
@@ -127,5 +129,6 @@ export function strayFiles(index: LocalIndex, root: string): string[] {
   if (!existsSync(folder)) return [];
   const files = readdirSync(folder);
   const known = new Set(index.database.all<{ id: number }>('SELECT id FROM pack').map(({ id }) => packPath(root, id)));
-  return files.map((name) => join(folder, name)).filter((path) => !known.has(path));
+  // One that is gone again was removed by a collection between the two looks.
+  return files.map((name) => join(folder, name)).filter((path) => !known.has(path) && existsSync(path));
 }

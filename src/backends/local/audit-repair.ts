@@ -28,17 +28,12 @@ export async function repairFingerprints(
   segments: FingerprintEntry[],
   manifests: FingerprintEntry[],
 ): Promise<void> {
-  try {
-    await index.database.write(() => {
-      index.refresh();
-      index.segmentFingerprints.add(segments);
-      index.manifestFingerprints.add(manifests);
-      index.bumpRuns();
-    });
-  } catch (error) {
-    index.invalidate();
-    throw error;
-  }
+  await index.database.write(() => {
+    index.refresh();
+    index.segmentFingerprints.add(segments);
+    index.manifestFingerprints.add(manifests);
+    index.bumpRuns();
+  });
 }
 
 /** Removes a file that the index does not name, unless it has been registered since. */

@@ -1,4 +1,5 @@
-import { VarveError } from '../../errors.ts';
+import type { VarveError } from '../../errors.ts';
+import { isDamage } from './block.ts';
 import { IdSet } from './id-set.ts';
 import type { LocalIndex } from './local-index.ts';
 import { type ManifestRow, manifestFingerprint } from './manifest-table.ts';
@@ -51,10 +52,16 @@ type Survey = { -readonly [Field in keyof ReferenceSurvey]: ReferenceSurvey[Fiel
 
 const HOLDERS = 100;
 
-/** Reads every manifest in the order of archiving. `isSuspect` tells segments that are missing or damaged. */
+/**
+ * Reads every manifest in the order of archiving.
+ *
+ * @param isSuspect tells segments that are missing or damaged.
+ * @param onDamage may throw to end the survey.
+ */
 export async function surveyReferences(
   index: LocalIndex,
   isSuspect: (segment: number) => boolean,
+  onDamage: (error: VarveError) => void,
   turn: (done: number, total: number) => Promise<void>,
 ): Promise<ReferenceSurvey> {
   const references = new CountTable();
@@ -73,7 +80,7 @@ export async function surveyReferences(
     for (const row of rows) {
       survey.manifests++;
       if (!isIndexed(index, row)) survey.unindexed.push(row);
-      for (const body of index.manifests.bodies(row)) surveyBody(index, row, body, isSuspect, survey);
+      for (const body of index.manifests.bodies(row)) surveyBody(index, row, body, isSuspect, onDamage, survey);
     }
     last = (rows.at(-1) as ManifestRow).id;
     await turn(survey.manifests, total);
@@ -89,6 +96,7 @@ function surveyBody(
   row: ManifestRow,
   body: number,
   isSuspect: (segment: number) => boolean,
+  onDamage: (error: VarveError) => void,
   survey: ReferenceSurvey,
 ): void {
   survey.bodies.add(body);
@@ -101,7 +109,8 @@ function surveyBody(
       survey.holders.set(segment, holders);
     }
   } catch (error) {
-    if (!(error instanceof VarveError)) throw error;
+    if (!isDamage(error)) throw error;
+    onDamage(error);
     survey.broken.push({ row, reason: error.message });
   }
 }

@@ -16,7 +16,7 @@ import { IdSet } from './id-set.ts';
 import { LocalIndex } from './local-index.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { type ManifestRow, manifestEntry } from './manifest-table.ts';
-import { PackReader, packPath } from './pack-files.ts';
+import { PackReader, PackVanished, packPath } from './pack-files.ts';
 import { BODIES, SEGMENTS } from './schema.ts';
 import { segmentEntry } from './segment-resolver.ts';
 
@@ -44,13 +44,19 @@ export async function auditLocal(context: MaintenanceContext, options: AuditOpti
       const index = new LocalIndex(context.root, database, packs);
       index.refresh();
       return await new Audit(context, index, options).run();
-    } catch (error) {
+    } catch (cause) {
+      const error = cause instanceof PackVanished && !isNamed(context, cause.pack) ? new SnapshotOutdated() : cause;
       if (!(error instanceof SnapshotOutdated) || attempt === ATTEMPTS) throw error;
     } finally {
       packs.close();
       database.close();
     }
   }
+}
+
+/** Whether the index as it is now expects anything in a pack. */
+function isNamed({ index }: MaintenanceContext, pack: number): boolean {
+  return index.database.get('SELECT 1 FROM block WHERE pack = ?', pack) !== undefined;
 }
 
 /** A pack of the snapshot was removed by a collection. */
@@ -78,14 +84,14 @@ class Audit {
   async run(): Promise<AuditResult> {
     const { sample = 1 } = this.#options;
     const isSampled = () => sample >= 1 || Math.random() < sample;
-    const blocks = await surveyBlocks(this.#index, this.#context.root, isSampled, (done, total) =>
+    const onDamage = (error: VarveError) => this.#assertCurrent(error);
+    const blocks = await surveyBlocks(this.#index, isSampled, onDamage, (done, total) =>
       this.#turn('blocks', done, total),
     );
-    this.#assertCurrent(blocks);
     const damaged = new IdSet();
     for (const { record } of blocks.damagedSegments) damaged.add(record);
     const isSuspect = (segment: number) => damaged.has(segment) || !blocks.presentSegments.has(segment);
-    const references = await surveyReferences(this.#index, isSuspect, (done, total) =>
+    const references = await surveyReferences(this.#index, isSuspect, onDamage, (done, total) =>
       this.#turn('manifests', done, total),
     );
     this.#reportBlocks(blocks, references);
@@ -108,12 +114,8 @@ class Audit {
   }
 
   /** Starts over when a pack that the snapshot names is gone because everything in it was moved. */
-  #assertCurrent({ damagedBlocks }: BlockSurvey): void {
-    for (const { block, isMissing } of damagedBlocks) {
-      if (!isMissing) continue;
-      const current = this.#context.index.database.get('SELECT 1 FROM block WHERE id = ?', block.id);
-      if (current === undefined) throw new SnapshotOutdated();
-    }
+  #assertCurrent(error: VarveError): void {
+    if (error instanceof PackVanished && !isNamed(this.#context, error.pack)) throw new SnapshotOutdated();
   }
 
   #reportBlocks({ damagedBlocks, damagedSegments, unreachable }: BlockSurvey, references: ReferenceSurvey): void {

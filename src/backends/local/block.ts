@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { ADDRESS_BYTES, type Address } from '../../address.ts';
-import { VarveError } from '../../errors.ts';
+import { isVarveError, VarveError } from '../../errors.ts';
 import { decodeFrame, encodeFrame } from '../../frame.ts';
 import { ByteReader, ByteWriter } from '../../varint.ts';
 import { SEGMENTS, type Space } from './schema.ts';
@@ -134,6 +134,14 @@ export class BlockDirectory {
   address(slot: number): Address {
     return this.#addresses.toString('hex', slot * ADDRESS_BYTES, (slot + 1) * ADDRESS_BYTES) as Address;
   }
+}
+
+/**
+ * Whether an error tells that stored bytes cannot be read. A block of an unknown format counts: a newer Varve would have
+ * raised the version of the store, which is checked when it is opened.
+ */
+export function isDamage(error: unknown): error is VarveError {
+  return isVarveError(error, 'CORRUPT') || isVarveError(error, 'UNSUPPORTED_FORMAT');
 }
 
 /** Lengths of the parts of a block, read from its first {@link BLOCK_HEADER_BYTES} bytes. */

@@ -66,7 +66,7 @@ export async function collectLocal(context: MaintenanceContext, options: Collect
   await removeEmptyPacks(context);
   const freedBytes = Math.max(0, before - packBytes(context));
   if (full) await rebuildFingerprints(context, signal);
-  index.database.shrink();
+  await index.database.shrink(signal);
   removeDeadLocks(context.root);
   return {
     dryRun,

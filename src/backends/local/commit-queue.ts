@@ -85,21 +85,14 @@ export class CommitQueue {
   }
 
   #transact(group: readonly Pending[]): Promise<WriteOutcome[][]> {
-    return this.#owner.append(async (appender) => {
-      try {
-        const { outcomes, transaction } = await this.#index.database.write(() => {
-          this.#index.refresh();
-          const transaction = new CommitTransaction(this.#index, appender, this.#tuning, this.#clock());
-          const outcomes = group.map(({ writes }) => writes.map((write) => transaction.apply(write)));
-          transaction.finish();
-          return { outcomes, transaction };
-        });
-        transaction.remember();
+    return this.#owner.append((appender) =>
+      this.#index.database.write(() => {
+        this.#index.refresh();
+        const transaction = new CommitTransaction(this.#index, appender, this.#tuning, this.#clock());
+        const outcomes = group.map(({ writes }) => writes.map((write) => transaction.apply(write)));
+        transaction.finish();
         return outcomes;
-      } catch (error) {
-        this.#index.invalidate();
-        throw error;
-      }
-    });
+      }),
+    );
   }
 }

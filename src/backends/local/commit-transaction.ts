@@ -12,6 +12,7 @@ import type {
   WriteOutcome,
   WriteSuccess,
 } from '../backend.ts';
+import { isDamage } from './block.ts';
 import { BlockStager, type BlockTuning } from './block-stager.ts';
 import { type BodyRecord, encodeBodyRecord } from './body-record.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
@@ -131,10 +132,6 @@ export class CommitTransaction {
     if (this.#nextSegment > this.#firstSegment) database.setMeta('next_segment', this.#nextSegment);
     if (this.#nextBody > this.#firstBody) database.setMeta('next_body', this.#nextBody);
     database.run('UPDATE pack SET size = ? WHERE id = ?', this.#appender.end, this.#appender.pack);
-  }
-
-  /** Tells the caches what was stored, once it is. */
-  remember(): void {
     for (const [address, record] of this.#newSegments) this.#index.segments.remember(address, record);
   }
 
@@ -216,7 +213,12 @@ export class CommitTransaction {
     hasSameEntries: () => boolean,
   ): WriteOutcome | undefined {
     if (existing === undefined) return undefined;
-    if (this.#index.manifests.hasFields(existing, fields) && hasSameEntries()) return unchanged(existing);
+    try {
+      if (this.#index.manifests.hasFields(existing, fields) && hasSameEntries()) return unchanged(existing);
+    } catch (error) {
+      // To replace what cannot be read is how one restores it.
+      if (!isDamage(error) || ifExists !== 'replace') throw error;
+    }
     if (ifExists === 'replace') return undefined;
     if (ifExists === 'skip') return { ...unchanged(existing), status: 'skipped' };
     throw new VarveError(
@@ -230,7 +232,7 @@ export class CommitTransaction {
   }
 
   #resolve(address: Address): number | undefined {
-    return this.#newSegments.get(address) ?? this.#index.segments.find(address);
+    return this.#newSegments.get(address) ?? this.#index.segments.find(address, true);
   }
 
   /** Plans the entries: finds or reads every segment. Changes nothing that outlives a failure. */
@@ -289,7 +291,7 @@ export class CommitTransaction {
       try {
         return { body, segments: new Set(this.#bodyOf(body).segments) };
       } catch (error) {
-        if (error instanceof VarveError && error.code === 'CORRUPT') return { body, segments: new Set() };
+        if (isDamage(error)) return { body, segments: new Set() };
         throw error;
       }
     });

@@ -1,4 +1,4 @@
-import { VarveError } from '../../errors.ts';
+import { isDamage } from './block.ts';
 import { IdSet } from './id-set.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
@@ -7,22 +7,17 @@ import { SEGMENTS } from './schema.ts';
 
 /** Merges the fingerprint runs of each kind into one and drops what belongs to records and manifests that are gone. */
 export async function rebuildFingerprints({ index }: MaintenanceContext, signal?: AbortSignal): Promise<void> {
-  try {
-    await index.database.write(() => {
-      index.refresh();
-      const segments = presentSegments(index);
-      index.segmentFingerprints.rebuild((id) => segments === undefined || segments.has(id));
-      const manifests = new IdSet();
-      for (const { id } of index.database.prepare('SELECT id FROM manifest').iterate() as Iterable<{ id: number }>) {
-        manifests.add(id);
-      }
-      index.manifestFingerprints.rebuild((id) => manifests.has(id));
-      index.bumpRuns();
-    }, signal);
-  } catch (error) {
-    index.invalidate();
-    throw error;
-  }
+  await index.database.write(() => {
+    index.refresh();
+    const segments = presentSegments(index);
+    index.segmentFingerprints.rebuild((id) => segments === undefined || segments.has(id));
+    const manifests = new IdSet();
+    for (const { id } of index.database.prepare('SELECT id FROM manifest').iterate() as Iterable<{ id: number }>) {
+      manifests.add(id);
+    }
+    index.manifestFingerprints.rebuild((id) => manifests.has(id));
+    index.bumpRuns();
+  }, signal);
 }
 
 /** The record ids of all segments that some block holds; `undefined` when a block is damaged, so that one cannot tell. */
@@ -32,7 +27,7 @@ function presentSegments(index: LocalIndex): IdSet | undefined {
   try {
     for (const block of blocks) for (const id of index.records.directory(block).ids) present.add(id);
   } catch (error) {
-    if (error instanceof VarveError && error.code === 'CORRUPT') return undefined;
+    if (isDamage(error)) return undefined;
     throw error;
   }
   return present;

@@ -1,6 +1,16 @@
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Sqlite from 'better-sqlite3';
 import { throwIfAborted, VarveError } from '../../errors.ts';
@@ -35,6 +45,7 @@ export class IndexDatabase {
   readonly #statements = new Map<string, Sqlite.Statement>();
   readonly #lockTimeoutMs: number;
   readonly #copy: string | undefined;
+  #forget: () => void = () => {};
 
   private constructor(connection: Sqlite.Database, lockTimeoutMs: number, copy: string | undefined) {
     this.#connection = connection;
@@ -62,7 +73,7 @@ export class IndexDatabase {
       }
       return index;
     } catch (cause) {
-      throw toVarveError(cause, `opening the store at ${root}`);
+      throw toVarveError(isRefusal(cause) ? refusalOf(root, cause) : cause, `opening the store at ${root}`);
     }
   }
 
@@ -135,14 +146,25 @@ export class IndexDatabase {
       return result;
     } catch (error) {
       if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK');
+      this.#forget();
       throw error;
     }
   }
 
-  /** Gives free pages back to the file system and folds the write-ahead log in, as far as readers allow. */
-  shrink(): void {
-    this.#connection.pragma('incremental_vacuum');
-    this.#connection.pragma('wal_checkpoint(TRUNCATE)');
+  /** Calls `forget` after every {@link write} that did not happen, before anything else can run: ids it gave are given again. */
+  onRollback(forget: () => void): void {
+    this.#forget = forget;
+  }
+
+  /** Gives free pages back to the file system and folds the write-ahead log in, as far as readers and writers allow. */
+  async shrink(signal?: AbortSignal): Promise<void> {
+    await this.write(() => this.#connection.pragma('incremental_vacuum'), signal);
+    try {
+      this.#connection.pragma('wal_checkpoint(TRUNCATE)');
+    } catch (error) {
+      // Somebody reads or writes just now: then a later checkpoint does it.
+      if (!isBusy(error)) throw error;
+    }
   }
 
   /** Bytes of the index and its write-ahead log. */
@@ -186,20 +208,38 @@ export class IndexDatabase {
   }
 
   #tryBegin(): boolean {
+    // SQLite would wait by blocking the thread.
+    this.#connection.pragma('busy_timeout = 0');
     try {
       this.#connection.exec('BEGIN IMMEDIATE');
       return true;
     } catch (error) {
-      if (String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY')) return false;
+      if (isBusy(error)) return false;
       throw error;
+    } finally {
+      this.#connection.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
     }
   }
 
   #verify(path: string, { readOnly }: IndexOptions): void {
+    // What is not ours is not touched: setting up writing would change the file.
+    let version = this.#assertOurs(path);
     if (!readOnly) this.#configure();
-    let version = this.#connection.pragma('user_version', { simple: true }) as number;
-    if (version === 0 && !readOnly) version = this.#createSchema(path);
+    if (version === 0 && !readOnly) {
+      this.#createSchema(path);
+      version = this.#assertOurs(path);
+    }
+    if (version === 0)
+      throw new VarveError('NOT_FOUND', `there is no Varve store at ${dirname(path)}: ${path} is empty`);
+    this.#connection.pragma(`cache_size = -${CACHE_KIB}`);
+  }
+
+  /** The format version; 0 when the file is still empty. */
+  #assertOurs(path: string): number {
+    const version = this.#connection.pragma('user_version', { simple: true }) as number;
     const applicationId = this.#connection.pragma('application_id', { simple: true });
+    const tables = this.#connection.prepare('SELECT count(*) FROM sqlite_schema').pluck().get();
+    if (applicationId === 0 && version === 0 && tables === 0) return 0;
     if (applicationId !== APPLICATION_ID) {
       throw new VarveError('INVALID_ARGUMENT', `${path} is a SQLite database, but not the index of a Varve store`);
     }
@@ -209,7 +249,7 @@ export class IndexDatabase {
         `${path} has store format ${version}; this version of Varve knows formats up to ${FORMAT_VERSION}: install a newer version`,
       );
     }
-    this.#connection.pragma(`cache_size = -${CACHE_KIB}`);
+    return version;
   }
 
   #configure(): void {
@@ -221,23 +261,18 @@ export class IndexDatabase {
     this.#connection.pragma(`journal_size_limit = ${WAL_LIMIT}`);
   }
 
-  /** Creates the tables unless another process has; returns the format version. */
-  #createSchema(path: string): number {
+  /** Creates the tables unless another process has. */
+  #createSchema(path: string): void {
     this.#connection.exec('BEGIN IMMEDIATE');
     try {
-      const version = this.#connection.pragma('user_version', { simple: true }) as number;
-      const tables = this.#connection.prepare('SELECT count(*) FROM sqlite_schema').pluck().get();
-      if (version === 0 && tables !== 0) {
-        throw new VarveError('INVALID_ARGUMENT', `${path} is a SQLite database, but not the index of a Varve store`);
-      }
-      if (version === 0) {
+      if (this.#assertOurs(path) === 0) {
+        assertNoPacks(dirname(path));
         this.#connection.exec(SCHEMA);
         this.#connection.pragma(`application_id = ${APPLICATION_ID}`);
         this.#connection.pragma(`user_version = ${FORMAT_VERSION}`);
         this.setMeta('created', Date.now());
       }
       this.#connection.exec('COMMIT');
-      return version === 0 ? FORMAT_VERSION : version;
     } catch (error) {
       if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK');
       throw error;
@@ -245,11 +280,44 @@ export class IndexDatabase {
   }
 }
 
+/** A new index beside old packs would give their names again and call what they hold garbage. */
+function assertNoPacks(root: string): void {
+  const folder = join(root, 'packs');
+  const pack = existsSync(folder) ? readdirSync(folder).find((name) => name.endsWith('.pack')) : undefined;
+  if (pack === undefined) return;
+  throw new VarveError(
+    'CORRUPT',
+    `the index ${join(root, FILE)} is missing or empty, but ${join(folder, pack)} is there: restore the index from a copy`,
+  );
+}
+
+/** SQLite says "unable to open" whatever the reason. */
+function isRefusal(cause: unknown): boolean {
+  return String((cause as { code?: unknown }).code).startsWith('SQLITE_CANTOPEN');
+}
+
+/** What the operating system says about writing below `root`, if it objects. */
+function refusalOf(root: string, cause: unknown): unknown {
+  try {
+    accessSync(root, constants.W_OK);
+    return cause;
+  } catch (refusal) {
+    return refusal;
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY');
+}
+
 function prepareFolder(root: string, { create, readOnly }: IndexOptions): void {
   if (!create || readOnly) {
     throw new VarveError('NOT_FOUND', `there is no Varve store at ${root}`);
   }
-  mkdirSync(root, { recursive: true });
+  const first = mkdirSync(root, { recursive: true });
+  // Each folder made is an entry of the one above it.
+  for (let made = root; first !== undefined && made.length >= first.length; made = dirname(made))
+    syncFolder(dirname(made));
   // Another process may be creating the same store right now.
   const foreign = readdirSync(root).filter(
     (name) => !['packs', 'locks', 'lost+found'].includes(name) && !name.startsWith(FILE),
@@ -260,6 +328,8 @@ function prepareFolder(root: string, { create, readOnly }: IndexOptions): void {
       `${root} is not a Varve store and is not empty (it holds ${JSON.stringify(foreign[0])}): name a new or empty folder`,
     );
   }
+  // Another process may have created the store since the caller looked.
+  if (!existsSync(join(root, FILE))) assertNoPacks(root);
   mkdirSync(join(root, 'packs'), { recursive: true });
   mkdirSync(join(root, 'locks'), { recursive: true });
   syncFolder(root);

@@ -1,8 +1,8 @@
-import { mkdirSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Address } from '../../address.ts';
-import { throwIfAborted, VarveError } from '../../errors.ts';
+import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
 import type {
   AbortOptions,
   AuditOptions,
@@ -88,6 +88,9 @@ export class LocalBackend implements Backend {
   readonly #queue: CommitQueue;
   readonly #tuning: CommitTuning;
   readonly #clock: () => number;
+  /** Collections and audits under way, and what ends them when the store is closed. */
+  readonly #running = new Set<Promise<unknown>>();
+  readonly #ending = new AbortController();
   #closing: Promise<void> | undefined;
 
   private constructor(root: string, database: IndexDatabase, options: LocalOptions, components: LocalComponents) {
@@ -121,8 +124,7 @@ export class LocalBackend implements Backend {
       if (existing !== undefined && !existing.isDirectory()) {
         throw new VarveError('INVALID_ARGUMENT', `${root} is a file: a Varve store is a directory`);
       }
-      if (create && !readOnly) mkdirSync(dirname(root), { recursive: true });
-      const network = existing === undefined ? undefined : networkFileSystem(root);
+      const network = networkFileSystem(root);
       if (network !== undefined && !readOnly && !allowNetworkFileSystem) {
         throw new VarveError(
           'INVALID_ARGUMENT',
@@ -132,7 +134,16 @@ export class LocalBackend implements Backend {
     } catch (cause) {
       throw toVarveError(cause, `opening the store at ${root}`);
     }
-    return new LocalBackend(root, IndexDatabase.open(root, { create, readOnly, lockTimeoutMs }), options, components);
+    for (const deadline = performance.now() + lockTimeoutMs; ; ) {
+      try {
+        const database = IndexDatabase.open(root, { create, readOnly, lockTimeoutMs });
+        return new LocalBackend(root, database, options, components);
+      } catch (error) {
+        // Another process creates the store, or recovers it after a crash.
+        if (!isVarveError(error, 'BUSY') || performance.now() > deadline) throw error;
+        await sleep(Math.random() * 50);
+      }
+    }
   }
 
   async commit(writes: readonly ManifestWrite[], { signal }: AbortOptions = {}): Promise<WriteOutcome[]> {
@@ -213,17 +224,13 @@ export class LocalBackend implements Backend {
 
   async collect(options: CollectOptions = {}): Promise<CollectReport> {
     if (options.dryRun !== true) this.#assertWritable();
-    this.#assertOpen();
-    throwIfAborted(options.signal);
-    return this.#translate('collecting', () => collectLocal(this.#maintenance(options.signal), options));
+    return this.#maintain('collecting', options, (context, signalled) => collectLocal(context, signalled));
   }
 
   async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
     if (options.repair === true) this.#assertWritable();
-    this.#assertOpen();
-    throwIfAborted(options.signal);
-    const { findings, report } = await this.#translate('auditing', () =>
-      auditLocal(this.#maintenance(options.signal), options),
+    const { findings, report } = await this.#maintain('auditing', options, (context, signalled) =>
+      auditLocal(context, signalled),
     );
     yield* findings;
     return report;
@@ -240,6 +247,8 @@ export class LocalBackend implements Backend {
   }
 
   async #close(): Promise<void> {
+    this.#ending.abort();
+    await Promise.allSettled(this.#running);
     await this.#queue.idle();
     try {
       if (this.capabilities.writable) await this.#owner.release();
@@ -309,11 +318,24 @@ export class LocalBackend implements Backend {
     };
   }
 
-  async #translate<Result>(doing: string, work: () => Promise<Result>): Promise<Result> {
+  /** Runs a collection or an audit, until it ends, is aborted, or the store is closed. */
+  async #maintain<Options extends AbortOptions, Result>(
+    doing: string,
+    options: Options,
+    work: (context: MaintenanceContext, options: Options) => Promise<Result>,
+  ): Promise<Result> {
+    this.#assertOpen();
+    throwIfAborted(options.signal);
+    const signal = AbortSignal.any([this.#ending.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+    const running = work(this.#maintenance(signal), { ...options, signal });
+    this.#running.add(running);
     try {
-      return await work();
+      return await running;
     } catch (cause) {
+      if (isVarveError(cause, 'ABORTED')) this.#assertOpen();
       throw toVarveError(cause, `${doing} the store at ${this.#root}`);
+    } finally {
+      this.#running.delete(running);
     }
   }
 

@@ -31,6 +31,7 @@ export class LocalIndex {
     this.manifestFingerprints = new FingerprintIndex(database, MANIFEST_FINGERPRINTS);
     this.manifests = new ManifestTable(database, this.manifestFingerprints, this.names);
     this.segments = new SegmentResolver(this.records, this.segmentFingerprints, this.ledger);
+    database.onRollback(() => this.#invalidate());
   }
 
   /** Brings the caches up to the snapshot of the transaction that has just begun. */
@@ -43,16 +44,6 @@ export class LocalIndex {
     this.records.forgetPlaces();
     this.segments.forget();
     this.#epoch = epoch;
-  }
-
-  /** Forgets what a transaction that was rolled back has left in the caches. */
-  invalidate(): void {
-    this.records.clear();
-    this.names.invalidate();
-    this.ledger.discard();
-    this.segmentFingerprints.invalidate();
-    this.manifestFingerprints.invalidate();
-    this.segments.forget();
   }
 
   /** Tells other processes that fingerprints were added or merged. */
@@ -77,5 +68,15 @@ export class LocalIndex {
     const place = this.records.locate(BODIES, id);
     if (place === undefined) throw new VarveError('CORRUPT', `manifest body ${id} is missing`);
     return decodeBodyRecord(this.records.stored(place), `manifest body ${id}`);
+  }
+
+  /** Forgets what a transaction that was rolled back has left in the caches. */
+  #invalidate(): void {
+    this.records.clear();
+    this.names.invalidate();
+    this.ledger.discard();
+    this.segmentFingerprints.invalidate();
+    this.manifestFingerprints.invalidate();
+    this.segments.forget();
   }
 }

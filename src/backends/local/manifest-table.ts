@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { ManifestFields, ManifestHead, ManifestKey, ManifestKind, Revision } from '../backend.ts';
+import type { ManifestFields, ManifestHead, ManifestKind, Revision } from '../backend.ts';
 import { FINGERPRINT_BITS, type FingerprintEntry } from './fingerprint.ts';
 import type { FingerprintIndex } from './fingerprint-index.ts';
 import type { IndexDatabase } from './index-database.ts';

@@ -1,4 +1,5 @@
-import { statfsSync } from 'node:fs';
+import { existsSync, statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 
 /** Magic numbers of statfs(2) whose file locks SQLite cannot rely on (linux/magic.h). */
 const NETWORK: ReadonlyMap<number, string> = new Map([
@@ -15,8 +16,9 @@ const NETWORK: ReadonlyMap<number, string> = new Map([
   [0x47504653, 'GPFS'],
 ]);
 
-/** The name of the network file system that holds `path`, or `undefined` for a local or unknown one. */
+/** The name of the network file system that holds `path`, or where it would be created; `undefined` for a local or unknown one. */
 export function networkFileSystem(path: string): string | undefined {
   if (process.platform !== 'linux') return undefined;
+  if (!existsSync(path) && path !== dirname(path)) return networkFileSystem(dirname(path));
   return NETWORK.get(statfsSync(path).type >>> 0);
 }

@@ -109,16 +109,19 @@ export class PackOwner {
 
   async #release(): Promise<void> {
     const appender = this.#appender;
-    if (appender !== undefined) {
-      this.#appender = undefined;
-      appender.close();
+    this.#appender = undefined;
+    appender?.close();
+    try {
+      if (appender === undefined) return;
+      const sealed = appender.isBroken || appender.end >= this.#packBytes ? 1 : 0;
       await this.#database.write(() => {
-        const sealed = appender.isBroken || appender.end >= this.#packBytes ? 1 : 0;
         this.#database.run('UPDATE pack SET sealed = ?, owner = NULL WHERE id = ?', sealed, appender.pack);
       });
+    } finally {
+      // Whatever the index says, nobody appends here any more; without the lock, others can tell.
+      this.#lock?.release();
+      this.#lock = undefined;
     }
-    this.#lock?.release();
-    this.#lock = undefined;
   }
 
   #register(): number {

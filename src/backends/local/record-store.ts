@@ -7,6 +7,7 @@ import {
   decodeBlockDirectory,
   decodeBlockHeader,
   decodeBlockPayload,
+  isDamage,
 } from './block.ts';
 import type { IndexDatabase } from './index-database.ts';
 import { type PackReader, packPath } from './pack-files.ts';
@@ -82,6 +83,18 @@ export class RecordStore {
     return place;
   }
 
+  /** Bytes of a record as stored in its block; 0 when no readable block holds it. */
+  length(space: Space, id: number): number {
+    try {
+      const place = this.locate(space, id);
+      return place === undefined ? 0 : place.directory.storedLength(place.slot);
+    } catch (error) {
+      // What cannot be read is an audit's to tell; sums and sweeps go on.
+      if (isDamage(error)) return 0;
+      throw error;
+    }
+  }
+
   /** The directory of a block, verified. */
   directory(block: BlockPlace): BlockDirectory {
     let directory = this.#directories.get(block.id);
@@ -135,7 +148,7 @@ export class RecordStore {
       const stored = this.stored(place);
       canonical = directory.isTokens(slot) ? unpackTokens(stored, `segment ${address}`) : stored;
     } catch (cause) {
-      if (cause instanceof VarveError && cause.code === 'CORRUPT') {
+      if (isDamage(cause)) {
         throw new VarveError('CORRUPT', `segment ${address} cannot be read: ${cause.message}`, { cause });
       }
       throw cause;

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted, VarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../errors.ts';
 import type { CollectOptions } from '../backend.ts';
-import type { BlockRecord } from './block.ts';
+import { type BlockRecord, isDamage } from './block.ts';
 import { BlockStager } from './block-stager.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
@@ -89,20 +89,15 @@ async function rewriteGroup(
   signal?: AbortSignal,
 ): Promise<void> {
   const { index, owner } = context;
-  await owner.append(async (appender) => {
-    try {
-      await index.database.write(() => {
-        index.refresh();
-        rewriteBlocks(context, appender, group);
-        appender.sync();
-        index.database.run('UPDATE pack SET size = ? WHERE id = ?', appender.end, appender.pack);
-        index.bumpEpoch();
-      }, signal);
-    } catch (error) {
-      index.invalidate();
-      throw error;
-    }
-  }, signal);
+  const rewrite = (appender: PackAppender) =>
+    index.database.write(() => {
+      index.refresh();
+      rewriteBlocks(context, appender, group);
+      appender.sync();
+      index.database.run('UPDATE pack SET size = ? WHERE id = ?', appender.end, appender.pack);
+      index.bumpEpoch();
+    }, signal);
+  await owner.append(rewrite, signal);
 }
 
 function rewriteBlocks(context: MaintenanceContext, appender: PackAppender, group: readonly BlockRow[]): void {
@@ -144,7 +139,7 @@ function liveRecords(index: LocalIndex, block: BlockRow): BlockRecord[] | undefi
   try {
     payload = index.records.readPayload(block);
   } catch (error) {
-    if (error instanceof VarveError && error.code === 'CORRUPT') return undefined;
+    if (isDamage(error)) return undefined;
     throw error;
   }
   const directory = index.records.directory(block);

@@ -1,6 +1,6 @@
 import type { Address } from '../../address.ts';
-import { VarveError } from '../../errors.ts';
 import { AddressCache } from './address-cache.ts';
+import { isDamage } from './block.ts';
 import { FINGERPRINT_BITS, type FingerprintEntry } from './fingerprint.ts';
 import type { FingerprintIndex } from './fingerprint-index.ts';
 import { PackVanished } from './pack-files.ts';
@@ -26,12 +26,16 @@ export class SegmentResolver {
     this.#cache.clear();
   }
 
-  /** The record of a segment that is stored and not swept. */
-  find(address: Address): number | undefined {
+  /**
+   * The record of a segment that is stored and not swept.
+   *
+   * @param isLatest whether the snapshot is that of a write transaction: a pack missing there is lost, not rewritten.
+   */
+  find(address: Address, isLatest = false): number | undefined {
     const known = this.#cache.get(address);
     if (known !== undefined) return known;
     for (const record of this.#fingerprints.lookup(segmentFingerprint(address))) {
-      if (this.#holds(record, address) && this.#ledger.count(SEGMENTS, record) !== SWEPT) {
+      if (this.#holds(record, address, isLatest) && this.#ledger.count(SEGMENTS, record) !== SWEPT) {
         this.#cache.set(address, record);
         return record;
       }
@@ -40,17 +44,17 @@ export class SegmentResolver {
   }
 
   /** Whether a record holds that address. One whose block is damaged counts as not: the next put stores it again. */
-  #holds(record: number, address: Address): boolean {
+  #holds(record: number, address: Address, isLatest: boolean): boolean {
     try {
       const place = this.#records.locate(SEGMENTS, record);
       return place?.directory.address(place.slot) === address;
     } catch (error) {
-      if (error instanceof VarveError && error.code === 'CORRUPT' && !(error instanceof PackVanished)) return false;
+      if (isDamage(error) && (isLatest || !(error instanceof PackVanished))) return false;
       throw error;
     }
   }
 
-  /** Takes note of a segment whose transaction was committed. */
+  /** Takes note of a segment that this transaction stores; a rollback makes all be forgotten. */
   remember(address: Address, record: number): void {
     this.#cache.set(address, record);
   }

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted, VarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../errors.ts';
 import type { CollectOptions } from '../backend.ts';
+import { isDamage } from './block.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import type { ManifestRow } from './manifest-table.ts';
@@ -69,7 +70,7 @@ function condemn(index: LocalIndex, space: Space, record: number): number {
     return length;
   } catch (error) {
     // What cannot be read is an audit's to tell; it is garbage all the same.
-    if (error instanceof VarveError && error.code === 'CORRUPT') return 0;
+    if (isDamage(error)) return 0;
     throw error;
   }
 }
@@ -83,7 +84,7 @@ export function surveyGarbage(
 ): SweepTotals {
   const totals = { collectedSegments: 0, collectedBytes: 0, waitingSegments: 0, waitingBytes: 0 };
   const count = (record: number, since: number) => {
-    const length = lengthOf(index, record);
+    const length = index.records.length(SEGMENTS, record);
     if (since <= cutoff) {
       totals.collectedSegments++;
       totals.collectedBytes += length;
@@ -100,7 +101,7 @@ export function surveyGarbage(
   const released = new Map<number, number>();
   for (const row of expired) {
     for (const body of index.manifests.bodies(row)) {
-      for (const segment of new Set(index.body(body).segments)) released.set(segment, (released.get(segment) ?? 0) + 1);
+      for (const segment of segmentsOf(index, body)) released.set(segment, (released.get(segment) ?? 0) + 1);
     }
   }
   for (const [segment, references] of released) {
@@ -109,7 +110,12 @@ export function surveyGarbage(
   return totals;
 }
 
-function lengthOf(index: LocalIndex, record: number): number {
-  const place = index.records.locate(SEGMENTS, record);
-  return place === undefined ? 0 : place.directory.storedLength(place.slot);
+/** What an entry references; nothing when its body cannot be read, as when it is deleted. */
+function segmentsOf(index: LocalIndex, body: number): ReadonlySet<number> {
+  try {
+    return new Set(index.body(body).segments);
+  } catch (error) {
+    if (isDamage(error)) return new Set();
+    throw error;
+  }
 }

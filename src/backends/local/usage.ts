@@ -25,10 +25,7 @@ export function localUsage(root: string, index: LocalIndex): Usage {
     SEGMENTS,
   );
   let garbageBytes = 0;
-  for (const { record } of garbage) {
-    const place = index.records.locate(SEGMENTS, record);
-    if (place !== undefined) garbageBytes += place.directory.storedLength(place.slot);
-  }
+  for (const { record } of garbage) garbageBytes += index.records.length(SEGMENTS, record);
   const indexBytes = database.size(root);
   return {
     manifests: { conversation: of('conversation'), blob: of('blob'), pin: of('pin') },

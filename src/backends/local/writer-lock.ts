@@ -18,11 +18,22 @@ export class WriterLock {
   constructor(root: string) {
     const folder = locksFolder(root);
     mkdirSync(folder, { recursive: true });
-    this.name = randomUUID();
-    this.#path = join(folder, `${this.name}.lock`);
-    this.#connection = new Sqlite(this.#path);
-    this.#connection.pragma('journal_mode = MEMORY');
-    this.#connection.exec('BEGIN EXCLUSIVE');
+    for (;;) {
+      const name = randomUUID();
+      const path = join(folder, `${name}.lock`);
+      const connection = new Sqlite(path);
+      connection.pragma('journal_mode = MEMORY');
+      connection.exec('BEGIN EXCLUSIVE');
+      // Until it was locked the file looked like one of the dead, and somebody may have removed it. Whoever removes one
+      // holds its lock, so from now on it stays.
+      if (existsSync(path)) {
+        this.name = name;
+        this.#path = path;
+        this.#connection = connection;
+        return;
+      }
+      connection.close();
+    }
   }
 
   release(): void {
@@ -33,26 +44,36 @@ export class WriterLock {
 
 /** Whether the owner of that name still runs. */
 export function isWriterAlive(root: string, name: string): boolean {
-  const path = join(locksFolder(root), `${name}.lock`);
-  if (!existsSync(path)) return false;
-  const connection = new Sqlite(path, { timeout: 0 });
-  try {
-    connection.exec('BEGIN EXCLUSIVE');
-    return false;
-  } catch {
-    return true;
-  } finally {
-    connection.close();
-  }
+  return !underLock(join(locksFolder(root), `${name}.lock`), () => {});
 }
 
 /** Removes the lock files of the dead. */
 export function removeDeadLocks(root: string): void {
   if (!existsSync(locksFolder(root))) return;
   for (const file of readdirSync(locksFolder(root))) {
-    const name = file.replace(/\.lock$/, '');
-    if (name !== file && !isWriterAlive(root, name)) rmSync(join(locksFolder(root), file), { force: true });
+    const path = join(locksFolder(root), file);
+    if (file.endsWith('.lock')) underLock(path, () => rmSync(path, { force: true }));
   }
+}
+
+/** Runs `work` while holding a lock that nobody else holds; returns whether it could. A file that is gone has no holder. */
+function underLock(path: string, work: () => void): boolean {
+  if (!existsSync(path)) return true;
+  let connection: Sqlite.Database | undefined;
+  try {
+    // Never creates the file: its owner may be about to check that it is still there.
+    connection = new Sqlite(path, { timeout: 0, fileMustExist: true });
+    connection.exec('BEGIN EXCLUSIVE');
+  } catch {
+    connection?.close();
+    return !existsSync(path);
+  }
+  try {
+    work();
+  } finally {
+    connection.close();
+  }
+  return true;
 }
 
 function locksFolder(root: string): string {

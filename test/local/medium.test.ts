@@ -1,0 +1,151 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import { auditOf, commit, contentOf, entry, put, remove } from '../conformance/builders.ts';
+import { Child } from './process/child.ts';
+import { compileAgent } from './process/compiled.ts';
+import { Random } from './process/random.ts';
+import { expectSound, openStore, rejection, scratchFolder } from './support.ts';
+
+/** Media of their own are made with mount(8), which takes root (or a container that allows it). */
+function whyNoMounts(): string | undefined {
+  if (process.platform !== 'linux') return `no tmpfs on ${process.platform}`;
+  const target = `/tmp/varve-mount-${process.pid}`;
+  mkdirSync(target, { recursive: true });
+  const { status, stderr, error } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', target]);
+  if (status === 0) spawnSync('umount', [target]);
+  rmSync(target, { recursive: true });
+  return status === 0 ? undefined : `mount: ${error?.message ?? stderr.toString().trim()}`;
+}
+
+const obstacle = whyNoMounts();
+if (obstacle !== undefined)
+  console.warn(`SKIPPED: full-disk and read-only-medium tests, for want of a medium: ${obstacle}`);
+
+function run(command: string, ...parameters: string[]): void {
+  const { status, stderr } = spawnSync(command, parameters);
+  if (status !== 0) throw new Error(`${command} ${parameters.join(' ')}: ${stderr.toString()}`);
+}
+
+/** A medium of that many KiB, gone when the test ends. */
+function mounted(kib: number): string {
+  const path = scratchFolder();
+  run('mount', '-t', 'tmpfs', '-o', `size=${kib}k`, 'tmpfs', path);
+  onTestFinished(() => run('umount', '-l', path));
+  return path;
+}
+
+function remount(path: string, how: 'ro' | 'rw'): void {
+  run('mount', '-o', `remount,${how}`, path);
+}
+
+const compiled = { agent: '', remove: () => {} };
+beforeAll(() => Object.assign(compiled, compileAgent()));
+afterAll(() => compiled.remove());
+
+describe.skipIf(obstacle !== undefined)('a full disk', () => {
+  test.each([0, 1, 2, 3, 4])(
+    'fails a commit with NO_SPACE, keeps the rest readable, and recovers (%i)',
+    async (seed) => {
+      const medium = mounted(3000);
+      const path = join(medium, 'store');
+      const ballast = join(medium, 'ballast');
+      const backend = await openStore(path);
+      const random = new Random(seed);
+      writeFileSync(ballast, Buffer.alloc(150_000 + random.below(200_000)));
+      const size = 20_000 + random.below(60_000);
+      const stored = new Map<string, string>();
+      const write = (id: string, text: string) =>
+        put(id, [entry(`body of ${id}`, text), entry('second', `${id} only`)]);
+      let refused = '';
+      for (let number = 0; refused === ''; number++) {
+        const id = `c ${number}`;
+        const text = random.bytes(size).toString('latin1');
+        const outcomes = await backend.commit([write(id, text)]).catch((error: unknown) => error);
+        if (Array.isArray(outcomes)) stored.set(id, text);
+        else {
+          expect(outcomes).toMatchObject({ name: 'VarveError', code: 'NO_SPACE' });
+          refused = id;
+        }
+      }
+      expect(stored.size).toBeGreaterThan(5);
+      const expectWhole = async (reader: LocalBackend) => {
+        expect(await contentOf(reader, refused)).toBeUndefined();
+        for (const [id, text] of stored) {
+          const [first] = (await contentOf(reader, id)) ?? [];
+          expect(first).toEqual({ body: `body of ${id}`, segments: [Buffer.from(text).toString('latin1')] });
+        }
+        expect((await auditOf(reader)).findings).toEqual([]);
+      };
+      await expectWhole(backend);
+      await rejection(backend.commit([write(refused, random.bytes(size).toString('latin1'))]), 'NO_SPACE');
+      // Another process can read a full store, too.
+      const reader = await openStore(path, { readOnly: true });
+      await expectWhole(reader);
+      await reader.close();
+      rmSync(ballast);
+      await commit(backend, write('after', 'there is room again'));
+      expect(await contentOf(backend, 'after')).toMatchObject([{ segments: ['there is room again'] }, {}]);
+      for (const id of [...stored.keys()].slice(0, 4)) {
+        await commit(backend, remove(id));
+        stored.delete(id);
+      }
+      await expectWhole(backend);
+      await backend.close();
+      await expectSound(path);
+    },
+  );
+
+  test('does not let a store be created that cannot be used', async () => {
+    const medium = mounted(64);
+    writeFileSync(join(medium, 'ballast'), Buffer.alloc(56 * 1024));
+    await rejection(LocalBackend.open(join(medium, 'store')), 'NO_SPACE');
+    rmSync(join(medium, 'ballast'));
+    run('mount', '-o', 'remount,size=2000k', medium);
+    const backend = await openStore(join(medium, 'store'));
+    await commit(backend, put('a', [entry('1', 'text')]));
+  });
+});
+
+describe.skipIf(obstacle !== undefined)('a read-only medium', () => {
+  /** A store on a medium that was made read-only after its last writer ended, or was killed. */
+  async function frozen(how: 'closed' | 'killed'): Promise<string> {
+    const path = mounted(8000);
+    const child = new Child(compiled.agent, { path, task: how === 'closed' ? 'commit' : 'idle', to: 20 });
+    await child.says('ack 20');
+    if (how === 'closed') await child.succeeds();
+    else await child.kill();
+    remount(path, 'ro');
+    return path;
+  }
+
+  test.each(['closed', 'killed'] as const)('whose writer was %s opens for reading', async (how) => {
+    const path = await frozen(how);
+    const backend = await openStore(path, { readOnly: true });
+    const ids: string[] = [];
+    for await (const { key } of backend.list('conversation')) ids.push(key.id);
+    expect(ids).toHaveLength(20);
+    expect(await contentOf(backend, 'conversation 19')).toHaveLength(2);
+    expect((await auditOf(backend)).findings).toEqual([]);
+    expect((await backend.usage()).manifests.conversation.count).toBe(20);
+    await rejection(backend.commit([put('a', [])]), 'READ_ONLY');
+  });
+
+  test.each(['closed', 'killed'] as const)('whose writer was %s does not open for writing', async (how) => {
+    const path = await frozen(how);
+    const before = readdirSync(path);
+    const error = await rejection(LocalBackend.open(path), 'READ_ONLY');
+    expect(error.message).toContain(path);
+    expect(readdirSync(path)).toEqual(before);
+  });
+
+  test('does not let a store be created', async () => {
+    const path = mounted(1000);
+    remount(path, 'ro');
+    await rejection(LocalBackend.open(join(path, 'store')), 'READ_ONLY');
+    await rejection(LocalBackend.open(path), 'READ_ONLY');
+    await rejection(LocalBackend.open(path, { readOnly: true }), 'NOT_FOUND');
+  });
+});
