@@ -1,5 +1,6 @@
+import { tokenSegmentBytes } from '../cas/token-segment.ts';
 import { VarveError } from '../errors.ts';
-import { printTokens, tokenBytes } from './token-array.ts';
+import { printTokens } from './token-array.ts';
 
 /** A JavaScript value as JSON text. */
 export interface JsonText {
@@ -55,7 +56,7 @@ function insertTokens(text: string, nonce: string, typed: readonly Uint32Array[]
     push(Buffer.from(text.slice(copied, at)));
     typedAt.push(length);
     push(Buffer.from('['));
-    push(printTokens(tokenBytes(ids), false));
+    push(printTokens(tokenSegmentBytes(ids), false));
     push(Buffer.from(']'));
     copied = at + placeholder.length;
   }

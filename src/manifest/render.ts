@@ -1,10 +1,10 @@
 import type { AbortOptions } from '../backends/backend.ts';
+import { tokenSegmentIds } from '../cas/token-segment.ts';
 import { VarveError } from '../errors.ts';
 import type { StoredReference } from './body.ts';
 import { type Composition, visitSkeleton } from './composition.ts';
 import type { ContentReader } from './content-reader.ts';
 import { REFERENCE } from './reference.ts';
-import { tokenIds } from './token-array.ts';
 
 /** The id as it stands between the quotes of a JSON string. */
 export function idText(id: string): Buffer {
@@ -112,11 +112,11 @@ type Container = Record<string, unknown>;
 function fillIn(root: object, nonce: string, tokens: readonly Buffer[]): object {
   const replacement = (value: object): unknown => {
     if (Array.isArray(value) && value.length === 2 && value[0] === nonce) {
-      return Array.from(tokenIds(tokens[value[1]] as Buffer));
+      return Array.from(tokenSegmentIds(tokens[value[1]] as Buffer));
     }
     const inner = Object.hasOwn(value, nonce) ? (value as Container)[nonce] : undefined;
     if (!Array.isArray(inner)) return value;
-    return inner[0] === nonce ? tokenIds(tokens[inner[1]] as Buffer) : Uint32Array.from(inner as number[]);
+    return inner[0] === nonce ? tokenSegmentIds(tokens[inner[1]] as Buffer) : Uint32Array.from(inner as number[]);
   };
   const open: object[] = [root];
   for (let container = open.pop(); container !== undefined; container = open.pop()) {

@@ -49,19 +49,3 @@ export function printTokens(ids: Buffer, spaced: boolean): Buffer {
   }
   return Buffer.from(digits.subarray(0, out));
 }
-
-const LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
-
-/** The canonical bytes of ids in memory. */
-export function tokenBytes(ids: Uint32Array): Buffer {
-  const bytes = Buffer.from(ids.slice().buffer);
-  return LITTLE_ENDIAN ? bytes : bytes.swap32();
-}
-
-/** Ids from canonical bytes, as an array of their own. */
-export function tokenIds(bytes: Uint8Array): Uint32Array {
-  const copy = Buffer.from(bytes);
-  const own = copy.buffer.slice(copy.byteOffset, copy.byteOffset + copy.length);
-  if (!LITTLE_ENDIAN) Buffer.from(own).swap32();
-  return new Uint32Array(own);
-}
