@@ -48,11 +48,12 @@ export type {
   BlobFilter,
   BlobHead,
   BlobReceipt,
-  Blobs,
   BlobStat,
+  Blobs,
   GetBlobOptions,
   PutBlobOptions,
 } from './manifest/blobs.ts';
+export type { IfExists } from './manifest/conversation-writer.ts';
 export type {
   AppendOptions,
   ConversationHead,
@@ -64,7 +65,6 @@ export type {
   PutReceipt,
   ReadOptions,
 } from './manifest/conversations.ts';
-export type { IfExists } from './manifest/conversation-writer.ts';
 export type { ExportCounts, ExportOptions } from './manifest/export.ts';
 export type { ImportCounts, ImportError, ImportOptions, ImportReport } from './manifest/import.ts';
 export { type LocalStoreOptions, type OpenOptions, openStore, Store } from './store.ts';

@@ -1,5 +1,4 @@
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
 import type { AbortOptions, AuditOptions, AuditReport, Backend, Finding, Usage } from './backends/backend.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
 import { Segments } from './cas/segments.ts';
@@ -9,34 +8,6 @@ import { Blobs } from './manifest/blobs.ts';
 import { Conversations } from './manifest/conversations.ts';
 import { type ExportOptions, exportJsonl } from './manifest/export.ts';
 import { type ImportOptions, type ImportReport, importJsonl } from './manifest/import.ts';
-
-const OPTIONS = z.strictObject({
-  create: z.boolean().optional(),
-  readOnly: z.boolean().optional(),
-  local: z
-    .strictObject({
-      allowNetworkFileSystem: z.boolean().optional(),
-      lockTimeoutMs: z.number().min(0).optional(),
-      segmentBlockBytes: z
-        .int()
-        .min(1)
-        .max(16 * 1024 * 1024)
-        .optional(),
-      bodyBlockBytes: z
-        .int()
-        .min(1)
-        .max(16 * 1024 * 1024)
-        .optional(),
-      compressionLevel: z.int().min(1).max(19).optional(),
-      packBytes: z.int().min(1).optional(),
-      inlineBelow: z
-        .int()
-        .min(0)
-        .max(1024 * 1024)
-        .optional(),
-    })
-    .optional(),
-});
 
 /** How a store in a directory works; settings, not formats: each may differ from one opening to the next. */
 export interface LocalStoreOptions {
@@ -77,7 +48,8 @@ export interface OpenOptions {
  *   cannot be; `UNSUPPORTED_FORMAT` when a newer Varve wrote it; `CORRUPT`, `DENIED`, `READ_ONLY`, `IO`.
  */
 export async function openStore(location: string, options: OpenOptions = {}): Promise<Store> {
-  const { create, readOnly, local = {} } = parseOptions(options);
+  await checkOptions(options);
+  const { create, readOnly, local = {} } = options;
   const settings = definedOnly({ create, readOnly, ...local });
   return new Store(await LocalBackend.open(pathOf(location), settings));
 }
@@ -137,12 +109,13 @@ export class Store implements AsyncDisposable {
   }
 }
 
-function parseOptions(options: OpenOptions): z.infer<typeof OPTIONS> {
-  const parsed = OPTIONS.safeParse(options);
-  if (parsed.success) return parsed.data;
-  throw new VarveError('INVALID_ARGUMENT', `options of openStore: ${z.prettifyError(parsed.error)}`, {
-    cause: parsed.error,
-  });
+/** zod takes longer to load than a small store to open, so the two flags that most callers give are checked without. */
+async function checkOptions(options: OpenOptions): Promise<void> {
+  const isSimple = ([name, value]: [string, unknown]) =>
+    (name === 'create' || name === 'readOnly') && (value === undefined || typeof value === 'boolean');
+  if (Object.entries(options).every(isSimple)) return;
+  const { checkOpenOptions } = await import('./open-options.ts');
+  checkOpenOptions(options);
 }
 
 function pathOf(location: string): string {

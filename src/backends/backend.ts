@@ -48,7 +48,7 @@ export interface NewSegment {
   readonly encoding: SegmentEncoding;
   /**
    * The canonical bytes, at most {@link MAX_SEGMENT_BYTES}; must hash to `address`. Called only when the segment is
-   * missing, perhaps more than once. `null`: the writer has no bytes and expects the segment to be stored already (the
+   * missing, perhaps more than once; what it returns must not change before the commit has ended. `null`: the writer has no bytes and expects the segment to be stored already (the
    * commit fails with `NOT_FOUND` when it is not).
    */
   readonly bytes: (() => Uint8Array) | null;
@@ -193,6 +193,11 @@ export interface AbortOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface ReadManifestOptions extends AbortOptions {
+  /** `newest`: only the last of each manifest's entries, at a cost that does not depend on the others. Default: `all`. */
+  readonly entries?: 'all' | 'newest';
+}
+
 export interface CollectOptions extends AbortOptions {
   /** A segment is collected once nothing has referenced it for this many milliseconds. Default: 24 hours. */
   readonly graceMs?: number;
@@ -317,7 +322,7 @@ export interface Backend {
   ): Promise<WriteOutcome>;
 
   /** The manifests under `keys`, `undefined` where there is none. Checksums are verified (`CORRUPT`). */
-  read(keys: readonly ManifestKey[], options?: AbortOptions): Promise<(StoredManifest | undefined)[]>;
+  read(keys: readonly ManifestKey[], options?: ReadManifestOptions): Promise<(StoredManifest | undefined)[]>;
 
   /** As {@link read} without the entries. */
   heads(keys: readonly ManifestKey[], options?: AbortOptions): Promise<(ManifestHead | undefined)[]>;

@@ -1,7 +1,7 @@
 import { VarveError } from '../errors.ts';
 
 /** The largest token id: ids are unsigned 32-bit integers. */
-export const MAX_TOKEN_ID = 2 ** 32 - 1;
+const MAX_TOKEN_ID = 2 ** 32 - 1;
 
 const LITTLE_ENDIAN_HOST = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 

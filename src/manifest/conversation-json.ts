@@ -41,6 +41,42 @@ export function jsonText(value: object): JsonText {
   return typed.length === 0 ? { line: Buffer.from(text), typedAt: [] } : insertTokens(text, nonce, typed);
 }
 
+/**
+ * A JSON text that a caller gives in UTF-8, on one line: a byte order mark goes, line breaks become spaces. (Inside
+ * strings JSON has none.) It is not looked at otherwise.
+ */
+export function lineOfText(text: Uint8Array): Buffer {
+  const hasMark = text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf;
+  const line = Buffer.from(hasMark ? text.subarray(3) : text);
+  for (let at = 0; at < line.length; at++) if (line[at] === 0x0a || line[at] === 0x0d) line[at] = 0x20;
+  let end = line.length;
+  while (end > 0 && line[end - 1] === 0x20) end--;
+  return line.subarray(0, end);
+}
+
+/**
+ * Messages to append, as a record that holds nothing else.
+ *
+ * @throws as {@link jsonText}; `MALFORMED_INPUT` when a text is not a JSON array.
+ */
+export function messagesText(messages: readonly unknown[] | Uint8Array): JsonText {
+  if (!(messages instanceof Uint8Array)) return jsonText({ messages });
+  const text = lineOfText(messages);
+  assertArray(text);
+  return { line: Buffer.concat([Buffer.from('{"messages":'), text, Buffer.from('}')]), typedAt: [] };
+}
+
+function assertArray(text: Buffer): void {
+  let value: unknown;
+  try {
+    value = JSON.parse(text.toString('utf8'));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new VarveError('MALFORMED_INPUT', `the messages to append are not JSON: ${reason}`, { cause });
+  }
+  if (!Array.isArray(value)) throw new VarveError('MALFORMED_INPUT', 'the messages to append must be a JSON array');
+}
+
 function insertTokens(text: string, nonce: string, typed: readonly Uint32Array[]): JsonText {
   const pieces: Buffer[] = [];
   const typedAt: number[] = [];

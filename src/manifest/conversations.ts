@@ -4,7 +4,7 @@ import { throwIfAborted, VarveError } from '../errors.ts';
 import { entryHead, LINE_FEED, NOTHING } from './body.ts';
 import { joinSkeletons, splitAtMessages } from './composition.ts';
 import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
-import { jsonText } from './conversation-json.ts';
+import { jsonText, lineOfText, messagesText } from './conversation-json.ts';
 import type {
   AppendOptions,
   ConversationListOptions,
@@ -51,13 +51,14 @@ export class Conversations {
   }
 
   /**
-   * Stores a conversation: any object that JSON can write, and `Uint32Array`s of token ids in it. Durable when the
-   * promise resolves.
+   * Stores a conversation: any object that JSON can write, and `Uint32Array`s of token ids in it; or a JSON text in
+   * UTF-8, kept as it is written but for line breaks between its values, which become spaces. Durable when the promise
+   * resolves.
    *
-   * @throws `ALREADY_EXISTS`, `CONFLICT` (see {@link PutOptions}); `INVALID_ARGUMENT` for what JSON cannot write and
-   *   for ids that are empty, not well-formed or longer than 512 bytes of UTF-8.
+   * @throws `ALREADY_EXISTS`, `CONFLICT` (see {@link PutOptions}); `MALFORMED_INPUT` for a text that is no JSON object;
+   *   `INVALID_ARGUMENT` for what JSON cannot write and for ids that are empty, not well-formed or longer than 512 bytes of UTF-8.
    */
-  async put(conversation: object, options: PutOptions = {}): Promise<PutReceipt> {
+  async put(conversation: object | Uint8Array, options: PutOptions = {}): Promise<PutReceipt> {
     this.#encoder.content.beginBatch();
     const record = this.#take(conversation, options.id);
     const [outcome] = await this.#writer.write([record], { ...options, ifExists: options.ifExists ?? 'error' });
@@ -118,13 +119,19 @@ export class Conversations {
   }
 
   /**
-   * Adds messages at the end of a conversation; stores no more than what is new. Without `ifRevision` and
+   * Adds messages at the end of a conversation, given as values or as the text of a JSON array in UTF-8; reads and
+   * stores no more than what is new. Without `ifRevision` and
    * `idempotencyKey`, a retry after an unknown outcome may add them twice.
    *
    * @throws `NOT_FOUND` when there is no such conversation, `CONFLICT` unless `ifRevision` is stored,
-   *   `INVALID_ARGUMENT` when it has no array of messages or the messages cannot be written as JSON.
+   *   `INVALID_ARGUMENT` when it has no array of messages or the messages cannot be written as JSON, `MALFORMED_INPUT`
+   *   when a text is no JSON array.
    */
-  async append(id: string, messages: readonly unknown[], options: AppendOptions = {}): Promise<PutReceipt> {
+  async append(
+    id: string,
+    messages: readonly unknown[] | Uint8Array,
+    options: AppendOptions = {},
+  ): Promise<PutReceipt> {
     checkId(id);
     const { ifRevision, idempotencyKey, signal } = options;
     if (
@@ -136,13 +143,13 @@ export class Conversations {
         `an idempotencyKey has 1 to ${MAX_IDEMPOTENCY_KEY_BYTES} bytes of UTF-8`,
       );
     }
-    const { line, typedAt } = jsonText({ messages });
+    const { line, typedAt } = messagesText(messages);
     this.#encoder.content.beginBatch();
     const added = splitAtMessages(this.#encoder.encode(line, { typedAt }))?.messages;
     if (added === undefined) throw new VarveError('INVALID_ARGUMENT', 'the messages to append must be an array');
     for (let attempt = 1; ; attempt++) {
       throwIfAborted(signal);
-      const [manifest] = await this.#backend.read([conversationKey(id)], options);
+      const [manifest] = await this.#backend.read([conversationKey(id)], { ...options, entries: 'newest' });
       if (manifest === undefined) throw notFound(id);
       const state = entryHead((manifest.entries.at(-1) as StoredEntry).body);
       if (!state.hasMessages) {
@@ -232,9 +239,10 @@ export class Conversations {
     }
   }
 
-  #take(conversation: object, id: string | undefined): RecordToWrite {
+  #take(conversation: object | Uint8Array, id: string | undefined): RecordToWrite {
     if (id !== undefined) checkId(id);
-    const { line, typedAt } = jsonText(conversation);
+    const { line, typedAt } =
+      conversation instanceof Uint8Array ? { line: lineOfText(conversation), typedAt: [] } : jsonText(conversation);
     const record = this.#encoder.encode(line, { typedAt, ...(id !== undefined && { id }) });
     return { id: record.id ?? derivedId(line, 1), record, terminator: LINE_FEED, lead: NOTHING };
   }

@@ -24,6 +24,22 @@ export function describeAppends(fixture: Fixture): void {
       ]);
     });
 
+    test('leaves the last entry to be read alone', async () => {
+      const { backend } = fixture;
+      const newest = async () => {
+        const [manifest] = await backend.read([{ kind: 'conversation', id: 'x' }], { entries: 'newest' });
+        return manifest?.entries.map(({ body }) => Buffer.from(body).toString());
+      };
+      await commit(backend, put('x', []));
+      expect(await newest()).toEqual([]);
+      for (const body of ['1', '2', '3']) {
+        await commit(backend, append('x', [entry(body, 'aaa')]));
+        expect(await newest()).toEqual([body]);
+      }
+      await commit(backend, put('x', [entry('4')], { ifExists: 'replace' }));
+      expect(await newest()).toEqual(['4']);
+    });
+
     test('sets the fields that it gives', async () => {
       const { backend } = fixture;
       await commit(backend, put('x', [], { fields: { application: 'desk', model: 'm-1', createdAt: 7 } }));

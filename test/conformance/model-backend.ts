@@ -21,6 +21,7 @@ import {
   type NewEntry,
   type NewSegment,
   type PutWrite,
+  type ReadManifestOptions,
   type Revision,
   type SegmentDescription,
   type StoredManifest,
@@ -98,11 +99,13 @@ export class ModelBackend implements Backend {
     return this.#outcome(() => this.#put({ ...write, operation: 'put', entries: arrived, fields: fields() }));
   }
 
-  async read(keys: readonly ManifestKey[], options?: AbortOptions): Promise<(StoredManifest | undefined)[]> {
+  async read(keys: readonly ManifestKey[], options?: ReadManifestOptions): Promise<(StoredManifest | undefined)[]> {
     this.#check(options);
     return keys.map((key) => {
       const manifest = this.#find(key);
-      return manifest && { ...headOf(manifest), entries: manifest.entries.map(storedEntry) };
+      if (manifest === undefined) return undefined;
+      const entries = options?.entries === 'newest' ? manifest.entries.slice(-1) : manifest.entries;
+      return { ...headOf(manifest), entries: entries.map(storedEntry) };
     });
   }
 

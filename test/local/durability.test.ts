@@ -112,6 +112,15 @@ describe.skipIf(obstacle !== undefined)('a commit', () => {
   });
 });
 
+describe.skipIf(obstacle !== undefined)('opening a store', () => {
+  test('that exists writes nothing', async () => {
+    const path = scratchFolder();
+    await new Child(compiled.agent, { path, task: 'commit', to: 10 }).succeeds();
+    const words = await traced({ path, task: 'commit', to: 0 });
+    expect(words.filter((word) => !word.endsWith('shm'))).toEqual([]);
+  });
+});
+
 describe.skipIf(obstacle !== undefined)('a rewrite of packs', () => {
   test('removes a pack only after its live records are flushed elsewhere and the index says so', async () => {
     const path = scratchFolder();

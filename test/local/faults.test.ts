@@ -1,5 +1,5 @@
 import type * as fs from 'node:fs';
-import { cpSync } from 'node:fs';
+import { cpSync, statSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { ManifestWrite } from '../../src/backends/backend.ts';
@@ -230,7 +230,11 @@ test('a descriptor whose flush failed is never written to again', async () => {
   await backend.commit([put('b', [entry('1', 'stored elsewhere')])]);
   const packs = index.prepare('SELECT id, sealed, size FROM pack ORDER BY id').all();
   index.close();
-  expect(packs).toContainEqual({ id: broken.id, sealed: 1, size: broken.size });
+  expect(packs).toMatchObject([
+    { id: broken.id, sealed: 1 },
+    { id: broken.id + 1, sealed: 0 },
+  ]);
+  expect(statSync(`${path}/packs/00000001.pack`).size).toBeGreaterThan(broken.size);
   expect(await contentOf(backend, 'a')).toBeUndefined();
   expect(await contentOf(backend, 'b')).toEqual([{ body: '1', segments: ['stored elsewhere'] }]);
   expect(await contentOf(backend, 'kept')).toEqual([{ body: 'kept body', segments: ['kept segment', 'shared'] }]);

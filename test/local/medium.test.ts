@@ -94,6 +94,7 @@ describe.skipIf(obstacle !== undefined)('a full disk', () => {
       }
       await expectWhole(backend);
       await backend.close();
+      run('mount', '-o', 'remount,size=6000k', medium);
       await expectSound(path);
     },
   );

@@ -33,6 +33,23 @@ describe('put and get', () => {
     expect((await conversations.getBytes('x'))?.toString()).toBe(`${JSON.stringify(value)}\n`);
   });
 
+  test('a JSON text keeps every digit that was written, on one line', async () => {
+    const { conversations } = open();
+    const text = '\ufeff{\r\n  "id": "t",\n  "n": 12345678901234567890,\n  "messages": [ {"f": 1.0} ]\n}\n';
+    await conversations.put(Buffer.from(text));
+    await conversations.append('t', Buffer.from('[\n{"f":2.0},{"n":1E400}\n]\n'));
+    expect(String(await conversations.getBytes('t'))).toBe(
+      '{    "id": "t",   "n": 12345678901234567890,   "messages": [ {"f": 1.0}, {"f":2.0},{"n":1E400} ] }\n',
+    );
+    for (const wrong of ['', '7', '[]', '{', '{"id":"t"} {"id":"u"}']) {
+      await expect(conversations.put(Buffer.from(wrong))).rejects.toMatchObject({ code: 'MALFORMED_INPUT' });
+    }
+    for (const wrong of ['', '7', '{}', '[', '[], "x": 1']) {
+      await expect(conversations.append('t', Buffer.from(wrong))).rejects.toMatchObject({ code: 'MALFORMED_INPUT' });
+    }
+    expect(await conversations.append('t', Buffer.from('[]'))).toMatchObject({ status: 'unchanged' });
+  });
+
   test('token ids come back as the Uint32Array or array they were, and print as JSON arrays', async () => {
     const { conversations } = open();
     const value = {

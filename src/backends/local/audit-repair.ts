@@ -2,6 +2,8 @@ import { rmSync } from 'node:fs';
 import type { WrongCount } from './audit-survey.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
+import { SWEPT } from './schema.ts';
+import { countDead } from './sweep.ts';
 
 /** Records mended in one transaction. */
 const BATCH = 5000;
@@ -13,9 +15,11 @@ const BATCH = 5000;
 export async function repairCounts({ index, clock }: MaintenanceContext, wrong: readonly WrongCount[]): Promise<void> {
   for (let start = 0; start < wrong.length; start += BATCH) {
     await index.database.write(() => {
+      index.refresh();
       for (const { space, record, stored, actual } of wrong.slice(start, start + BATCH)) {
-        const current = Math.max(0, index.ledger.count(space, record));
-        index.ledger.set(space, record, Math.max(0, current + actual - Math.max(0, stored)), clock());
+        const current = index.ledger.count(space, record);
+        if (current === SWEPT) countDead(index, space, record, -1);
+        index.ledger.set(space, record, Math.max(0, Math.max(0, current) + actual - Math.max(0, stored)), clock());
       }
       index.bumpEpoch();
     });

@@ -6,7 +6,7 @@ import { type ManifestRow, manifestFingerprint } from './manifest-table.ts';
 import { SEGMENTS, type Space, SWEPT } from './schema.ts';
 
 /** Counts by record id, growing as needed. */
-export class CountTable {
+class CountTable {
   #counts = new Uint32Array(1024);
 
   add(id: number, change: number): void {
@@ -88,7 +88,7 @@ export async function surveyReferences(
 }
 
 function isIndexed(index: LocalIndex, row: ManifestRow): boolean {
-  return index.manifestFingerprints.lookup(manifestFingerprint(index.manifests.head(row).key)).includes(row.id);
+  return index.manifestFingerprints.lookup(manifestFingerprint(index.manifests.key(row))).includes(row.id);
 }
 
 function surveyBody(
@@ -101,7 +101,7 @@ function surveyBody(
 ): void {
   survey.bodies.add(body);
   try {
-    for (const segment of new Set(index.body(body).segments)) {
+    for (const segment of new Set(index.body(body, index.manifests.key(row)).segments)) {
       survey.references.add(segment, 1);
       if (!isSuspect(segment)) continue;
       const holders = survey.holders.get(segment) ?? [];

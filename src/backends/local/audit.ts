@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted, VarveError } from '../../errors.ts';
 import type { AuditOptions, AuditReport, Finding, ManifestKey } from '../backend.ts';
@@ -48,7 +49,7 @@ export async function auditLocal(context: MaintenanceContext, options: AuditOpti
       const error = cause instanceof PackVanished && !isNamed(context, cause.pack) ? new SnapshotOutdated() : cause;
       if (!(error instanceof SnapshotOutdated) || attempt === ATTEMPTS) throw error;
     } finally {
-      packs.close();
+      packs.closeAll();
       database.close();
     }
   }
@@ -82,6 +83,8 @@ class Audit {
   }
 
   async run(): Promise<AuditResult> {
+    const faults = this.#index.database.integrityFaults();
+    if (faults.length > 0) return this.#reportIndex(faults);
     const { sample = 1 } = this.#options;
     const isSampled = () => sample >= 1 || Math.random() < sample;
     const onDamage = (error: VarveError) => this.#assertCurrent(error);
@@ -100,17 +103,30 @@ class Audit {
     await this.#reportCounts(blocks, references);
     await this.#reportFingerprints(blocks, references);
     await this.#reportStrayFiles();
+    return this.#result(references.manifests, blocks.segments, blocks.verifiedBytes);
+  }
+
+  #result(manifests: number, segments: number, verifiedBytes: number): AuditResult {
+    const findings = this.#findings;
+    const unrepaired = findings.filter(({ repaired }) => !repaired).length;
+    const durationMs = performance.now() - this.#started;
     return {
-      findings: this.#findings,
-      report: {
-        manifests: references.manifests,
-        segments: blocks.segments,
-        verifiedBytes: blocks.verifiedBytes,
-        findings: this.#findings.length,
-        unrepaired: this.#findings.filter(({ repaired }) => !repaired).length,
-        durationMs: performance.now() - this.#started,
-      },
+      findings,
+      report: { manifests, segments, verifiedBytes, findings: findings.length, unrepaired, durationMs },
     };
+  }
+
+  /** With a damaged index nothing else can be told. */
+  #reportIndex(faults: readonly string[]): AuditResult {
+    for (const fault of faults) {
+      this.#add({
+        kind: 'corrupt-data',
+        message: `the index is damaged: ${fault.replaceAll('\n', ' ')}; restore varve.db from a copy`,
+        location: join(this.#context.root, 'varve.db'),
+        harmful: true,
+      });
+    }
+    return this.#result(0, 0, 0);
   }
 
   /** Starts over when a pack that the snapshot names is gone because everything in it was moved. */

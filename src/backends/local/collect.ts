@@ -9,10 +9,10 @@ import { removeDeadLocks } from './writer-lock.ts';
 /** Default grace: a day. */
 const GRACE_MS = 24 * 60 * 60 * 1000;
 
-/** A sealed pack is rewritten once less than this share of it is alive. */
+/** A pack is rewritten once less than this share of it is alive. */
 const LIVE_RATIO = 0.7;
 
-/** A sealed pack is rewritten, too, once it has this many blocks of less than a quarter of the full size. */
+/** A pack is rewritten, too, once it has this many blocks of less than a quarter of the full size. */
 const SMALL_BLOCKS = 64;
 
 interface PackSurvey {
@@ -39,30 +39,29 @@ export async function collectLocal(context: MaintenanceContext, options: Collect
     return surveyGarbage(index, expired, cutoff, now);
   });
   if (dryRun) {
-    const packs = surveyPacks(context);
-    const due = packs.filter((pack) => isDue(pack, full));
+    const due = duePacks(context, full);
     return {
       dryRun,
       expiredManifests: expired.length,
       ...survey,
       freedBytes: due.reduce((total, { size, live }) => total + Math.max(0, size - live), 0),
-      deadBytes: deadBytes(packs),
+      deadBytes: deadBytes(context),
       rewrittenPacks: due.length,
       durationMs: performance.now() - started,
     };
   }
   const expiredManifests = await deleteExpired(context, expired);
-  const swept = await sweep(context, cutoff, options);
-  if (full) await owner.seal(signal);
-  await index.database.write(() => owner.sealAbandoned(), signal);
+  // What these deletions have just released counts as well when there is no grace.
+  const swept = await sweep(context, context.clock() - graceMs, options);
+  if (full) {
+    await owner.seal(signal);
+    // Sealing tells what the dead left behind their last blocks.
+    await index.database.write(() => owner.sealAbandoned(owner.abandoned()), signal);
+  }
+  const due = duePacks(context, full).map(({ id }) => id);
+  await index.database.write(() => owner.sealAbandoned(due), signal);
   const before = packBytes(context);
-  const due = surveyPacks(context).filter((pack) => isDue(pack, full));
-  if (!full || isWorthwhile(due))
-    await rewritePacks(
-      context,
-      due.map(({ id }) => id),
-      options,
-    );
+  await rewritePacks(context, due, options);
   await removeEmptyPacks(context);
   const freedBytes = Math.max(0, before - packBytes(context));
   if (full) await rebuildFingerprints(context, signal);
@@ -75,7 +74,7 @@ export async function collectLocal(context: MaintenanceContext, options: Collect
     waitingSegments: survey.waitingSegments,
     waitingBytes: survey.waitingBytes,
     freedBytes,
-    deadBytes: deadBytes(surveyPacks(context)),
+    deadBytes: deadBytes(context),
     rewrittenPacks: due.length,
     durationMs: performance.now() - started,
   };
@@ -92,8 +91,16 @@ function surveyPacks({ index, tuning }: MaintenanceContext): PackSurvey[] {
   );
 }
 
-function isDue({ sealed, size, live, small }: PackSurvey, full: boolean): boolean {
-  if (sealed === 0 || size === 0) return false;
+/** The packs to rewrite: those that nobody appends to and whose rewriting gains enough. */
+function duePacks(context: MaintenanceContext, full: boolean): PackSurvey[] {
+  const abandoned = new Set(context.owner.abandoned());
+  const due = surveyPacks(context).filter(
+    (pack) => pack.size > 0 && (pack.sealed === 1 || abandoned.has(pack.id)) && isDue(pack, full),
+  );
+  return !full || isWorthwhile(due) ? due : [];
+}
+
+function isDue({ size, live, small }: PackSurvey, full: boolean): boolean {
   if (full) return live < size || small > 0;
   return live < size * LIVE_RATIO || small >= SMALL_BLOCKS;
 }
@@ -107,6 +114,6 @@ function packBytes({ index }: MaintenanceContext): number {
   return index.database.value<number>('SELECT sum(size) FROM pack') ?? 0;
 }
 
-function deadBytes(packs: readonly PackSurvey[]): number {
-  return Math.round(packs.reduce((total, { size, live }) => total + Math.max(0, size - live), 0));
+function deadBytes(context: MaintenanceContext): number {
+  return Math.round(surveyPacks(context).reduce((total, { size, live }) => total + Math.max(0, size - live), 0));
 }

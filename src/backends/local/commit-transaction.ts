@@ -17,14 +17,25 @@ import { BlockStager, type BlockTuning } from './block-stager.ts';
 import { type BodyRecord, encodeBodyRecord } from './body-record.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
 import type { LocalIndex } from './local-index.ts';
-import { type LocalKey, type ManifestRow, manifestEntry, manifestName, revisionOf } from './manifest-table.ts';
+import {
+  type LocalKey,
+  type ManifestRow,
+  manifestEntry,
+  manifestName,
+  ownerMark,
+  revisionOf,
+} from './manifest-table.ts';
 import type { PackAppender } from './pack-files.ts';
 import { BODIES, KIND_NUMBERS, SEGMENTS } from './schema.ts';
 import { segmentEntry } from './segment-resolver.ts';
 import { packTokens } from './token-codec.ts';
-import { checkEntry, checkedBytes, checkId, checkNonce } from './write-validation.ts';
+import { checkEntry, checkedBytes, checkFields, checkId, checkNonce } from './write-validation.ts';
 
-type WithLocalKey<Write> = Omit<Write, 'key'> & { readonly key: LocalKey };
+type WithLocalKey<Write> = Omit<Write, 'key'> & {
+  readonly key: LocalKey;
+  /** The manifest that the bodies of an upload will belong to. Default: `key`. */
+  readonly owner?: LocalKey;
+};
 
 /** Gives the entries of an upload to the manifest that they were uploaded for. */
 export interface AdoptWrite extends Omit<PutWrite, 'operation' | 'entries'> {
@@ -100,6 +111,8 @@ export class CommitTransaction {
   apply(write: LocalWrite): WriteOutcome {
     try {
       checkId(write.key);
+      if ('fields' in write) checkFields(write.fields ?? {});
+      if ('logicalBytes' in write) checkFields({ logicalBytes: write.logicalBytes });
       switch (write.operation) {
         case 'put':
           return this.#put(write);
@@ -142,7 +155,7 @@ export class CommitTransaction {
     if (decided !== undefined) return decided;
     const staged = this.#stage(write.entries);
     const released = this.#planRelease(existing);
-    const bodies = this.#store(staged);
+    const bodies = this.#store(staged, write.owner ?? write.key);
     const row = this.#publish(write.key, existing, write.fields, bodies);
     this.#release(released);
     return success(existing === undefined ? 'created' : 'replaced', row, staged);
@@ -163,7 +176,7 @@ export class CommitTransaction {
     if (nonce !== null && this.#index.manifests.hasNonce(existing, nonce)) return unchanged(existing);
     checkRevision(write.key, existing, write.ifRevision);
     const staged = this.#stage(write.entries);
-    const bodies = this.#store(staged);
+    const bodies = this.#store(staged, write.owner ?? write.key);
     const row = this.#index.manifests.extend(existing, bodies, nonce, write.logicalBytes, fields, this.#now);
     return success('appended', row, staged);
   }
@@ -255,17 +268,18 @@ export class CommitTransaction {
   }
 
   /** Stores planned entries and counts their references; returns the record ids of their bodies. */
-  #store({ entries, segments }: Staged): number[] {
+  #store({ entries, segments }: Staged, key: LocalKey): number[] {
     this.#changed = true;
     for (const { address, record, bytes, tokens } of segments.values()) {
       this.#segmentBlocks.add({ id: record, bytes: tokens ? packTokens(bytes) : bytes, tokens, address });
       this.#newSegments.set(address, record);
       this.#nextSegment = record + 1;
     }
+    const owner = ownerMark(key);
     return entries.map((entry) => {
       for (const segment of new Set(entry.segments)) this.#index.ledger.add(segment, 1);
       const id = this.#nextBody++;
-      this.#bodyBlocks.add({ id, bytes: encodeBodyRecord(entry), tokens: false });
+      this.#bodyBlocks.add({ id, bytes: encodeBodyRecord({ owner, ...entry }), tokens: false });
       return id;
     });
   }
@@ -284,14 +298,17 @@ export class CommitTransaction {
     return row;
   }
 
-  /** Reads what a manifest references, to be released. References of a body that cannot be read leak until an audit. */
+  /**
+   * Reads what a manifest references, to be released. A body that cannot be read, or is another manifest's, is left
+   * alone: what it holds leaks until an audit.
+   */
   #planRelease(row: ManifestRow | undefined): Released[] {
     if (row === undefined) return [];
-    return this.#index.manifests.bodies(row).map((body) => {
+    return this.#index.manifests.bodies(row).flatMap((body) => {
       try {
-        return { body, segments: new Set(this.#bodyOf(body).segments) };
+        return [{ body, segments: new Set(this.#bodyOf(row, body).segments) }];
       } catch (error) {
-        if (isDamage(error)) return { body, segments: new Set() };
+        if (isDamage(error)) return [];
         throw error;
       }
     });
@@ -311,7 +328,7 @@ export class CommitTransaction {
     const bodies = this.#index.manifests.bodies(row);
     if (bodies.length !== entries.length) return false;
     return bodies.every((id, number) => {
-      const stored = this.#bodyOf(id);
+      const stored = this.#bodyOf(row, id);
       const entry = entries[number] as NewEntry;
       return (
         stored.segments.length === entry.segments.length &&
@@ -325,7 +342,7 @@ export class CommitTransaction {
     const [bodiesOfA, bodiesOfB] = [this.#index.manifests.bodies(a), this.#index.manifests.bodies(b)];
     if (bodiesOfA.length !== bodiesOfB.length) return false;
     return bodiesOfA.every((id, number) => {
-      const [first, second] = [this.#bodyOf(id), this.#bodyOf(bodiesOfB[number] as number)];
+      const [first, second] = [this.#bodyOf(a, id), this.#bodyOf(b, bodiesOfB[number] as number)];
       return (
         Buffer.compare(first.body, second.body) === 0 &&
         first.segments.length === second.segments.length &&
@@ -334,10 +351,10 @@ export class CommitTransaction {
     });
   }
 
-  #bodyOf(id: number): BodyRecord {
+  #bodyOf(row: ManifestRow, id: number): BodyRecord {
     // Bodies of this very transaction may still be in an open block.
     if (id >= this.#firstBody) this.#bodyBlocks.flush();
-    return this.#index.body(id);
+    return this.#index.body(id, this.#index.manifests.key(row));
   }
 }
 

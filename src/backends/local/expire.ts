@@ -34,6 +34,5 @@ export async function deleteExpired(context: MaintenanceContext, rows: readonly 
 }
 
 function deletion({ index }: MaintenanceContext, row: ManifestRow): LocalWrite {
-  const { key } = index.manifests.head(row);
-  return { operation: 'delete', key, ifRevision: revisionOf(row) as Revision };
+  return { operation: 'delete', key: index.manifests.key(row), ifRevision: revisionOf(row) as Revision };
 }

@@ -9,6 +9,9 @@ export const MANIFEST_FINGERPRINTS = 1;
 /** How many runs of about one size there may be before they are merged into one. */
 const FANOUT = 4;
 
+/** Runs from this many entries on are only merged by a rebuild: a merge happens inside somebody's commit. */
+const LARGEST_MERGED = 512 * 1024;
+
 /** Runs below this many entries are all of the smallest size class. */
 const SMALLEST_CLASS = 8;
 
@@ -84,6 +87,7 @@ export class FingerprintIndex {
   #crowdedClass(): FingerprintRun[] | undefined {
     const classes = new Map<number, FingerprintRun[]>();
     for (const run of this.#runs) {
+      if (run.entries >= LARGEST_MERGED) continue;
       const size = Math.max(0, Math.floor(Math.log(run.entries / SMALLEST_CLASS) / Math.log(FANOUT)));
       const peers = classes.get(size) ?? [];
       peers.push(run);

@@ -63,6 +63,7 @@ export class IndexDatabase {
     const path = join(root, FILE);
     try {
       if (!existsSync(path)) prepareFolder(root, options);
+      else if (!options.readOnly) accessSync(path, constants.W_OK);
       const { connection, copy } = connect(path, options.readOnly);
       const index = new IndexDatabase(connection, options.lockTimeoutMs, copy);
       try {
@@ -73,7 +74,7 @@ export class IndexDatabase {
       }
       return index;
     } catch (cause) {
-      throw toVarveError(isRefusal(cause) ? refusalOf(root, cause) : cause, `opening the store at ${root}`);
+      throw toVarveError(isUnclear(cause) ? refusalOf(root, cause) : cause, `opening the store at ${root}`);
     }
   }
 
@@ -156,14 +157,19 @@ export class IndexDatabase {
     this.#forget = forget;
   }
 
-  /** Gives free pages back to the file system and folds the write-ahead log in, as far as readers and writers allow. */
+  /** Gives free pages back to the file system and folds the write-ahead log in. */
   async shrink(signal?: AbortSignal): Promise<void> {
     await this.write(() => this.#connection.pragma('incremental_vacuum'), signal);
+    this.foldLog();
+  }
+
+  /** Copies the write-ahead log into the database and empties it, as far as readers and writers allow. */
+  foldLog(): void {
     try {
       this.#connection.pragma('wal_checkpoint(TRUNCATE)');
     } catch (error) {
-      // Somebody reads or writes just now: then a later checkpoint does it.
-      if (!isBusy(error)) throw error;
+      // Somebody reads or writes just now, or the disk is full: then a later checkpoint does it.
+      if (!isBusy(error) && (error as { code?: unknown }).code !== 'SQLITE_FULL') throw error;
     }
   }
 
@@ -179,6 +185,12 @@ export class IndexDatabase {
   sibling(): IndexDatabase {
     const connection = new Sqlite(this.#connection.name, { readonly: true, timeout: BUSY_TIMEOUT_MS });
     return new IndexDatabase(connection, this.#lockTimeoutMs, undefined);
+  }
+
+  /** What SQLite finds wrong with the file, the first few things; empty when it is sound. */
+  integrityFaults(): string[] {
+    const rows = this.#connection.pragma('quick_check(5)') as { quick_check: string }[];
+    return rows.map(({ quick_check }) => quick_check).filter((fault) => fault !== 'ok');
   }
 
   /** Begins a snapshot that lasts until {@link close}; only for a {@link sibling}. */
@@ -224,7 +236,7 @@ export class IndexDatabase {
   #verify(path: string, { readOnly }: IndexOptions): void {
     // What is not ours is not touched: setting up writing would change the file.
     let version = this.#assertOurs(path);
-    if (!readOnly) this.#configure();
+    if (!readOnly) this.#configure(version === 0);
     if (version === 0 && !readOnly) {
       this.#createSchema(path);
       version = this.#assertOurs(path);
@@ -252,8 +264,9 @@ export class IndexDatabase {
     return version;
   }
 
-  #configure(): void {
-    this.#connection.pragma('auto_vacuum = INCREMENTAL');
+  #configure(isNew: boolean): void {
+    // Kept in the file; to set it again would write there.
+    if (isNew) this.#connection.pragma('auto_vacuum = INCREMENTAL');
     this.#connection.pragma('journal_mode = WAL');
     // Only set once WAL is on does this hold: better-sqlite3 otherwise runs NORMAL in WAL, whatever the pragma reports.
     this.#connection.pragma('synchronous = FULL');
@@ -291,15 +304,17 @@ function assertNoPacks(root: string): void {
   );
 }
 
-/** SQLite says "unable to open" whatever the reason. */
-function isRefusal(cause: unknown): boolean {
-  return String((cause as { code?: unknown }).code).startsWith('SQLITE_CANTOPEN');
+/** Whether an error may be a refusal to write in disguise: SQLite cannot open, or Node cannot make a folder, for whatever reason. */
+function isUnclear(cause: unknown): boolean {
+  const code = String((cause as { code?: unknown }).code);
+  return code.startsWith('SQLITE_CANTOPEN') || code === 'ENOENT';
 }
 
-/** What the operating system says about writing below `root`, if it objects. */
-function refusalOf(root: string, cause: unknown): unknown {
+/** What the operating system says about writing at `path`, if it objects. */
+function refusalOf(path: string, cause: unknown): unknown {
+  if (!existsSync(path) && path !== dirname(path)) return refusalOf(dirname(path), cause);
   try {
-    accessSync(root, constants.W_OK);
+    accessSync(path, constants.W_OK);
     return cause;
   } catch (refusal) {
     return refusal;
@@ -310,14 +325,24 @@ function isBusy(error: unknown): boolean {
   return String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY');
 }
 
+/** Makes a folder and those above it, durably. (`mkdir` with `recursive` never returns below /proc.) */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  // A folder is an entry of the one above it.
+  syncFolder(dirname(path));
+}
+
 function prepareFolder(root: string, { create, readOnly }: IndexOptions): void {
   if (!create || readOnly) {
     throw new VarveError('NOT_FOUND', `there is no Varve store at ${root}`);
   }
-  const first = mkdirSync(root, { recursive: true });
-  // Each folder made is an entry of the one above it.
-  for (let made = root; first !== undefined && made.length >= first.length; made = dirname(made))
-    syncFolder(dirname(made));
+  makeFolder(root);
   // Another process may be creating the same store right now.
   const foreign = readdirSync(root).filter(
     (name) => !['packs', 'locks', 'lost+found'].includes(name) && !name.startsWith(FILE),

@@ -21,6 +21,7 @@ import type {
   ManifestWrite,
   NewEntry,
   PutWrite,
+  ReadManifestOptions,
   SegmentDescription,
   StoredManifest,
   Usage,
@@ -162,12 +163,13 @@ export class LocalBackend implements Backend {
     return publishStream(commit, this.#owner.name, write, entries, fields, options);
   }
 
-  async read(keys: readonly ManifestKey[], options: AbortOptions = {}): Promise<(StoredManifest | undefined)[]> {
+  async read(keys: readonly ManifestKey[], options: ReadManifestOptions = {}): Promise<(StoredManifest | undefined)[]> {
     return this.#each(keys, options, (key) => {
       const row = this.#index.manifests.find(key);
       if (row === undefined) return undefined;
-      const entries = this.#index.manifests.bodies(row).map((id) => {
-        const { segments, body } = this.#index.body(id);
+      const bodies = this.#index.manifests.bodies(row, options.entries === 'newest');
+      const entries = bodies.map((id) => {
+        const { segments, body } = this.#index.body(id, key);
         return { body, segments: segments as unknown as Locator[] };
       });
       return { ...this.#index.manifests.head(row), entries };
@@ -237,7 +239,10 @@ export class LocalBackend implements Backend {
   }
 
   async usage({ signal }: AbortOptions = {}): Promise<Usage> {
+    this.#assertOpen();
     throwIfAborted(signal);
+    // So that what the store is said to take is what it takes once it is closed.
+    if (this.capabilities.writable) this.#database.foldLog();
     return this.#snapshot(() => localUsage(this.#root, this.#index));
   }
 
@@ -253,7 +258,7 @@ export class LocalBackend implements Backend {
     try {
       if (this.capabilities.writable) await this.#owner.release();
     } finally {
-      this.#packs.close();
+      this.#packs.closeAll();
       this.#database.close();
     }
   }

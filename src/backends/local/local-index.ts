@@ -2,7 +2,7 @@ import { VarveError } from '../../errors.ts';
 import { type BodyRecord, decodeBodyRecord } from './body-record.ts';
 import { FingerprintIndex, MANIFEST_FINGERPRINTS, SEGMENT_FINGERPRINTS } from './fingerprint-index.ts';
 import type { IndexDatabase } from './index-database.ts';
-import { ManifestTable } from './manifest-table.ts';
+import { type LocalKey, ManifestTable, ownerMark } from './manifest-table.ts';
 import { NameTable } from './name-table.ts';
 import type { PackReader } from './pack-files.ts';
 import { RecordStore } from './record-store.ts';
@@ -60,14 +60,22 @@ export class LocalIndex {
   }
 
   /**
-   * The body of a manifest entry.
+   * The body of an entry of the manifest `owner`.
    *
-   * @throws `CORRUPT` when it is missing or damaged.
+   * @throws `CORRUPT` when it is missing, damaged, or that of another manifest.
    */
-  body(id: number): BodyRecord {
+  body(id: number, owner: LocalKey): BodyRecord {
     const place = this.records.locate(BODIES, id);
     if (place === undefined) throw new VarveError('CORRUPT', `manifest body ${id} is missing`);
-    return decodeBodyRecord(this.records.stored(place), `manifest body ${id}`);
+    const record = decodeBodyRecord(this.records.stored(place), `manifest body ${id}`);
+    // The bodies of an upload name the manifest that they are uploaded for.
+    if (owner.kind !== 'upload' && record.owner !== ownerMark(owner)) {
+      throw new VarveError(
+        'CORRUPT',
+        `the index is damaged: manifest body ${id} is not of ${owner.kind} ${JSON.stringify(owner.id)}`,
+      );
+    }
+    return record;
   }
 
   /** Forgets what a transaction that was rolled back has left in the caches. */

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { ManifestFields, ManifestHead, ManifestKind, Revision } from '../backend.ts';
+import type { ManifestFields, ManifestHead, ManifestKey, ManifestKind, Revision } from '../backend.ts';
 import { FINGERPRINT_BITS, type FingerprintEntry } from './fingerprint.ts';
 import type { FingerprintIndex } from './fingerprint-index.ts';
 import type { IndexDatabase } from './index-database.ts';
@@ -70,15 +70,16 @@ export class ManifestTable {
     return undefined;
   }
 
-  /** Record ids of all entries, in order. */
-  bodies(row: ManifestRow): number[] {
+  /** Record ids of all entries, in order, or only that of the last. */
+  bodies(row: ManifestRow, newestOnly = false): number[] {
     const first = row.body === null ? [] : [row.body];
     if (row.entries === null) return first;
+    const order = newestOnly ? 'number DESC LIMIT 1' : 'number';
     const later = this.#index.all<{ body: number }>(
-      'SELECT body FROM entry WHERE manifest = ? ORDER BY number',
+      `SELECT body FROM entry WHERE manifest = ? ORDER BY ${order}`,
       row.id,
     );
-    return [...first, ...later.map(({ body }) => body)];
+    return [...(newestOnly && later.length > 0 ? [] : first), ...later.map(({ body }) => body)];
   }
 
   /** Whether an append of that idempotency key was taken. */
@@ -182,9 +183,13 @@ export class ManifestTable {
     this.#index.run('DELETE FROM manifest WHERE id = ?', row.id);
   }
 
+  key({ kind, name }: ManifestRow): LocalKey {
+    return { kind: KINDS[kind] as LocalKind, id: name.toString('utf8') };
+  }
+
   head(row: ManifestRow): ManifestHead {
     return {
-      key: { kind: KINDS[row.kind] as ManifestKind, id: row.name.toString('utf8') },
+      key: this.key(row) as ManifestKey,
       revision: revisionOf(row),
       ...(row.application === null ? {} : { application: this.#names.text(row.application) }),
       ...(row.model === null ? {} : { model: this.#names.text(row.model) }),
@@ -237,9 +242,22 @@ export function manifestName({ kind, id }: LocalKey): string {
   return `${kind}\0${id}`;
 }
 
+/** A put looks its key up and then enters it: the second hash is spared. */
+let latest: { readonly name: string; readonly fingerprint: number } = { name: '', fingerprint: 0 };
+
 /** The first 40 bits of the SHA-256 of {@link manifestName}. */
 export function manifestFingerprint(key: LocalKey): number {
-  return (hash('sha256', manifestName(key), 'buffer') as Buffer).readUIntBE(0, FINGERPRINT_BITS / 8);
+  const name = manifestName(key);
+  if (latest.name !== name) {
+    const digest = hash('sha256', name, 'buffer') as Buffer;
+    latest = { name, fingerprint: digest.readUIntBE(0, FINGERPRINT_BITS / 8) };
+  }
+  return latest.fingerprint;
+}
+
+/** What the bodies of a manifest carry to name it: the first 16 bits of its fingerprint. */
+export function ownerMark(key: LocalKey): number {
+  return Math.floor(manifestFingerprint(key) / 2 ** (FINGERPRINT_BITS - 16));
 }
 
 /** How a manifest is entered into the fingerprint index. */

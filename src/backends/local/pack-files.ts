@@ -72,7 +72,7 @@ export class PackReader {
     this.#open.delete(pack);
   }
 
-  close(): void {
+  closeAll(): void {
     this.#open.clear();
   }
 

@@ -76,9 +76,7 @@ export class PackOwner {
   async #seal(signal?: AbortSignal): Promise<void> {
     const sealed = this.#appender;
     if (sealed === undefined) return;
-    await this.#database.write(() => {
-      this.#database.run('UPDATE pack SET sealed = 1, owner = NULL WHERE id = ?', sealed.pack);
-    }, signal);
+    await this.#database.write(() => this.#markSealed(sealed.pack), signal);
     this.#appender = undefined;
     sealed.close();
   }
@@ -89,12 +87,16 @@ export class PackOwner {
     return run;
   }
 
-  /** Seals the packs of the dead. Only in a write transaction. */
-  sealAbandoned(): number {
+  /** The open packs that no living process appends to. */
+  abandoned(): number[] {
     const open = this.#database.all<OpenPack>('SELECT id, owner, size FROM pack WHERE sealed = 0 ORDER BY id');
-    const abandoned = open.filter(({ owner }) => this.#isFree(owner));
-    for (const { id } of abandoned) this.#database.run('UPDATE pack SET sealed = 1, owner = NULL WHERE id = ?', id);
-    return abandoned.length;
+    return open.filter(({ owner }) => this.#isFree(owner)).map(({ id }) => id);
+  }
+
+  /** Seals those of the given packs that no living process appends to. Only in a write transaction. */
+  sealAbandoned(packs: readonly number[]): void {
+    const wanted = new Set(packs);
+    for (const pack of this.abandoned()) if (wanted.has(pack)) this.#markSealed(pack);
   }
 
   /** Whether the process of that name still runs; this one does. */
@@ -113,9 +115,9 @@ export class PackOwner {
     appender?.close();
     try {
       if (appender === undefined) return;
-      const sealed = appender.isBroken || appender.end >= this.#packBytes ? 1 : 0;
       await this.#database.write(() => {
-        this.#database.run('UPDATE pack SET sealed = ?, owner = NULL WHERE id = ?', sealed, appender.pack);
+        if (appender.isBroken || appender.end >= this.#packBytes) this.#markSealed(appender.pack);
+        else this.#database.run('UPDATE pack SET owner = NULL WHERE id = ?', appender.pack);
       });
     } finally {
       // Whatever the index says, nobody appends here any more; without the lock, others can tell.
@@ -131,9 +133,15 @@ export class PackOwner {
         this.#database.run('UPDATE pack SET owner = ? WHERE id = ?', this.name, pack.id);
         return pack.id;
       }
-      this.#database.run('UPDATE pack SET sealed = 1, owner = NULL WHERE id = ?', pack.id);
+      this.#markSealed(pack.id);
     }
     return Number(this.#database.run('INSERT INTO pack (owner) VALUES (?)', this.name).lastInsertRowid);
+  }
+
+  /** What a commit that did not happen left behind the last block counts from now on: as dead, to be given back. */
+  #markSealed(pack: number): void {
+    const length = statSync(packPath(this.#root, pack), { throwIfNoEntry: false })?.size ?? 0;
+    this.#database.run('UPDATE pack SET sealed = 1, owner = NULL, size = max(size, ?) WHERE id = ?', length, pack);
   }
 
   #isFree(owner: string | null): boolean {

@@ -31,8 +31,15 @@ export async function publishStream(
     const batch = gathered;
     gathered = [];
     const staging: LocalWrite = isBegun
-      ? { operation: 'append', key: upload, logicalBytes: 0, entries: batch }
-      : { operation: 'put', key: upload, ifExists: 'error', fields: { logicalBytes: 0 }, entries: batch };
+      ? { operation: 'append', key: upload, owner: write.key, logicalBytes: 0, entries: batch }
+      : {
+          operation: 'put',
+          key: upload,
+          owner: write.key,
+          ifExists: 'error',
+          fields: { logicalBytes: 0 },
+          entries: batch,
+        };
     const stored = succeeded(await commit([staging], signal));
     newSegments += stored.newSegments;
     newBytes += stored.newBytes;
@@ -63,7 +70,7 @@ export async function publishStream(
   }
 }
 
-/** Reads the sources of an entry now: a stream's buffers may not outlive its next step. */
+/** Reads the sources of an entry now, to know how much has gathered. */
 function loadEntry(entry: NewEntry): { entry: NewEntry; bytes: number } {
   let total = entry.body.length;
   const segments = entry.segments.map((segment) => {

@@ -15,8 +15,8 @@ import type { Space } from './schema.ts';
 import { unpackTokens } from './token-codec.ts';
 
 /** Memory for decoded blocks, and for directories of blocks that were only searched, in bytes. */
-const PAYLOAD_CACHE_BYTES = 48 * 1024 * 1024;
-const DIRECTORY_CACHE_BYTES = 16 * 1024 * 1024;
+const PAYLOAD_CACHE_BYTES = 32 * 1024 * 1024;
+const DIRECTORY_CACHE_BYTES = 8 * 1024 * 1024;
 
 /** What is read at first of a block of unknown directory size: most directories fit. */
 const DIRECTORY_GUESS_BYTES = 8 * 1024;
@@ -162,9 +162,11 @@ export class RecordStore {
     return canonical;
   }
 
-  /** Forgets which block a record was found in: records may have moved or gone. */
+  /** Forgets which block a record was found in: records may have moved or gone, and packs with them. */
   forgetPlaces(): void {
     this.#latest.length = 0;
+    // A descriptor would keep the space of a pack that was removed.
+    this.#packs.closeAll();
   }
 
   /** Forgets everything: block ids of a transaction that was rolled back are given again. */

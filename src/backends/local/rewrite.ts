@@ -62,7 +62,7 @@ export async function removeEmptyPacks({ root, index, packs }: MaintenanceContex
 function listBlocks(index: LocalIndex, packs: readonly number[]): BlockRow[] {
   return index.database.all<BlockRow>(
     `SELECT block.id, block.space, pack, start, length, raw FROM block LEFT JOIN extent ON extent.block = block.id
-     WHERE pack IN (SELECT value FROM json_each(?)) GROUP BY block.id ORDER BY block.space, min(first)`,
+     WHERE pack IN (SELECT id FROM pack WHERE sealed = 1 AND id IN (SELECT value FROM json_each(?))) GROUP BY block.id ORDER BY block.space, min(first)`,
     JSON.stringify(packs),
   );
 }

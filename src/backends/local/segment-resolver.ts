@@ -61,7 +61,7 @@ export class SegmentResolver {
 }
 
 /** The first 40 bits of an address. */
-export function segmentFingerprint(address: Address): number {
+function segmentFingerprint(address: Address): number {
   return Number.parseInt(address.slice(0, FINGERPRINT_BITS / 4), 16);
 }
 

@@ -62,14 +62,21 @@ export async function sweep(
 /** Marks a record as swept and its bytes in its block as dead; returns how many those are. */
 function condemn(index: LocalIndex, space: Space, record: number): number {
   index.ledger.sweep(space, record);
+  return countDead(index, space, record, 1);
+}
+
+/**
+ * Adds the bytes of a record to what is dead in its block, or takes them off again; returns how many those are.
+ * None when they cannot be read: that is an audit's to tell.
+ */
+export function countDead(index: LocalIndex, space: Space, record: number, sign: 1 | -1): number {
   try {
     const place = index.records.locate(space, record);
     if (place === undefined) return 0;
     const length = place.directory.storedLength(place.slot);
-    index.database.run('UPDATE block SET dead = dead + ? WHERE id = ?', length, place.block.id);
+    index.database.run('UPDATE block SET dead = dead + ? WHERE id = ?', sign * length, place.block.id);
     return length;
   } catch (error) {
-    // What cannot be read is an audit's to tell; it is garbage all the same.
     if (isDamage(error)) return 0;
     throw error;
   }
@@ -101,7 +108,7 @@ export function surveyGarbage(
   const released = new Map<number, number>();
   for (const row of expired) {
     for (const body of index.manifests.bodies(row)) {
-      for (const segment of segmentsOf(index, body)) released.set(segment, (released.get(segment) ?? 0) + 1);
+      for (const segment of segmentsOf(index, row, body)) released.set(segment, (released.get(segment) ?? 0) + 1);
     }
   }
   for (const [segment, references] of released) {
@@ -111,9 +118,9 @@ export function surveyGarbage(
 }
 
 /** What an entry references; nothing when its body cannot be read, as when it is deleted. */
-function segmentsOf(index: LocalIndex, body: number): ReadonlySet<number> {
+function segmentsOf(index: LocalIndex, row: ManifestRow, body: number): ReadonlySet<number> {
   try {
-    return new Set(index.body(body).segments);
+    return new Set(index.body(body, index.manifests.key(row)).segments);
   } catch (error) {
     if (isDamage(error)) return new Set();
     throw error;

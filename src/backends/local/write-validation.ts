@@ -1,10 +1,13 @@
 import { type Address, addressOf } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
-import { MAX_ID_BYTES, MAX_SEGMENT_BYTES, type NewEntry, type NewSegment } from '../backend.ts';
+import { MAX_ID_BYTES, MAX_SEGMENT_BYTES, type ManifestFields, type NewEntry, type NewSegment } from '../backend.ts';
 import type { LocalKey } from './manifest-table.ts';
 
 /** The longest body of an entry: what a block's frame can hold beside its references. */
-const MAX_BODY_BYTES = 32 * 1024 * 1024;
+const MAX_BODY_BYTES = 48 * 1024 * 1024;
+
+/** What a reference in a body takes at the most. */
+const REFERENCE_BYTES = 8;
 
 const MAX_NONCE_BYTES = 64;
 
@@ -22,6 +25,15 @@ export function checkId({ id }: LocalKey): void {
   if (!id.isWellFormed()) throw new VarveError('INVALID_ARGUMENT', 'an id must be well-formed Unicode');
 }
 
+/** @throws `INVALID_ARGUMENT` unless every number among the fields is finite: the index has no place for others. */
+export function checkFields(fields: Partial<ManifestFields>): void {
+  for (const name of ['createdAt', 'expiresAt', 'logicalBytes'] as const) {
+    const value = fields[name];
+    if (value === undefined || Number.isFinite(value)) continue;
+    throw new VarveError('INVALID_ARGUMENT', `${name} must be a finite number, not ${value}`);
+  }
+}
+
 export function checkNonce(nonce: string): void {
   const bytes = Buffer.byteLength(nonce);
   if (bytes === 0 || bytes > MAX_NONCE_BYTES) {
@@ -32,11 +44,12 @@ export function checkNonce(nonce: string): void {
   }
 }
 
-export function checkEntry({ body }: NewEntry): void {
-  if (body.length > MAX_BODY_BYTES) {
+export function checkEntry({ body, segments }: NewEntry): void {
+  const bytes = body.length + segments.length * REFERENCE_BYTES;
+  if (bytes > MAX_BODY_BYTES) {
     throw new VarveError(
       'TOO_LARGE',
-      `the body of an entry may have at most ${MAX_BODY_BYTES} bytes; this one has ${body.length}`,
+      `an entry may have at most ${MAX_BODY_BYTES} bytes of body and references; this one has ${bytes}`,
     );
   }
 }

@@ -53,7 +53,7 @@ async function publishAll(backend: LocalBackend, { from = 0, to = 0 }: Job): Pro
 export const PUBLISHED_ENTRIES = 12;
 
 /** A JSON array of names with a megabyte of spaces behind it. */
-export function publishedBody(number: number, entry: number): string {
+function publishedBody(number: number, entry: number): string {
   return JSON.stringify(namesOf(number, entry)).padEnd(1_000_000);
 }
 

@@ -1,4 +1,4 @@
-import { type Address, addressOf } from '../../../src/address.ts';
+import { addressOf } from '../../../src/address.ts';
 import type {
   Backend,
   ManifestKey,
@@ -14,7 +14,7 @@ import type {
  */
 
 /** The text of a segment, up to some kilobytes long. */
-export function textOf(name: string): string {
+function textOf(name: string): string {
   const repeats = 1 + (addressNumber(name) % 60);
   let text = `segment ${name}:`;
   for (let line = 0; line < repeats; line++) text += ` line ${line} of ${name} ${addressNumber(`${name}/${line}`)}\n`;
@@ -25,7 +25,7 @@ function addressNumber(name: string): number {
   return Number.parseInt(addressOf(Buffer.from(name)).slice(0, 8), 16);
 }
 
-export function segmentNamed(name: string): NewSegment {
+function segmentNamed(name: string): NewSegment {
   const bytes = Buffer.from(textOf(name));
   return { address: addressOf(bytes), encoding: 'bytes', bytes: () => bytes };
 }
@@ -78,8 +78,4 @@ async function verified(backend: Backend, manifest: StoredManifest): Promise<str
     all.push(names);
   }
   return all;
-}
-
-export function addressNamed(name: string): Address {
-  return segmentNamed(name).address;
 }

@@ -1,0 +1,66 @@
+import type { AuditReport, Finding } from '../../backends/backend.ts';
+import type { AddCommand } from '../command.ts';
+import { EXIT } from '../exit-codes.ts';
+import { bytes, counted, name, seconds } from '../human.ts';
+import { share } from '../option-values.ts';
+import type { Session } from '../session.ts';
+
+interface Options {
+  readonly repair?: boolean;
+  readonly sample?: number;
+}
+
+/** Manifests named in the lines of one finding. */
+const NAMED = 5;
+
+export const addAudit: AddCommand = (program, run) => {
+  const command = program
+    .command('audit')
+    .description(
+      'Verify the store: re-hash what is stored, recount references. Exit code 5 when anything is left unrepaired.',
+    )
+    .option('--repair', 'mend what can be mended')
+    .option('--sample <share>', 'read and re-hash only this share of the data, such as 1%', share);
+  command.action(({ repair = false, sample }: Options) =>
+    run(command, async (session) => {
+      const store = await session.open(repair ? 'change' : 'read');
+      const progress = await session.progress('auditing', 'items');
+      const audit = store.audit({
+        repair,
+        ...(sample !== undefined && { sample }),
+        signal: session.signal,
+        onProgress: ({ phase, done, total }) => progress.update(done, total, phase),
+      });
+      let step = await audit.next();
+      for (; !step.done; step = await audit.next()) {
+        progress.stop();
+        await tell(session, step.value);
+      }
+      progress.stop();
+      const report = step.value;
+      await session.report({ report }, [summaryOf(report)]);
+      if (report.unrepaired > 0) session.exitCode = EXIT.corruption;
+    }),
+  );
+};
+
+async function tell(session: Session, finding: Finding): Promise<void> {
+  if (session.json) return session.output.line(JSON.stringify({ finding }));
+  const fate = finding.repaired
+    ? 'repaired'
+    : finding.repair === 'none'
+      ? 'cannot be repaired here'
+      : `repair would ${finding.repair}`;
+  await session.output.line(`${finding.kind}: ${finding.message} (${fate})`);
+  for (const { kind, id } of finding.manifests.slice(0, NAMED))
+    await session.output.line(`  affects ${kind} ${name(id)}`);
+  if (finding.manifests.length > NAMED) await session.output.line(`  and ${finding.manifests.length - NAMED} more`);
+}
+
+function summaryOf(report: AuditReport): string {
+  const found =
+    report.findings === 0
+      ? 'nothing wrong'
+      : `${counted(report.findings, 'finding')}, ${report.unrepaired} left unrepaired`;
+  return `${counted(report.manifests, 'manifest')}, ${counted(report.segments, 'segment')}, ${bytes(report.verifiedBytes)} re-hashed in ${seconds(report.durationMs)}: ${found}`;
+}

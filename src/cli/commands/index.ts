@@ -1,0 +1,33 @@
+import type { AddCommand } from '../command.ts';
+import { addAppend } from './append.ts';
+import { addAudit } from './audit.ts';
+import { addBlob } from './blob.ts';
+import { addCat } from './cat.ts';
+import { addDu } from './du.ts';
+import { addExport } from './export.ts';
+import { addGc } from './gc.ts';
+import { addGet } from './get.ts';
+import { addImport } from './import.ts';
+import { addInfo } from './info.ts';
+import { addLs } from './ls.ts';
+import { addPut } from './put.ts';
+import { addRm } from './rm.ts';
+import { addStat } from './stat.ts';
+
+/** Every command, in the order of the help text. */
+export const COMMANDS: readonly AddCommand[] = [
+  addImport,
+  addExport,
+  addPut,
+  addAppend,
+  addGet,
+  addCat,
+  addLs,
+  addStat,
+  addRm,
+  addBlob,
+  addGc,
+  addAudit,
+  addDu,
+  addInfo,
+];

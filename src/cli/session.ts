@@ -1,0 +1,102 @@
+import { type Command, Option } from 'commander';
+import { isVarveError, VarveError } from '../errors.ts';
+import type { Store } from '../store.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import type { Output } from './output.ts';
+import { type Progress, startProgress } from './progress.ts';
+
+export interface GlobalOptions {
+  readonly store?: string;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** Runs what a command does in a session of its own: flushes the output and closes the store, whatever happens. */
+export type Run = (command: Command, action: (session: Session) => Promise<void>) => Promise<void>;
+
+export function addGlobalOptions(program: Command): Command {
+  return program
+    .addOption(new Option('-s, --store <location>', 'the store: a directory').env('VARVE_STORE'))
+    .option('--json', 'print results as JSON: one document, or one object a line where there are many')
+    .option('-q, --quiet', 'print no summary and no progress, only data and errors');
+}
+
+/** What one run of a command works with: the store it names, its way to print, its signal to stop. */
+export class Session {
+  readonly signal: AbortSignal;
+  readonly output: Output;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  /** What the process exits with when the command ends without an error. */
+  exitCode: ExitCode = EXIT.ok;
+  readonly #location: string | undefined;
+  #store: Store | undefined;
+  #progress: Progress | undefined;
+
+  constructor(options: GlobalOptions, output: Output, signal: AbortSignal) {
+    this.signal = signal;
+    this.output = output;
+    this.json = options.json ?? false;
+    this.quiet = options.quiet ?? false;
+    this.#location = options.store;
+  }
+
+  /**
+   * The store that the command line names. `write` creates it where there is none; `change` and `read` expect it to be
+   * there.
+   *
+   * @throws what `openStore` throws; `INVALID_ARGUMENT` when no store was named.
+   */
+  async open(access: 'read' | 'change' | 'write'): Promise<Store> {
+    if (!this.#location) {
+      throw new VarveError('INVALID_ARGUMENT', 'no store was named: give --store DIRECTORY or set VARVE_STORE');
+    }
+    // Only here, so that --help and --version need not load a database.
+    const { openStore } = await import('../store.ts');
+    this.#store = await openStore(this.#location, { readOnly: access === 'read', create: access === 'write' });
+    return this.#store;
+  }
+
+  /** Prints a result: as one JSON object with `--json`, else as lines for people, unless quiet. */
+  async report(result: object, lines: readonly string[]): Promise<void> {
+    if (this.json) await this.output.line(JSON.stringify(result));
+    else if (!this.quiet) for (const line of lines) await this.output.line(line);
+  }
+
+  /** Tells the person at the terminal something, unless quiet. */
+  note(message: string): void {
+    if (!this.quiet) this.warn(message);
+  }
+
+  /** Tells of something that went wrong, always. */
+  warn(message: string): void {
+    this.#progress?.stop();
+    process.stderr.write(`varve: ${message}\n`);
+  }
+
+  async progress(label: string, unit: 'bytes' | 'items'): Promise<Progress> {
+    this.#progress = await startProgress(label, unit, this.quiet);
+    return this.#progress;
+  }
+
+  async close(): Promise<void> {
+    this.#progress?.stop();
+    const store = this.#store;
+    this.#store = undefined;
+    await store?.close();
+  }
+}
+
+/** Tells of an error on standard error: a sentence, or a JSON object with `--json`. */
+export function tellError(error: unknown, json: boolean): void {
+  const known = isVarveError(error);
+  if (json) {
+    const { code, message, retryable } = known ? error : { code: 'INTERNAL', message: String(error), retryable: false };
+    process.stderr.write(`${JSON.stringify({ error: { code, message, retryable } })}\n`);
+  } else if (known && error.code !== 'INTERNAL') {
+    process.stderr.write(`varve: ${error.message}\n`);
+  } else {
+    const trace = error instanceof Error ? error.stack : String(error);
+    process.stderr.write(`varve: this is a defect in Varve, please report it\n${trace}\n`);
+  }
+}

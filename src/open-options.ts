@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { VarveError } from './errors.ts';
+
+const OPTIONS = z.strictObject({
+  create: z.boolean().optional(),
+  readOnly: z.boolean().optional(),
+  local: z
+    .strictObject({
+      allowNetworkFileSystem: z.boolean().optional(),
+      lockTimeoutMs: z.number().min(0).optional(),
+      segmentBlockBytes: z
+        .int()
+        .min(1)
+        .max(16 * 1024 * 1024)
+        .optional(),
+      bodyBlockBytes: z
+        .int()
+        .min(1)
+        .max(16 * 1024 * 1024)
+        .optional(),
+      compressionLevel: z.int().min(1).max(19).optional(),
+      packBytes: z.int().min(1).optional(),
+      inlineBelow: z
+        .int()
+        .min(0)
+        .max(1024 * 1024)
+        .optional(),
+    })
+    .optional(),
+});
+
+/** @throws `INVALID_ARGUMENT` naming every option that is unknown or out of range. */
+export function checkOpenOptions(options: unknown): void {
+  const { error } = OPTIONS.safeParse(options);
+  if (error === undefined) return;
+  throw new VarveError('INVALID_ARGUMENT', `options of openStore: ${z.prettifyError(error)}`, { cause: error });
+}
