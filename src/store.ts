@@ -5,6 +5,7 @@ import { Segments } from './cas/segments.ts';
 import { VarveError } from './errors.ts';
 import { GarbageCollection } from './gc/garbage-collection.ts';
 import { Blobs } from './manifest/blobs.ts';
+import type { ByteSource } from './manifest/byte-source.ts';
 import { Conversations } from './manifest/conversations.ts';
 import { type ExportOptions, exportJsonl } from './manifest/export.ts';
 import { type ImportOptions, type ImportReport, importJsonl } from './manifest/import.ts';
@@ -47,11 +48,11 @@ export interface OpenOptions {
  * @throws `NOT_FOUND` when there is none and it may not be created; `INVALID_ARGUMENT` for a location or option that
  *   cannot be; `UNSUPPORTED_FORMAT` when a newer Varve wrote it; `CORRUPT`, `DENIED`, `READ_ONLY`, `IO`.
  */
-export async function openStore(location: string, options: OpenOptions = {}): Promise<Store> {
+export async function openStore(location: string | URL, options: OpenOptions = {}): Promise<Store> {
   await checkOptions(options);
   const { create, readOnly, local = {} } = options;
   const settings = definedOnly({ create, readOnly, ...local });
-  return new Store(await LocalBackend.open(pathOf(location), settings));
+  return new Store(await LocalBackend.open(pathOf(location instanceof URL ? location.href : location), settings));
 }
 
 /** An open store. Close it when done: that folds its write-ahead log in. */
@@ -79,10 +80,7 @@ export class Store implements AsyncDisposable {
   }
 
   /** Stores every record of a JSONL stream as a conversation; see {@link ImportOptions} for errors and duplicates. */
-  importJsonl(
-    source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-    options?: ImportOptions,
-  ): Promise<ImportReport> {
+  importJsonl(source: ByteSource, options?: ImportOptions): Promise<ImportReport> {
     return importJsonl(this.backend, source, options);
   }
 
@@ -119,6 +117,9 @@ async function checkOptions(options: OpenOptions): Promise<void> {
 }
 
 function pathOf(location: string): string {
+  if (typeof location !== 'string' || location.includes('\0')) {
+    throw new VarveError('INVALID_ARGUMENT', 'the location of a store is a path or a URL, without NUL characters');
+  }
   if (location === '') throw new VarveError('INVALID_ARGUMENT', 'the location of a store is empty: name a directory');
   if (location.startsWith('file:')) return filePath(location);
   // One letter is a Windows drive.

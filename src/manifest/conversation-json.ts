@@ -12,8 +12,8 @@ export interface JsonText {
 /**
  * The value as `JSON.stringify` writes it, a `Uint32Array` as an array of numbers.
  *
- * @throws `INVALID_ARGUMENT` for what JSON would silently alter (numbers that are not finite, other typed arrays, maps
- *   and sets) or cannot write (bigints, cycles); `TOO_LARGE` when the text is longer than a JavaScript string can be.
+ * @throws `INVALID_ARGUMENT` for what JSON would silently alter (numbers that are not finite, functions, other typed
+ *   arrays, maps, sets, errors) or cannot write (bigints, cycles); `TOO_LARGE` when the text is longer than a JavaScript string can be.
  */
 export function jsonText(value: object): JsonText {
   // Unguessable, so no content can be mistaken for a placeholder.
@@ -26,7 +26,7 @@ export function jsonText(value: object): JsonText {
       typed.push(original);
       return `${nonce}${typed.length - 1}`;
     }
-    const reason = unwritable(original);
+    const reason = Array.isArray(this) && original === undefined ? 'JSON would make null of it' : unwritable(original);
     if (reason !== undefined) throw new VarveError('INVALID_ARGUMENT', `${JSON.stringify(key)}: ${reason}`);
     return current;
   }
@@ -103,12 +103,14 @@ function insertTokens(text: string, nonce: string, typed: readonly Uint32Array[]
 function unwritable(value: unknown): string | undefined {
   if (typeof value === 'number')
     return Number.isFinite(value) ? undefined : `${value} is no number that JSON can write`;
+  if (typeof value === 'function' || typeof value === 'symbol') return `JSON would drop a ${typeof value}`;
   if (typeof value === 'bigint') return 'JSON cannot write a bigint: use a number or a string';
   if (typeof value !== 'object' || value === null) return undefined;
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
     return 'of binary values only Uint32Array (token ids) can be stored: use a base64 data URL';
   }
-  if (value instanceof Map || value instanceof Set) return 'JSON would drop the content of a Map or Set';
+  const hollow = [Map, Set, RegExp, Error, Promise].find((type) => value instanceof type);
+  if (hollow !== undefined) return `JSON would drop the content of a ${hollow.name}`;
   return undefined;
 }
 

@@ -5,8 +5,8 @@ import type { IfExists } from './conversation-writer.ts';
 export interface PutOptions extends AbortOptions {
   /**
    * What to do when the id holds another conversation: `error` fails with `ALREADY_EXISTS`, `skip` keeps what is
-   * stored, `replace` replaces it, `append` takes what is put as the whole history and adds what is new, failing with
-   * `CONFLICT` where it does not begin with what is stored. Default: `error`. An equal conversation is always
+   * stored, `replace` replaces it, `append` takes what is put as the whole history and adds what is new (messages, or
+   * other fields around the same messages), failing with `CONFLICT` where it does not begin with what is stored. Default: `error`. An equal conversation is always
    * `unchanged`.
    */
   readonly ifExists?: IfExists;
@@ -45,7 +45,7 @@ export interface ReadOptions extends AbortOptions {
 }
 
 export interface ConversationListOptions extends ListFilter, AbortOptions {
-  /** A glob (`*`, `**`, `?`, `[…]`, `{a,b}`) that the id must match. */
+  /** A glob that the whole id must match: `*` any characters, `?` one, `[a-z]`, `[!a-z]`, `{a,b}`. */
   readonly id?: string;
   /** At most so many. Default: all. */
   readonly limit?: number;

@@ -3,7 +3,7 @@ import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
 import type { StoredReference } from './body.ts';
 import { type Composition, compose, joinSkeletons, splitAtMessages } from './composition.ts';
 import { ContentReader } from './content-reader.ts';
-import type { AddressedReference, History } from './history.ts';
+import { type AddressedReference, covers, type History } from './history.ts';
 import { renderText, renderValue } from './render.ts';
 
 /** How often a reader starts again because what it reads is replaced or deleted under its hands. */
@@ -99,7 +99,17 @@ export class ConversationReader {
     return {
       split: splitAtMessages({ text, references: addressed }),
       text: async () => Buffer.concat(await this.text(manifest, composition, options)),
+      knew: (line) => this.#knew(manifest, line, options),
     };
+  }
+
+  /** Whether some state of a conversation covers a JSON text; the newest are looked at first. */
+  async #knew(manifest: StoredManifest, line: Buffer, options?: AbortOptions): Promise<boolean> {
+    for (let revision = manifest.entries.length; revision > 0; revision--) {
+      const composition = await this.composition(manifest, revision, options);
+      if (covers(Buffer.concat(await this.text(manifest, composition, options)), line)) return true;
+    }
+    return false;
   }
 }
 

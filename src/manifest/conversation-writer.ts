@@ -14,6 +14,7 @@ import { type EntryShape, encodeEntry, LINE_FEED, NOTHING, type Skeleton } from 
 import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
 import { type ConversationReader, conversationKey } from './conversation-reader.ts';
 import { continuation, type History, historyOf, sameMeaning } from './history.ts';
+import { checkChoice } from './option-checks.ts';
 import type { ConversationRecord } from './record.ts';
 import type { Reference } from './reference.ts';
 
@@ -48,6 +49,7 @@ export class ConversationWriter {
 
   /** Outcomes come in the order of the records. */
   async write(records: readonly RecordToWrite[], options: WriteOptions): Promise<WriteOutcome[]> {
+    checkChoice('ifExists', options.ifExists, ['error', 'skip', 'replace', 'append']);
     if (records.length === 0) return [];
     return options.ifExists === 'append' ? this.#append(records, options) : this.#put(records, options);
   }
@@ -160,7 +162,7 @@ export class ConversationWriter {
         steps.push(entry === undefined ? 'unchanged' : history === undefined ? 'created' : 'appended');
         if (entry === undefined) continue;
         entries.push(entry);
-        history = historyOf(next.record);
+        history = historyOf(next.record, history);
         last = next;
       } catch (error) {
         if (!isVarveError(error)) throw error;
@@ -242,20 +244,21 @@ async function continuingEntry(history: History, next: RecordToWrite): Promise<N
   const step = await continuation(history, next.record);
   if (step.status === 'unchanged') return undefined;
   if (step.status === 'rewrite') return recordEntry(next);
-  return extensionEntry(step.skeleton, step.envelope, next.terminator);
+  return extensionEntry(step.skeleton, step.envelope, next.terminator, next.record.nonEmpty);
 }
 
-/** An entry that adds messages; `terminator` counts only where the envelope is renewed. */
+/** An entry that adds messages or renews the envelope; `terminator` counts only where it does the latter. */
 export function extensionEntry(
   skeleton: Skeleton<Reference>,
   envelope: EntryShape['envelope'],
   terminator: Buffer,
+  nonEmpty: boolean,
 ): NewEntry {
   return encodeEntry(
     {
       kind: 'extend',
       hasMessages: true,
-      nonEmpty: true,
+      nonEmpty,
       terminator: envelope === undefined ? LINE_FEED : terminator,
       lead: NOTHING,
       envelope,

@@ -1,6 +1,6 @@
-import picomatch from 'picomatch';
 import type { AbortOptions, Backend, Revision, StoredEntry, WriteOutcome, WriteSuccess } from '../backends/backend.ts';
 import { throwIfAborted, VarveError } from '../errors.ts';
+import { globMatcher } from '../glob.ts';
 import { entryHead, LINE_FEED, NOTHING } from './body.ts';
 import { joinSkeletons, splitAtMessages } from './composition.ts';
 import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
@@ -17,6 +17,7 @@ import { ConversationReader, conversationKey } from './conversation-reader.ts';
 import { type ConversationHead, type ConversationStat, headOf, sizesOf } from './conversation-stat.ts';
 import { ConversationWriter, extensionEntry, type RecordToWrite } from './conversation-writer.ts';
 import { derivedId } from './derived-id.ts';
+import { checkListFilter, checkNumber, checkString } from './option-checks.ts';
 import { checkId, RecordEncoder } from './record.ts';
 
 export type {
@@ -134,6 +135,7 @@ export class Conversations {
   ): Promise<PutReceipt> {
     checkId(id);
     const { ifRevision, idempotencyKey, signal } = options;
+    checkString('idempotencyKey', idempotencyKey);
     if (
       idempotencyKey !== undefined &&
       (idempotencyKey === '' || Buffer.byteLength(idempotencyKey) > MAX_IDEMPOTENCY_KEY_BYTES)
@@ -174,7 +176,7 @@ export class Conversations {
             ifRevision: ifRevision ?? manifest.revision,
             ...(idempotencyKey !== undefined && { idempotencyKey }),
             logicalBytes: line.length - '{"messages":[]}'.length + (state.nonEmpty ? 1 : 0),
-            entries: [extensionEntry(separated, undefined, LINE_FEED)],
+            entries: [extensionEntry(separated, undefined, LINE_FEED, true)],
           },
         ],
         options,
@@ -229,8 +231,11 @@ export class Conversations {
   /** The conversations that pass the filter, in the order asked for. */
   async *list(options: ConversationListOptions = {}): AsyncGenerator<ConversationHead, void, undefined> {
     const { id, limit = Number.POSITIVE_INFINITY, signal, ...filter } = options;
+    checkListFilter(filter);
+    checkString('id (a glob)', id);
+    checkNumber('limit', limit);
     if (limit <= 0) return;
-    const matches = id === undefined ? undefined : picomatch(id, { bash: true, dot: true });
+    const matches = id === undefined ? undefined : globMatcher(id);
     let count = 0;
     for await (const head of this.#backend.list('conversation', filter, signal === undefined ? {} : { signal })) {
       if (matches !== undefined && !matches(head.key.id)) continue;

@@ -18,6 +18,8 @@ export interface History {
   readonly split: Split<AddressedReference> | undefined;
   /** The whole JSON text. */
   readonly text: () => Promise<Buffer>;
+  /** Whether it, or a state before it, {@link covers} a JSON text. */
+  readonly knew: (line: Buffer) => Promise<boolean>;
 }
 
 /** What it takes to get from a history to a record that continues it. */
@@ -27,19 +29,21 @@ export type Continuation =
   /** Same messages, but written differently: the record is kept whole. */
   | { readonly status: 'rewrite' };
 
-/** The history that a record is. */
-export function historyOf(record: ConversationRecord): History {
+/** The history that a record is, after those before it. */
+export function historyOf(record: ConversationRecord, before: History | undefined): History {
   return {
     split: splitAtMessages({ text: record.text, references: record.references.map(addressed) }),
     text: async () => record.line,
+    knew: async (line) => covers(record.line, line) || (before !== undefined && (await before.knew(line))),
   };
 }
 
 /**
- * Compares a whole history with what is stored. A history that is stored already, or is a shorter prefix of it, is
- * `unchanged`, whatever its other fields say: so importing a growing log again changes nothing.
+ * Compares a whole history with what is stored. A prefix of it with the same other fields, and every state that was
+ * stored before, is `unchanged`: so importing a growing log again changes nothing. The same messages with other fields
+ * renew the fields.
  *
- * @throws `CONFLICT` naming the first message that differs.
+ * @throws `CONFLICT` naming the first message that differs, or when a shorter history has other fields.
  */
 export async function continuation(stored: History, record: ConversationRecord): Promise<Continuation> {
   const added = splitAtMessages(record);
@@ -54,12 +58,13 @@ export async function continuation(stored: History, record: ConversationRecord):
   if (!writtenAlike(known, repeated)) {
     const differs = firstDifference(parse(await stored.text()), parse(record.line), common);
     if (differs >= 0) throw conflict(record.id, `message ${differs} (counted from 0) differs from the stored one`);
-    return { status: longer ? 'rewrite' : 'unchanged' };
+    if (!longer && (await isKnown(stored, record, added.ends.length))) return { status: 'unchanged' };
+    return { status: 'rewrite' };
   }
-  if (!longer) return { status: 'unchanged' };
   if (writtenAlike(stored.split.head, added.head) && writtenAlike(stored.split.tail, added.tail)) {
-    return { status: 'extend', envelope: undefined, skeleton: extension };
+    return longer ? { status: 'extend', envelope: undefined, skeleton: extension } : { status: 'unchanged' };
   }
+  if (!longer && (await isKnown(stored, record, added.ends.length))) return { status: 'unchanged' };
   const pieces = [added.head, extension, added.tail];
   return {
     status: 'extend',
@@ -69,6 +74,34 @@ export async function continuation(stored: History, record: ConversationRecord):
       references: pieces.flatMap(({ references }) => references),
     },
   };
+}
+
+/**
+ * Whether a history that is not longer than the stored one holds nothing that is not stored.
+ *
+ * @throws `CONFLICT` when it is shorter and does: to take it would hide messages.
+ */
+async function isKnown(stored: History, record: ConversationRecord, messages: number): Promise<boolean> {
+  if (await stored.knew(record.line)) return true;
+  if (messages === messagesIn(parse(await stored.text())).length) return false;
+  throw conflict(record.id, 'it has fewer messages, and other fields than any state of it that was stored');
+}
+
+/** Whether a JSON text holds nothing that a state does not: the same fields around a prefix of its messages. */
+export function covers(state: Buffer, line: Buffer): boolean {
+  if (state.equals(line)) return true;
+  const [known, given] = [parse(state), parse(line)];
+  const messages = messagesIn(given);
+  return (
+    deepEqual(withoutMessages(known), withoutMessages(given)) &&
+    messages.length <= messagesIn(known).length &&
+    firstDifference(known, given, messages.length) < 0
+  );
+}
+
+function withoutMessages(conversation: object): object {
+  const { messages: _, conversations: __, ...fields } = conversation as Record<string, unknown>;
+  return fields;
 }
 
 /** Whether two conversations mean the same: equal values, whatever the spacing, escapes and order of keys. */

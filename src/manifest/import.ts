@@ -1,10 +1,12 @@
 import type { AbortOptions, Backend, WriteOutcome } from '../backends/backend.ts';
 import { throwIfAborted, VarveError } from '../errors.ts';
 import { NOTHING } from './body.ts';
+import { type ByteSource, piecesOf } from './byte-source.ts';
 import { ConversationReader } from './conversation-reader.ts';
 import { ConversationWriter, type IfExists, type RecordToWrite } from './conversation-writer.ts';
 import { derivedId, OccurrenceCounter } from './derived-id.ts';
 import { type JsonlBatch, type JsonlRecord, MAX_RECORD_BYTES, readJsonl } from './jsonl-reader.ts';
+import { checkChoice, checkNumber } from './option-checks.ts';
 import { RecordEncoder } from './record.ts';
 
 export interface ImportOptions extends AbortOptions {
@@ -67,13 +69,15 @@ const COMMIT_COUNT = 8192;
  */
 export async function importJsonl(
   backend: Backend,
-  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  source: ByteSource,
   options: ImportOptions = {},
 ): Promise<ImportReport> {
+  checkChoice('onError', options.onError, ['stop', 'skip']);
+  checkNumber('maxRecordBytes', options.maxRecordBytes, 1);
   const importer = new Importer(backend, options);
   let committing: Promise<void> = Promise.resolve();
   try {
-    for await (const batch of readJsonl(source, limitOf(options))) {
+    for await (const batch of readJsonl(piecesOf(source, options.signal), limitOf(options))) {
       // While one batch is on its way to the disk, the next one is read and taken apart.
       const prepared = importer.prepare(batch);
       await committing;
@@ -205,9 +209,12 @@ class Importer {
   #stopped({ lineNumber, byteOffset, error }: ImportError): VarveError {
     const { created, appended, replaced, unchanged, skipped } = this.#counts;
     const stored = created + appended + replaced + unchanged + skipped;
+    // An id that cannot be one is the data's fault, not that of the call.
+    const code = error.code === 'INVALID_ARGUMENT' ? 'MALFORMED_INPUT' : error.code;
+    const told = stored === 1 ? '1 record is stored' : `${stored} records are stored`;
     return new VarveError(
-      error.code,
-      `line ${lineNumber} (byte offset ${byteOffset}): ${error.message}; the import stopped, ${stored} records are stored`,
+      code,
+      `line ${lineNumber} (byte offset ${byteOffset}): ${error.message}; the import stopped, ${told}`,
       { cause: error },
     );
   }

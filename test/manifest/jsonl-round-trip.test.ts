@@ -132,7 +132,7 @@ describe('import', () => {
     const text = '\n{"id":"a"}\n\n{"id":"b"]\n{"id":"c"}\n';
     await expect(imported(backend, text)).rejects.toMatchObject({
       code: 'MALFORMED_INPUT',
-      message: 'line 4 (byte offset 13): byte 9: expected , or }; the import stopped, 1 records are stored',
+      message: 'line 4 (byte offset 13): byte 9: expected , or }; the import stopped, 1 record is stored',
     });
     expect((await exported(backend)).toString()).toBe('\n{"id":"a"}\n\n');
   });

@@ -63,7 +63,10 @@ export class IndexDatabase {
     const path = join(root, FILE);
     try {
       if (!existsSync(path)) prepareFolder(root, options);
-      else if (!options.readOnly) accessSync(path, constants.W_OK);
+      else if (!options.readOnly) {
+        accessSync(path, constants.W_OK);
+        makeFolder(join(root, 'packs'));
+      }
       const { connection, copy } = connect(path, options.readOnly);
       const index = new IndexDatabase(connection, options.lockTimeoutMs, copy);
       try {
@@ -355,9 +358,8 @@ function prepareFolder(root: string, { create, readOnly }: IndexOptions): void {
   }
   // Another process may have created the store since the caller looked.
   if (!existsSync(join(root, FILE))) assertNoPacks(root);
-  mkdirSync(join(root, 'packs'), { recursive: true });
-  mkdirSync(join(root, 'locks'), { recursive: true });
-  syncFolder(root);
+  makeFolder(join(root, 'packs'));
+  makeFolder(join(root, 'locks'));
 }
 
 /**
