@@ -20,11 +20,11 @@ export interface LocalStoreOptions {
   readonly segmentBlockBytes?: number | undefined;
   /** Manifest bodies are compressed together in blocks of this many bytes. Default: 1 MiB. */
   readonly bodyBlockBytes?: number | undefined;
-  /** zstd level, 1 to 19. Default: 6. */
+  /** zstd level, 1 to 19. Default: 5. */
   readonly compressionLevel?: number | undefined;
   /** A pack file is sealed when it has this many bytes. Default: 64 MiB. */
   readonly packBytes?: number | undefined;
-  /** Parts of messages shorter than this many bytes live in the manifest. Default: 256. */
+  /** Parts of messages shorter than this many bytes live in the manifest. Default: 512. */
   readonly inlineBelow?: number | undefined;
 }
 

@@ -11,7 +11,8 @@ import { ConversationSource } from '../support/synthetic.mjs';
 const { store: location, sizes, batch, messages, messageBytes, seed } = caseParameters();
 const { openStore } = await importVarve();
 const source = new ConversationSource({ seed, messages, messageBytes });
-const store = await openStore(location);
+// Every message is to be a segment: the index is what is measured.
+const store = await openStore(location, { local: { inlineBelow: 256 } });
 
 const rows = [];
 let stored = 0;

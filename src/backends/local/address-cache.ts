@@ -1,7 +1,7 @@
 import type { Address } from '../../address.ts';
 
-/** Addresses remembered in each of the two generations: about 20 MB each when full. */
-const GENERATION = 100_000;
+/** Addresses remembered in each of the two generations: about 10 MB each when full. */
+const GENERATION = 50_000;
 
 /**
  * Remembers which record holds an address, for segments that are referenced again and again. Two generations: what was not used while

@@ -58,11 +58,11 @@ export interface LocalOptions {
   readonly segmentBlockBytes?: number;
   /** Manifest bodies are compressed together in blocks of this many bytes. Default: 1 MiB. */
   readonly bodyBlockBytes?: number;
-  /** zstd level, 1 to 19. Default: 6. */
+  /** zstd level, 1 to 19. Default: 5. */
   readonly compressionLevel?: number;
   /** A pack file is sealed when it has this many bytes. Default: 64 MiB. */
   readonly packBytes?: number;
-  /** Parts of messages shorter than this many bytes live in the manifest. Default: 256. */
+  /** Parts of messages shorter than this many bytes live in the manifest. Default: 512. */
   readonly inlineBelow?: number;
 }
 
@@ -95,7 +95,7 @@ export class LocalBackend implements Backend {
   #closing: Promise<void> | undefined;
 
   private constructor(root: string, database: IndexDatabase, options: LocalOptions, components: LocalComponents) {
-    const { readOnly = false, inlineBelow = 256, compressionLevel: level = 6 } = options;
+    const { readOnly = false, inlineBelow = 512, compressionLevel: level = 5 } = options;
     const { segmentBlockBytes = 256 * 1024, bodyBlockBytes = 1024 * 1024, packBytes = 64 * 1024 * 1024 } = options;
     this.#root = root;
     this.location = `file:${root}`;
