@@ -180,8 +180,11 @@ describe('varve get, cat and stat', () => {
   const line = sample.toString().split('\n')[1] as string;
 
   it('get prints indented JSON, and one line with --json', () => {
-    expect(here.succeed(['get', id, '-s', store])).toBe(`${JSON.stringify(JSON.parse(line), undefined, 2)}\n`);
-    expect(here.succeed(['get', id, '--json', '-s', store])).toBe(`${JSON.stringify(JSON.parse(line))}\n`);
+    const indented = here.succeed(['get', id, '-s', store]);
+    expect(JSON.stringify(JSON.parse(indented), undefined, 2)).toBe(JSON.stringify(JSON.parse(line), undefined, 2));
+    // Numbers as they were written, not as JavaScript would write them.
+    expect(indented).toContain('\n  "temperature": 1.0,\n');
+    expect(here.succeed(['get', id, '--json', '-s', store])).toBe(`${line}\n`);
   });
 
   it('cat prints the very bytes that were imported', () => {
