@@ -12,9 +12,7 @@ export async function rebuildFingerprints({ index }: MaintenanceContext, signal?
     const segments = presentSegments(index);
     index.segmentFingerprints.rebuild((id) => segments === undefined || segments.has(id));
     const manifests = new IdSet();
-    for (const { id } of index.database.prepare('SELECT id FROM manifest').iterate() as Iterable<{ id: number }>) {
-      manifests.add(id);
-    }
+    for (const { id } of index.database.all<{ id: number }>('SELECT id FROM manifest')) manifests.add(id);
     index.manifestFingerprints.rebuild((id) => manifests.has(id));
     index.bumpRuns();
   }, signal);

@@ -15,6 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Sqlite from 'better-sqlite3';
 import { throwIfAborted, VarveError } from '../../errors.ts';
 import { syncFolder } from './pack-files.ts';
+import { retain } from './retained.ts';
 import { APPLICATION_ID, FORMAT_VERSION, SCHEMA } from './schema.ts';
 import { toVarveError } from './system-error.ts';
 
@@ -85,7 +86,7 @@ export class IndexDatabase {
   prepare(sql: string): Sqlite.Statement {
     let statement = this.#statements.get(sql);
     if (statement === undefined) {
-      statement = this.#connection.prepare(sql);
+      statement = retain(this.#connection.prepare(sql));
       this.#statements.set(sql, statement);
     }
     return statement;
@@ -162,14 +163,14 @@ export class IndexDatabase {
 
   /** Gives free pages back to the file system and folds the write-ahead log in. */
   async shrink(signal?: AbortSignal): Promise<void> {
-    await this.write(() => this.#connection.pragma('incremental_vacuum'), signal);
+    await this.write(() => this.#connection.exec('PRAGMA incremental_vacuum'), signal);
     this.foldLog();
   }
 
   /** Copies the write-ahead log into the database and empties it, as far as readers and writers allow. */
   foldLog(): void {
     try {
-      this.#connection.pragma('wal_checkpoint(TRUNCATE)');
+      this.#connection.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     } catch (error) {
       // Somebody reads or writes just now, or the disk is full: then a later checkpoint does it.
       if (!isBusy(error) && (error as { code?: unknown }).code !== 'SQLITE_FULL') throw error;
@@ -186,13 +187,13 @@ export class IndexDatabase {
 
   /** A second connection to the same index, for a long snapshot beside other work. Close it soon. */
   sibling(): IndexDatabase {
-    const connection = new Sqlite(this.#connection.name, { readonly: true, timeout: BUSY_TIMEOUT_MS });
+    const connection = retain(new Sqlite(this.#connection.name, { readonly: true, timeout: BUSY_TIMEOUT_MS }));
     return new IndexDatabase(connection, this.#lockTimeoutMs, undefined);
   }
 
   /** What SQLite finds wrong with the file, the first few things; empty when it is sound. */
   integrityFaults(): string[] {
-    const rows = this.#connection.pragma('quick_check(5)') as { quick_check: string }[];
+    const rows = this.all<{ quick_check: string }>('PRAGMA quick_check(5)');
     return rows.map(({ quick_check }) => quick_check).filter((fault) => fault !== 'ok');
   }
 
@@ -224,7 +225,7 @@ export class IndexDatabase {
 
   #tryBegin(): boolean {
     // SQLite would wait by blocking the thread.
-    this.#connection.pragma('busy_timeout = 0');
+    this.#connection.exec('PRAGMA busy_timeout = 0');
     try {
       this.#connection.exec('BEGIN IMMEDIATE');
       return true;
@@ -232,7 +233,7 @@ export class IndexDatabase {
       if (isBusy(error)) return false;
       throw error;
     } finally {
-      this.#connection.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      this.#connection.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
     }
   }
 
@@ -246,14 +247,14 @@ export class IndexDatabase {
     }
     if (version === 0)
       throw new VarveError('NOT_FOUND', `there is no Varve store at ${dirname(path)}: ${path} is empty`);
-    this.#connection.pragma(`cache_size = -${CACHE_KIB}`);
+    this.#connection.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
   }
 
   /** The format version; 0 when the file is still empty. */
   #assertOurs(path: string): number {
-    const version = this.#connection.pragma('user_version', { simple: true }) as number;
-    const applicationId = this.#connection.pragma('application_id', { simple: true });
-    const tables = this.#connection.prepare('SELECT count(*) FROM sqlite_schema').pluck().get();
+    const version = this.value<number>('PRAGMA user_version') ?? 0;
+    const applicationId = this.value<number>('PRAGMA application_id');
+    const tables = this.value<number>('SELECT count(*) FROM sqlite_schema');
     if (applicationId === 0 && version === 0 && tables === 0) return 0;
     if (applicationId !== APPLICATION_ID) {
       throw new VarveError('INVALID_ARGUMENT', `${path} is a SQLite database, but not the index of a Varve store`);
@@ -269,12 +270,12 @@ export class IndexDatabase {
 
   #configure(isNew: boolean): void {
     // Kept in the file; to set it again would write there.
-    if (isNew) this.#connection.pragma('auto_vacuum = INCREMENTAL');
-    this.#connection.pragma('journal_mode = WAL');
+    if (isNew) this.#connection.exec('PRAGMA auto_vacuum = INCREMENTAL');
+    this.#connection.exec('PRAGMA journal_mode = WAL');
     // Only set once WAL is on does this hold: better-sqlite3 otherwise runs NORMAL in WAL, whatever the pragma reports.
-    this.#connection.pragma('synchronous = FULL');
-    this.#connection.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
-    this.#connection.pragma(`journal_size_limit = ${WAL_LIMIT}`);
+    this.#connection.exec('PRAGMA synchronous = FULL');
+    this.#connection.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+    this.#connection.exec(`PRAGMA journal_size_limit = ${WAL_LIMIT}`);
   }
 
   /** Creates the tables unless another process has. */
@@ -284,8 +285,8 @@ export class IndexDatabase {
       if (this.#assertOurs(path) === 0) {
         assertNoPacks(dirname(path));
         this.#connection.exec(SCHEMA);
-        this.#connection.pragma(`application_id = ${APPLICATION_ID}`);
-        this.#connection.pragma(`user_version = ${FORMAT_VERSION}`);
+        this.#connection.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+        this.#connection.exec(`PRAGMA user_version = ${FORMAT_VERSION}`);
         this.setMeta('created', Date.now());
       }
       this.#connection.exec('COMMIT');
@@ -368,9 +369,9 @@ function prepareFolder(root: string, { create, readOnly }: IndexOptions): void {
  */
 function connect(path: string, readOnly: boolean): { connection: Sqlite.Database; copy: string | undefined } {
   const options = { timeout: BUSY_TIMEOUT_MS, fileMustExist: readOnly, readonly: readOnly };
-  const connection = new Sqlite(path, options);
+  const connection = retain(new Sqlite(path, options));
   try {
-    connection.pragma('schema_version');
+    connection.exec('PRAGMA schema_version');
     return { connection, copy: undefined };
   } catch (error) {
     connection.close();
@@ -381,5 +382,5 @@ function connect(path: string, readOnly: boolean): { connection: Sqlite.Database
   for (const suffix of ['', '-wal']) {
     if (existsSync(path + suffix)) copyFileSync(path + suffix, join(copy, FILE + suffix));
   }
-  return { connection: new Sqlite(join(copy, FILE), { timeout: BUSY_TIMEOUT_MS }), copy };
+  return { connection: retain(new Sqlite(join(copy, FILE), { timeout: BUSY_TIMEOUT_MS })), copy };
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
+import { retain } from './retained.ts';
 
 /**
  * Tells whether the process that owns something is still alive, without trusting process ids.
@@ -21,8 +22,8 @@ export class WriterLock {
     for (;;) {
       const name = randomUUID();
       const path = join(folder, `${name}.lock`);
-      const connection = new Sqlite(path);
-      connection.pragma('journal_mode = MEMORY');
+      const connection = retain(new Sqlite(path));
+      connection.exec('PRAGMA journal_mode = MEMORY');
       connection.exec('BEGIN EXCLUSIVE');
       // Until it was locked the file looked like one of the dead, and somebody may have removed it. Whoever removes one
       // holds its lock, so from now on it stays.
@@ -62,7 +63,7 @@ function underLock(path: string, work: () => void): boolean {
   let connection: Sqlite.Database | undefined;
   try {
     // Never creates the file: its owner may be about to check that it is still there.
-    connection = new Sqlite(path, { timeout: 0, fileMustExist: true });
+    connection = retain(new Sqlite(path, { timeout: 0, fileMustExist: true }));
     connection.exec('BEGIN EXCLUSIVE');
   } catch {
     connection?.close();
