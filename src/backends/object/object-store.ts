@@ -1,0 +1,88 @@
+import type { AbortOptions } from '../backend.ts';
+
+/**
+ * What the protocol needs of an object storage service, and nothing more. An implementation adds no meaning: it tells
+ * what happened, and above all whether it is *known* what happened.
+ *
+ * Every method throws a `VarveError`: `DENIED`, `NOT_FOUND` (no such bucket), `INVALID_ARGUMENT` (wrong region or endpoint,
+ * a request the service can never accept), `THROTTLED`, `UNAVAILABLE`, `ABORTED`, `CORRUPT` (a body that does not match its checksum).
+ * What is `retryable` may be asked again. No method but {@link ObjectStore.delete} and reading may be repeated
+ * blindly, so `put` does not throw when its outcome is unknown: it says so.
+ */
+export interface ObjectStore {
+  /** The location without credentials, for people. */
+  readonly location: string;
+
+  /** An object, whole; `undefined` when there is none. Strongly consistent: sees every write that was answered. */
+  get(key: string, options?: AbortOptions): Promise<StoredObject | undefined>;
+
+  /** What is known of an object without its bytes; `undefined` when there is none. */
+  head(key: string, options?: AbortOptions): Promise<ObjectHead | undefined>;
+
+  /** Stores an object if `condition` holds, atomically. */
+  put(key: string, body: Uint8Array, condition: PutCondition, options?: AbortOptions): Promise<PutResult>;
+
+  /** Deletes objects, at most {@link MAX_DELETE_KEYS}; those that do not exist are no error. Idempotent, so it may be repeated. */
+  delete(keys: readonly string[], options?: AbortOptions): Promise<void>;
+
+  /** Up to 1,000 objects whose key begins with `prefix`, in the order of the keys' UTF-8 bytes, after `after`. */
+  list(prefix: string, options?: ListObjectsOptions): Promise<ObjectPage>;
+
+  /** Lets go of connections. */
+  close(): Promise<void>;
+}
+
+/** Most keys in one {@link ObjectStore.delete}. */
+export const MAX_DELETE_KEYS = 1000;
+
+/**
+ * `any`: always. `absent`: only where there is no object (`If-None-Match: *`). `match`: only in place of the object with
+ * that tag (`If-Match`).
+ */
+export type PutCondition =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'match'; readonly etag: string };
+
+export type PutResult =
+  /** It is stored, under this tag. */
+  | { readonly outcome: 'stored'; readonly etag: string; readonly serverTime: number }
+  /** The condition does not hold (412, or 404 for `match`), or a race with another request was lost (409): nothing was stored by this request. */
+  | { readonly outcome: 'refused' }
+  /** No answer, or one that does not tell (timeout, reset, 5xx): it may have been stored, or may be so any moment yet. */
+  | { readonly outcome: 'unknown'; readonly error: Error };
+
+export interface ObjectHead {
+  readonly etag: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Milliseconds since the epoch, by the server's clock; whole seconds on many. */
+  readonly lastModified: number;
+  /** When the server answered (its `Date`), in ms. Ages are differences of server times, never of a local clock's. */
+  readonly serverTime: number;
+}
+
+export interface StoredObject extends ObjectHead {
+  readonly body: Uint8Array;
+}
+
+export interface ListObjectsOptions extends AbortOptions {
+  /** Only keys after this one. */
+  readonly after?: string;
+  /** At most so many, 1 to 1,000. Default: 1,000. */
+  readonly limit?: number;
+}
+
+export interface ListedObject {
+  readonly key: string;
+  readonly etag: string;
+  readonly size: number;
+  readonly lastModified: number;
+}
+
+export interface ObjectPage {
+  readonly objects: readonly ListedObject[];
+  /** Whether there are more after the last one. */
+  readonly isTruncated: boolean;
+  readonly serverTime: number;
+}
