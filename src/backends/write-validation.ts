@@ -1,7 +1,6 @@
-import { type Address, addressOf } from '../../address.ts';
-import { VarveError } from '../../errors.ts';
-import { MAX_ID_BYTES, MAX_SEGMENT_BYTES, type ManifestFields, type NewEntry, type NewSegment } from '../backend.ts';
-import type { LocalKey } from './manifest-table.ts';
+import { type Address, addressOf } from '../address.ts';
+import { VarveError } from '../errors.ts';
+import { MAX_ID_BYTES, MAX_SEGMENT_BYTES, type ManifestFields, type NewEntry, type NewSegment } from './backend.ts';
 
 /** The longest body of an entry: what a block's frame can hold beside its references. */
 const MAX_BODY_BYTES = 48 * 1024 * 1024;
@@ -12,7 +11,7 @@ const REFERENCE_BYTES = 8;
 const MAX_NONCE_BYTES = 64;
 
 /** @throws `INVALID_ARGUMENT` unless the id is a non-empty well-formed string within the bound. */
-export function checkId({ id }: LocalKey): void {
+export function checkId({ id }: { readonly id: string }): void {
   const bytes = Buffer.byteLength(id);
   if (bytes === 0) throw new VarveError('INVALID_ARGUMENT', 'an id may not be empty');
   if (bytes > MAX_ID_BYTES) {

@@ -18,7 +18,7 @@ import { IdSet } from '../../src/backends/local/id-set.ts';
 import { IndexDatabase } from '../../src/backends/local/index-database.ts';
 import { ReferenceLedger } from '../../src/backends/local/reference-ledger.ts';
 import { BODIES, SEGMENTS, SWEPT } from '../../src/backends/local/schema.ts';
-import { countTokens, packTokens, unpackTokens } from '../../src/backends/local/token-codec.ts';
+import { countTokens, packTokens, unpackTokens } from '../../src/token-codec.ts';
 import { Random } from './process/random.ts';
 import { rejection, scratchFolder } from './support.ts';
 

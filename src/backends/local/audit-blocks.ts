@@ -8,7 +8,7 @@ import type { LocalIndex } from './local-index.ts';
 import { PackVanished, packPath } from './pack-files.ts';
 import type { BlockPlace } from './record-store.ts';
 import { SEGMENTS, type Space } from './schema.ts';
-import { unpackTokens } from './token-codec.ts';
+import { unpackTokens } from '../../token-codec.ts';
 
 export interface DamagedSegment {
   readonly record: number;

@@ -28,8 +28,8 @@ import {
 import type { PackAppender } from './pack-files.ts';
 import { BODIES, KIND_NUMBERS, SEGMENTS } from './schema.ts';
 import { segmentEntry } from './segment-resolver.ts';
-import { packTokens } from './token-codec.ts';
-import { checkEntry, checkedBytes, checkFields, checkId, checkNonce } from './write-validation.ts';
+import { packTokens } from '../../token-codec.ts';
+import { checkEntry, checkedBytes, checkFields, checkId, checkNonce } from '../write-validation.ts';
 
 type WithLocalKey<Write> = Omit<Write, 'key'> & {
   readonly key: LocalKey;

@@ -42,7 +42,7 @@ import { publishStream } from './publication.ts';
 import type { RecordPlace } from './record-store.ts';
 import { SEGMENTS, SWEPT } from './schema.ts';
 import { toVarveError } from './system-error.ts';
-import { countTokens } from './token-codec.ts';
+import { countTokens } from '../../token-codec.ts';
 import { localUsage } from './usage.ts';
 
 export interface LocalOptions {

@@ -12,7 +12,7 @@ import {
 import type { IndexDatabase } from './index-database.ts';
 import { type PackReader, packPath } from './pack-files.ts';
 import type { Space } from './schema.ts';
-import { unpackTokens } from './token-codec.ts';
+import { unpackTokens } from '../../token-codec.ts';
 
 /** Memory for decoded blocks, and for directories of blocks that were only searched, in bytes. */
 const PAYLOAD_CACHE_BYTES = 32 * 1024 * 1024;

@@ -1,0 +1,143 @@
+import type { Address } from '../../address.ts';
+import { isVarveError, VarveError } from '../../errors.ts';
+import type { NewSegment } from '../backend.ts';
+import type { Hints } from './hints.ts';
+import { keepLeases } from './lease.ts';
+import { isFenced, type ManifestJob } from './manifest-job.ts';
+import type { RecordChange, Release } from './manifest-record.ts';
+import { forEach, type Protocol } from './protocol.ts';
+import { type ReleasedManifest, releaseAll } from './release.ts';
+import { SegmentFault, type SegmentTaker } from './segment-taker.ts';
+
+/** A segment that a job's manifest is to reference. */
+export interface Wanting {
+  readonly job: ManifestJob;
+  readonly segment: NewSegment;
+}
+
+/** The steps that every attempt to write manifests is made of, in the order that makes them safe. */
+export class AttemptSteps {
+  readonly #protocol: Protocol;
+  readonly #taker: SegmentTaker;
+  readonly #hints: Hints;
+  /** Canonical bytes of each segment that was stored new. */
+  readonly stored = new Map<Address, number>();
+  readonly #releasing: ReleasedManifest[] = [];
+
+  constructor(protocol: Protocol, taker: SegmentTaker, hints: Hints) {
+    this.#protocol = protocol;
+    this.#taker = taker;
+    this.#hints = hints;
+  }
+
+  /**
+   * Step 1: names in `pending` what will be taken. Returns whether the object was as seen.
+   *
+   * @throws `UNAVAILABLE` when that is not to be found out: an announcement that happens late does nothing but wait to be
+   *   fenced.
+   */
+  async announce(job: ManifestJob, adds: Iterable<Address>, signal?: AbortSignal): Promise<boolean> {
+    const { randomness, settings } = this.#protocol;
+    await this.#hints.announceWriter();
+    try {
+      return await this.swap(job, job.announcing(adds, randomness.nonce(), settings.leaseMs), signal);
+    } catch (error) {
+      if (!isVarveError(error, 'OUTCOME_UNKNOWN')) throw error;
+      this.#hints.keepWriter();
+      throw new VarveError('UNAVAILABLE', 'the store did not answer: nothing was written; try again later', {
+        cause: error,
+      });
+    }
+  }
+
+  /**
+   * Steps 2 and 3: takes references to what was announced and stores what is missing; a segment that several manifests want
+   * is asked for once. Leases are kept meanwhile. What is wrong with a writer's bytes is told to `onFault`.
+   */
+  async take(wanted: readonly Wanting[], onFault: (wanting: Wanting, error: VarveError) => void): Promise<void> {
+    const taking = forEach(groupBySegment(wanted), async (group) => {
+      for (let rest = group; rest.length > 0; rest = rest.slice(1)) {
+        const [first] = rest as [Wanting];
+        const { segment } = first;
+        try {
+          const taken = await this.#taker.take({ segment, tokens: rest.map(({ job }) => job.token) });
+          for (const { job } of rest) job.taken.set(segment.address, taken);
+          if (taken.isNew) this.stored.set(segment.address, taken.length);
+          return;
+        } catch (error) {
+          if (!(error instanceof SegmentFault)) throw error;
+          // The fault of this writer's bytes; the next one's may be right.
+          onFault(first, error.failure);
+        }
+      }
+    });
+    const jobs = [...new Set(wanted.map(({ job }) => job))];
+    await keepLeases(this.#protocol, jobs, taking);
+  }
+
+  /** Step 4, the commit point. What it takes out of the manifest is let go of in {@link release}. */
+  async commit(
+    job: ManifestJob,
+    { change, releases }: { change: RecordChange; releases: readonly Release[] },
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    if (!(await this.swap(job, change, signal))) return false;
+    if (releases.length > 0) this.#releasing.push({ key: job.key, seen: job.seen, releases });
+    return true;
+  }
+
+  /** Step 5, after the fact: what fails here is found by its hint and by audits, so it fails no write. */
+  async release(): Promise<void> {
+    try {
+      await releaseAll(this.#protocol, this.#taker, this.#releasing.splice(0));
+    } catch (error) {
+      if (!isVarveError(error)) throw error;
+    }
+  }
+
+  /** Replaces the object that the job saw; otherwise has the job see what is there now. */
+  async swap(job: ManifestJob, change: RecordChange, signal?: AbortSignal): Promise<boolean> {
+    const wasPending = job.pending !== undefined;
+    const { isStored, seen } = await this.#protocol.manifests.swap(job.key, job.seen, change, signal);
+    job.sees(seen);
+    if (!isStored && wasPending && isFenced(seen.record, job.nonce)) job.restart(this.#protocol.randomness.nonce());
+    return isStored;
+  }
+
+  /** Takes attempts back that will not commit; where that fails, a collection fences them. */
+  async abandon(jobs: readonly ManifestJob[]): Promise<void> {
+    try {
+      await forEach(
+        jobs.filter((job) => job.pending !== undefined),
+        (job) => this.#takeBack(job),
+      );
+    } catch (error) {
+      if (!isVarveError(error)) throw error;
+      this.#hints.keepWriter();
+    }
+    await this.release();
+  }
+
+  async #takeBack(job: ManifestJob): Promise<void> {
+    for (let own = job.pending; own !== undefined; own = job.pending) {
+      const { nonce } = job;
+      const releases = own.adds.map((address): Release => ({ address, nonce }));
+      const { current, pending, releasing } = job.seen.record as NonNullable<typeof job.seen.record>;
+      const others = pending.filter((attempt) => attempt.nonce !== nonce);
+      await this.#hints.announceReleases([{ objectKey: job.objectKey, releases }]);
+      const isStored = await this.swap(job, { current, pending: others, releasing: [...releasing, ...releases] });
+      if (isStored) this.#releasing.push({ key: job.key, seen: job.seen, releases });
+    }
+  }
+}
+
+/** By segment, all that want it, in their order. */
+function groupBySegment(wanted: readonly Wanting[]): Wanting[][] {
+  const groups = new Map<Address, Wanting[]>();
+  for (const wanting of wanted) {
+    const group = groups.get(wanting.segment.address);
+    if (group === undefined) groups.set(wanting.segment.address, [wanting]);
+    else group.push(wanting);
+  }
+  return [...groups.values()];
+}

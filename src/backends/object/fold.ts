@@ -1,0 +1,233 @@
+import { hash } from 'node:crypto';
+import { type Address, addressOf } from '../../address.ts';
+import { VarveError } from '../../errors.ts';
+import type {
+  AppendWrite,
+  DeleteWrite,
+  ManifestFields,
+  ManifestKey,
+  ManifestWrite,
+  NewEntry,
+  NewSegment,
+  PutWrite,
+  WriteOutcome,
+} from '../backend.ts';
+import { checkEntry, checkFields, checkId, checkNonce } from '../write-validation.ts';
+import { type ArchivedAt, type ManifestContent, type RecordEntry, revisionOf } from './manifest-record.ts';
+
+/** A manifest's content whose references are not taken yet. */
+export type DraftContent = Omit<ManifestContent, 'holds'>;
+
+/** A write and its place among those that were handed in together. */
+export interface PlacedWrite {
+  readonly position: number;
+  readonly write: ManifestWrite;
+}
+
+export interface FoldContext {
+  readonly key: ManifestKey;
+  /** Names the revisions that come of it. */
+  readonly nonce: string;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  readonly archived: ArchivedAt;
+}
+
+/** What writes make of a manifest's content. */
+export interface Folded {
+  readonly content: DraftContent | undefined;
+  readonly isChanged: boolean;
+  /** By position; `newSegments` and `newBytes` are left at 0. */
+  readonly outcomes: ReadonlyMap<number, WriteOutcome>;
+  /** Where the bytes of segments that the writes name may come from. */
+  readonly sources: ReadonlyMap<Address, NewSegment>;
+}
+
+const NOTHING_NEW = { newSegments: 0, newBytes: 0 };
+
+/**
+ * Applies writes to a manifest's content, in order, each whole or not at all. Pure: it is asked again whenever the content
+ * turns out to be another, so that every predicate is judged on the very body that is replaced.
+ */
+export function fold(stored: DraftContent | undefined, writes: readonly PlacedWrite[], context: FoldContext): Folded {
+  const outcomes = new Map<number, WriteOutcome>();
+  const sources = new Map<Address, NewSegment>();
+  let content = stored;
+  for (const { position, write } of writes) {
+    try {
+      const step = apply(content, position, write, context);
+      content = step.content;
+      outcomes.set(position, step.outcome);
+      if (step.isChanged && write.operation !== 'delete') addSources(sources, write.entries);
+    } catch (error) {
+      outcomes.set(position, { status: 'failed', error: asVarveError(error) });
+    }
+  }
+  return { content, isChanged: content !== stored, outcomes, sources };
+}
+
+/** What becomes of content by one write. */
+interface Step {
+  readonly content: DraftContent | undefined;
+  readonly isChanged: boolean;
+  readonly outcome: WriteOutcome;
+}
+
+function apply(content: DraftContent | undefined, position: number, write: ManifestWrite, context: FoldContext): Step {
+  switch (write.operation) {
+    case 'put':
+      return put(content, position, write, context);
+    case 'append':
+      return append(content, position, write, context);
+    case 'delete':
+      return remove(content, write);
+  }
+}
+
+function put(content: DraftContent | undefined, position: number, write: PutWrite, context: FoldContext): Step {
+  checkFields(write.fields);
+  for (const entry of write.entries) checkEntry(entry);
+  if (write.ifRevision !== undefined && write.ifRevision !== content?.revision) throw conflict(write.key);
+  if (content !== undefined) {
+    const same = (status: 'unchanged' | 'skipped'): Step => ({
+      content,
+      isChanged: false,
+      outcome: { status, revision: content.revision, ...NOTHING_NEW },
+    });
+    if (isSame(content, write)) return same('unchanged');
+    if (write.ifExists === 'skip') return same('skipped');
+    if (write.ifExists === 'error') {
+      throw new VarveError(
+        'ALREADY_EXISTS',
+        `${nameOf(write.key)} exists with other content: choose what to do with ifExists (skip, replace or append)`,
+      );
+    }
+  }
+  const revision = revisionOf(context.nonce, position);
+  const created: DraftContent = {
+    ...definedFields(write.fields),
+    revision,
+    createdAt: write.fields.createdAt ?? context.now,
+    updatedAt: context.now,
+    archived: content?.archived ?? context.archived,
+    logicalBytes: write.fields.logicalBytes,
+    idempotencyKeys: [],
+    entries: write.entries.map(recordEntry),
+  };
+  return {
+    content: created,
+    isChanged: true,
+    outcome: { status: content === undefined ? 'created' : 'replaced', revision, ...NOTHING_NEW },
+  };
+}
+
+function append(content: DraftContent | undefined, position: number, write: AppendWrite, context: FoldContext): Step {
+  const { idempotencyKey, entries, fields = {} } = write;
+  if (idempotencyKey !== undefined) checkNonce(idempotencyKey);
+  checkFields({ ...fields, logicalBytes: write.logicalBytes });
+  for (const entry of entries) checkEntry(entry);
+  if (idempotencyKey !== undefined && entries.length === 0) {
+    throw new VarveError('INVALID_ARGUMENT', 'an append with an idempotency key needs at least one entry');
+  }
+  if (content === undefined) {
+    throw new VarveError('NOT_FOUND', `${nameOf(write.key)} does not exist, so nothing can be appended to it`);
+  }
+  const appendName = idempotencyKey === undefined ? undefined : shortName(idempotencyKey);
+  if (appendName !== undefined && content.idempotencyKeys.includes(appendName)) {
+    const outcome = { status: 'unchanged' as const, revision: content.revision, ...NOTHING_NEW };
+    return { content, isChanged: false, outcome };
+  }
+  if (write.ifRevision !== undefined && write.ifRevision !== content.revision) throw conflict(write.key);
+  const revision = revisionOf(context.nonce, position);
+  const longer: DraftContent = {
+    ...content,
+    ...definedFields(fields),
+    logicalBytes: content.logicalBytes + write.logicalBytes,
+    revision,
+    updatedAt: context.now,
+    idempotencyKeys: appendName === undefined ? content.idempotencyKeys : [...content.idempotencyKeys, appendName],
+    entries: [...content.entries, ...entries.map(recordEntry)],
+  };
+  return { content: longer, isChanged: true, outcome: { status: 'appended', revision, ...NOTHING_NEW } };
+}
+
+function remove(content: DraftContent | undefined, write: DeleteWrite): Step {
+  if (content === undefined) return { content, isChanged: false, outcome: { status: 'absent', ...NOTHING_NEW } };
+  if (write.ifRevision !== undefined && write.ifRevision !== content.revision) throw conflict(write.key);
+  return { content: undefined, isChanged: true, outcome: { status: 'deleted', ...NOTHING_NEW } };
+}
+
+/** Fields and entries are content; a `createdAt` that the writer left open is not. */
+function isSame(content: DraftContent, { fields, entries }: PutWrite): boolean {
+  return (
+    content.application === fields.application &&
+    content.model === fields.model &&
+    content.expiresAt === fields.expiresAt &&
+    content.logicalBytes === fields.logicalBytes &&
+    (fields.createdAt ?? content.createdAt) === content.createdAt &&
+    content.entries.length === entries.length &&
+    entries.every((entry, at) => isSameEntry(content.entries[at] as RecordEntry, entry))
+  );
+}
+
+function isSameEntry({ body, segments }: RecordEntry, entry: NewEntry): boolean {
+  return (
+    segments.length === entry.segments.length &&
+    entry.segments.every(({ address }, at) => segments[at] === address) &&
+    (body.kind === 'inline'
+      ? Buffer.compare(body.bytes, entry.body) === 0
+      : body.length === entry.body.length && body.digest === addressOf(entry.body))
+  );
+}
+
+function recordEntry({ body, segments }: NewEntry): RecordEntry {
+  // The caller may use its memory again while this is on its way.
+  return {
+    body: { kind: 'inline', bytes: new Uint8Array(body) },
+    segments: segments.map(({ address }) => address),
+  };
+}
+
+/** Bytes at hand are preferred to a writer's word that they are stored. */
+function addSources(sources: Map<Address, NewSegment>, entries: readonly NewEntry[]): void {
+  for (const { segments } of entries) {
+    for (const segment of segments) {
+      const known = sources.get(segment.address);
+      if (known === undefined || known.bytes === null) sources.set(segment.address, segment);
+    }
+  }
+}
+
+function definedFields(fields: Partial<ManifestFields>): Partial<ManifestFields> {
+  const { application, model, createdAt, expiresAt } = fields;
+  return {
+    ...(application !== undefined && { application }),
+    ...(model !== undefined && { model }),
+    ...(createdAt !== undefined && { createdAt }),
+    ...(expiresAt !== undefined && { expiresAt }),
+  };
+}
+
+/** 72 bits of an append's name: what a record remembers of it. */
+function shortName(idempotencyKey: string): string {
+  return (hash('sha256', idempotencyKey, 'buffer') as Buffer).subarray(0, 9).toString('base64url');
+}
+
+/** @throws `INVALID_ARGUMENT` for an id that is none. */
+export function checkWrite({ key }: { readonly key: ManifestKey }): void {
+  checkId(key);
+}
+
+export function nameOf({ kind, id }: ManifestKey): string {
+  return `${kind} ${JSON.stringify(id)}`;
+}
+
+function conflict(key: ManifestKey): VarveError {
+  return new VarveError('CONFLICT', `${nameOf(key)} is not at the expected revision: read it again, then decide`);
+}
+
+/** What a write's own getters throw concerns that write alone. */
+export function asVarveError(error: unknown): VarveError {
+  if (error instanceof VarveError) return error;
+  return new VarveError('INVALID_ARGUMENT', 'the write could not be read', { cause: error });
+}

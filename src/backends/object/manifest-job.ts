@@ -1,0 +1,163 @@
+import type { Address } from '../../address.ts';
+import type { VarveError } from '../../errors.ts';
+import type { ManifestKey, NewSegment, WriteOutcome } from '../backend.ts';
+import { type DraftContent, fold, type PlacedWrite } from './fold.ts';
+import { holderOf, manifestObjectKey } from './keys.ts';
+import {
+  type ArchivedAt,
+  type Hold,
+  type ManifestContent,
+  type ManifestRecord,
+  type PendingAttempt,
+  type RecordChange,
+  type Release,
+  withReleases,
+} from './manifest-record.ts';
+import { NOTHING_SEEN, type SeenRecord } from './manifest-table.ts';
+import type { Taken } from './segment-taker.ts';
+import { type Token, tokenOf } from './sidecar.ts';
+import { neededBy, spill } from './spill.ts';
+
+/** What a job would make of the record that it saw. */
+export interface Plan {
+  readonly isChanged: boolean;
+  readonly content: DraftContent | undefined;
+  readonly outcomes: ReadonlyMap<number, WriteOutcome>;
+  /** Segments whose references have yet to be taken. */
+  readonly missing: ReadonlyMap<Address, NewSegment>;
+}
+
+/** A manifest that is created may have so many times the inline bytes of one that is written again. */
+const SPILL_FACTOR_OF_NEW = 16;
+
+/** One attempt after the other to apply writes to one manifest. */
+export class ManifestJob {
+  readonly key: ManifestKey;
+  readonly objectKey: string;
+  readonly holder: string;
+  writes: readonly PlacedWrite[];
+  /** What the last look at the object found. */
+  seen: SeenRecord = NOTHING_SEEN;
+  /** Whether there was such a look: until then, absence is a guess. */
+  isFresh = false;
+  /** Names the attempt under way; its tokens and its entry in `pending` bear it. */
+  nonce: string;
+  /** References that the attempt has taken. */
+  readonly taken = new Map<Address, Taken>();
+  /** Writes that failed for a segment of theirs. */
+  readonly failures = new Map<number, WriteOutcome>();
+  /** Set once the writes have happened, or have nothing to do. */
+  outcomes: ReadonlyMap<number, WriteOutcome> | undefined;
+  /** Set when it is not known whether the writes have happened. */
+  failure: VarveError | undefined;
+  readonly #archived: ArchivedAt;
+
+  constructor(key: ManifestKey, writes: readonly PlacedWrite[], nonce: string, archived: ArchivedAt) {
+    this.key = key;
+    this.objectKey = manifestObjectKey(key);
+    this.holder = holderOf(this.objectKey);
+    this.writes = writes;
+    this.nonce = nonce;
+    this.#archived = archived;
+  }
+
+  get token(): Token {
+    return tokenOf(this.holder, this.nonce);
+  }
+
+  get pending(): PendingAttempt | undefined {
+    return this.seen.record?.pending.find(({ nonce }) => nonce === this.nonce);
+  }
+
+  plan(now: number, spillAbove: number): Plan {
+    const current = this.seen.record?.current;
+    const writes = this.writes.filter(({ position }) => !this.failures.has(position));
+    const folded = fold(current, writes, { key: this.key, nonce: this.nonce, now, archived: this.#archived });
+    const outcomes = new Map([...folded.outcomes, ...this.failures]);
+    if (!folded.isChanged || folded.content === undefined) return { ...folded, outcomes, missing: new Map() };
+    const { content, sources } = spill(
+      folded.content,
+      current === undefined ? spillAbove * SPILL_FACTOR_OF_NEW : spillAbove,
+    );
+    const missing = new Map<Address, NewSegment>();
+    for (const entry of content.entries) {
+      for (const address of neededBy(entry)) {
+        if (current?.holds.has(address) || this.taken.has(address)) continue;
+        missing.set(address, sourceOf(address, folded.sources, sources));
+      }
+    }
+    return { isChanged: true, content, outcomes, missing };
+  }
+
+  /** The record with what the attempt takes added to its `pending` (rule 1). */
+  announcing(adds: Iterable<Address>, beat: string, leaseMs: number): RecordChange {
+    const { current, pending = [], releasing = [] } = this.seen.record ?? {};
+    const announced = new Set([...(this.pending?.adds ?? []), ...adds]);
+    const own: PendingAttempt = { nonce: this.nonce, beat, leaseMs, adds: [...announced] };
+    return { current, pending: [...pending.filter(({ nonce }) => nonce !== this.nonce), own], releasing };
+  }
+
+  /**
+   * The record with the content committed: the references that nothing needs any more, of the content before and of the
+   * attempt, go to `releasing` in the same swap (rules 2 and 6).
+   */
+  committing(content: DraftContent | undefined): { change: RecordChange; releases: readonly Release[] } {
+    const { current: before, pending = [], releasing = [] } = this.seen.record ?? {};
+    const current = content && this.#withHolds(content, before);
+    const releases: Release[] = [];
+    for (const [address, { nonce }] of before?.holds ?? []) {
+      if (current?.holds.get(address)?.nonce !== nonce) releases.push({ address, nonce });
+    }
+    for (const address of this.pending?.adds ?? []) {
+      if (current?.holds.get(address)?.nonce !== this.nonce) releases.push({ address, nonce: this.nonce });
+    }
+    const others = pending.filter(({ nonce }) => nonce !== this.nonce);
+    return { change: { current, pending: others, releasing: withReleases(releasing, releases) }, releases };
+  }
+
+  #withHolds(content: DraftContent, before: ManifestContent | undefined): ManifestContent {
+    const holds = new Map<Address, Hold>();
+    for (const entry of content.entries) {
+      for (const address of neededBy(entry)) {
+        const taken = this.taken.get(address);
+        const hold = before?.holds.get(address) ?? (taken && { gen: taken.gen, nonce: this.nonce });
+        if (hold !== undefined) holds.set(address, hold);
+      }
+    }
+    return { ...content, holds };
+  }
+
+  /** Begins anew after the attempt was fenced: its tokens are somebody else's to release. */
+  restart(nonce: string): void {
+    this.nonce = nonce;
+    this.taken.clear();
+  }
+
+  /** Takes note of what the object is now. */
+  sees(seen: SeenRecord): void {
+    this.seen = seen;
+    this.isFresh = true;
+  }
+
+  /** Marks every write that names a segment as failed with it. */
+  failSegment(address: Address, outcome: WriteOutcome): void {
+    for (const { position, write } of this.writes) {
+      if (write.operation === 'delete' || this.failures.has(position)) continue;
+      const names = write.entries.some(({ segments }) => segments.some((segment) => segment.address === address));
+      if (names) this.failures.set(position, outcome);
+    }
+  }
+}
+
+/** Whether an attempt's entry in `pending` is gone from a record: then it was fenced, and can never commit. */
+export function isFenced(record: ManifestRecord | undefined, nonce: string): boolean {
+  return record === undefined || !record.pending.some((attempt) => attempt.nonce === nonce);
+}
+
+function sourceOf(
+  address: Address,
+  given: ReadonlyMap<Address, NewSegment>,
+  spilled: ReadonlyMap<Address, NewSegment>,
+): NewSegment {
+  return spilled.get(address) ?? given.get(address) ?? { address, encoding: 'bytes', bytes: null };
+}

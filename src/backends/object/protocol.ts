@@ -1,0 +1,52 @@
+import type { AbortOptions } from '../backend.ts';
+import type { Clock, Randomness } from './clock.ts';
+import type { ManifestTable } from './manifest-table.ts';
+import type { ObjectStore } from './object-store.ts';
+import type { ServerClock } from './server-clock.ts';
+import type { SidecarTable } from './sidecar-table.ts';
+
+/** Settings of the protocol: each may differ from one opening to the next. */
+export interface ProtocolSettings {
+  /** How long an attempt may go without a sign of life before anybody may fence it, in ms. Default: 30,000. */
+  readonly leaseMs: number;
+  /** How long a change is tried against contention or outage before it fails, in ms. Default: 60,000. */
+  readonly timeoutMs: number;
+  /** zstd level of segments, 1 to 19. Default: 9. */
+  readonly compressionLevel: number;
+  /** A manifest whose inline bodies have more bytes keeps them in segments. Default: 64 KiB. */
+  readonly spillAbove: number;
+}
+
+export const DEFAULT_SETTINGS: ProtocolSettings = {
+  leaseMs: 30_000,
+  timeoutMs: 60_000,
+  compressionLevel: 9,
+  spillAbove: 64 * 1024,
+};
+
+/** What the parts of the protocol share. */
+export interface Protocol {
+  readonly store: ObjectStore;
+  readonly sidecars: SidecarTable;
+  readonly manifests: ManifestTable;
+  readonly clock: Clock;
+  readonly serverClock: ServerClock;
+  readonly randomness: Randomness;
+  readonly settings: ProtocolSettings;
+}
+
+/** Runs `work` over all items at once; the first failure is thrown once all have ended. */
+export async function forEach<Item, Result>(
+  items: Iterable<Item>,
+  work: (item: Item) => Promise<Result>,
+): Promise<Result[]> {
+  const settled = await Promise.allSettled(Array.from(items, work));
+  return settled.map((each) => {
+    if (each.status === 'rejected') throw each.reason;
+    return each.value;
+  });
+}
+
+export function abortOf(signal: AbortSignal | undefined): AbortOptions {
+  return signal === undefined ? {} : { signal };
+}

@@ -1,0 +1,24 @@
+import { type Address, addressOf } from '../../address.ts';
+import { VarveError } from '../../errors.ts';
+import { decodeFrame, encodeFrame } from '../../frame.ts';
+import { packTokens, unpackTokens } from '../../token-codec.ts';
+import type { SegmentEncoding } from '../backend.ts';
+import { segmentKey } from './keys.ts';
+import { type Generation, parseGeneration } from './sidecar.ts';
+
+/** What is stored of a segment: a frame of its bytes, token ids as varints. */
+export function encodeSegment(canonical: Uint8Array, encoding: SegmentEncoding, level: number): Buffer {
+  return encodeFrame(encoding === 'tokens' ? packTokens(canonical) : canonical, { level });
+}
+
+/** @throws `CORRUPT` unless the bytes have the address: every read re-hashes. */
+export function decodeSegment(stored: Uint8Array, address: Address, generation: Generation): Uint8Array {
+  const key = segmentKey(address, generation);
+  const raw = decodeFrame(stored, `segment ${address} (${key})`);
+  const { encoding } = parseGeneration(generation);
+  const canonical = encoding === 'tokens' ? unpackTokens(raw, `segment ${address} (${key})`) : raw;
+  if (addressOf(canonical) !== address) {
+    throw new VarveError('CORRUPT', `segment ${address} is damaged: the bytes of ${key} have another address`);
+  }
+  return canonical;
+}

@@ -1,0 +1,113 @@
+import { LRUCache } from 'lru-cache';
+import type { Address } from '../../address.ts';
+import { VarveError } from '../../errors.ts';
+import type { AbortOptions, Locator, SegmentDescription } from '../backend.ts';
+import { segmentKey } from './keys.ts';
+import type { Hold, RecordBody, RecordEntry } from './manifest-record.ts';
+import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { decodeSegment } from './segment-data.ts';
+import { type Generation, parseGeneration, type Sidecar } from './sidecar.ts';
+import { unspill } from './spill.ts';
+
+/** Reads segments; those read last stay in memory. */
+export class SegmentReader {
+  readonly #protocol: Protocol;
+  readonly #cache: LRUCache<string, Uint8Array> | undefined;
+
+  constructor(protocol: Protocol, cacheBytes: number) {
+    this.#protocol = protocol;
+    if (cacheBytes > 0) {
+      this.#cache = new LRUCache({ maxSize: cacheBytes, sizeCalculation: ({ length }) => length + 200 });
+    }
+  }
+
+  /** Where a manifest's segment is: its address and generation, so that nothing need be looked up. */
+  locate(address: Address, holds: ReadonlyMap<Address, Hold>): Locator {
+    const hold = holds.get(address);
+    if (hold === undefined) throw new VarveError('CORRUPT', `a manifest uses segment ${address} without holding it`);
+    return locatorOf(address, hold.gen);
+  }
+
+  async find(addresses: readonly Address[]): Promise<(Locator | undefined)[]> {
+    const distinct = [...new Set(addresses)];
+    const found = await forEach(distinct, async (address) => {
+      const sidecar = await this.#protocol.sidecars.read(address);
+      return sidecar !== undefined && (await this.#isStored(address, sidecar))
+        ? locatorOf(address, sidecar.gen)
+        : undefined;
+    });
+    const byAddress = new Map(distinct.map((address, at) => [address, found[at]]));
+    return addresses.map((address) => byAddress.get(address));
+  }
+
+  /** @throws `NOT_FOUND` for what was collected; `CORRUPT` with the address. */
+  async fetch(locators: readonly Locator[], { signal }: AbortOptions): Promise<Uint8Array[]> {
+    const distinct = [...new Set(locators)];
+    const fetched = await forEach(distinct, (locator) => this.#fetch(locator, abortOf(signal)));
+    const byLocator = new Map(distinct.map((locator, at) => [locator, fetched[at] as Uint8Array]));
+    return locators.map((locator) => byLocator.get(locator) as Uint8Array);
+  }
+
+  /** @throws `NOT_FOUND` for what was collected. */
+  async describe(locators: readonly Locator[]): Promise<SegmentDescription[]> {
+    const distinct = [...new Set(locators)];
+    const described = await forEach(distinct, (locator) => this.#describe(locator));
+    const byLocator = new Map(distinct.map((locator, at) => [locator, described[at] as SegmentDescription]));
+    return locators.map((locator) => byLocator.get(locator) as SegmentDescription);
+  }
+
+  /** The bodies of entries, those that were spilled fetched. */
+  async bodies(
+    entries: readonly RecordEntry[],
+    holds: ReadonlyMap<Address, Hold>,
+    options: AbortOptions,
+  ): Promise<Uint8Array[]> {
+    const spilledTo = (body: RecordBody) => (body.kind === 'spilled' ? body.parts : []);
+    const parts = entries.flatMap(({ body }) => spilledTo(body).map(({ address }) => this.locate(address, holds)));
+    const bytes = parts.length === 0 ? [] : await this.fetch(parts, options);
+    let next = 0;
+    return entries.map(({ body }) => {
+      if (body.kind === 'inline') return body.bytes;
+      const start = next;
+      next += body.parts.length;
+      return unspill(body, bytes.slice(start, next));
+    });
+  }
+
+  async #fetch(locator: Locator, options: AbortOptions): Promise<Uint8Array> {
+    const cached = this.#cache?.get(String(locator));
+    if (cached !== undefined) return cached;
+    const { address, generation } = placeOf(locator);
+    const object = await this.#protocol.store.get(segmentKey(address, generation), options);
+    if (object === undefined) throw collected(address);
+    const bytes = decodeSegment(object.body, address, generation);
+    this.#cache?.set(String(locator), bytes);
+    return bytes;
+  }
+
+  async #describe(locator: Locator): Promise<SegmentDescription> {
+    const { address, generation } = placeOf(locator);
+    const sidecar = await this.#protocol.sidecars.read(address);
+    const isThere = sidecar?.gen === generation && (await this.#isStored(address, sidecar));
+    if (!isThere) throw collected(address);
+    return { address, ...parseGeneration(generation), references: sidecar.refCount };
+  }
+
+  async #isStored(address: Address, { state, gen }: Sidecar): Promise<boolean> {
+    if (state !== 'uploading') return state === 'live';
+    return (await this.#protocol.store.head(segmentKey(address, gen))) !== undefined;
+  }
+}
+
+function locatorOf(address: Address, generation: Generation): Locator {
+  return `${address}/${generation}` as Locator;
+}
+
+function placeOf(locator: Locator): { address: Address; generation: Generation } {
+  const [address, generation] = String(locator).split('/');
+  return { address: address as Address, generation: generation as Generation };
+}
+
+function collected(address: Address): VarveError {
+  return new VarveError('NOT_FOUND', `segment ${address} was collected: read its manifest again`);
+}

@@ -1,0 +1,165 @@
+import { LRUCache } from 'lru-cache';
+import type { Address } from '../../address.ts';
+import { VarveError } from '../../errors.ts';
+import type { NewSegment } from '../backend.ts';
+import { checkedBytes } from '../write-validation.ts';
+import { Backoff } from './backoff.ts';
+import { asVarveError } from './fold.ts';
+import { segmentKey } from './keys.ts';
+import type { PutCondition } from './object-store.ts';
+import type { Protocol } from './protocol.ts';
+import { encodeSegment } from './segment-data.ts';
+import { type Generation, newGeneration, type Sidecar, type Token } from './sidecar.ts';
+import { markHealed, release, take } from './sidecar-changes.ts';
+
+/** What a manifest needs of a segment. */
+export interface Wanted {
+  readonly segment: NewSegment;
+  /** One for each manifest that wants it. */
+  readonly tokens: readonly Token[];
+}
+
+export interface Taken {
+  readonly gen: Generation;
+  /** Whether its data was stored for this. */
+  readonly isNew: boolean;
+  /** Canonical bytes; 0 unless it is new. */
+  readonly length: number;
+}
+
+/** What is wrong with a segment as its writer gave it: concerns the writes that name it, and not the store. */
+export class SegmentFault extends Error {
+  readonly failure: VarveError;
+
+  constructor(failure: VarveError) {
+    super(failure.message);
+    this.failure = failure;
+  }
+}
+
+const KNOWN_GENERATIONS = 100_000;
+
+/** Takes references to segments for manifests whose `pending` names them (rule 1), and stores those that are missing. */
+export class SegmentTaker {
+  readonly #protocol: Protocol;
+  /** Generations whose data this process stored or saw. */
+  readonly #stored = new LRUCache<Address, Generation>({ max: KNOWN_GENERATIONS });
+
+  constructor(protocol: Protocol) {
+    this.#protocol = protocol;
+  }
+
+  /**
+   * When it resolves, the data is stored and the sidecar, at the generation returned, holds the tokens or is hot.
+   *
+   * A failure may leave the tokens in the sidecar: whoever gives up the attempt releases all that its `pending` names.
+   *
+   * @throws `SegmentFault` when it is missing and its writer has no bytes, or wrong ones; what concerns the store.
+   */
+  async take({ segment, tokens }: Wanted): Promise<Taken> {
+    const { address, encoding } = segment;
+    const source = new Source(segment);
+    const isGuess = this.#protocol.sidecars.peek(address) === undefined && source.isReady();
+    const begun = new Set<Generation>();
+    const taking = {
+      tokens,
+      storedGeneration: this.#stored.get(address),
+      newGeneration: () => {
+        const gen = newGeneration(this.#protocol.randomness.nonce(), encoding, source.bytes().length);
+        begun.add(gen);
+        return gen;
+      },
+    };
+    const sidecar = await this.#protocol.sidecars.change(address, take(taking), { assumeAbsent: isGuess });
+    if (sidecar === undefined || (!sidecar.hot && !tokens.every((token) => sidecar.refs.includes(token)))) {
+      throw new VarveError('INTERNAL', `segment ${address} took a reference and does not have it`);
+    }
+    return this.#ensureData(address, sidecar, source, begun.has(sidecar.gen));
+  }
+
+  /** Lets go of references. Rule 2: only after no manifest can commit them any more. */
+  async release(address: Address, tokens: ReadonlySet<Token>): Promise<void> {
+    const { sidecars, serverClock } = this.#protocol;
+    await sidecars.change(
+      address,
+      release(tokens, () => serverClock.latest()),
+    );
+  }
+
+  async #ensureData(address: Address, sidecar: Sidecar, source: Source, isOwn: boolean): Promise<Taken> {
+    const { gen } = sidecar;
+    if (sidecar.damaged) {
+      // Rule 13: the same bytes, put again, replace what was damaged, held or not.
+      await this.#put(address, gen, source, { kind: 'any' });
+      await this.#protocol.sidecars.change(address, markHealed(gen));
+      return { gen, isNew: false, length: 0 };
+    }
+    if (sidecar.state === 'live' || this.#stored.get(address) === gen) return { gen, isNew: false, length: 0 };
+    if (!isOwn && (await this.#protocol.store.head(segmentKey(address, gen))) !== undefined) {
+      this.#stored.set(address, gen);
+      return { gen, isNew: false, length: 0 };
+    }
+    // Somebody else may store it at the same time: the key's bytes are the same whoever does.
+    const isNew = await this.#put(address, gen, source, { kind: 'absent' });
+    this.#stored.set(address, gen);
+    return { gen, isNew, length: isNew ? source.bytes().length : 0 };
+  }
+
+  /** Returns whether this stored it; `false`: it was there. */
+  async #put(address: Address, gen: Generation, source: Source, condition: PutCondition): Promise<boolean> {
+    const { store, clock, randomness, settings, serverClock } = this.#protocol;
+    const body = encodeSegment(source.bytes(), source.encoding, settings.compressionLevel);
+    const backoff = new Backoff(clock, randomness, settings.timeoutMs);
+    for (;;) {
+      const result = await store.put(segmentKey(address, gen), body, condition);
+      if (result.outcome === 'stored') {
+        serverClock.observe(result.serverTime);
+        return true;
+      }
+      // A refusal may be a race that both lost: only what is seen there counts.
+      if (result.outcome === 'refused' && (await store.head(segmentKey(address, gen))) !== undefined) return false;
+      try {
+        await backoff.pause(`storing segment ${address}`);
+      } catch (cause) {
+        throw new VarveError('UNAVAILABLE', `segment ${address} could not be stored: try again later`, { cause });
+      }
+    }
+  }
+}
+
+/** The bytes of a segment as its writer gives them, read and verified at most once. */
+class Source {
+  readonly #segment: NewSegment;
+  #bytes: Uint8Array | undefined;
+
+  constructor(segment: NewSegment) {
+    this.#segment = segment;
+  }
+
+  get encoding() {
+    return this.#segment.encoding;
+  }
+
+  /** Whether the bytes are to be had and right. */
+  isReady(): boolean {
+    if (this.#segment.bytes === null) return false;
+    try {
+      this.bytes();
+      return true;
+    } catch {
+      // If the segment turns out to be stored, its writer's bytes do not matter.
+      return false;
+    }
+  }
+
+  /** @throws `SegmentFault` with what is wrong with them. */
+  bytes(): Uint8Array {
+    if (this.#bytes !== undefined) return this.#bytes;
+    try {
+      this.#bytes = checkedBytes(this.#segment);
+    } catch (error) {
+      throw new SegmentFault(asVarveError(error));
+    }
+    return this.#bytes;
+  }
+}

@@ -1,0 +1,190 @@
+import { LRUCache } from 'lru-cache';
+import type { Address } from '../../address.ts';
+import { VarveError } from '../../errors.ts';
+import { Backoff } from './backoff.ts';
+import type { Clock, Randomness } from './clock.ts';
+import { sidecarKey } from './keys.ts';
+import type { ObjectStore } from './object-store.ts';
+import type { ServerClock } from './server-clock.ts';
+import { decodeSidecar, encodeSidecar, type Sidecar, type SidecarContent } from './sidecar.ts';
+
+/**
+ * What a sidecar shall become: a pure function of what it is, `undefined` when it is so already. It may be asked many
+ * times, and must be idempotent: that is what makes a lost reply harmless.
+ */
+export type SidecarChange = (sidecar: SidecarContent | undefined) => SidecarContent | undefined;
+
+export interface ChangeOptions {
+  /** Where nothing is known of the sidecar, try to create it before reading it. Default: false. */
+  readonly assumeAbsent?: boolean;
+}
+
+interface Known {
+  readonly sidecar: Sidecar | undefined;
+  readonly etag: string | undefined;
+  /** Read after the change was asked for, so that "nothing to do" may be concluded from it. */
+  readonly isFresh: boolean;
+}
+
+interface Request {
+  readonly change: SidecarChange;
+  readonly assumeAbsent: boolean;
+  readonly resolve: (sidecar: Sidecar | undefined) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const CACHED_SIDECARS = 20_000;
+
+const NOTHING_KNOWN: Known = { sidecar: undefined, etag: undefined, isFresh: false };
+
+/** All sidecars, changed by compare-and-swap. Changes of one sidecar that meet in this process share a request. */
+export class SidecarTable {
+  readonly #store: ObjectStore;
+  readonly #clock: Clock;
+  readonly #serverClock: ServerClock;
+  readonly #randomness: Randomness;
+  readonly #timeoutMs: number;
+  readonly #cache = new LRUCache<Address, Known>({ max: CACHED_SIDECARS });
+  readonly #lanes = new Map<Address, Request[]>();
+
+  constructor(
+    store: ObjectStore,
+    clock: Clock,
+    serverClock: ServerClock,
+    randomness: Randomness,
+    settings: { readonly timeoutMs: number },
+  ) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#serverClock = serverClock;
+    this.#randomness = randomness;
+    this.#timeoutMs = settings.timeoutMs;
+  }
+
+  /** The sidecar as it is stored now. */
+  async read(address: Address): Promise<Sidecar | undefined> {
+    return (await this.#read(address)).sidecar;
+  }
+
+  /** The sidecar as this process last saw it; good for guessing only. */
+  peek(address: Address): Sidecar | undefined {
+    return this.#cache.get(address)?.sidecar;
+  }
+
+  /**
+   * Makes a change. Resolves with the sidecar that has it.
+   *
+   * @throws `BUSY` after too long a time of contention; what the store throws; what `change` throws.
+   */
+  change(address: Address, change: SidecarChange, options: ChangeOptions = {}): Promise<Sidecar | undefined> {
+    return new Promise((resolve, reject) => {
+      const request = { change, assumeAbsent: options.assumeAbsent ?? false, resolve, reject };
+      const lane = this.#lanes.get(address);
+      if (lane !== undefined) {
+        lane.push(request);
+        return;
+      }
+      this.#lanes.set(address, [request]);
+      void this.#drain(address);
+    });
+  }
+
+  async #drain(address: Address): Promise<void> {
+    // Changes asked for in the same turn share the first request.
+    await Promise.resolve();
+    for (;;) {
+      const requests = this.#lanes.get(address) as Request[];
+      if (requests.length === 0) break;
+      this.#lanes.set(address, []);
+      try {
+        await this.#apply(address, requests);
+      } catch (error) {
+        for (const { reject } of requests) reject(error);
+      }
+    }
+    this.#lanes.delete(address);
+  }
+
+  async #apply(address: Address, requests: readonly Request[]): Promise<void> {
+    const backoff = new Backoff(this.#clock, this.#randomness, this.#timeoutMs);
+    let known = this.#cache.get(address);
+    if (known === undefined) {
+      known = requests.some(({ assumeAbsent }) => assumeAbsent) ? NOTHING_KNOWN : await this.#read(address);
+    }
+    for (let isFirst = true; ; isFirst = false) {
+      const { changed, waiting } = applyAll(requests, known.sidecar);
+      if (waiting.length === 0) return;
+      if (changed === undefined) {
+        if (known.isFresh) {
+          for (const { resolve } of waiting) resolve(known.sidecar);
+          return;
+        }
+      } else {
+        const stored = await this.#put(address, changed, known);
+        if (stored !== undefined) {
+          for (const { resolve } of waiting) resolve(stored);
+          return;
+        }
+        if (!isFirst) await backoff.pause(`changing the references of segment ${address}`);
+      }
+      known = await this.#read(address);
+    }
+  }
+
+  async #put(address: Address, content: SidecarContent, base: Known): Promise<Sidecar | undefined> {
+    const key = sidecarKey(address);
+    const body = encodeSidecar(content, this.#randomness.nonce());
+    const condition =
+      base.etag === undefined ? { kind: 'absent' as const } : { kind: 'match' as const, etag: base.etag };
+    const result = await this.#store.put(key, body, condition);
+    if (result.outcome !== 'stored') {
+      this.#cache.delete(address);
+      return undefined;
+    }
+    this.#serverClock.observe(result.serverTime);
+    const sidecar = decodeSidecar(body, key);
+    this.#cache.set(address, { sidecar, etag: result.etag, isFresh: false });
+    return sidecar;
+  }
+
+  async #read(address: Address): Promise<Known> {
+    const key = sidecarKey(address);
+    const object = await this.#store.get(key);
+    if (object === undefined) {
+      this.#cache.delete(address);
+      return { ...NOTHING_KNOWN, isFresh: true };
+    }
+    this.#serverClock.observe(object.serverTime);
+    const known = { sidecar: decodeSidecar(object.body, key), etag: object.etag };
+    this.#cache.set(address, { ...known, isFresh: false });
+    return { ...known, isFresh: true };
+  }
+}
+
+/** Applies changes one after the other; one that throws is rejected and left out. */
+function applyAll(
+  requests: readonly Request[],
+  sidecar: SidecarContent | undefined,
+): { changed: SidecarContent | undefined; waiting: Request[] } {
+  const waiting: Request[] = [];
+  let content = sidecar;
+  let changed: SidecarContent | undefined;
+  for (const request of requests) {
+    try {
+      const next = request.change(content);
+      if (next !== undefined) {
+        content = next;
+        changed = next;
+      }
+      waiting.push(request);
+    } catch (error) {
+      request.reject(error);
+    }
+  }
+  return { changed, waiting };
+}
+
+/** An error for a sidecar that has to exist and does not. */
+export function missingSidecar(address: Address): VarveError {
+  return new VarveError('CORRUPT', `segment ${address} has no sidecar: run an audit`);
+}

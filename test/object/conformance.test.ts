@@ -1,0 +1,13 @@
+import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
+import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
+import { describeBackend } from '../conformance/backend-conformance.ts';
+
+describeBackend('objects in memory', {
+  open: async () => {
+    const store = new MemoryObjectStore();
+    const again = async () => new ObjectBackend(store);
+    const readOnly = async () => new ObjectBackend(store, { readOnly: true });
+    const backend = await again();
+    return { backend, reopen: again, second: again, readOnly, dispose: () => backend.close() };
+  },
+});
