@@ -98,6 +98,11 @@ export class CommitBatch {
   async #commit(ready: readonly Planned[], signal: AbortSignal | undefined): Promise<void> {
     const commits = ready.map(({ job, plan }) => ({ job, plan, ...job.committing(plan.content) }));
     await this.#hints.announceReleases(commits.map(({ job, releases }) => ({ objectKey: job.objectKey, releases })));
+    await forEach(commits, async ({ job, plan: { content } }) => {
+      const expiresAt = content?.expiresAt;
+      if (expiresAt === undefined || expiresAt === job.seen.record?.current?.expiresAt) return;
+      await this.#hints.announceExpiry(job.key, expiresAt);
+    });
     await forEach(commits, async ({ job, plan, ...committing }) => {
       try {
         if (await this.#steps.commit(job, committing, signal)) job.outcomes = plan.outcomes;

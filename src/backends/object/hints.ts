@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import type { Address } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
+import type { ManifestKey } from '../backend.ts';
 import type { Clock, Randomness } from './clock.ts';
-import { RELEASE_HINTS_PREFIX, WRITER_HINTS_PREFIX } from './keys.ts';
+import { EXPIRY_HINTS_PREFIX, holderOf, manifestObjectKey, RELEASE_HINTS_PREFIX, WRITER_HINTS_PREFIX } from './keys.ts';
 import type { Release } from './manifest-record.ts';
 import type { ObjectStore } from './object-store.ts';
 
@@ -21,6 +22,8 @@ const RELEASE_HINT = z.object({
   segments: z.array(z.string().regex(/^[0-9a-f]{64}$/)),
   manifests: z.array(z.string()),
 });
+
+const EXPIRY_HINT = z.object({ v: z.literal(1), kind: z.enum(['conversation', 'blob', 'pin']), id: z.string() });
 
 /**
  * Leaves word of what a collection will have to look at, before it comes to be (rule 14): so that its everyday run need not
@@ -70,6 +73,13 @@ export class Hints {
     await this.write(hint);
   }
 
+  /** Before a manifest with a time to expire is committed. Such hints sort by that time. */
+  async announceExpiry(key: ManifestKey, expiresAt: number): Promise<void> {
+    const { kind, id } = key;
+    const name = `${expiryPrefix(expiresAt)}-${holderOf(manifestObjectKey(key))}`;
+    await this.#put(name, Buffer.from(JSON.stringify({ v: 1, kind, id })));
+  }
+
   async write(hint: ReleaseHint): Promise<void> {
     const body = Buffer.from(JSON.stringify({ v: 1, ...hint }));
     await this.#put(`${RELEASE_HINTS_PREFIX}${this.#randomness.nonce()}.json`, body);
@@ -90,6 +100,24 @@ export class Hints {
     if (result.outcome === 'stored') return;
     throw new VarveError('UNAVAILABLE', 'the store did not answer: nothing was written; try again later', {
       cause: result.outcome === 'unknown' ? result.error : undefined,
+    });
+  }
+}
+
+/** Sorts as the times do; what is before the epoch has come anyway. */
+export function expiryPrefix(expiresAt: number): string {
+  const ms = Math.min(Math.max(0, Math.ceil(expiresAt)), Number.MAX_SAFE_INTEGER);
+  return `${EXPIRY_HINTS_PREFIX}${String(ms).padStart(16, '0')}`;
+}
+
+/** @throws `CORRUPT`. */
+export function decodeExpiryHint(body: Uint8Array, key: string): ManifestKey {
+  try {
+    const { kind, id } = EXPIRY_HINT.parse(JSON.parse(Buffer.from(body).toString('utf8')));
+    return { kind, id };
+  } catch (cause) {
+    throw new VarveError('CORRUPT', `${key}: not a hint; it may be deleted, a full collection makes up for it`, {
+      cause,
     });
   }
 }

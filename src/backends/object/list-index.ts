@@ -5,6 +5,7 @@ import type { AbortOptions, ManifestHead, ManifestKind } from '../backend.ts';
 import { manifestsPrefix, rollupsPrefix } from './keys.ts';
 import { listObjects, listPages } from './listing.ts';
 import { type ArchivedAt, headOfRecord, type ManifestRecord } from './manifest-record.ts';
+import type { SeenRecord } from './manifest-table.ts';
 import type { ListedObject } from './object-store.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
 
@@ -14,6 +15,11 @@ export interface ListedManifest {
   readonly etag: string;
   /** `undefined`: a tombstone. */
   readonly head: (ManifestHead & { readonly archived: ArchivedAt }) | undefined;
+}
+
+export interface ManifestSurvey {
+  readonly manifests: readonly ListedManifest[];
+  readonly unsettled: readonly SeenRecord[];
 }
 
 /** New heads are written as a rollup once there are so many. */
@@ -73,8 +79,13 @@ export class ListIndex {
     }
   }
 
-  /** Every manifest of a kind, tombstones left out, in the order of keys. */
-  async all(kind: ManifestKind, options: AbortOptions = {}): Promise<ListedManifest[]> {
+  /** Every manifest of a kind, tombstones left out, in no particular order. */
+  async all(kind: ManifestKind, options: AbortOptions = {}): Promise<readonly ListedManifest[]> {
+    return (await this.survey(kind, options)).manifests;
+  }
+
+  /** As {@link all}, and the records that somebody is at work on, or left in the middle of it. */
+  async survey(kind: ManifestKind, options: AbortOptions = {}): Promise<ManifestSurvey> {
     await this.#readRollups(kind, options);
     const known = this.#known[kind];
     const manifests: ListedManifest[] = [];
@@ -91,18 +102,27 @@ export class ListIndex {
     }
     for (const key of known.keys()) if (!seen.has(key)) known.delete(key);
     const looked = await forEach(unknown, ({ key }) => this.#look(kind, key, options));
-    for (const entry of looked) if (entry !== undefined) manifests.push(entry);
-    if (looked.length >= WORTHWHILE_HEADS && this.#isWritable) await this.#write(kind);
-    return manifests.filter(({ head }) => head !== undefined);
+    const unsettled: SeenRecord[] = [];
+    for (const { entry, seen } of looked) {
+      if (entry !== undefined) manifests.push(entry);
+      if (seen.record !== undefined && !isSettled(seen.record)) unsettled.push(seen);
+    }
+    if (this.#unwritten[kind].size >= WORTHWHILE_HEADS && this.#isWritable) await this.#write(kind);
+    return { manifests: manifests.filter(({ head }) => head !== undefined), unsettled };
   }
 
-  async #look(kind: ManifestKind, objectKey: string, { signal }: AbortOptions): Promise<ListedManifest | undefined> {
-    const { record, etag } = await this.#protocol.manifests.readObject(objectKey, undefined, abortOf(signal));
-    if (record === undefined || etag === undefined) return undefined;
+  async #look(
+    kind: ManifestKind,
+    objectKey: string,
+    { signal }: AbortOptions,
+  ): Promise<{ entry: ListedManifest | undefined; seen: SeenRecord }> {
+    const seen = await this.#protocol.manifests.readObject(objectKey, undefined, abortOf(signal));
+    const { record, etag } = seen;
+    if (record === undefined || etag === undefined) return { entry: undefined, seen };
     const entry = listed(objectKey, etag, record);
     // What somebody is at work on will have another body soon.
     if (isSettled(record)) this.#unwritten[kind].set(objectKey, entry);
-    return entry;
+    return { entry, seen };
   }
 
   async #readRollups(kind: ManifestKind, { signal }: AbortOptions): Promise<void> {

@@ -13,6 +13,8 @@ export interface SeenRecord {
   /** `undefined`: there was no object. */
   readonly record: ManifestRecord | undefined;
   readonly etag: string | undefined;
+  /** Milliseconds since the epoch by the server's clock; known of what was read. */
+  readonly lastModified?: number;
 }
 
 export const NOTHING_SEEN: SeenRecord = { record: undefined, etag: undefined };
@@ -55,7 +57,8 @@ export class ManifestTable {
     const object = await this.#store.get(objectKey, options);
     if (object === undefined) return NOTHING_SEEN;
     this.#serverClock.observe(object.serverTime);
-    return { record: decodeRecord(object.body, objectKey, expected), etag: object.etag };
+    const record = decodeRecord(object.body, objectKey, expected);
+    return { record, etag: object.etag, lastModified: object.lastModified };
   }
 
   /**

@@ -27,6 +27,7 @@ import type {
 import { checkId } from '../write-validation.ts';
 import { AttemptSteps } from './attempt-steps.ts';
 import type { Clock, Randomness } from './clock.ts';
+import { type CollectContext, Collection } from './collect.ts';
 import { CommitBatch } from './commit-batch.ts';
 import { asVarveError, type PlacedWrite } from './fold.ts';
 import { Hints } from './hints.ts';
@@ -46,6 +47,7 @@ import { SegmentTaker } from './segment-taker.ts';
 import { ServerClock } from './server-clock.ts';
 import { SidecarTable } from './sidecar-table.ts';
 import { SystemClock, SystemRandomness } from './system-clock.ts';
+import { usageOf } from './usage.ts';
 
 export interface ObjectBackendOptions extends Partial<ProtocolSettings> {
   /** Never write. Default: false. */
@@ -74,6 +76,7 @@ export class ObjectBackend implements Backend {
   readonly #index: ListIndex;
   readonly #mutex = new KeyedMutex();
   readonly #working = new Set<Promise<unknown>>();
+  readonly #ended = new AbortController();
   #lastArchived: ArchivedAt = [0, 0];
   #closing: Promise<void> | undefined;
 
@@ -185,17 +188,24 @@ export class ObjectBackend implements Backend {
     return this.#reader.find(addresses);
   }
 
-  async collect(_options: CollectOptions = {}): Promise<CollectReport> {
-    throw new VarveError('INTERNAL', 'not yet');
+  async collect(options: CollectOptions = {}): Promise<CollectReport> {
+    return this.#work(async () => {
+      if (options.dryRun !== true) this.#assertWritable();
+      this.#assertOpen(options);
+      return new Collection(this.#maintenance(), this.#ending(options)).run();
+    });
   }
 
   // biome-ignore lint/correctness/useYield: not yet
-  async *audit(_options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
+  async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
+    if (options.repair === true) this.#assertWritable();
+    this.#assertOpen(options);
     return { manifests: 0, segments: 0, verifiedBytes: 0, findings: 0, unrepaired: 0, durationMs: 0 };
   }
 
-  async usage(_options: AbortOptions = {}): Promise<Usage> {
-    throw new VarveError('INTERNAL', 'not yet');
+  async usage(options: AbortOptions = {}): Promise<Usage> {
+    this.#assertOpen(options);
+    return usageOf(this.#protocol, this.#index, options);
   }
 
   close(): Promise<void> {
@@ -204,6 +214,7 @@ export class ObjectBackend implements Backend {
   }
 
   async #close(): Promise<void> {
+    this.#ended.abort(new VarveError('CLOSED', 'the store was closed'));
     await Promise.allSettled(this.#working);
     try {
       if (this.capabilities.writable) {
@@ -281,6 +292,22 @@ export class ObjectBackend implements Backend {
       if (seen.record !== undefined) this.#index.note(objectKey, seen.record, seen.etag);
     }
     await this.#index.flush();
+  }
+
+  #maintenance(): CollectContext {
+    return {
+      protocol: this.#protocol,
+      taker: this.#taker,
+      hints: this.#hints,
+      index: this.#index,
+      remove: (writes) => this.commit(writes),
+    };
+  }
+
+  /** Options of work that closing the store ends. */
+  #ending<Options extends AbortOptions>(options: Options): Options {
+    const signals = [this.#ended.signal, ...(options.signal === undefined ? [] : [options.signal])];
+    return { ...options, signal: AbortSignal.any(signals) };
   }
 
   /** Keeps track of what has to end before the store may close. */

@@ -1,0 +1,42 @@
+import type { Hints } from './hints.ts';
+import { manifestObjectKey } from './keys.ts';
+import type { Release } from './manifest-record.ts';
+import type { SeenRecord } from './manifest-table.ts';
+import type { Protocol } from './protocol.ts';
+import { releaseAll } from './release.ts';
+import type { SegmentTaker } from './segment-taker.ts';
+
+/** What an attempt is given beyond its lease: for whole seconds, and for answers on their way. */
+const MARGIN_MS = 2000;
+
+/**
+ * Finishes what a crashed writer began. Attempts whose lease has run out are fenced (rule 2): once their entries are out of
+ * `pending` they can never commit, so their tokens may leave the sidecars. To fence a writer that is alive after all costs it
+ * a second attempt, nothing else. Returns whether nothing of the record is left to finish.
+ */
+export async function reap(protocol: Protocol, taker: SegmentTaker, hints: Hints, seen: SeenRecord): Promise<boolean> {
+  const { record, lastModified } = seen;
+  if (record === undefined) return true;
+  const age = protocol.serverClock.earliest() - (lastModified ?? Number.POSITIVE_INFINITY);
+  // A renewed lease is a new body, so the body's age is the time since the last sign of life of all of them.
+  const stale = record.pending.filter(({ leaseMs }) => age > leaseMs + MARGIN_MS);
+  const isReleasingStale = record.releasing.length > 0 && age > protocol.settings.leaseMs + MARGIN_MS;
+  if (stale.length === 0 && !isReleasingStale) return record.pending.length + record.releasing.length === 0;
+  const kept = new Map(record.current?.holds);
+  // Rule 6: what is committed meanwhile is not pending any more, but a segment may be both held and announced anew.
+  const fenced = stale.flatMap(({ nonce, adds }) =>
+    adds.filter((address) => kept.get(address)?.nonce !== nonce).map((address): Release => ({ address, nonce })),
+  );
+  const releases = [...record.releasing, ...fenced];
+  let released = seen;
+  if (stale.length > 0) {
+    await hints.announceReleases([{ objectKey: manifestObjectKey(record.key), releases: fenced }]);
+    const pending = record.pending.filter((attempt) => !stale.includes(attempt));
+    const change = { current: record.current, pending, releasing: releases };
+    const swapped = await protocol.manifests.swap(record.key, seen, change);
+    if (!swapped.isStored) return false;
+    released = swapped.seen;
+  }
+  await releaseAll(protocol, taker, [{ key: record.key, seen: released, releases }]);
+  return stale.length === record.pending.length;
+}

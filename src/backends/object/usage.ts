@@ -1,0 +1,59 @@
+import type { Address } from '../../address.ts';
+import type { AbortOptions, ManifestKind, Usage } from '../backend.ts';
+import { decodeReleaseHint } from './hints.ts';
+import { MANIFESTS_PREFIX, parseSegmentKey, RELEASE_HINTS_PREFIX } from './keys.ts';
+import type { ListIndex } from './list-index.ts';
+import { listObjects, listPages } from './listing.ts';
+import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { parseGeneration } from './sidecar.ts';
+
+/** What listings and hints tell: no manifest and no sidecar but those of garbage is read. */
+export async function usageOf(protocol: Protocol, index: ListIndex, { signal }: AbortOptions): Promise<Usage> {
+  const abort = abortOf(signal);
+  const ofKind = async (kind: ManifestKind) => {
+    const manifests = await index.all(kind, abort);
+    const logicalBytes = manifests.reduce((sum, { head }) => sum + (head?.logicalBytes ?? 0), 0);
+    return { count: manifests.length, logicalBytes };
+  };
+  const manifests = {
+    conversation: await ofKind('conversation'),
+    blob: await ofKind('blob'),
+    pin: await ofKind('pin'),
+  };
+  let segments = 0;
+  let segmentBytes = 0;
+  let storedBytes = 0;
+  let indexBytes = 0;
+  for await (const page of listPages(protocol, '', abort)) {
+    for (const { key, size } of page) {
+      storedBytes += size;
+      const segment = parseSegmentKey(key);
+      if (segment?.generation !== undefined) {
+        segments++;
+        segmentBytes += parseGeneration(segment.generation).length;
+      } else if (!key.startsWith(MANIFESTS_PREFIX)) indexBytes += size;
+    }
+  }
+  const garbage = await garbageOf(protocol, abort);
+  return { manifests, segments, segmentBytes, storedBytes, indexBytes, ...garbage };
+}
+
+/** Of the segments that hints name, those that nothing references. */
+async function garbageOf(
+  protocol: Protocol,
+  abort: AbortOptions,
+): Promise<Pick<Usage, 'garbageSegments' | 'garbageBytes'>> {
+  const hinted = new Set<Address>();
+  for await (const { key } of listObjects(protocol, RELEASE_HINTS_PREFIX, abort)) {
+    const object = await protocol.store.get(key, abort);
+    if (object === undefined) continue;
+    for (const address of decodeReleaseHint(object.body, key).segments) hinted.add(address);
+  }
+  const lengths = await forEach(hinted, async (address) => {
+    const sidecar = await protocol.sidecars.read(address);
+    if (sidecar === undefined || sidecar.refs.length > 0 || sidecar.hot || sidecar.state === 'gone') return undefined;
+    return parseGeneration(sidecar.gen).length;
+  });
+  const garbage = lengths.filter((length) => length !== undefined);
+  return { garbageSegments: garbage.length, garbageBytes: garbage.reduce((sum, length) => sum + length, 0) };
+}
