@@ -75,7 +75,7 @@ export interface SegmentDescription {
   readonly encoding: SegmentEncoding;
   /** Canonical bytes. */
   readonly length: number;
-  /** How many manifest entries reference it; 0 while it waits for collection. */
+  /** What references it, as {@link BackendCapabilities.countsReferencesOf} says; 0 while it waits for collection. */
   readonly references: number;
 }
 
@@ -289,6 +289,11 @@ export interface BackendCapabilities {
   readonly writable: boolean;
   /** Whether several processes on different machines may use one store at once. */
   readonly multiMachine: boolean;
+  /**
+   * What {@link SegmentDescription.references} counts: every entry that references a segment, or every manifest that does,
+   * however many of its entries do. Where very many do, a lower bound may do.
+   */
+  readonly countsReferencesOf: 'entries' | 'manifests';
   /** Part lengths below this many bytes are better kept in the manifest than as segments of their own. */
   readonly inlineBelow: number;
 }

@@ -59,7 +59,8 @@ export async function sizesOf(
   let sharedBytes = 0;
   for (const [index, { length, references }] of descriptions.entries()) {
     segmentBytes += length;
-    if (references > (uses[index] as number)) sharedBytes += length;
+    const ownUses = backend.capabilities.countsReferencesOf === 'manifests' ? 1 : (uses[index] as number);
+    if (references > ownUses) sharedBytes += length;
   }
   return { segments: own.size, segmentBytes, sharedBytes };
 }

@@ -55,6 +55,7 @@ export interface ModelOptions {
   readonly now?: () => number;
   readonly writable?: boolean;
   readonly inlineBelow?: number;
+  readonly countsReferencesOf?: 'entries' | 'manifests';
 }
 
 /**
@@ -74,6 +75,7 @@ export class ModelBackend implements Backend {
     this.capabilities = {
       writable: options.writable ?? true,
       multiMachine: false,
+      countsReferencesOf: options.countsReferencesOf ?? 'entries',
       inlineBelow: options.inlineBelow ?? 256,
     };
   }
@@ -138,7 +140,10 @@ export class ModelBackend implements Backend {
   async describe(locators: readonly Locator[], options?: AbortOptions): Promise<SegmentDescription[]> {
     this.#check(options);
     return locators.map((locator) => {
-      const { address, encoding, bytes, references } = this.#located(locator);
+      const segment = this.#located(locator);
+      const { address, encoding, bytes } = segment;
+      const isByManifest = this.capabilities.countsReferencesOf === 'manifests';
+      const references = isByManifest ? this.#holders(segment) : segment.references;
       return { address, encoding, length: bytes.length, references };
     });
   }
@@ -359,6 +364,11 @@ export class ModelBackend implements Backend {
       if (isVarveError(cause)) return { status: 'failed', error: cause };
       return { status: 'failed', error: new VarveError('INVALID_ARGUMENT', 'the write could not be read', { cause }) };
     }
+  }
+
+  #holders(segment: Segment): number {
+    const manifests = KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()]);
+    return manifests.filter(({ entries }) => entries.some(({ segments }) => segments.includes(segment))).length;
   }
 
   #find(key: ManifestKey): Manifest | undefined {

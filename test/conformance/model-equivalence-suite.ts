@@ -121,8 +121,8 @@ export function describeModelEquivalence(options: ConformanceOptions): void {
 
 async function replay(sequence: readonly Step[], options: ConformanceOptions): Promise<void> {
   const opened = await options.open();
-  const model = new ModelBackend();
   let backend = opened.backend;
+  const model = new ModelBackend(undefined, { countsReferencesOf: backend.capabilities.countsReferencesOf });
   const revisions: RevisionPair[] = [];
   try {
     for (const each of sequence) {

@@ -99,7 +99,7 @@ export class LocalBackend implements Backend {
     const { segmentBlockBytes = 256 * 1024, bodyBlockBytes = 1024 * 1024, packBytes = 64 * 1024 * 1024 } = options;
     this.#root = root;
     this.location = `file:${root}`;
-    this.capabilities = { writable: !readOnly, multiMachine: false, inlineBelow };
+    this.capabilities = { writable: !readOnly, multiMachine: false, countsReferencesOf: 'entries', inlineBelow };
     this.#database = database;
     this.#packs = new PackReader(root);
     this.#index = new LocalIndex(root, database, this.#packs);

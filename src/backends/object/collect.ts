@@ -24,6 +24,8 @@ export interface CollectContext {
   readonly taker: SegmentTaker;
   readonly hints: Hints;
   readonly index: ListIndex;
+  /** Called with segments that were collected: no cache may keep them. */
+  readonly forget: (address: Address) => void;
   readonly remove: (writes: readonly DeleteWrite[]) => Promise<WriteOutcome[]>;
 }
 
@@ -225,6 +227,7 @@ export class Collection {
       if (this.#judged.has(address)) continue;
       this.#judged.add(address);
       if (outcome === 'collected') {
+        if (!this.#sweeping.dryRun) this.#context.forget(address);
         this.#totals.collectedSegments++;
         this.#totals.collectedBytes += length;
         this.#totals.freedBytes += storedBytes;

@@ -3,7 +3,14 @@ import type { Address } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
 import type { ManifestKey } from '../backend.ts';
 import type { Clock, Randomness } from './clock.ts';
-import { EXPIRY_HINTS_PREFIX, holderOf, manifestObjectKey, RELEASE_HINTS_PREFIX, WRITER_HINTS_PREFIX } from './keys.ts';
+import {
+  DAMAGE_HINTS_PREFIX,
+  EXPIRY_HINTS_PREFIX,
+  holderOf,
+  manifestObjectKey,
+  RELEASE_HINTS_PREFIX,
+  WRITER_HINTS_PREFIX,
+} from './keys.ts';
 import type { Release } from './manifest-record.ts';
 import type { ObjectStore } from './object-store.ts';
 
@@ -78,6 +85,11 @@ export class Hints {
     const { kind, id } = key;
     const name = `${expiryPrefix(expiresAt)}-${holderOf(manifestObjectKey(key))}`;
     await this.#put(name, Buffer.from(JSON.stringify({ v: 1, kind, id })));
+  }
+
+  /** A segment whose data is damaged: writers that have its bytes heal it. */
+  async announceDamage(address: Address): Promise<void> {
+    await this.#put(`${DAMAGE_HINTS_PREFIX}${address}`, Buffer.from('{"v":1}'));
   }
 
   async write(hint: ReleaseHint): Promise<void> {

@@ -40,8 +40,19 @@ export function rollupsPrefix(kind: ManifestKind): string {
 /** An injective name: no two ids share one, not even where names are compared without regard to case. */
 export function manifestObjectKey({ kind, id }: ManifestKey): string {
   const escaped = escapeId(id);
-  const name = escaped.length <= MAX_ESCAPED_ID ? escaped : `=${hash('sha256', id, 'hex').slice(0, 48)}`;
+  const name = escaped.length <= MAX_ESCAPED_ID ? escaped : `=x${hash('sha256', id, 'hex').slice(0, 48)}`;
   return `${manifestsPrefix(kind)}${name}.json`;
+}
+
+/** The manifest whose object has a key; `undefined` where the key has only a hash of the id. */
+export function manifestOfObjectKey(objectKey: string): ManifestKey | undefined {
+  const match = /^manifests\/(conversation|blob|pin)\/((?:[a-z0-9_.-]|=[0-9a-f]{2})+)\.json$/.exec(objectKey);
+  if (match === null) return undefined;
+  const [, kind, escaped = ''] = match;
+  const hex = escaped.replaceAll(/=[0-9a-f]{2}|./g, (part) =>
+    part.length === 3 ? part.slice(1) : part.charCodeAt(0).toString(16),
+  );
+  return { kind: kind as ManifestKind, id: Buffer.from(hex, 'hex').toString('utf8') };
 }
 
 /** What a key below `segments/` names; `undefined` for what Varve did not put there. */

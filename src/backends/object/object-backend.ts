@@ -26,6 +26,7 @@ import type {
 } from '../backend.ts';
 import { checkId } from '../write-validation.ts';
 import { AttemptSteps } from './attempt-steps.ts';
+import { auditObjects } from './audit.ts';
 import type { Clock, Randomness } from './clock.ts';
 import { type CollectContext, Collection } from './collect.ts';
 import { CommitBatch } from './commit-batch.ts';
@@ -92,7 +93,7 @@ export class ObjectBackend implements Backend {
     const serverClock = new ServerClock(clock);
     const limited = new LimitedStore(store, concurrency);
     this.location = store.location;
-    this.capabilities = { writable: !readOnly, multiMachine: true, inlineBelow };
+    this.capabilities = { writable: !readOnly, multiMachine: true, countsReferencesOf: 'manifests', inlineBelow };
     this.#protocol = {
       store: limited,
       clock,
@@ -196,11 +197,10 @@ export class ObjectBackend implements Backend {
     });
   }
 
-  // biome-ignore lint/correctness/useYield: not yet
   async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
     if (options.repair === true) this.#assertWritable();
     this.#assertOpen(options);
-    return { manifests: 0, segments: 0, verifiedBytes: 0, findings: 0, unrepaired: 0, durationMs: 0 };
+    return yield* auditObjects(this.#maintenance(), this.#ending(options));
   }
 
   async usage(options: AbortOptions = {}): Promise<Usage> {
@@ -300,6 +300,7 @@ export class ObjectBackend implements Backend {
       taker: this.#taker,
       hints: this.#hints,
       index: this.#index,
+      forget: (address) => this.#reader.forget(address),
       remove: (writes) => this.commit(writes),
     };
   }

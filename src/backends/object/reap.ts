@@ -9,16 +9,30 @@ import type { SegmentTaker } from './segment-taker.ts';
 /** What an attempt is given beyond its lease: for whole seconds, and for answers on their way. */
 const MARGIN_MS = 2000;
 
+/** Whether a record holds what nobody seems to be at work on any more. */
+export function isStale(protocol: Protocol, seen: SeenRecord): boolean {
+  const { pending = [], releasing = [] } = seen.record ?? {};
+  const age = ageOf(protocol, seen);
+  return (
+    pending.some(({ leaseMs }) => age > leaseMs + MARGIN_MS) ||
+    (releasing.length > 0 && age > protocol.settings.leaseMs + MARGIN_MS)
+  );
+}
+
+/** A renewed lease is a new body, so the body's age is the time since the last sign of life of all. In ms. */
+function ageOf({ serverClock }: Protocol, { lastModified = Number.POSITIVE_INFINITY }: SeenRecord): number {
+  return serverClock.earliest() - lastModified;
+}
+
 /**
  * Finishes what a crashed writer began. Attempts whose lease has run out are fenced (rule 2): once their entries are out of
  * `pending` they can never commit, so their tokens may leave the sidecars. To fence a writer that is alive after all costs it
  * a second attempt, nothing else. Returns whether nothing of the record is left to finish.
  */
 export async function reap(protocol: Protocol, taker: SegmentTaker, hints: Hints, seen: SeenRecord): Promise<boolean> {
-  const { record, lastModified } = seen;
+  const { record } = seen;
   if (record === undefined) return true;
-  const age = protocol.serverClock.earliest() - (lastModified ?? Number.POSITIVE_INFINITY);
-  // A renewed lease is a new body, so the body's age is the time since the last sign of life of all of them.
+  const age = ageOf(protocol, seen);
   const stale = record.pending.filter(({ leaseMs }) => age > leaseMs + MARGIN_MS);
   const isReleasingStale = record.releasing.length > 0 && age > protocol.settings.leaseMs + MARGIN_MS;
   if (stale.length === 0 && !isReleasingStale) return record.pending.length + record.releasing.length === 0;

@@ -12,7 +12,7 @@ import { unspill } from './spill.ts';
 /** Reads segments; those read last stay in memory. */
 export class SegmentReader {
   readonly #protocol: Protocol;
-  readonly #cache: LRUCache<string, Uint8Array> | undefined;
+  readonly #cache: LRUCache<Address, Uint8Array> | undefined;
 
   constructor(protocol: Protocol, cacheBytes: number) {
     this.#protocol = protocol;
@@ -74,14 +74,19 @@ export class SegmentReader {
     });
   }
 
+  /** Drops a segment from memory. */
+  forget(address: Address): void {
+    this.#cache?.delete(address);
+  }
+
   async #fetch(locator: Locator, options: AbortOptions): Promise<Uint8Array> {
-    const cached = this.#cache?.get(String(locator));
-    if (cached !== undefined) return cached;
     const { address, generation } = placeOf(locator);
+    const cached = this.#cache?.get(address);
+    if (cached !== undefined) return cached;
     const object = await this.#protocol.store.get(segmentKey(address, generation), options);
     if (object === undefined) throw collected(address);
     const bytes = decodeSegment(object.body, address, generation);
-    this.#cache?.set(String(locator), bytes);
+    this.#cache?.set(address, bytes);
     return bytes;
   }
 

@@ -92,15 +92,6 @@ export function markHealed(generation: Generation): SidecarChange {
   };
 }
 
-export function addHold(name: string, change: Partial<SidecarContent> = {}): SidecarChange {
-  return (sidecar) => {
-    if (sidecar === undefined) return undefined;
-    const holds = sidecar.holds ?? [];
-    if (holds.includes(name)) return undefined;
-    return { ...sidecar, ...change, holds: [...holds, name] };
-  };
-}
-
 function isUsable({ state }: SidecarContent): boolean {
   return state === 'live' || state === 'uploading';
 }

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Address } from '../../address.ts';
-import { VarveError } from '../../errors.ts';
+import { isVarveError } from '../../errors.ts';
 import { Backoff } from './backoff.ts';
 import type { Clock, Randomness } from './clock.ts';
 import { sidecarKey } from './keys.ts';
@@ -87,6 +87,17 @@ export class SidecarTable {
       this.#lanes.set(address, [request]);
       void this.#drain(address);
     });
+  }
+
+  /** Puts a whole sidecar in the place of one that cannot be read. Returns whether it was still that one. */
+  async replaceDamaged(address: Address, content: SidecarContent): Promise<boolean> {
+    const key = sidecarKey(address);
+    const object = await this.#store.get(key);
+    if (object === undefined || isReadable(object.body, key)) return false;
+    const condition = { kind: 'match' as const, etag: object.etag };
+    const result = await this.#store.put(key, encodeSidecar(content, this.#randomness.nonce()), condition);
+    this.#cache.delete(address);
+    return result.outcome === 'stored';
   }
 
   async #drain(address: Address): Promise<void> {
@@ -184,7 +195,12 @@ function applyAll(
   return { changed, waiting };
 }
 
-/** An error for a sidecar that has to exist and does not. */
-export function missingSidecar(address: Address): VarveError {
-  return new VarveError('CORRUPT', `segment ${address} has no sidecar: run an audit`);
+function isReadable(body: Uint8Array, key: string): boolean {
+  try {
+    decodeSidecar(body, key);
+    return true;
+  } catch (error) {
+    if (isVarveError(error, 'CORRUPT')) return false;
+    throw error;
+  }
 }
