@@ -273,6 +273,7 @@ export function describeLifecycle(fixture: Fixture): void {
       expect(capabilities).toEqual({
         writable: true,
         multiMachine: expect.any(Boolean),
+        countsReferencesOf: expect.stringMatching(/^(entries|manifests)$/),
         inlineBelow: expect.any(Number),
       });
       expect(capabilities.inlineBelow).toBeGreaterThanOrEqual(0);

@@ -135,13 +135,16 @@ async function replay(sequence: readonly Step[], options: ConformanceOptions): P
       } else {
         const [ours, theirs] = await write(each, model, backend, revisions);
         expect(theirs.map(codeOf)).toEqual(ours.map(codeOf));
-        expect(newIn(theirs)).toEqual(newIn(ours));
+        // What one write of a batch stores and the next one drops need never be stored.
+        const supersedes = each.step === 'commit' && writesAKeyTwice(each.writes);
+        if (!supersedes) expect(newIn(theirs)).toEqual(newIn(ours));
         ours.forEach((outcome, i) => {
           revisions.push([revisionOf(outcome), revisionOf(theirs[i] as WriteOutcome)]);
         });
         expectOneToOne(revisions);
         // A stream that came to nothing may leave segments behind for the collector, or not.
-        if (each.step === 'publish' && !STORING.has(codeOf(ours[0] as WriteOutcome))) await collectBoth(model, backend);
+        const isFruitless = each.step === 'publish' && !STORING.has(codeOf(ours[0] as WriteOutcome));
+        if (supersedes || isFruitless) await collectBoth(model, backend);
       }
     }
     await expectSameState(model, backend);
@@ -235,6 +238,10 @@ async function expectSameState(model: Backend, other: Backend): Promise<void> {
   const { manifests, segments } = await model.usage();
   expect(await other.usage()).toMatchObject({ manifests, segments });
   expect((await auditOf(other)).findings).toEqual([]);
+}
+
+function writesAKeyTwice(writes: readonly { readonly write: ManifestWrite }[]): boolean {
+  return new Set(writes.map(({ write: { key } }) => `${key.kind}/${key.id}`)).size < writes.length;
 }
 
 async function comparable(
