@@ -343,7 +343,11 @@ export interface Backend {
    */
   fetch(locators: readonly Locator[], options?: AbortOptions): Promise<Uint8Array[]>;
 
+  /** What is known of each segment. @throws `NOT_FOUND` as {@link fetch}. */
   describe(locators: readonly Locator[], options?: AbortOptions): Promise<SegmentDescription[]>;
+
+  /** The address of each segment: cheaper than {@link describe}, and may not notice that one was collected. */
+  addresses(locators: readonly Locator[], options?: AbortOptions): Promise<Address[]>;
 
   /** Locators by address, `undefined` where no such segment is stored. */
   find(addresses: readonly Address[], options?: AbortOptions): Promise<(Locator | undefined)[]>;

@@ -208,11 +208,11 @@ export class Segments {
       const [manifest] = await this.#backend.read([keyOf(pin)], options);
       if (!manifest) return undefined;
       try {
-        const held = await this.#backend.describe(
+        const addresses = await this.#backend.addresses(
           manifest.entries.flatMap(({ segments }) => segments),
           options,
         );
-        return { ...pinHead(manifest), addresses: held.map(({ address }) => address) };
+        return { ...pinHead(manifest), addresses };
       } catch (error) {
         if (!isVarveError(error, 'NOT_FOUND')) throw error;
         const [now] = await this.#backend.heads([keyOf(pin)], options);

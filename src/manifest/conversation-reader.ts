@@ -85,7 +85,7 @@ export class ConversationReader {
     const composition = await this.composition(manifest, undefined, options);
     const { text, references } = joinSkeletons(composition.pieces);
     const whole = references.filter(({ digest }) => digest === undefined);
-    const descriptions = await this.#backend.describe(
+    const addresses = await this.#backend.addresses(
       whole.map(({ locators }) => locators[0] as (typeof locators)[number]),
       options,
     );
@@ -93,7 +93,7 @@ export class ConversationReader {
     const addressed = references.map(
       ({ code, digest }): AddressedReference => ({
         code,
-        address: digest ?? (descriptions[next++] as (typeof descriptions)[number]).address,
+        address: digest ?? (addresses[next++] as (typeof addresses)[number]),
       }),
     );
     return {

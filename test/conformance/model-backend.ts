@@ -148,6 +148,11 @@ export class ModelBackend implements Backend {
     });
   }
 
+  async addresses(locators: readonly Locator[], options?: AbortOptions): Promise<Address[]> {
+    this.#check(options);
+    return locators.map((locator) => this.#located(locator).address);
+  }
+
   async find(addresses: readonly Address[], options?: AbortOptions): Promise<(Locator | undefined)[]> {
     this.#check(options);
     return addresses.map((address) => this.#store.segments.get(address)?.locator);

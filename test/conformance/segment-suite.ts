@@ -241,15 +241,16 @@ export function describeSegments(fixture: Fixture): void {
       const locators = await backend.find(asked.map((text) => segment(text).address));
       const known = locators.map((locator) => locator ?? expect.unreachable());
       expect((await backend.fetch(known)).map((bytes) => Buffer.from(bytes).toString())).toEqual(asked);
-      expect((await backend.describe(known)).map(({ address }) => address)).toEqual(
-        asked.map((text) => segment(text).address),
-      );
+      const addresses = asked.map((text) => segment(text).address);
+      expect((await backend.describe(known)).map(({ address }) => address)).toEqual(addresses);
+      expect(await backend.addresses(known)).toEqual(addresses);
     });
 
     test('of nothing answer nothing', async () => {
       const { backend } = fixture;
       expect(await backend.fetch([])).toEqual([]);
       expect(await backend.describe([])).toEqual([]);
+      expect(await backend.addresses([])).toEqual([]);
       expect(await backend.find([])).toEqual([]);
     });
 

@@ -2,13 +2,13 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Address, addressOf } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
+import { unpackTokens } from '../../token-codec.ts';
 import { type BlockDirectory, isDamage } from './block.ts';
 import { IdSet } from './id-set.ts';
 import type { LocalIndex } from './local-index.ts';
 import { PackVanished, packPath } from './pack-files.ts';
 import type { BlockPlace } from './record-store.ts';
 import { SEGMENTS, type Space } from './schema.ts';
-import { unpackTokens } from '../../token-codec.ts';
 
 export interface DamagedSegment {
   readonly record: number;

@@ -1,5 +1,6 @@
 import type { Address } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
+import { packTokens } from '../../token-codec.ts';
 import type {
   AppendWrite,
   DeleteWrite,
@@ -12,6 +13,7 @@ import type {
   WriteOutcome,
   WriteSuccess,
 } from '../backend.ts';
+import { checkEntry, checkedBytes, checkFields, checkId, checkNonce } from '../write-validation.ts';
 import { isDamage } from './block.ts';
 import { BlockStager, type BlockTuning } from './block-stager.ts';
 import { type BodyRecord, encodeBodyRecord } from './body-record.ts';
@@ -28,8 +30,6 @@ import {
 import type { PackAppender } from './pack-files.ts';
 import { BODIES, KIND_NUMBERS, SEGMENTS } from './schema.ts';
 import { segmentEntry } from './segment-resolver.ts';
-import { packTokens } from '../../token-codec.ts';
-import { checkEntry, checkedBytes, checkFields, checkId, checkNonce } from '../write-validation.ts';
 
 type WithLocalKey<Write> = Omit<Write, 'key'> & {
   readonly key: LocalKey;

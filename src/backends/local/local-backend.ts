@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Address } from '../../address.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
+import { countTokens } from '../../token-codec.ts';
 import type {
   AbortOptions,
   AuditOptions,
@@ -42,7 +43,6 @@ import { publishStream } from './publication.ts';
 import type { RecordPlace } from './record-store.ts';
 import { SEGMENTS, SWEPT } from './schema.ts';
 import { toVarveError } from './system-error.ts';
-import { countTokens } from '../../token-codec.ts';
 import { localUsage } from './usage.ts';
 
 export interface LocalOptions {
@@ -217,6 +217,13 @@ export class LocalBackend implements Backend {
         length: isTokens ? countTokens(this.#index.records.stored(place)) * 4 : directory.storedLength(slot),
         references: this.#index.ledger.count(SEGMENTS, Number(locator)),
       };
+    });
+  }
+
+  async addresses(locators: readonly Locator[], options: AbortOptions = {}): Promise<Address[]> {
+    return this.#each(locators, options, (locator) => {
+      const { directory, slot } = this.#place(locator);
+      return directory.address(slot);
     });
   }
 

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { addressOf } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
+import { unpackTokens } from '../../token-codec.ts';
 import {
   BLOCK_HEADER_BYTES,
   type BlockDirectory,
@@ -12,7 +13,6 @@ import {
 import type { IndexDatabase } from './index-database.ts';
 import { type PackReader, packPath } from './pack-files.ts';
 import type { Space } from './schema.ts';
-import { unpackTokens } from '../../token-codec.ts';
 
 /** Memory for decoded blocks, and for directories of blocks that were only searched, in bytes. */
 const PAYLOAD_CACHE_BYTES = 32 * 1024 * 1024;

@@ -17,6 +17,7 @@ import type {
   ManifestKind,
   ManifestWrite,
   NewEntry,
+  NewSegment,
   PutWrite,
   ReadManifestOptions,
   SegmentDescription,
@@ -30,6 +31,7 @@ import { auditObjects } from './audit.ts';
 import type { Clock, Randomness } from './clock.ts';
 import { type CollectContext, Collection } from './collect.ts';
 import { CommitBatch } from './commit-batch.ts';
+import { DamageNotes } from './damage-notes.ts';
 import { asVarveError, type PlacedWrite } from './fold.ts';
 import { Hints } from './hints.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
@@ -75,6 +77,7 @@ export class ObjectBackend implements Backend {
   readonly #reader: SegmentReader;
   readonly #hints: Hints;
   readonly #index: ListIndex;
+  readonly #damage: DamageNotes;
   readonly #mutex = new KeyedMutex();
   readonly #working = new Set<Promise<unknown>>();
   readonly #ended = new AbortController();
@@ -107,6 +110,7 @@ export class ObjectBackend implements Backend {
     this.#reader = new SegmentReader(this.#protocol, cacheBytes);
     this.#hints = new Hints(limited, clock, randomness);
     this.#index = new ListIndex(this.#protocol, !readOnly);
+    this.#damage = new DamageNotes(this.#protocol);
   }
 
   commit(writes: readonly ManifestWrite[], { signal }: AbortOptions = {}): Promise<WriteOutcome[]> {
@@ -125,7 +129,7 @@ export class ObjectBackend implements Backend {
       } finally {
         unlock();
       }
-      await this.#noteCommitted(jobs);
+      await this.#afterwards(jobs);
       return outcomes;
     });
   }
@@ -147,7 +151,7 @@ export class ObjectBackend implements Backend {
       const job = this.#job(write.key, []);
       const { steps, batch } = this.#batch();
       const outcome = await publishStream(this.#protocol, steps, batch, job, write, entries, fields, options);
-      await this.#noteCommitted([job]);
+      await this.#afterwards([job]);
       return outcome;
     });
   }
@@ -184,6 +188,11 @@ export class ObjectBackend implements Backend {
     return this.#reader.describe(locators);
   }
 
+  async addresses(locators: readonly Locator[], options: AbortOptions = {}): Promise<Address[]> {
+    this.#assertOpen(options);
+    return locators.map((locator) => this.#reader.addressOf(locator));
+  }
+
   async find(addresses: readonly Address[], options: AbortOptions = {}): Promise<(Locator | undefined)[]> {
     this.#assertOpen(options);
     return this.#reader.find(addresses);
@@ -200,7 +209,11 @@ export class ObjectBackend implements Backend {
   async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
     if (options.repair === true) this.#assertWritable();
     this.#assertOpen(options);
-    return yield* auditObjects(this.#maintenance(), this.#ending(options));
+    try {
+      return yield* auditObjects(this.#maintenance(), this.#ending(options));
+    } finally {
+      this.#damage.forget();
+    }
   }
 
   async usage(options: AbortOptions = {}): Promise<Usage> {
@@ -287,11 +300,33 @@ export class ObjectBackend implements Backend {
     return { steps, batch: new CommitBatch(this.#protocol, steps, this.#hints) };
   }
 
-  async #noteCommitted(jobs: readonly ManifestJob[]): Promise<void> {
+  /** What may be done once writes have happened; none of it can make them fail. */
+  async #afterwards(jobs: readonly ManifestJob[]): Promise<void> {
     for (const { objectKey, seen } of jobs) {
       if (seen.record !== undefined) this.#index.note(objectKey, seen.record, seen.etag);
     }
-    await this.#index.flush();
+    try {
+      await this.#index.flush();
+      await this.#heal(jobs);
+    } catch (error) {
+      if (!isVarveError(error)) throw error;
+    }
+  }
+
+  /** Writes that changed nothing bring bytes, too: those that are damaged in the store are healed. */
+  async #heal(jobs: readonly ManifestJob[]): Promise<void> {
+    const damaged = await this.#damage.known();
+    if (damaged.size === 0) return;
+    const sources = new Map<Address, NewSegment>();
+    for (const { write } of jobs.flatMap(({ writes }) => writes)) {
+      if (write.operation === 'delete') continue;
+      for (const segment of write.entries.flatMap(({ segments }) => segments)) {
+        if (damaged.has(segment.address) && segment.bytes !== null) sources.set(segment.address, segment);
+      }
+    }
+    for (const segment of sources.values()) {
+      if (await this.#taker.heal(segment)) await this.#damage.remove(segment.address);
+    }
   }
 
   #maintenance(): CollectContext {

@@ -28,6 +28,10 @@ export class SegmentReader {
     return locatorOf(address, hold.gen);
   }
 
+  addressOf(locator: Locator): Address {
+    return placeOf(locator).address;
+  }
+
   async find(addresses: readonly Address[]): Promise<(Locator | undefined)[]> {
     const distinct = [...new Set(addresses)];
     const found = await forEach(distinct, async (address) => {

@@ -77,6 +77,19 @@ export class SegmentTaker {
     return this.#ensureData(address, sidecar, source, begun.has(sidecar.gen));
   }
 
+  /**
+   * Stores the bytes of a damaged segment again (rule 13). Returns whether nothing is left to heal; `false`: the bytes are not
+   * the segment's.
+   */
+  async heal(segment: NewSegment): Promise<boolean> {
+    const { address } = segment;
+    const source = new Source(segment);
+    if (!source.isReady()) return false;
+    const sidecar = await this.#protocol.sidecars.read(address);
+    if (sidecar?.damaged) await this.#ensureData(address, sidecar, source, false);
+    return true;
+  }
+
   /** Lets go of references. Rule 2: only after no manifest can commit them any more. */
   async release(address: Address, tokens: ReadonlySet<Token>): Promise<void> {
     const { sidecars, serverClock } = this.#protocol;

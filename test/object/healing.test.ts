@@ -1,0 +1,83 @@
+import { expect, test } from 'vitest';
+import type { Address } from '../../src/address.ts';
+import type { Finding } from '../../src/backends/backend.ts';
+import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
+import { openObjects } from '../../src/backends/object/open-objects.ts';
+import { auditOf, commit, contentOf, entry, put, segment } from '../conformance/builders.ts';
+
+/** The keys below `segments/` of one segment: its sidecar and its data. */
+async function keysOf(store: MemoryObjectStore, address: Address): Promise<string[]> {
+  return (await store.list(`segments/${address}`)).objects.map(({ key }) => key);
+}
+
+async function damaged(): Promise<{ store: MemoryObjectStore; dataKey: string }> {
+  const store = new MemoryObjectStore();
+  const backend = await openObjects(store);
+  await commit(backend, put('a', [entry('1', 'the text')]));
+  await backend.close();
+  const dataKey = (await keysOf(store, segment('the text').address))[1] as string;
+  const body = new Uint8Array((await store.get(dataKey))?.body ?? []);
+  body[body.length - 1] = (body.at(-1) as number) ^ 1;
+  await store.put(dataKey, body, { kind: 'any' });
+  return { store, dataKey };
+}
+
+async function repairing(backend: Awaited<ReturnType<typeof openObjects>>): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for await (const finding of backend.audit({ repair: true })) findings.push(finding);
+  return findings;
+}
+
+test('a damaged segment is told with the manifests that need it, and marked by a repair', async () => {
+  const { store, dataKey } = await damaged();
+  const backend = await openObjects(store);
+  await expect(contentOf(backend, 'a')).rejects.toMatchObject({ code: 'CORRUPT' });
+  const { address } = segment('the text');
+  const expected = {
+    kind: 'corrupt-data',
+    address,
+    location: dataKey,
+    manifests: [{ kind: 'conversation', id: 'a' }],
+    repaired: false,
+    harmful: true,
+  };
+  expect(await repairing(backend)).toMatchObject([expected]);
+  expect(await repairing(backend)).toMatchObject([expected]);
+});
+
+test.each([
+  ['under another id', 'b'],
+  ['under the same id, unchanged', 'a'],
+])('a damaged segment is healed when its bytes are put again %s', async (_, id) => {
+  const { store } = await damaged();
+  const auditor = await openObjects(store);
+  await repairing(auditor);
+  await auditor.close();
+  const backend = await openObjects(store);
+  await commit(backend, put(id, [entry('1', 'the text')]));
+  expect(await contentOf(backend, 'a')).toEqual([{ body: '1', segments: ['the text'] }]);
+  expect((await auditOf(backend)).findings).toEqual([]);
+  await backend.close();
+  // Once healed, the next writer has nothing to look for.
+  const other = await openObjects(store);
+  await commit(other, put('a', [entry('1', 'the text')]));
+  expect((await store.list('hints/damaged/')).objects).toEqual([]);
+});
+
+test('a segment whose data is gone is healed the same way', async () => {
+  const { store, dataKey } = await damaged();
+  await store.delete([dataKey]);
+  const backend = await openObjects(store);
+  expect(await repairing(backend)).toMatchObject([{ kind: 'missing-data', location: dataKey, harmful: true }]);
+  await commit(backend, put('a', [entry('1', 'the text')]));
+  expect(await contentOf(backend, 'a')).toEqual([{ body: '1', segments: ['the text'] }]);
+});
+
+test('bytes that are not the segment’s heal nothing', async () => {
+  const { store } = await damaged();
+  const backend = await openObjects(store);
+  await repairing(backend);
+  const wrong = { ...segment('the text'), bytes: () => Buffer.from('the tex!') };
+  await commit(backend, put('a', [entry('1', wrong)]));
+  await expect(contentOf(backend, 'a')).rejects.toMatchObject({ code: 'CORRUPT' });
+});
