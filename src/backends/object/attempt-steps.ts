@@ -3,7 +3,7 @@ import { isVarveError, VarveError } from '../../errors.ts';
 import type { NewSegment } from '../backend.ts';
 import type { Hints } from './hints.ts';
 import { keepLeases } from './lease.ts';
-import { isFenced, type ManifestJob } from './manifest-job.ts';
+import type { ManifestJob } from './manifest-job.ts';
 import type { RecordChange, Release } from './manifest-record.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import { type ReleasedManifest, releaseAll } from './release.ts';
@@ -97,11 +97,22 @@ export class AttemptSteps {
 
   /** Replaces the object that the job saw; otherwise has the job see what is there now. */
   async swap(job: ManifestJob, change: RecordChange, signal?: AbortSignal): Promise<boolean> {
-    const wasPending = job.pending !== undefined;
     const { isStored, seen } = await this.#protocol.manifests.swap(job.key, job.seen, change, signal);
     job.sees(seen);
-    if (!isStored && wasPending && isFenced(seen.record, job.nonce)) job.restart(this.#protocol.randomness.nonce());
+    if (!isStored) this.checkFence(job);
     return isStored;
+  }
+
+  /**
+   * Has a job whose attempt was fenced begin another. Who fenced it releases what was taken until then; what was taken since is
+   * released here.
+   */
+  checkFence(job: ManifestJob): void {
+    if (!job.isFenced) return;
+    const { nonce } = job;
+    const releases = [...job.taken.keys()].map((address): Release => ({ address, nonce }));
+    if (releases.length > 0) this.#releasing.push({ key: job.key, seen: job.seen, releases });
+    job.restart(this.#protocol.randomness.nonce());
   }
 
   /** Takes attempts back that will not commit; where that fails, a collection fences them. */

@@ -179,7 +179,7 @@ export class Collection {
         isFinished[at] &&
         !read[at]?.segments.some((address) => waiting.has(address)) &&
         // Younger ones may be of releases under way.
-        (protocol.serverClock.earliest() - lastModified > protocol.settings.leaseMs ||
+        (protocol.serverClock.earliest() - lastModified > protocol.settings.leaseMs + protocol.settings.timeoutMs ||
           !this.#mayBeUnderWay(read[at], verdicts)),
     );
     if (spent.length > 0) await protocol.store.delete(spent.map(({ key }) => key));

@@ -69,6 +69,7 @@ export class CommitBatch {
 
   async #plan(job: ManifestJob): Promise<Planned> {
     const { clock, settings, manifests } = this.#protocol;
+    this.#steps.checkFence(job);
     const plan = job.plan(clock.now(), settings.spillAbove);
     if (plan.isChanged || job.isFresh) return { job, plan };
     // "Nothing to do" has to be true of what is stored, not of what was guessed.
@@ -82,7 +83,7 @@ export class CommitBatch {
     job.outcomes = plan.outcomes;
   }
 
-  /** Returns those of which every segment is taken. */
+  /** Returns those of which every segment is taken, and that nobody has changed meanwhile. */
   async #take(planned: readonly Planned[]): Promise<Planned[]> {
     const wanted = planned.flatMap(({ job, plan }) =>
       [...plan.missing.values()].map((segment): Wanting => ({ job, segment })),
@@ -92,7 +93,7 @@ export class CommitBatch {
       job.failSegment(segment.address, { status: 'failed', error });
       faulty.add(job);
     });
-    return planned.filter(({ job }) => !faulty.has(job));
+    return planned.filter(({ job, plan }) => !faulty.has(job) && job.isCurrent(plan));
   }
 
   async #commit(ready: readonly Planned[], signal: AbortSignal | undefined): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Address } from '../../address.ts';
-import type { VarveError } from '../../errors.ts';
+import { VarveError } from '../../errors.ts';
 import type { ManifestKey, NewSegment, WriteOutcome } from '../backend.ts';
 import { type DraftContent, fold, type PlacedWrite } from './fold.ts';
 import { holderOf, manifestObjectKey } from './keys.ts';
@@ -7,7 +7,6 @@ import {
   type ArchivedAt,
   type Hold,
   type ManifestContent,
-  type ManifestRecord,
   type PendingAttempt,
   type RecordChange,
   type Release,
@@ -20,6 +19,8 @@ import { neededBy, spill } from './spill.ts';
 
 /** What a job would make of the record that it saw. */
 export interface Plan {
+  /** What it was made on: it holds for this content only. */
+  readonly base: ManifestContent | undefined;
   readonly isChanged: boolean;
   readonly content: DraftContent | undefined;
   readonly outcomes: ReadonlyMap<number, WriteOutcome>;
@@ -69,12 +70,19 @@ export class ManifestJob {
     return this.seen.record?.pending.find(({ nonce }) => nonce === this.nonce);
   }
 
+  /** Whether the attempt took references that it can never commit, because its entry in `pending` is gone. */
+  get isFenced(): boolean {
+    return this.taken.size > 0 && this.pending === undefined;
+  }
+
   plan(now: number, spillAbove: number): Plan {
     const current = this.seen.record?.current;
     const writes = this.writes.filter(({ position }) => !this.failures.has(position));
     const folded = fold(current, writes, { key: this.key, nonce: this.nonce, now, archived: this.#archived });
     const outcomes = new Map([...folded.outcomes, ...this.failures]);
-    if (!folded.isChanged || folded.content === undefined) return { ...folded, outcomes, missing: new Map() };
+    if (!folded.isChanged || folded.content === undefined) {
+      return { ...folded, base: current, outcomes, missing: new Map() };
+    }
     const { content, sources } = spill(
       folded.content,
       current === undefined ? spillAbove * SPILL_FACTOR_OF_NEW : spillAbove,
@@ -86,7 +94,7 @@ export class ManifestJob {
         missing.set(address, sourceOf(address, folded.sources, sources));
       }
     }
-    return { isChanged: true, content, outcomes, missing };
+    return { base: current, isChanged: true, content, outcomes, missing };
   }
 
   /** The record with what the attempt takes added to its `pending` (rule 1). */
@@ -119,18 +127,30 @@ export class ManifestJob {
     const holds = new Map<Address, Hold>();
     for (const entry of content.entries) {
       for (const address of neededBy(entry)) {
-        const taken = this.taken.get(address);
-        const hold = before?.holds.get(address) ?? (taken && { gen: taken.gen, nonce: this.nonce });
-        if (hold !== undefined) holds.set(address, hold);
+        const hold = before?.holds.get(address) ?? this.#taken(address);
+        if (hold === undefined)
+          throw new VarveError('INTERNAL', `segment ${address} is to be committed without a reference`);
+        holds.set(address, hold);
       }
     }
     return { ...content, holds };
+  }
+
+  /** A reference that the attempt took and may commit: its `pending`, which names it, still stands (rules 1 and 2). */
+  #taken(address: Address): Hold | undefined {
+    const taken = this.taken.get(address);
+    return taken && this.pending?.adds.includes(address) ? { gen: taken.gen, nonce: this.nonce } : undefined;
   }
 
   /** Begins anew after the attempt was fenced: its tokens are somebody else's to release. */
   restart(nonce: string): void {
     this.nonce = nonce;
     this.taken.clear();
+  }
+
+  /** Whether the content is still what a plan was made on: renewing a lease may have found another (rule 11). */
+  isCurrent({ base }: Plan): boolean {
+    return this.seen.record?.current === base;
   }
 
   /** Takes note of what the object is now. */
@@ -147,11 +167,6 @@ export class ManifestJob {
       if (names) this.failures.set(position, outcome);
     }
   }
-}
-
-/** Whether an attempt's entry in `pending` is gone from a record: then it was fenced, and can never commit. */
-export function isFenced(record: ManifestRecord | undefined, nonce: string): boolean {
-  return record === undefined || !record.pending.some((attempt) => attempt.nonce === nonce);
 }
 
 function sourceOf(

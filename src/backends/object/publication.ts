@@ -102,6 +102,7 @@ async function storeSegments(
   progress: Progress,
   signal: AbortSignal | undefined,
 ): Promise<VarveError | undefined> {
+  steps.checkFence(job);
   const missing = new Map<Address, NewSegment>();
   for (const segment of segments) {
     if (!job.taken.has(segment.address)) missing.set(segment.address, segment);
