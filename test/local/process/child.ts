@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Job } from './agent.ts';
 
 /** A process that does a job, and what it has said so far. */
 export class Child {
@@ -9,7 +8,7 @@ export class Child {
   #output = '';
   #errors = '';
 
-  constructor(agent: string, job: Job, command: readonly string[] = []) {
+  constructor(agent: string, job: object, command: readonly string[] = []) {
     const [program = process.execPath, ...rest] = [...command, process.execPath, agent, JSON.stringify(job)];
     this.#process = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#ended = once(this.#process, 'close');

@@ -5,22 +5,23 @@ import ts from 'typescript';
 
 const PROJECT = resolve(import.meta.dirname, '../../..');
 
-/** Everything that runs in child processes: these folders are compiled, without checking types, into a folder of their own. */
+/** What every process needs: these folders are compiled, without checking types, into a folder of their own. */
 const SOURCES = ['src', 'test/local/process'];
 
 /**
  * Turns the sources into JavaScript, so that processes which are to be killed run under plain `node`.
  *
+ * @param folder the agent's, with an `agent.ts`.
  * @returns the compiled agent's path, and what removes it all again.
  */
-export function compileAgent(): { agent: string; remove: () => void } {
+export function compileAgent(folder = 'test/local/process'): { agent: string; remove: () => void } {
   const target = mkdtempSync(join(tmpdir(), 'varve-agent-'));
   writeFileSync(join(target, 'package.json'), '{"type":"module"}');
   symlinkSync(join(PROJECT, 'node_modules'), join(target, 'node_modules'));
-  for (const folder of SOURCES) {
-    for (const file of readdirSync(join(PROJECT, folder), { recursive: true, encoding: 'utf8' })) {
+  for (const source of new Set([...SOURCES, folder])) {
+    for (const file of readdirSync(join(PROJECT, source), { recursive: true, encoding: 'utf8' })) {
       if (!file.endsWith('.ts')) continue;
-      const { outputText } = ts.transpileModule(readFileSync(join(PROJECT, folder, file), 'utf8'), {
+      const { outputText } = ts.transpileModule(readFileSync(join(PROJECT, source, file), 'utf8'), {
         compilerOptions: {
           target: ts.ScriptTarget.ES2023,
           module: ts.ModuleKind.ESNext,
@@ -28,13 +29,13 @@ export function compileAgent(): { agent: string; remove: () => void } {
           rewriteRelativeImportExtensions: true,
         },
       });
-      const path = join(target, folder, file.replace(/\.ts$/, '.js'));
+      const path = join(target, source, file.replace(/\.ts$/, '.js'));
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, outputText);
     }
   }
   return {
-    agent: join(target, 'test/local/process/agent.js'),
+    agent: join(target, folder, 'agent.js'),
     remove: () => rmSync(target, { recursive: true, force: true }),
   };
 }
