@@ -1,0 +1,178 @@
+import pLimit from 'p-limit';
+import { throwIfAborted, VarveError } from '../../../errors.ts';
+import type { PutCondition, PutResult } from '../object-store.ts';
+import { conditionHeaders } from './conditions.ts';
+import { PART_BYTES, PARTS_AT_ONCE } from './ranged-read.ts';
+import type { S3Requests } from './s3-requests.ts';
+
+interface Part {
+  readonly ETag: string | undefined;
+  readonly PartNumber: number;
+}
+
+/**
+ * Multipart uploads: parts several at once, conditional on completion. An upload that fails is aborted; one whose completion is of unknown
+ * outcome is left alone, for a lifecycle rule (AbortIncompleteMultipartUpload) to clear away.
+ */
+export class PartedUpload {
+  readonly #requests: S3Requests;
+  #honoursConditions: Promise<boolean> | undefined;
+
+  constructor(requests: S3Requests) {
+    this.#requests = requests;
+  }
+
+  /**
+   * Whether a condition holds on completion too. Services that know conditions on PUT may ignore them here, which would lose an
+   * update, so it is tried out once, when first needed: completing over an object with If-None-Match must be refused.
+   */
+  async isSafe(condition: PutCondition, signal: AbortSignal | undefined): Promise<boolean> {
+    if (condition.kind === 'any') return true;
+    throwIfAborted(signal);
+    this.#honoursConditions ??= this.#tryConditions().catch((error: unknown) => {
+      this.#honoursConditions = undefined;
+      throw error;
+    });
+    return this.#honoursConditions;
+  }
+
+  async put(key: string, body: Buffer, condition: PutCondition, signal: AbortSignal | undefined): Promise<PutResult> {
+    const upload = await this.#begin(key, signal);
+    let parts: Part[];
+    try {
+      parts = await this.#sendParts(key, upload, body, signal);
+      throwIfAborted(signal);
+    } catch (error) {
+      await this.#abort(key, upload);
+      throw error;
+    }
+    const result = await this.#complete(key, upload, parts, condition, signal);
+    if (result instanceof VarveError || result.outcome === 'refused') await this.#abort(key, upload);
+    if (result instanceof VarveError) throw result;
+    return result;
+  }
+
+  #begin(key: string, signal: AbortSignal | undefined): Promise<string> {
+    const { bucket } = this.#requests.location;
+    return this.#requests.get({
+      verb: 'put',
+      action: 's3:PutObject',
+      key,
+      signal,
+      send: (client, sdk, options) =>
+        // A checksum of parts needs an algorithm from the beginning; each part's own guards it on the way.
+        client.send(
+          new sdk.CreateMultipartUploadCommand({ Bucket: bucket, Key: key, ChecksumAlgorithm: 'CRC32' }),
+          options,
+        ),
+      use: ({ UploadId }) => {
+        if (UploadId !== undefined) return UploadId;
+        throw new VarveError('INVALID_ARGUMENT', 'the endpoint does not answer as S3 does (no UploadId)');
+      },
+    });
+  }
+
+  async #sendParts(key: string, upload: string, body: Buffer, signal: AbortSignal | undefined): Promise<Part[]> {
+    const limit = pLimit(PARTS_AT_ONCE);
+    const failed = new AbortController();
+    const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
+    const { bucket } = this.#requests.location;
+    const send = async (PartNumber: number) => {
+      const part = body.subarray((PartNumber - 1) * PART_BYTES, PartNumber * PART_BYTES);
+      try {
+        return await this.#requests.get({
+          verb: 'put',
+          action: 's3:PutObject',
+          key,
+          bytes: part.length,
+          signal: either,
+          send: (client, sdk, options) => {
+            const at = { Bucket: bucket, Key: key, UploadId: upload, PartNumber };
+            return client.send(new sdk.UploadPartCommand({ ...at, Body: part, ChecksumAlgorithm: 'CRC32' }), options);
+          },
+          use: ({ ETag, ChecksumCRC32 }) => ({ ETag, PartNumber, ...(ChecksumCRC32 && { ChecksumCRC32 }) }),
+        });
+      } catch (error) {
+        failed.abort(error);
+        throw error;
+      }
+    };
+    const count = Math.max(1, Math.ceil(body.length / PART_BYTES));
+    const results = await Promise.allSettled(Array.from({ length: count }, (_, index) => limit(send, index + 1)));
+    // No request may still be writing parts when the upload is aborted, or they would stay.
+    if (failed.signal.aborted) throw failed.signal.reason;
+    return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  }
+
+  async #complete(
+    key: string,
+    UploadId: string,
+    Parts: Part[],
+    condition: PutCondition,
+    signal: AbortSignal | undefined,
+  ): Promise<PutResult | VarveError> {
+    const { bucket } = this.#requests.location;
+    const answer = await this.#requests.ask({
+      verb: 'put',
+      action: 's3:PutObject',
+      key,
+      signal,
+      send: (client, sdk, options) => {
+        const at = { Bucket: bucket, Key: key, UploadId, MultipartUpload: { Parts } };
+        return client.send(new sdk.CompleteMultipartUploadCommand({ ...at, ...conditionHeaders(condition) }), options);
+      },
+      use: ({ ETag }) => {
+        if (ETag !== undefined && ETag !== '') return ETag;
+        throw new Error('completed without an ETag');
+      },
+    });
+    if (answer.isAnswered) return { outcome: 'stored', etag: answer.value, serverTime: answer.serverTime };
+    if (answer.effect === 'refused' || (answer.effect === 'missing' && condition.kind === 'match')) {
+      return { outcome: 'refused' };
+    }
+    return answer.effect === 'unknown' ? { outcome: 'unknown', error: answer.error } : answer.error;
+  }
+
+  /** As well as can be: what stays is invisible, and a lifecycle rule's. */
+  async #abort(Key: string, UploadId: string): Promise<void> {
+    await this.#requests.ask({
+      verb: 'delete',
+      action: 's3:AbortMultipartUpload',
+      key: Key,
+      send: (client, sdk, options) => {
+        const { bucket } = this.#requests.location;
+        return client.send(new sdk.AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId }), options);
+      },
+      use: () => undefined,
+    });
+  }
+
+  async #tryConditions(): Promise<boolean> {
+    const { bucket, prefix } = this.#requests.location;
+    const key = `${prefix}probe/${crypto.randomUUID()}`;
+    const at = { Bucket: bucket, Key: key };
+    const about = { key, use: () => undefined };
+    await this.#requests.get({
+      ...about,
+      verb: 'put',
+      action: 's3:PutObject',
+      send: (client, sdk, options) => client.send(new sdk.PutObjectCommand({ ...at, Body: Buffer.from('1') }), options),
+    });
+    const create = await this.put(key, Buffer.from('2'), { kind: 'absent' }, undefined);
+    const replace = await this.put(
+      key,
+      Buffer.from('3'),
+      { kind: 'match', etag: '"00000000000000000000000000000000"' },
+      undefined,
+    );
+    await this.#requests.ask({
+      ...about,
+      verb: 'delete',
+      action: 's3:DeleteObject',
+      send: (client, sdk, options) => client.send(new sdk.DeleteObjectCommand(at), options),
+    });
+    if (create.outcome === 'unknown') throw create.error;
+    if (replace.outcome === 'unknown') throw replace.error;
+    return create.outcome === 'refused' && replace.outcome === 'refused';
+  }
+}

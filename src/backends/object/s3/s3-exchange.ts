@@ -1,0 +1,124 @@
+import type { Readable } from 'node:stream';
+import type { S3Client } from '@aws-sdk/client-s3';
+import { throwIfAborted, VarveError } from '../../../errors.ts';
+import { ServiceFault } from '../service-fault.ts';
+
+/** The slowest link that is waited for, in bytes a second. */
+const SLOWEST_BYTES_PER_SECOND = 128 * 1024;
+
+/**
+ * One exchange of request and answer under a deadline that also covers the body of the answer, which the client itself
+ * does not watch.
+ */
+export class S3Exchange {
+  readonly #controller = new AbortController();
+  readonly #timeoutMs: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onAbort: () => void;
+  #timer: NodeJS.Timeout;
+
+  /**
+   * @param bytes of the request's body.
+   * @throws `ABORTED` when `signal` has fired already.
+   */
+  constructor(timeoutMs: number, bytes: number, signal: AbortSignal | undefined) {
+    throwIfAborted(signal);
+    this.#timeoutMs = timeoutMs;
+    this.#signal = signal;
+    this.#timer = this.#startTimer(bytes);
+    this.#onAbort = () => {
+      this.#controller.abort(
+        new VarveError('ABORTED', 'the operation was aborted by its caller', { cause: signal?.reason }),
+      );
+    };
+    signal?.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  /** Rejects as soon as the exchange is aborted or too late, whether or not the client does. */
+  async send<Output>(request: (signal: AbortSignal) => Promise<Output>): Promise<Output> {
+    return this.#unlessEnded(request(this.#controller.signal));
+  }
+
+  /**
+   * The body of an answer, whole, into `target`.
+   *
+   * @throws `ServiceFault` when it ends early, is longer, or does not match its checksum (`ChecksumMismatch`).
+   */
+  async readBody(body: Readable, target: Buffer): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = this.#startTimer(target.length);
+    // An answer that is refused half-way must not fail later, when nobody listens.
+    body.on('error', () => {});
+    const fault = () => this.#controller.signal.reason;
+    const stop = () => body.destroy();
+    this.#controller.signal.addEventListener('abort', stop, { once: true });
+    let position = 0;
+    try {
+      for await (const chunk of body as AsyncIterable<Uint8Array>) {
+        if (position + chunk.length > target.length) throw new ServiceFault('', { name: 'BodyTooLong' });
+        target.set(chunk, position);
+        position += chunk.length;
+      }
+    } catch (error) {
+      if (this.#controller.signal.aborted) throw fault();
+      if (error instanceof Error && error.message.startsWith('Checksum mismatch')) {
+        throw new ServiceFault('', { name: 'ChecksumMismatch' });
+      }
+      throw error;
+    } finally {
+      this.#controller.signal.removeEventListener('abort', stop);
+    }
+    if (this.#controller.signal.aborted) throw fault();
+    if (position < target.length) {
+      throw new ServiceFault(`the answer ended after ${position} of ${target.length} bytes`, { name: 'BodyTooShort' });
+    }
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener('abort', this.#onAbort);
+  }
+
+  #startTimer(bytes: number): NodeJS.Timeout {
+    const ms = this.#timeoutMs + (bytes / SLOWEST_BYTES_PER_SECOND) * 1000;
+    return setTimeout(() => {
+      this.#controller.abort(new ServiceFault(`no answer within ${Math.round(ms)} ms`, { name: 'RequestTimedOut' }));
+    }, ms);
+  }
+
+  #unlessEnded<Output>(promise: Promise<Output>): Promise<Output> {
+    const { signal } = this.#controller;
+    return new Promise((resolve, reject) => {
+      const onEnd = () => reject(signal.reason);
+      signal.addEventListener('abort', onEnd, { once: true });
+      promise
+        .then(resolve, (error) => reject(signal.aborted ? signal.reason : error))
+        .finally(() => {
+          signal.removeEventListener('abort', onEnd);
+        });
+    });
+  }
+}
+
+/** Makes answers tell when they were given: the client's outputs do not have the header. */
+export class AnswerTimes {
+  readonly #times = new WeakMap<object, number>();
+
+  constructor(client: S3Client) {
+    client.middlewareStack.add(
+      (next) => async (args) => {
+        const result = await next(args);
+        const headers = (result.response as { headers?: Record<string, string> } | undefined)?.headers;
+        const time = Date.parse(headers?.['date'] ?? '');
+        if (result.output !== undefined && !Number.isNaN(time)) this.#times.set(result.output, time);
+        return result;
+      },
+      { step: 'deserialize', priority: 'high', name: 'varveAnswerTimes' },
+    );
+  }
+
+  /** When the service gave `output`, in ms since the epoch; the local time where it did not say. */
+  of(output: object): number {
+    return this.#times.get(output) ?? Date.now();
+  }
+}

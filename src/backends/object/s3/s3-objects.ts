@@ -1,0 +1,223 @@
+import type { Readable } from 'node:stream';
+import { VarveError } from '../../../errors.ts';
+import type { AbortOptions } from '../../backend.ts';
+import type {
+  ListObjectsOptions,
+  ObjectHead,
+  ObjectPage,
+  ObjectStore,
+  PutCondition,
+  PutResult,
+  StoredObject,
+} from '../object-store.ts';
+import { MAX_DELETE_KEYS } from '../object-store.ts';
+import { type BucketFacts, checkBucket } from './bucket-settings.ts';
+import { conditionHeaders } from './conditions.ts';
+import { decodeListed } from './listing-encoding.ts';
+import { PartedUpload } from './parted-upload.ts';
+import { PART_BYTES, readRanges } from './ranged-read.ts';
+import { describeFailure } from './s3-failure.ts';
+import { formatS3Location } from './s3-location.ts';
+import type { S3Requests } from './s3-requests.ts';
+
+/** Times that a large object may be replaced while it is read in ranges. */
+const MAX_CHANGES = 5;
+
+type Reading = StoredObject | 'too-large' | undefined;
+
+/** Objects below a prefix of a bucket. Each request is sent once: see `RetryingStore`. */
+export class S3Objects implements ObjectStore {
+  readonly location: string;
+  readonly #requests: S3Requests;
+  readonly #uploads: PartedUpload;
+  readonly #bucket: string;
+  readonly #prefix: string;
+
+  constructor(requests: S3Requests) {
+    this.#requests = requests;
+    this.#uploads = new PartedUpload(requests);
+    this.location = formatS3Location(requests.location);
+    this.#bucket = requests.location.bucket;
+    this.#prefix = requests.location.prefix;
+  }
+
+  /** Looks at the settings of the bucket; see {@link checkBucket}. */
+  checkBucket(onWarning: (message: string) => void, options: AbortOptions = {}): Promise<BucketFacts> {
+    return checkBucket(this.#requests, onWarning, options);
+  }
+
+  async get(key: string, { signal }: AbortOptions = {}): Promise<StoredObject | undefined> {
+    const object = await this.#read(key, signal);
+    if (object !== 'too-large') return object;
+    for (let changes = 0; changes < MAX_CHANGES; changes++) {
+      const head = await this.head(key, { ...(signal && { signal }) });
+      if (head === undefined) return undefined;
+      const body = await readRanges(this.#requests, this.#prefix + key, head, signal);
+      if (body !== undefined) return { ...head, body };
+    }
+    throw new VarveError('UNAVAILABLE', `${this.#prefix}${key} is replaced again and again while it is read`);
+  }
+
+  async head(key: string, { signal }: AbortOptions = {}): Promise<ObjectHead | undefined> {
+    const answer = await this.#requests.ask({
+      verb: 'head',
+      action: 's3:GetObject',
+      key: this.#prefix + key,
+      signal,
+      send: (client, sdk, options) =>
+        client.send(new sdk.HeadObjectCommand({ Bucket: this.#bucket, Key: this.#prefix + key }), options),
+      use: (output) => this.#headOf(output),
+    });
+    if (answer.isAnswered) return { ...answer.value, serverTime: answer.serverTime };
+    if (answer.effect === 'missing') return undefined;
+    throw answer.error;
+  }
+
+  async put(key: string, body: Uint8Array, condition: PutCondition, { signal }: AbortOptions = {}): Promise<PutResult> {
+    const fullKey = this.#prefix + key;
+    const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    if (bytes.length > PART_BYTES && (await this.#uploads.isSafe(condition, signal))) {
+      return this.#uploads.put(fullKey, bytes, condition, signal);
+    }
+    const answer = await this.#requests.ask({
+      verb: 'put',
+      action: 's3:PutObject',
+      key: fullKey,
+      bytes: bytes.length,
+      signal,
+      send: (client, sdk, options) => {
+        const input = { Bucket: this.#bucket, Key: fullKey, Body: bytes, ...conditionHeaders(condition) };
+        return client.send(new sdk.PutObjectCommand(input), options);
+      },
+      use: ({ ETag }) => this.#tagged(ETag),
+    });
+    if (answer.isAnswered) return { outcome: 'stored', etag: answer.value, serverTime: answer.serverTime };
+    if (answer.effect === 'refused' || (answer.effect === 'missing' && condition.kind === 'match')) {
+      return { outcome: 'refused' };
+    }
+    if (answer.effect === 'unknown') return { outcome: 'unknown', error: answer.error };
+    throw answer.error;
+  }
+
+  async delete(keys: readonly string[], { signal }: AbortOptions = {}): Promise<void> {
+    if (keys.length > MAX_DELETE_KEYS) {
+      throw new VarveError('INVALID_ARGUMENT', `at most ${MAX_DELETE_KEYS} objects are deleted at once`);
+    }
+    const [only] = keys;
+    if (only === undefined) return;
+    const isAlone = keys.length === 1;
+    const answer = await this.#requests.ask({
+      verb: 'delete',
+      action: 's3:DeleteObject',
+      key: isAlone ? this.#prefix + only : this.#prefix,
+      signal,
+      send: async (client, sdk, options) => {
+        const at = { Bucket: this.#bucket };
+        if (isAlone) {
+          await client.send(new sdk.DeleteObjectCommand({ ...at, Key: this.#prefix + only }), options);
+          return {};
+        }
+        const Objects = keys.map((key) => ({ Key: this.#prefix + key }));
+        return client.send(new sdk.DeleteObjectsCommand({ ...at, Delete: { Objects, Quiet: true } }), options);
+      },
+      use: (output: { Errors?: { Code?: string; Key?: string }[] }) => output.Errors ?? [],
+    });
+    if (!answer.isAnswered && answer.effect !== 'missing') throw answer.error;
+    if (!answer.isAnswered) return;
+    // A batch is answered with 200 and the errors of single keys.
+    for (const { Code, Key } of answer.value) {
+      const { endpoint } = this.#requests.location;
+      const request = { action: 's3:DeleteObject', bucket: this.#bucket, key: Key, endpoint };
+      const failure = describeFailure({ name: Code, $metadata: { httpStatusCode: statusOf(Code) } }, request);
+      if (failure.effect !== 'missing') throw failure.error;
+    }
+  }
+
+  async list(prefix: string, { after, limit = 1000, signal }: ListObjectsOptions = {}): Promise<ObjectPage> {
+    const answer = await this.#requests.ask({
+      verb: 'list',
+      action: 's3:ListBucket',
+      key: this.#prefix + prefix,
+      signal,
+      send: (client, sdk, options) => {
+        const input = {
+          Bucket: this.#bucket,
+          Prefix: this.#prefix + prefix,
+          MaxKeys: limit,
+          EncodingType: 'url' as const,
+        };
+        const from = after === undefined ? {} : { StartAfter: this.#prefix + after };
+        return client.send(new sdk.ListObjectsV2Command({ ...input, ...from }), options);
+      },
+      use: (output) => decodeListed(output, this.#prefix),
+    });
+    if (answer.isAnswered) return { ...answer.value, serverTime: answer.serverTime };
+    throw answer.error;
+  }
+
+  async close(): Promise<void> {
+    this.#requests.close();
+  }
+
+  async #read(key: string, signal: AbortSignal | undefined): Promise<Reading> {
+    const answer = await this.#requests.ask({
+      verb: 'get',
+      action: 's3:GetObject',
+      key: this.#prefix + key,
+      signal,
+      send: (client, sdk, options) => {
+        const input = { Bucket: this.#bucket, Key: this.#prefix + key, ChecksumMode: 'ENABLED' as const };
+        return client.send(new sdk.GetObjectCommand(input), options);
+      },
+      use: async (output, exchange) => {
+        const stream = output.Body as Readable | undefined;
+        const head = this.#headOf(output);
+        if (stream === undefined) return { ...head, body: Buffer.alloc(0) };
+        if (head.size > PART_BYTES) {
+          stream.on('error', () => {}).destroy();
+          return 'too-large';
+        }
+        const body = Buffer.allocUnsafeSlow(head.size);
+        await exchange.readBody(stream, body);
+        this.#requests.meter.received(body.length);
+        return { ...head, body };
+      },
+    });
+    if (answer.isAnswered) {
+      return answer.value === 'too-large' ? 'too-large' : { ...answer.value, serverTime: answer.serverTime };
+    }
+    if (answer.effect === 'missing') return undefined;
+    if (answer.error.cause instanceof Error && answer.error.cause.name === 'ChecksumMismatch') {
+      throw new VarveError('CORRUPT', `the bytes of ${this.#prefix}${key} do not match their checksum`, {
+        cause: answer.error,
+      });
+    }
+    throw answer.error;
+  }
+
+  #headOf(output: { ETag?: string | undefined; ContentLength?: number | undefined; LastModified?: Date | undefined }) {
+    const { ContentLength, LastModified } = output;
+    if (ContentLength === undefined) throw this.#unlikeS3('no Content-Length');
+    if (LastModified === undefined) throw this.#unlikeS3('no Last-Modified');
+    return { etag: this.#tagged(output.ETag), size: ContentLength, lastModified: LastModified.getTime() };
+  }
+
+  /** As given, quotes included: that is how conditions send it back. */
+  #tagged(etag: string | undefined): string {
+    if (etag === undefined || etag === '') throw this.#unlikeS3('no ETag');
+    return etag;
+  }
+
+  #unlikeS3(fault: string): VarveError {
+    const { endpoint = 'the endpoint' } = this.#requests.location;
+    return new VarveError(
+      'INVALID_ARGUMENT',
+      `${endpoint} does not answer as S3 does (${fault}): is it the right one?`,
+    );
+  }
+}
+
+/** The status of an error within an answer, where its name alone does not tell. */
+function statusOf(code: string | undefined): number {
+  return code === 'AccessDenied' ? 403 : 500;
+}

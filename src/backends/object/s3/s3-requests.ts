@@ -1,0 +1,88 @@
+import type { S3Client } from '@aws-sdk/client-s3';
+import { isVarveError, throwIfAborted } from '../../../errors.ts';
+import type { RequestMeter, RequestVerb } from '../request-meter.ts';
+import type { ConnectedClient, S3Sdk } from './s3-client.ts';
+import { AnswerTimes, S3Exchange } from './s3-exchange.ts';
+import { describeFailure, type S3Failure } from './s3-failure.ts';
+import type { S3Location } from './s3-location.ts';
+
+export type S3Answer<Value> =
+  | { readonly isAnswered: true; readonly value: Value; readonly serverTime: number }
+  | ({ readonly isAnswered: false } & S3Failure);
+
+export interface S3Question<Output extends object, Value> {
+  readonly verb: RequestVerb;
+  /** The permission it needs: `s3:GetObject`. */
+  readonly action: string;
+  /** As S3 sees it, prefix included; `undefined` for a request about the bucket. */
+  readonly key?: string | undefined;
+  /** Length of the request's body. Default: 0. */
+  readonly bytes?: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly send: (client: S3Client, sdk: S3Sdk, options: { abortSignal: AbortSignal }) => Promise<Output>;
+  /** Makes something of the output before the exchange ends: reads its body. */
+  readonly use: (output: Output, exchange: S3Exchange) => Value | Promise<Value>;
+}
+
+/** Sends requests, each once, and says of those that fail what they did. */
+export class S3Requests {
+  readonly location: S3Location;
+  readonly #connected: ConnectedClient;
+  readonly #times: AnswerTimes;
+  readonly #meter: RequestMeter;
+
+  constructor(location: S3Location, connected: ConnectedClient, meter: RequestMeter) {
+    this.location = location;
+    this.#connected = connected;
+    this.#times = new AnswerTimes(connected.client);
+    this.#meter = meter;
+  }
+
+  get meter(): RequestMeter {
+    return this.#meter;
+  }
+
+  /** @throws `ABORTED` when the signal had fired before anything was sent. */
+  async ask<Output extends object, Value>(question: S3Question<Output, Value>): Promise<S3Answer<Value>> {
+    const answer = await this.#askOnce(question);
+    // The client has taken the service's time from the answer: the next signature is in time.
+    const isSkewed = !answer.isAnswered && isSkew(answer);
+    return isSkewed ? this.#askOnce(question) : answer;
+  }
+
+  /** As {@link ask}, for requests that have no other answer than what they ask for. */
+  async get<Output extends object, Value>(question: S3Question<Output, Value>): Promise<Value> {
+    const answer = await this.ask(question);
+    if (!answer.isAnswered) throw answer.error;
+    return answer.value;
+  }
+
+  close(): void {
+    this.#connected.client.destroy();
+  }
+
+  async #askOnce<Output extends object, Value>(question: S3Question<Output, Value>): Promise<S3Answer<Value>> {
+    const { verb, action, key, bytes = 0, signal, send, use } = question;
+    throwIfAborted(signal);
+    const { client, sdk, region } = this.#connected;
+    const exchange = new S3Exchange(this.location.requestTimeoutMs, bytes, signal);
+    this.#meter.sent(verb, bytes);
+    try {
+      const output = await exchange.send((abortSignal) => send(client, sdk, { abortSignal }));
+      return { isAnswered: true, value: await use(output, exchange), serverTime: this.#times.of(output) };
+    } catch (thrown) {
+      const { bucket, endpoint } = this.location;
+      const failure = describeFailure(thrown, { action, bucket, key, endpoint, region });
+      if (failure.effect === 'refused' && verb === 'put') this.#meter.refused();
+      else if (failure.effect !== 'missing' && !isVarveError(thrown, 'ABORTED')) this.#meter.failed();
+      return { isAnswered: false, ...failure };
+    } finally {
+      exchange.end();
+    }
+  }
+}
+
+function isSkew({ effect, error }: S3Failure): boolean {
+  const name = error.cause instanceof Error ? error.cause.name : '';
+  return effect === 'not-done' && (name === 'RequestTimeTooSkewed' || name === 'RequestExpired');
+}
