@@ -21,6 +21,7 @@ export type {
   NewEntry,
   NewSegment,
   PutWrite,
+  RequestMetrics,
   Revision,
   SegmentDescription,
   SegmentEncoding,
@@ -67,4 +68,11 @@ export type {
 } from './manifest/conversations.ts';
 export type { ExportCounts, ExportOptions } from './manifest/export.ts';
 export type { ImportCounts, ImportError, ImportOptions, ImportReport } from './manifest/import.ts';
-export { type LocalStoreOptions, type OpenOptions, openStore, Store } from './store.ts';
+export {
+  type LocalStoreOptions,
+  type ObjectStoreOptions,
+  type OpenOptions,
+  openStore,
+  type S3Config,
+  Store,
+} from './store.ts';

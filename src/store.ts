@@ -1,6 +1,15 @@
 import { fileURLToPath } from 'node:url';
-import type { AbortOptions, AuditOptions, AuditReport, Backend, Finding, Usage } from './backends/backend.ts';
+import type {
+  AbortOptions,
+  AuditOptions,
+  AuditReport,
+  Backend,
+  Finding,
+  RequestMetrics,
+  Usage,
+} from './backends/backend.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
+import type { S3Config } from './backends/object/s3/s3-location.ts';
 import { Segments } from './cas/segments.ts';
 import { VarveError } from './errors.ts';
 import { GarbageCollection } from './gc/garbage-collection.ts';
@@ -28,16 +37,38 @@ export interface LocalStoreOptions {
   readonly inlineBelow?: number | undefined;
 }
 
+/** How a store on an object storage service works; settings, not formats: each may differ from one opening to the next. */
+export interface ObjectStoreOptions {
+  /** Parts of messages shorter than this many bytes live in the manifest. Default: 4,096. */
+  readonly inlineBelow?: number | undefined;
+  /** Most requests under way at once. Default: 32. */
+  readonly concurrency?: number | undefined;
+  /** Segments kept in memory for the next reader, in bytes. Default: 64 MiB. */
+  readonly cacheBytes?: number | undefined;
+  /** zstd level, 1 to 19. Default: 9. */
+  readonly compressionLevel?: number | undefined;
+  /** How long a writer may go without a sign of life before others may undo what it began, in ms. Default: 30,000. */
+  readonly leaseMs?: number | undefined;
+  /** How long a change is tried against contention or outage before it fails, in ms. Default: 60,000. */
+  readonly timeoutMs?: number | undefined;
+}
+
 export interface OpenOptions {
   /** Create the store if there is none. Default: true, unless `readOnly`. */
   readonly create?: boolean | undefined;
   /** Never write; works on a read-only medium. Default: false. */
   readonly readOnly?: boolean | undefined;
+  /** For a store in a directory. */
   readonly local?: LocalStoreOptions | undefined;
+  /** For a store of objects. */
+  readonly objects?: ObjectStoreOptions | undefined;
+  /** Told of what does not keep the store from working, and may harm it: a bucket's lifecycle rules. Default: nobody. */
+  readonly onWarning?: ((message: string) => void) | undefined;
 }
 
 /**
- * Opens the store at a location: a path, or a `file:` URL.
+ * Opens the store at a location: a path, a `file:` URL, `s3://bucket/prefix?region=…&endpoint=…&pathStyle=true` or the same as an
+ * object, or `memory:` for one that ends with the process (`memory:name` is the same one for all who name it).
  *
  * ```ts
  * const store = await openStore('./archive');
@@ -48,12 +79,40 @@ export interface OpenOptions {
  * @throws `NOT_FOUND` when there is none and it may not be created; `INVALID_ARGUMENT` for a location or option that
  *   cannot be; `UNSUPPORTED_FORMAT` when a newer Varve wrote it; `CORRUPT`, `DENIED`, `READ_ONLY`, `IO`.
  */
-export async function openStore(location: string | URL, options: OpenOptions = {}): Promise<Store> {
+export async function openStore(location: string | URL | S3Config, options: OpenOptions = {}): Promise<Store> {
   await checkOptions(options);
+  const place = location instanceof URL ? location.href : location;
+  if (isOfObjects(place)) return new Store(await openObjectStore(place, options));
+  refuseOptions(options, 'objects', 'a directory');
   const { create, readOnly, local = {} } = options;
   const settings = definedOnly({ create, readOnly, ...local });
-  return new Store(await LocalBackend.open(pathOf(location instanceof URL ? location.href : location), settings));
+  return new Store(await LocalBackend.open(pathOf(place), settings));
 }
+
+function isOfObjects(location: string | S3Config): location is S3Config | `s3:${string}` | `memory:${string}` {
+  return (typeof location === 'object' && location !== null) || /^(s3|memory):/i.test(location);
+}
+
+/** The SDK takes longer to load than a local store to open, so it is loaded here. */
+async function openObjectStore(location: string | S3Config, options: OpenOptions): Promise<Backend> {
+  refuseOptions(options, 'local', 'objects');
+  const { create, readOnly, onWarning, objects = {} } = options;
+  const settings = definedOnly({ create, readOnly, onWarning, ...objects });
+  if (typeof location === 'string' && /^memory:/i.test(location)) {
+    const { openMemory } = await import('./backends/object/open-memory.ts');
+    return openMemory(location.slice('memory:'.length), settings);
+  }
+  const { openS3 } = await import('./backends/object/s3/open-s3.ts');
+  return openS3(location, settings);
+}
+
+/** An option that would do nothing is a mistake. */
+function refuseOptions(options: OpenOptions, name: 'local' | 'objects', kind: string): void {
+  if (options[name] === undefined) return;
+  throw new VarveError('INVALID_ARGUMENT', `options.${name} is not for a store of ${kind}: leave it out`);
+}
+
+export type { S3Config };
 
 /** An open store. Close it when done: that folds its write-ahead log in. */
 export class Store implements AsyncDisposable {
@@ -94,6 +153,11 @@ export class Store implements AsyncDisposable {
     return this.backend.audit(options);
   }
 
+  /** Requests to the storage service since the store was opened; `undefined` for a store in a directory. */
+  metrics(): RequestMetrics | undefined {
+    return this.backend.metrics?.();
+  }
+
   usage(options?: AbortOptions): Promise<Usage> {
     return this.backend.usage(options);
   }
@@ -110,7 +174,8 @@ export class Store implements AsyncDisposable {
 /** zod takes longer to load than a small store to open, so the two flags that most callers give are checked without. */
 async function checkOptions(options: OpenOptions): Promise<void> {
   const isSimple = ([name, value]: [string, unknown]) =>
-    (name === 'create' || name === 'readOnly') && (value === undefined || typeof value === 'boolean');
+    (name === 'onWarning' && typeof value === 'function') ||
+    ((name === 'create' || name === 'readOnly') && (value === undefined || typeof value === 'boolean'));
   if (Object.entries(options).every(isSimple)) return;
   const { checkOpenOptions } = await import('./open-options.ts');
   checkOpenOptions(options);
@@ -127,7 +192,7 @@ function pathOf(location: string): string {
   if (scheme === undefined) return location;
   throw new VarveError(
     'INVALID_ARGUMENT',
-    `no backend for ${scheme}: locations; a store is a directory, given as a path or a file: URL`,
+    `no backend for ${scheme}: locations; a store is a directory (a path or a file: URL), s3://bucket/prefix, or memory:`,
   );
 }
 

@@ -284,6 +284,21 @@ export interface Usage {
   readonly garbageBytes: number;
 }
 
+/** What has been asked of a storage service since the store was opened. */
+export interface RequestMetrics {
+  /** Requests sent by verb, each try counted; every request of a multipart upload is a `put`. */
+  readonly requests: Readonly<Record<'get' | 'head' | 'put' | 'delete' | 'list', number>>;
+  /** Bytes of bodies, without headers. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  /** Conditional writes whose condition did not hold. */
+  readonly refused: number;
+  /** Requests that were repeated after a failure. */
+  readonly retries: number;
+  /** Requests that failed or whose outcome is unknown, those that were repeated included. */
+  readonly failures: number;
+}
+
 export interface BackendCapabilities {
   /** Whether writes are possible through this handle. */
   readonly writable: boolean;
@@ -359,6 +374,9 @@ export interface Backend {
   audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined>;
 
   usage(options?: AbortOptions): Promise<Usage>;
+
+  /** Counts of requests; absent where there is no service to ask. */
+  metrics?(): RequestMetrics;
 
   /** Ends pending work and lets go of files and connections. A second call does nothing. */
   close(): Promise<void>;

@@ -16,7 +16,9 @@ export type Run = (command: Command, action: (session: Session) => Promise<void>
 
 export function addGlobalOptions(program: Command): Command {
   return program
-    .addOption(new Option('-s, --store <location>', 'the store: a directory').env('VARVE_STORE'))
+    .addOption(
+      new Option('-s, --store <location>', 'the store: a directory, or s3://bucket/prefix?region=…').env('VARVE_STORE'),
+    )
     .option('--json', 'print results as JSON: one document, or one object a line where there are many')
     .option('-q, --quiet', 'print no summary and no progress, only data and errors');
 }
@@ -49,11 +51,15 @@ export class Session {
    */
   async open(access: 'read' | 'change' | 'write'): Promise<Store> {
     if (!this.#location) {
-      throw new VarveError('INVALID_ARGUMENT', 'no store was named: give --store DIRECTORY or set VARVE_STORE');
+      throw new VarveError('INVALID_ARGUMENT', 'no store was named: give --store LOCATION or set VARVE_STORE');
     }
     // Only here, so that --help and --version need not load a database.
     const { openStore } = await import('../store.ts');
-    this.#store = await openStore(this.#location, { readOnly: access === 'read', create: access === 'write' });
+    this.#store = await openStore(this.#location, {
+      readOnly: access === 'read',
+      create: access === 'write',
+      onWarning: (message) => this.warn(message),
+    });
     return this.#store;
   }
 

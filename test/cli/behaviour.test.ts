@@ -73,7 +73,7 @@ describe('usage', () => {
   it('names both ways to give a store when none is given', () => {
     expect(here.varve(['ls'])).toMatchObject({
       status: 2,
-      stderr: 'varve: no store was named: give --store DIRECTORY or set VARVE_STORE\n',
+      stderr: 'varve: no store was named: give --store LOCATION or set VARVE_STORE\n',
     });
   });
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Address } from '../../address.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
 import type {
@@ -20,6 +21,7 @@ import type {
   NewSegment,
   PutWrite,
   ReadManifestOptions,
+  RequestMetrics,
   SegmentDescription,
   StoredManifest,
   Usage,
@@ -42,9 +44,11 @@ import { ordered } from './list-order.ts';
 import { ManifestJob } from './manifest-job.ts';
 import { type ArchivedAt, headOfRecord } from './manifest-record.ts';
 import { ManifestTable } from './manifest-table.ts';
+import { MeteredStore } from './metered-store.ts';
 import type { ObjectStore } from './object-store.ts';
 import { abortOf, DEFAULT_SETTINGS, forEach, type Protocol, type ProtocolSettings } from './protocol.ts';
 import { publishStream } from './publication.ts';
+import { RequestMeter } from './request-meter.ts';
 import { SegmentReader } from './segment-reader.ts';
 import { SegmentTaker } from './segment-taker.ts';
 import { ServerClock } from './server-clock.ts';
@@ -66,6 +70,8 @@ export interface ObjectBackendOptions extends Partial<ProtocolSettings> {
 export interface ObjectComponents {
   readonly clock?: Clock;
   readonly randomness?: Randomness;
+  /** Counts the requests that the objects send. Default: the calls are counted. */
+  readonly meter?: RequestMeter;
 }
 
 /** A store on an object storage service: see ARCHITECTURE.md for objects, steps and invariants. */
@@ -73,6 +79,7 @@ export class ObjectBackend implements Backend {
   readonly capabilities: BackendCapabilities;
   readonly location: string;
   readonly #protocol: Protocol;
+  readonly #meter: RequestMeter;
   readonly #taker: SegmentTaker;
   readonly #reader: SegmentReader;
   readonly #hints: Hints;
@@ -94,7 +101,9 @@ export class ObjectBackend implements Backend {
       spillAbove: options.spillAbove ?? DEFAULT_SETTINGS.spillAbove,
     };
     const serverClock = new ServerClock(clock);
-    const limited = new LimitedStore(store, concurrency);
+    this.#meter = components.meter ?? new RequestMeter();
+    const metered = components.meter === undefined ? new MeteredStore(store, this.#meter) : store;
+    const limited = new LimitedStore(metered, concurrency);
     this.location = store.location;
     this.capabilities = { writable: !readOnly, multiMachine: true, countsReferencesOf: 'manifests', inlineBelow };
     this.#protocol = {
@@ -157,21 +166,20 @@ export class ObjectBackend implements Backend {
   }
 
   async read(keys: readonly ManifestKey[], options: ReadManifestOptions = {}): Promise<(StoredManifest | undefined)[]> {
-    this.#assertOpen(options);
-    return forEach(keys, (key) => this.#read(key, options));
+    const begun = this.#begin(options);
+    return forEach(keys, (key) => this.#read(key, begun));
   }
 
   async heads(keys: readonly ManifestKey[], options: AbortOptions = {}): Promise<(ManifestHead | undefined)[]> {
-    this.#assertOpen(options);
+    const { signal } = this.#begin(options);
     return forEach(keys, async (key) => {
-      const { record } = await this.#protocol.manifests.read(key, abortOf(options.signal));
+      const { record } = await this.#protocol.manifests.read(key, abortOf(signal));
       return record?.current && headOfRecord(record.key, record.current);
     });
   }
 
   async *list(kind: ManifestKind, filter: ListFilter = {}, options: AbortOptions = {}): AsyncIterable<ManifestHead> {
-    this.#assertOpen(options);
-    const manifests = await this.#index.all(kind, options);
+    const manifests = await this.#index.all(kind, this.#begin(options));
     for (const { archived: _, ...head } of ordered(manifests, filter)) {
       this.#assertOpen(options);
       yield head;
@@ -179,8 +187,7 @@ export class ObjectBackend implements Backend {
   }
 
   async fetch(locators: readonly Locator[], options: AbortOptions = {}): Promise<Uint8Array[]> {
-    this.#assertOpen(options);
-    return this.#reader.fetch(locators, options);
+    return this.#reader.fetch(locators, this.#begin(options));
   }
 
   async describe(locators: readonly Locator[], options: AbortOptions = {}): Promise<SegmentDescription[]> {
@@ -201,24 +208,25 @@ export class ObjectBackend implements Backend {
   async collect(options: CollectOptions = {}): Promise<CollectReport> {
     return this.#work(async () => {
       if (options.dryRun !== true) this.#assertWritable();
-      this.#assertOpen(options);
-      return new Collection(this.#maintenance(), this.#ending(options)).run();
+      return new Collection(this.#maintenance(), this.#beginLong(options)).run();
     });
   }
 
   async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
     if (options.repair === true) this.#assertWritable();
-    this.#assertOpen(options);
     try {
-      return yield* auditObjects(this.#maintenance(), this.#ending(options));
+      return yield* auditObjects(this.#maintenance(), this.#beginLong(options));
     } finally {
       this.#damage.forget();
     }
   }
 
   async usage(options: AbortOptions = {}): Promise<Usage> {
-    this.#assertOpen(options);
-    return usageOf(this.#protocol, this.#index, options);
+    return usageOf(this.#protocol, this.#index, this.#begin(options));
+  }
+
+  metrics(): RequestMetrics {
+    return this.#meter.metrics();
   }
 
   close(): Promise<void> {
@@ -340,10 +348,17 @@ export class ObjectBackend implements Backend {
     };
   }
 
-  /** Options of work that closing the store ends. */
-  #ending<Options extends AbortOptions>(options: Options): Options {
+  /** Checks that the store is open, and makes the caller's signal one that hundreds of requests may listen to. */
+  #begin<Options extends AbortOptions>(options: Options): Options {
+    this.#assertOpen(options);
+    return options.signal === undefined ? options : { ...options, signal: joined([options.signal]) };
+  }
+
+  /** The same for long work, which closing the store ends. */
+  #beginLong<Options extends AbortOptions>(options: Options): Options {
+    this.#assertOpen(options);
     const signals = [this.#ended.signal, ...(options.signal === undefined ? [] : [options.signal])];
-    return { ...options, signal: AbortSignal.any(signals) };
+    return { ...options, signal: joined(signals) };
   }
 
   /** Keeps track of what has to end before the store may close. */
@@ -368,4 +383,10 @@ export class ObjectBackend implements Backend {
       throw new VarveError('READ_ONLY', `the store at ${this.location} was opened read-only`);
     }
   }
+}
+
+function joined(signals: AbortSignal[]): AbortSignal {
+  const signal = AbortSignal.any(signals);
+  setMaxListeners(0, signal);
+  return signal;
 }

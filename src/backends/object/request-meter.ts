@@ -1,20 +1,7 @@
+import type { RequestMetrics } from '../backend.ts';
+
 /** What a request asks for. Each request of a multipart upload counts as a `put`. */
 export type RequestVerb = 'get' | 'head' | 'put' | 'delete' | 'list';
-
-/** What has been asked of a storage service so far. */
-export interface RequestMetrics {
-  /** Requests sent, each try counted, whatever became of it. */
-  readonly requests: Readonly<Record<RequestVerb, number>>;
-  /** Bytes of bodies, without headers. */
-  readonly bytesUp: number;
-  readonly bytesDown: number;
-  /** Conditional writes whose condition did not hold. */
-  readonly refused: number;
-  /** Requests that were repeated after a failure. */
-  readonly retries: number;
-  /** Requests that failed or whose outcome is unknown, those that were repeated included. */
-  readonly failures: number;
-}
 
 /** Counts requests. One meter serves all layers of a store: the one that sends requests and the one that repeats them. */
 export class RequestMeter {
