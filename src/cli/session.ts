@@ -4,11 +4,13 @@ import type { Store } from '../store.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Output } from './output.ts';
 import { type Progress, startProgress } from './progress.ts';
+import { requestSummary } from './request-summary.ts';
 
 export interface GlobalOptions {
   readonly store?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
+  readonly stat?: boolean;
 }
 
 /** Runs what a command does in a session of its own: flushes the output and closes the store, whatever happens. */
@@ -20,7 +22,8 @@ export function addGlobalOptions(program: Command): Command {
       new Option('-s, --store <location>', 'the store: a directory, or s3://bucket/prefix?region=…').env('VARVE_STORE'),
     )
     .option('--json', 'print results as JSON: one document, or one object a line where there are many')
-    .option('-q, --quiet', 'print no summary and no progress, only data and errors');
+    .option('-q, --quiet', 'print no summary and no progress, only data and errors')
+    .option('--stat', 'tell on standard error, at the end, what was asked of the storage service');
 }
 
 /** What one run of a command works with: the store it names, its way to print, its signal to stop. */
@@ -32,6 +35,7 @@ export class Session {
   /** What the process exits with when the command ends without an error. */
   exitCode: ExitCode = EXIT.ok;
   readonly #location: string | undefined;
+  readonly #stat: boolean;
   #store: Store | undefined;
   #progress: Progress | undefined;
 
@@ -41,6 +45,7 @@ export class Session {
     this.json = options.json ?? false;
     this.quiet = options.quiet ?? false;
     this.#location = options.store;
+    this.#stat = options.stat ?? false;
   }
 
   /**
@@ -89,7 +94,11 @@ export class Session {
     this.#progress?.stop();
     const store = this.#store;
     this.#store = undefined;
-    await store?.close();
+    try {
+      await store?.close();
+    } finally {
+      if (this.#stat && store !== undefined) this.warn(requestSummary(store.metrics(), this.json));
+    }
   }
 }
 

@@ -19,19 +19,19 @@ const WRITING_MS = Number(process.env['VARVE_WRITING_MS'] ?? 4000);
 type State = string[][] | null;
 
 const compiled = { agent: '', remove: () => {} };
-let server: SharedServer;
+let server: SharedServer | undefined;
 beforeAll(async () => {
   Object.assign(compiled, compileAgent('test/object/process'));
   server = await sharedServer();
-});
+}, 120_000);
 afterAll(async () => {
   compiled.remove();
-  await server.stop();
+  await server?.stop();
 });
 
 describe('processes on one bucket', { timeout: 120_000 + 3 * WRITING_MS }, () => {
   test(`${WRITERS} writers, some of them killed, beside collectors and an auditor, lose nothing`, async () => {
-    const location = server.location('killed');
+    const location = (server as SharedServer).location('killed');
     const start = (task: ObjectJob['task'], seed: number, forMs = WRITING_MS) =>
       new Child(compiled.agent, { location, task, seed, forMs } satisfies ObjectJob);
     await (await openShared(location)).close();

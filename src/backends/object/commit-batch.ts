@@ -70,11 +70,11 @@ export class CommitBatch {
   async #plan(job: ManifestJob): Promise<Planned> {
     const { clock, settings, manifests } = this.#protocol;
     this.#steps.checkFence(job);
-    const plan = job.plan(clock.now(), settings.spillAbove);
+    const plan = job.plan(Math.floor(clock.now()), settings.spillAbove);
     if (plan.isChanged || job.isFresh) return { job, plan };
     // "Nothing to do" has to be true of what is stored, not of what was guessed.
     job.sees(await manifests.read(job.key));
-    return { job, plan: job.plan(clock.now(), settings.spillAbove) };
+    return { job, plan: job.plan(Math.floor(clock.now()), settings.spillAbove) };
   }
 
   /** Every write of the job failed or had nothing to do; what the attempt took meanwhile goes back. */
