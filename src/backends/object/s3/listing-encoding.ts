@@ -5,7 +5,10 @@ import type { ListedObject, ObjectPage } from '../object-store.ts';
  * What a listing says, with keys relative to `prefix`. Keys are asked for percent-encoded, because XML cannot hold all of
  * them; a service that does not encode says so by leaving out the `EncodingType`.
  */
-export function decodeListed(output: ListObjectsV2CommandOutput, prefix: string): Omit<ObjectPage, 'serverTime'> {
+export function decodeListed(
+  output: ListObjectsV2CommandOutput,
+  prefix: string,
+): Omit<ObjectPage, 'serverTime'> & { readonly token: string | undefined } {
   const decode = output.EncodingType === 'url' ? decodeKey : (key: string) => key;
   const objects: ListedObject[] = [];
   for (const { Key, ETag = '', Size = 0, LastModified } of output.Contents ?? []) {
@@ -13,7 +16,8 @@ export function decodeListed(output: ListObjectsV2CommandOutput, prefix: string)
     if (!key.startsWith(prefix)) continue;
     objects.push({ key: key.slice(prefix.length), etag: ETag, size: Size, lastModified: LastModified?.getTime() ?? 0 });
   }
-  return { objects, isTruncated: output.IsTruncated ?? false };
+  const isTruncated = output.IsTruncated ?? false;
+  return { objects, isTruncated, token: isTruncated ? output.NextContinuationToken : undefined };
 }
 
 /** Space is `+`, as forms have it, or `%20`; a plus is always `%2B`. */

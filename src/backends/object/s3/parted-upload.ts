@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import { throwIfAborted, VarveError } from '../../../errors.ts';
 import type { PutCondition, PutResult } from '../object-store.ts';
 import { conditionHeaders } from './conditions.ts';
-import { PART_BYTES, PARTS_AT_ONCE } from './ranged-read.ts';
+import { PARTS_AT_ONCE } from './ranged-read.ts';
 import type { S3Requests } from './s3-requests.ts';
 
 interface Part {
@@ -76,9 +76,9 @@ export class PartedUpload {
     const limit = pLimit(PARTS_AT_ONCE);
     const failed = new AbortController();
     const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
-    const { bucket } = this.#requests.location;
+    const { bucket, partBytes } = this.#requests.location;
     const send = async (PartNumber: number) => {
-      const part = body.subarray((PartNumber - 1) * PART_BYTES, PartNumber * PART_BYTES);
+      const part = body.subarray((PartNumber - 1) * partBytes, PartNumber * partBytes);
       try {
         return await this.#requests.get({
           verb: 'put',
@@ -97,7 +97,7 @@ export class PartedUpload {
         throw error;
       }
     };
-    const count = Math.max(1, Math.ceil(body.length / PART_BYTES));
+    const count = Math.max(1, Math.ceil(body.length / partBytes));
     const results = await Promise.allSettled(Array.from({ length: count }, (_, index) => limit(send, index + 1)));
     // No request may still be writing parts when the upload is aborted, or they would stay.
     if (failed.signal.aborted) throw failed.signal.reason;

@@ -3,9 +3,6 @@ import pLimit from 'p-limit';
 import type { ObjectHead } from '../object-store.ts';
 import type { S3Requests } from './s3-requests.ts';
 
-/** Objects above this size are read and written in parts of it, several at once. */
-export const PART_BYTES = 16 * 1024 * 1024;
-
 /** Parts of one object under way at once. */
 export const PARTS_AT_ONCE = 4;
 
@@ -16,16 +13,17 @@ export async function readRanges(
   { size, etag }: ObjectHead,
   signal: AbortSignal | undefined,
 ): Promise<Buffer | undefined> {
+  const { bucket, partBytes } = requests.location;
   const whole = Buffer.allocUnsafeSlow(size);
   const limit = pLimit(PARTS_AT_ONCE);
-  const starts = Array.from({ length: Math.ceil(size / PART_BYTES) }, (_, index) => index * PART_BYTES);
+  const starts = Array.from({ length: Math.ceil(size / partBytes) }, (_, index) => index * partBytes);
   // The first failure ends the others.
   const failed = new AbortController();
   const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
   let hasChanged = false;
   const read = async (start: number) => {
     if (failed.signal.aborted) return;
-    const part = whole.subarray(start, start + PART_BYTES);
+    const part = whole.subarray(start, start + partBytes);
     const answer = await requests.ask({
       verb: 'get',
       action: 's3:GetObject',
@@ -33,7 +31,7 @@ export async function readRanges(
       signal: either,
       send: (client, sdk, options) => {
         const Range = `bytes=${start}-${start + part.length - 1}`;
-        const input = { Bucket: requests.location.bucket, Key: key, Range, IfMatch: etag };
+        const input = { Bucket: bucket, Key: key, Range, IfMatch: etag };
         return client.send(new sdk.GetObjectCommand(input), options);
       },
       use: (output, exchange) => exchange.readBody(output.Body as Readable, part),

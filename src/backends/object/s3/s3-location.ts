@@ -35,6 +35,8 @@ export interface S3Config {
   readonly requestTimeoutMs?: number | undefined;
   /** Connections at once. Default: 64. */
   readonly maxConnections?: number | undefined;
+  /** Objects above this size are written and read in parts of it, in bytes; services want at least 5 MiB. Default: 16 MiB. */
+  readonly partBytes?: number | undefined;
 }
 
 /** A checked {@link S3Config}: the prefix is empty or ends with `/`. */
@@ -49,6 +51,7 @@ export interface S3Location {
   readonly connectTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly maxConnections: number;
+  readonly partBytes: number;
 }
 
 /** Keys end at 1,024 bytes, and what Varve adds to the prefix stays below 400. */
@@ -86,6 +89,7 @@ const CONFIG = z.strictObject({
   connectTimeoutMs: TIMEOUT.optional(),
   requestTimeoutMs: TIMEOUT.optional(),
   maxConnections: z.int().min(1).max(10_000).optional(),
+  partBytes: z.int().min(1).optional(),
 });
 
 const FLAGS: ReadonlySet<string> = new Set(['pathStyle', 'allowVersioned', 'anonymous']);
@@ -115,6 +119,7 @@ export function parseS3Location(location: string | S3Config): S3Location {
     connectTimeoutMs: data.connectTimeoutMs ?? 5000,
     requestTimeoutMs: data.requestTimeoutMs ?? 20_000,
     maxConnections: data.maxConnections ?? 64,
+    partBytes: data.partBytes ?? 16 * 1024 * 1024,
   };
 }
 

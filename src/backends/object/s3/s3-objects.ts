@@ -15,7 +15,7 @@ import { type BucketFacts, checkBucket } from './bucket-settings.ts';
 import { conditionHeaders } from './conditions.ts';
 import { decodeListed } from './listing-encoding.ts';
 import { PartedUpload } from './parted-upload.ts';
-import { PART_BYTES, readRanges } from './ranged-read.ts';
+import { readRanges } from './ranged-read.ts';
 import { describeFailure } from './s3-failure.ts';
 import { formatS3Location } from './s3-location.ts';
 import type { S3Requests } from './s3-requests.ts';
@@ -76,7 +76,7 @@ export class S3Objects implements ObjectStore {
   async put(key: string, body: Uint8Array, condition: PutCondition, { signal }: AbortOptions = {}): Promise<PutResult> {
     const fullKey = this.#prefix + key;
     const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-    if (bytes.length > PART_BYTES && (await this.#uploads.isSafe(condition, signal))) {
+    if (bytes.length > this.#requests.location.partBytes && (await this.#uploads.isSafe(condition, signal))) {
       return this.#uploads.put(fullKey, bytes, condition, signal);
     }
     const answer = await this.#requests.ask({
@@ -133,7 +133,23 @@ export class S3Objects implements ObjectStore {
     }
   }
 
-  async list(prefix: string, { after, limit = 1000, signal }: ListObjectsOptions = {}): Promise<ObjectPage> {
+  async list(prefix: string, options: ListObjectsOptions = {}): Promise<ObjectPage> {
+    let page = await this.#page(prefix, options, undefined);
+    // A page may be empty and not the last one; then there is no key to go on from.
+    while (page.objects.length === 0 && page.token !== undefined) page = await this.#page(prefix, options, page.token);
+    const { objects, isTruncated, serverTime } = page;
+    return { objects, isTruncated, serverTime };
+  }
+
+  async close(): Promise<void> {
+    this.#requests.close();
+  }
+
+  async #page(
+    prefix: string,
+    { after, limit = 1000, signal }: ListObjectsOptions,
+    token: string | undefined,
+  ): Promise<ObjectPage & { readonly token: string | undefined }> {
     const answer = await this.#requests.ask({
       verb: 'list',
       action: 's3:ListBucket',
@@ -147,16 +163,13 @@ export class S3Objects implements ObjectStore {
           EncodingType: 'url' as const,
         };
         const from = after === undefined ? {} : { StartAfter: this.#prefix + after };
-        return client.send(new sdk.ListObjectsV2Command({ ...input, ...from }), options);
+        const position = token === undefined ? from : { ContinuationToken: token };
+        return client.send(new sdk.ListObjectsV2Command({ ...input, ...position }), options);
       },
       use: (output) => decodeListed(output, this.#prefix),
     });
     if (answer.isAnswered) return { ...answer.value, serverTime: answer.serverTime };
     throw answer.error;
-  }
-
-  async close(): Promise<void> {
-    this.#requests.close();
   }
 
   async #read(key: string, signal: AbortSignal | undefined): Promise<Reading> {
@@ -173,7 +186,7 @@ export class S3Objects implements ObjectStore {
         const stream = output.Body as Readable | undefined;
         const head = this.#headOf(output);
         if (stream === undefined) return { ...head, body: Buffer.alloc(0) };
-        if (head.size > PART_BYTES) {
+        if (head.size > this.#requests.location.partBytes) {
           stream.on('error', () => {}).destroy();
           return 'too-large';
         }

@@ -1,0 +1,48 @@
+import type { Clock } from './clock.ts';
+
+/** Retries that are earned by one request that was answered: a tenth. */
+const EARNED_BY_SUCCESS = 0.1;
+
+/**
+ * A token bucket that all requests of a store share, so that an outage is met with a trickle of retries and not with a storm. A
+ * retry takes a token; when there is none it waits for one.
+ */
+export class RetryBudget {
+  readonly #clock: Clock;
+  readonly #capacity: number;
+  readonly #perSecond: number;
+  #tokens: number;
+  #filledAt: number;
+
+  /** @param capacity retries that may follow each other at once; @param perSecond those that may follow then. */
+  constructor(clock: Clock, capacity: number, perSecond: number) {
+    this.#clock = clock;
+    this.#capacity = capacity;
+    this.#perSecond = perSecond;
+    this.#tokens = capacity;
+    this.#filledAt = clock.monotonic();
+  }
+
+  /** Takes a token, and tells how long to wait until it is there, in ms. */
+  take(): number {
+    const now = this.#clock.monotonic();
+    this.#add(((now - this.#filledAt) / 1000) * this.#perSecond);
+    this.#filledAt = now;
+    this.#tokens -= 1;
+    return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#perSecond) * 1000;
+  }
+
+  /** Gives a token back that was not used. */
+  putBack(): void {
+    this.#add(1);
+  }
+
+  /** Where most requests succeed, retries need not wait. */
+  succeeded(): void {
+    this.#add(EARNED_BY_SUCCESS);
+  }
+
+  #add(tokens: number): void {
+    this.#tokens = Math.min(this.#capacity, this.#tokens + tokens);
+  }
+}

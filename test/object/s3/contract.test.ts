@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest';
+import { MemoryObjectStore } from '../../../src/backends/object/memory-store.ts';
+import { MeteredStore } from '../../../src/backends/object/metered-store.ts';
+import { probeConditions } from '../../../src/backends/object/probe.ts';
+import { RequestMeter } from '../../../src/backends/object/request-meter.ts';
+import { RetryingStore } from '../../../src/backends/object/retrying-store.ts';
+import { openS3Objects } from '../../../src/backends/object/s3/open-s3-objects.ts';
+import { SystemClock, SystemRandomness } from '../../../src/backends/object/system-clock.ts';
+import { describeObjectStore } from '../object-store-contract.ts';
+import { openAt } from './opened.ts';
+import { newBucket, realServer } from './real-server.ts';
+import { S3Server } from './s3-server.ts';
+
+const components = { clock: new SystemClock(), randomness: new SystemRandomness() };
+
+describeObjectStore(
+  'memory, metered and retrying',
+  async () => {
+    const store = new RetryingStore(new MeteredStore(new MemoryObjectStore(), new RequestMeter()), components);
+    return { store, close: () => store.close() };
+  },
+  { keys: 'ascii' },
+);
+
+describeObjectStore(
+  'S3 in this process, retrying, below a prefix',
+  async () => {
+    const server = await new S3Server().start();
+    const s3 = await openAt(server.endpoint, { prefix: 'some/prefix é', partBytes: 64 * 1024 });
+    const store = new RetryingStore(s3, components);
+    const fill = async (keys: readonly string[]) => {
+      for (const key of keys) await server.store.put(`some/prefix é/${key}`, Buffer.from('x'), { kind: 'any' });
+    };
+    const close = async () => {
+      await store.close();
+      await server.close();
+    };
+    return { store, close, fill };
+  },
+  { keys: 'ascii', bigBytes: 5 * 64 * 1024 + 5 },
+);
+
+const real = realServer();
+if (real === undefined) {
+  describe.skip('object store: a real S3 server', () => {
+    test('there is none', () => {});
+  });
+} else {
+  describeObjectStore(`S3 on ${real.name}`, async () => {
+    const server = await real.start();
+    const bucket = await newBucket(server);
+    const store = await openS3Objects({ ...server.config, bucket, prefix: 'prefix' });
+    expect(await store.checkBucket(() => {})).toEqual({ versioning: 'off', harmfulRules: [] });
+    await probeConditions(store, components.randomness);
+    const close = async () => {
+      await store.close();
+      await server.close();
+    };
+    return { store, close };
+  });
+}
