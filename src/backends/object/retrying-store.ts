@@ -103,7 +103,7 @@ export class RetryingStore implements ObjectStore {
         }
         unknown = result;
         error = result.error;
-        if (options.signal?.aborted) return unknown;
+        if (!isRetryable(error)) return unknown;
       } catch (thrown) {
         error = thrown as Error;
         if (!isRetryable(thrown)) {

@@ -79,23 +79,21 @@ export class PartedUpload {
     const { bucket, partBytes } = this.#requests.location;
     const send = async (PartNumber: number) => {
       const part = body.subarray((PartNumber - 1) * partBytes, PartNumber * partBytes);
-      try {
-        return await this.#requests.get({
-          verb: 'put',
-          action: 's3:PutObject',
-          key,
-          bytes: part.length,
-          signal: either,
-          send: (client, sdk, options) => {
-            const at = { Bucket: bucket, Key: key, UploadId: upload, PartNumber };
-            return client.send(new sdk.UploadPartCommand({ ...at, Body: part, ChecksumAlgorithm: 'CRC32' }), options);
-          },
-          use: ({ ETag, ChecksumCRC32 }) => ({ ETag, PartNumber, ...(ChecksumCRC32 && { ChecksumCRC32 }) }),
-        });
-      } catch (error) {
-        failed.abort(error);
-        throw error;
-      }
+      const answer = await this.#requests.askPart({
+        verb: 'put',
+        action: 's3:PutObject',
+        key,
+        bytes: part.length,
+        signal: either,
+        send: (client, sdk, options) => {
+          const at = { Bucket: bucket, Key: key, UploadId: upload, PartNumber };
+          return client.send(new sdk.UploadPartCommand({ ...at, Body: part, ChecksumAlgorithm: 'CRC32' }), options);
+        },
+        use: ({ ETag, ChecksumCRC32 }) => ({ ETag, PartNumber, ...(ChecksumCRC32 && { ChecksumCRC32 }) }),
+      });
+      if (answer.isAnswered) return answer.value;
+      failed.abort(answer.error);
+      throw answer.error;
     };
     const count = Math.max(1, Math.ceil(body.length / partBytes));
     const results = await Promise.allSettled(Array.from({ length: count }, (_, index) => limit(send, index + 1)));

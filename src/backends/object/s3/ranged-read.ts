@@ -24,7 +24,7 @@ export async function readRanges(
   const read = async (start: number) => {
     if (failed.signal.aborted) return;
     const part = whole.subarray(start, start + partBytes);
-    const answer = await requests.ask({
+    const answer = await requests.askPart({
       verb: 'get',
       action: 's3:GetObject',
       key,

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { isVarveError, throwIfAborted } from '../../../errors.ts';
 import type { RequestMeter, RequestVerb } from '../request-meter.ts';
@@ -5,6 +6,10 @@ import type { ConnectedClient, S3Sdk } from './s3-client.ts';
 import { AnswerTimes, S3Exchange } from './s3-exchange.ts';
 import { describeFailure, type S3Failure } from './s3-failure.ts';
 import type { S3Location } from './s3-location.ts';
+
+/** Tries of each request for a part of a large object, and the longest pause between them in ms. */
+const PART_TRIES = 4;
+const PART_PAUSE_MS = 200;
 
 export type S3Answer<Value> =
   | { readonly isAnswered: true; readonly value: Value; readonly serverTime: number }
@@ -50,6 +55,21 @@ export class S3Requests {
     return isSkewed ? this.#askOnce(question) : answer;
   }
 
+  /**
+   * As {@link ask}, for one of the many requests of a large object, which may be repeated blindly: a few times and soon, so that one
+   * lost connection does not cost all of them. What lasts longer is for the layer above.
+   */
+  async askPart<Output extends object, Value>(question: S3Question<Output, Value>): Promise<S3Answer<Value>> {
+    for (let tries = 1; ; tries++) {
+      const answer = await this.ask(question);
+      if (answer.isAnswered || answer.error.code !== 'UNAVAILABLE' || isJudged(answer) || tries === PART_TRIES) {
+        return answer;
+      }
+      await sleep(Math.random() * PART_PAUSE_MS);
+      this.#meter.retried();
+    }
+  }
+
   /** As {@link ask}, for requests that have no other answer than what they ask for. */
   async get<Output extends object, Value>(question: S3Question<Output, Value>): Promise<Value> {
     const answer = await this.ask(question);
@@ -80,6 +100,11 @@ export class S3Requests {
       exchange.end();
     }
   }
+}
+
+/** Whether the service has looked at the request and said no. */
+function isJudged({ effect }: S3Failure): boolean {
+  return effect === 'refused' || effect === 'missing';
 }
 
 function isSkew({ effect, error }: S3Failure): boolean {

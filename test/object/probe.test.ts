@@ -1,0 +1,90 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
+import { MeteredStore } from '../../src/backends/object/metered-store.ts';
+import { probeConditions } from '../../src/backends/object/probe.ts';
+import { RequestMeter } from '../../src/backends/object/request-meter.ts';
+import type { S3Objects } from '../../src/backends/object/s3/s3-objects.ts';
+import { SystemRandomness } from '../../src/backends/object/system-clock.ts';
+import { openAt } from './s3/opened.ts';
+import { type Quirks, S3Server } from './s3/s3-server.ts';
+
+const randomness = new SystemRandomness();
+
+describe('the probe', () => {
+  let server: S3Server;
+  let store: S3Objects;
+  beforeAll(async () => {
+    server = await new S3Server().start();
+    store = await openAt(server.endpoint, { prefix: 'p' });
+  });
+  afterEach(() => {
+    for (const name of Object.keys(server.quirks)) delete server.quirks[name as keyof Quirks];
+  });
+  afterAll(async () => {
+    await store.close();
+    await server.close();
+  });
+
+  test('passes a service that honours conditions, in about nine requests, and leaves nothing', async () => {
+    const meter = new RequestMeter();
+    const memory = new MemoryObjectStore();
+    const facts = await probeConditions(new MeteredStore(memory, meter), randomness);
+    expect(Math.abs(facts.clockOffsetMs)).toBeLessThan(1000);
+    const { requests } = meter.metrics();
+    expect(requests).toEqual({ put: 5, get: 1, head: 1, list: 1, delete: 1 });
+    expect((await memory.list('')).objects).toEqual([]);
+    await probeConditions(store, randomness);
+  });
+
+  test.each<[string, Quirks, RegExp]>([
+    ['ignores If-None-Match', { ignoresIfNoneMatch: true }, /If-None-Match both created one key.*does not honour/],
+    ['ignores If-Match', { ignoresIfMatch: true }, /If-Match on an absent key is accepted/],
+    [
+      'stores under If-Match where there is nothing',
+      { ifMatchOnAbsentStores: true },
+      /absent key.*MinIO before 2025-09/,
+    ],
+    ['refuses the tag that it gave', { quotedTagsNeverMatch: true }, /right tag is refused.*Ceph 16 and 18/],
+  ])('refuses a service that %s', async (_, quirks, message) => {
+    Object.assign(server.quirks, quirks);
+    await expect(probeConditions(store, randomness)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringMatching(message),
+    });
+    expect((await server.store.list('p/')).objects).toEqual([]);
+  });
+
+  test('refuses a service that compares no tags but those of absent keys', async () => {
+    class Careless extends MemoryObjectStore {
+      override async put(...[key, body, condition, options]: Parameters<MemoryObjectStore['put']>) {
+        const exists = (await this.head(key)) !== undefined;
+        return super.put(key, body, condition.kind === 'match' && exists ? { kind: 'any' } : condition, options);
+      }
+    }
+    await expect(probeConditions(new Careless(), randomness)).rejects.toMatchObject({
+      message: expect.stringMatching(/old tag is accepted/),
+    });
+  });
+
+  test('refuses a service whose reads or listings lag behind', async () => {
+    class Lagging extends MemoryObjectStore {
+      readonly #lags: 'get' | 'list';
+      constructor(lags: 'get' | 'list') {
+        super();
+        this.#lags = lags;
+      }
+      override async get(...parameters: Parameters<MemoryObjectStore['get']>) {
+        return this.#lags === 'get' ? undefined : super.get(...parameters);
+      }
+      override async list(...parameters: Parameters<MemoryObjectStore['list']>) {
+        const page = await super.list(...parameters);
+        return this.#lags === 'list' ? { ...page, objects: [] } : page;
+      }
+    }
+    for (const lags of ['get', 'list'] as const) {
+      await expect(probeConditions(new Lagging(lags), randomness)).rejects.toMatchObject({
+        message: expect.stringMatching(/not strongly consistent/),
+      });
+    }
+  });
+});

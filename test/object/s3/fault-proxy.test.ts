@@ -1,0 +1,196 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ObjectStore } from '../../../src/backends/object/object-store.ts';
+import { RequestMeter } from '../../../src/backends/object/request-meter.ts';
+import { RetryingStore } from '../../../src/backends/object/retrying-store.ts';
+import type { S3Objects } from '../../../src/backends/object/s3/s3-objects.ts';
+import { SystemClock, SystemRandomness } from '../../../src/backends/object/system-clock.ts';
+import { type Fault, FaultProxy } from './fault-proxy.ts';
+import { openAt } from './opened.ts';
+import { S3Server } from './s3-server.ts';
+
+const KIB = 1024;
+
+describe('between the client and the service', () => {
+  let server: S3Server;
+  let proxy: FaultProxy;
+  let once: S3Objects;
+  let store: RetryingStore;
+  let meter: RequestMeter;
+  beforeEach(async () => {
+    server = await new S3Server().start();
+    proxy = await new FaultProxy(server.port).start();
+    meter = new RequestMeter();
+    once = await openAt(proxy.endpoint, { requestTimeoutMs: 300, partBytes: 256 * KIB }, meter);
+    const components = { clock: new SystemClock(), randomness: new SystemRandomness(), meter };
+    store = new RetryingStore(once, components, { firstPauseMs: 2, longestPauseMs: 20, deadlineMs: 10_000 });
+  });
+  afterEach(async () => {
+    await store.close();
+    await proxy.close();
+    await server.close();
+  });
+
+  /** The faults befall the next exchanges, one each. */
+  function befall(...faults: (Fault | undefined)[]): void {
+    proxy.choose = () => faults.shift();
+  }
+
+  test('a write whose answer is lost is of unknown outcome, and has happened', async () => {
+    for (const kind of ['drop-reply', 'reset'] as const) {
+      befall({ kind });
+      expect(await once.put(kind, Buffer.from('x'), { kind: 'absent' })).toMatchObject({
+        outcome: 'unknown',
+        error: { code: 'UNAVAILABLE' },
+      });
+      expect((await server.store.get(kind))?.body.length).toBe(1);
+    }
+  });
+
+  test('the client repeats nothing by itself', async () => {
+    befall({ kind: 'drop-reply' });
+    await once.put('key', Buffer.from('x'), { kind: 'absent' });
+    expect(server.seen).toHaveLength(1);
+    server.quirks.answerInstead = () => ({ status: 503, code: 'SlowDown' });
+    await expect(once.get('key')).rejects.toMatchObject({ code: 'THROTTLED' });
+    expect(server.seen).toHaveLength(2);
+  });
+
+  test('a repeated write whose first answer was lost stays of unknown outcome', async () => {
+    befall({ kind: 'drop-reply' });
+    expect(await store.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({ outcome: 'unknown' });
+    expect(server.seen).toHaveLength(2);
+  });
+
+  test('a write that did not get through is repeated until it does', async () => {
+    befall({ kind: 'refuse' }, { kind: 'refuse' });
+    expect(await store.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({ outcome: 'stored' });
+    expect(meter.metrics()).toMatchObject({ requests: { put: 3 }, retries: 2, failures: 2 });
+  });
+
+  test('a body that is cut off is never handed out short', async () => {
+    const body = Buffer.alloc(100 * KIB, 'abc');
+    await server.store.put('key', body, { kind: 'any' });
+    for (const bytes of [0, 10, 300, 2000, 90 * KIB]) {
+      befall({ kind: 'truncate', bytes });
+      await expect(once.get('key')).rejects.toMatchObject({ code: 'UNAVAILABLE', retryable: true });
+      befall({ kind: 'truncate', bytes });
+      expect((await store.get('key'))?.body).toEqual(body);
+    }
+    expect(proxy.faults).toBe(10);
+  });
+
+  test('a listing that is cut off is never handed out short', async () => {
+    for (let index = 0; index < 50; index++) await server.store.put(`key${index}`, Buffer.from('x'), { kind: 'any' });
+    befall({ kind: 'truncate', bytes: 3000 });
+    await expect(once.list('')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    befall({ kind: 'truncate', bytes: 3000 });
+    expect((await store.list('')).objects).toHaveLength(50);
+  });
+
+  test('an answer that stalls half-way is given up, one that is slow is not', async () => {
+    await server.store.put('key', Buffer.alloc(100 * KIB, 'abc'), { kind: 'any' });
+    befall({ kind: 'throttle', bytesPerMs: 300 });
+    expect((await once.get('key'))?.size).toBe(100 * KIB);
+    befall({ kind: 'throttle', bytesPerMs: 1 });
+    await expect(once.get('key')).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringMatching(/no answer within/),
+    });
+  });
+
+  test('an answer that comes too late leaves a write unknown', async () => {
+    befall({ kind: 'delay', ms: 1000 });
+    expect(await once.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({ outcome: 'unknown' });
+  });
+
+  test('big objects get through whole, and leave no parts behind', async () => {
+    const body = Buffer.alloc(1500 * KIB, 'abcdefg');
+    let exchanges = 0;
+    // Not a completion: its outcome would be unknown, rightly.
+    proxy.choose = () => (++exchanges % 5 === 2 ? { kind: 'refuse' } : undefined);
+    expect(await store.put('key', body, { kind: 'any' })).toMatchObject({ outcome: 'stored' });
+    expect((await store.get('key'))?.body).toEqual(body);
+    expect(proxy.faults).toBeGreaterThan(1);
+    proxy.choose = () => undefined;
+    expect([...server.uploads.values()].filter((parts) => parts.size > 0)).toEqual([]);
+  });
+
+  test('a completion whose answer is lost is of unknown outcome', async () => {
+    const body = Buffer.alloc(600 * KIB, 'abcdefg');
+    proxy.choose = () => {
+      const isCompletion = server.seen.filter(({ query }) => query.has('partNumber')).length === 3;
+      return isCompletion ? { kind: 'drop-reply' } : undefined;
+    };
+    expect(await once.put('key', body, { kind: 'any' })).toMatchObject({ outcome: 'unknown' });
+    expect((await server.store.get('key'))?.size).toBe(body.length);
+  });
+
+  test('a service that ignores conditions on completion gets big objects in one piece', async () => {
+    server.quirks.ignoresConditionsOfParts = true;
+    const body = Buffer.alloc(600 * KIB, 'abcdefg');
+    expect(await once.put('key', body, { kind: 'absent' })).toMatchObject({ outcome: 'stored' });
+    expect(await once.put('key', body, { kind: 'absent' })).toEqual({ outcome: 'refused' });
+    expect(server.seen.filter(({ key, query }) => key === 'key' && query.has('partNumber'))).toEqual([]);
+    expect((await server.store.list('probe/')).objects).toEqual([]);
+  });
+
+  test('an object that is replaced while it is read in ranges is read anew', async () => {
+    const bodies = ['first', 'second'].map((text) => Buffer.alloc(600 * KIB, text));
+    await server.store.put('key', bodies[0] as Buffer, { kind: 'any' });
+    let gets = 0;
+    server.quirks.answerInstead = ({ method }) => {
+      // After the size is known and the first range was asked for.
+      if (method === 'GET' && ++gets === 3) void server.store.put('key', bodies[1] as Buffer, { kind: 'any' });
+      return undefined;
+    };
+    expect((await once.get('key'))?.body).toEqual(bodies[1]);
+  });
+
+  test('racing increments under faults lose nothing and double nothing', async () => {
+    await server.store.put('counter', Buffer.from('[]'), { kind: 'any' });
+    const random = seeded(20_261_121);
+    proxy.choose = () => {
+      const fraction = random();
+      if (fraction < 0.08) return { kind: 'drop-reply' };
+      if (fraction < 0.14) return { kind: 'reset' };
+      if (fraction < 0.2) return { kind: 'refuse' };
+      return fraction < 0.26 ? { kind: 'truncate', bytes: Math.floor(random() * 400) } : undefined;
+    };
+    const names = Array.from({ length: 6 }, (_, writer) => Array.from({ length: 5 }, (_, turn) => `${writer}.${turn}`));
+    await Promise.all(
+      names.map(async (own) => {
+        for (const name of own) await addName(store, name);
+      }),
+    );
+    proxy.choose = () => undefined;
+    const kept: string[] = JSON.parse(Buffer.from((await store.get('counter'))?.body ?? []).toString());
+    expect(kept.toSorted()).toEqual(names.flat().toSorted());
+    expect(proxy.faults).toBeGreaterThan(20);
+  });
+});
+
+/** Adds a name to a list by compare-and-swap, and believes every outcome it is told. */
+async function addName(store: ObjectStore, name: string): Promise<void> {
+  let mayBeThere = false;
+  for (;;) {
+    const seen = await store.get('counter');
+    const names: string[] = JSON.parse(Buffer.from(seen?.body ?? []).toString());
+    if (mayBeThere && names.includes(name)) return;
+    // Without the right to look: a name that is there although no outcome was unknown would be added twice.
+    const body = Buffer.from(JSON.stringify([...names, name]));
+    const result = await store.put('counter', body, { kind: 'match', etag: seen?.etag ?? '' });
+    if (result.outcome === 'stored') return;
+    mayBeThere ||= result.outcome === 'unknown';
+  }
+}
+
+/** Mulberry32: the same numbers in every run. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
