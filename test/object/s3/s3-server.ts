@@ -43,6 +43,7 @@ export interface SeenRequest {
   readonly query: URLSearchParams;
   readonly isSigned: boolean;
   readonly hasSessionToken: boolean;
+  readonly hasChecksum: boolean;
 }
 
 class ErrorReply extends Error {
@@ -64,11 +65,14 @@ export class S3Server {
   readonly seen: SeenRequest[] = [];
   /** Uploads in parts that were begun and neither completed nor aborted. */
   readonly uploads = new Map<string, Map<number, Buffer>>();
+  /** Connections ever made. */
+  connections = 0;
   readonly #server: Server;
 
   constructor(store: ObjectStore = new MemoryObjectStore()) {
     this.store = store;
     this.#server = createServer((request, response) => void this.#serve(request, response));
+    this.#server.on('connection', () => this.connections++);
   }
 
   async start(): Promise<this> {
@@ -100,6 +104,7 @@ export class S3Server {
         query: url.searchParams,
         isSigned: request.headers.authorization?.startsWith('AWS4-HMAC-SHA256 Credential=') ?? false,
         hasSessionToken: request.headers['x-amz-security-token'] !== undefined,
+        hasChecksum: request.headers['x-amz-checksum-crc32'] !== undefined,
       };
       this.seen.push(seen);
       const chunks: Buffer[] = [];
