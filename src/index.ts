@@ -11,10 +11,12 @@ export type {
   DeleteWrite,
   Finding,
   FindingKind,
+  HoldWrite,
   ListFilter,
   Locator,
   ManifestFields,
   ManifestHead,
+  ManifestHold,
   ManifestKey,
   ManifestKind,
   ManifestWrite,
@@ -32,7 +34,7 @@ export type {
   WriteOutcome,
   WriteSuccess,
 } from './backends/backend.ts';
-export { MAX_ID_BYTES, MAX_SEGMENT_BYTES } from './backends/backend.ts';
+export { MAX_ID_BYTES, MAX_REASON_BYTES, MAX_SEGMENT_BYTES } from './backends/backend.ts';
 export type {
   PinFilter,
   PinHead,
@@ -61,12 +63,14 @@ export type {
   ConversationListOptions,
   ConversationStat,
   Conversations,
+  DeleteManyOptions,
   PutFailure,
   PutOptions,
   PutReceipt,
   ReadOptions,
 } from './manifest/conversations.ts';
 export type { ExportCounts, ExportOptions } from './manifest/export.ts';
+export type { HeldConversation, HoldReceipt, Holds, PlaceHoldOptions } from './manifest/holds.ts';
 export type { ImportCounts, ImportError, ImportOptions, ImportReport } from './manifest/import.ts';
 export {
   type LocalStoreOptions,

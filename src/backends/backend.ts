@@ -98,6 +98,14 @@ export interface ManifestFields {
   readonly logicalBytes: number;
 }
 
+/** What keeps a manifest from being deleted or replaced. */
+export interface ManifestHold {
+  /** When it was placed, in ms since the epoch. */
+  readonly since: number;
+  /** Why, in the words of whoever placed it. */
+  readonly reason?: string;
+}
+
 /** A manifest without its entries. */
 export interface ManifestHead {
   readonly key: ManifestKey;
@@ -110,6 +118,8 @@ export interface ManifestHead {
   readonly logicalBytes: number;
   /** How many entries it has; entries are only ever added at the end, or all replaced. */
   readonly entryCount: number;
+  /** Present while it is held, see {@link HoldWrite}. */
+  readonly hold?: ManifestHold;
 }
 
 export interface StoredManifest extends ManifestHead {
@@ -149,18 +159,46 @@ export interface AppendWrite {
   readonly entries: readonly NewEntry[];
 }
 
-/** Deletes a manifest; one that does not exist is `absent`, not an error, whatever `ifRevision` says. */
+/** Deletes a manifest unless it is held (`HELD`); one that does not exist is `absent`, not an error, whatever `ifRevision` says. */
 export interface DeleteWrite {
   readonly operation: 'delete';
   readonly key: ManifestKey;
   readonly ifRevision?: Revision;
 }
 
-export type ManifestWrite = PutWrite | AppendWrite | DeleteWrite;
+/** Longest reason of a hold, in bytes of UTF-8. */
+export const MAX_REASON_BYTES = 1024;
+
+/**
+ * Places a hold on a manifest, which must exist (`NOT_FOUND`), or releases it. While it is held every delete, and every put
+ * or publish that would replace it, fails with `HELD`, and no collection deletes it when it expires; appending stays possible. The hold
+ * belongs to the very state that those writes are judged on: none that is committed after the hold can pass it. It is
+ * no content: the revision stays.
+ */
+export interface HoldWrite {
+  readonly operation: 'hold';
+  readonly key: ManifestKey;
+  /** `true` on a held manifest only gives it another `reason`, if there is one; `since` stays. */
+  readonly held: boolean;
+  /** At most {@link MAX_REASON_BYTES}. Ignored when it is released. */
+  readonly reason?: string;
+  readonly ifRevision?: Revision;
+}
+
+export type ManifestWrite = PutWrite | AppendWrite | DeleteWrite | HoldWrite;
 
 /** What a successful write did. */
 export interface WriteSuccess {
-  readonly status: 'created' | 'replaced' | 'appended' | 'unchanged' | 'skipped' | 'deleted' | 'absent';
+  readonly status:
+    | 'created'
+    | 'replaced'
+    | 'appended'
+    | 'unchanged'
+    | 'skipped'
+    | 'deleted'
+    | 'absent'
+    | 'held'
+    | 'released';
   /** The revision now stored; absent after `deleted` and `absent`. */
   readonly revision?: Revision;
   /** Segments that this write stored because they were missing, and their canonical bytes. */
@@ -182,6 +220,8 @@ export interface ListFilter {
   /** Milliseconds since the epoch, compared with `createdAt`: `since` inclusive, `until` exclusive. */
   readonly since?: number;
   readonly until?: number;
+  /** `true`: only those that are held; `false`: only those that are not. */
+  readonly held?: boolean;
   /**
    * `archived`: the order in which manifests were first put. `oldest` and `newest`: by `createdAt`, ties by the order
    * of archiving. Default: `archived`.
@@ -367,7 +407,7 @@ export interface Backend {
   /** Locators by address, `undefined` where no such segment is stored. */
   find(addresses: readonly Address[], options?: AbortOptions): Promise<(Locator | undefined)[]>;
 
-  /** Deletes expired manifests and collects what nothing references. Safe beside everything. */
+  /** Deletes expired manifests that are not held and collects what nothing references. Safe beside everything. */
   collect(options?: CollectOptions): Promise<CollectReport>;
 
   /** Verifies the store against itself: yields findings, returns the totals. Safe beside everything. */

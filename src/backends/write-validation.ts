@@ -1,6 +1,14 @@
 import { type Address, addressOf } from '../address.ts';
 import { VarveError } from '../errors.ts';
-import { MAX_ID_BYTES, MAX_SEGMENT_BYTES, type ManifestFields, type NewEntry, type NewSegment } from './backend.ts';
+import {
+  MAX_ID_BYTES,
+  MAX_REASON_BYTES,
+  MAX_SEGMENT_BYTES,
+  type ManifestFields,
+  type ManifestHold,
+  type NewEntry,
+  type NewSegment,
+} from './backend.ts';
 
 /** The longest body of an entry: what a block's frame can hold beside its references. */
 const MAX_BODY_BYTES = 48 * 1024 * 1024;
@@ -41,6 +49,28 @@ export function checkNonce(nonce: string): void {
       `an idempotency key has 1 to ${MAX_NONCE_BYTES} bytes of UTF-8; this one has ${bytes}`,
     );
   }
+}
+
+/** @throws `INVALID_ARGUMENT` unless the reason of a hold is well-formed text within the bound. */
+export function checkReason(reason: string): void {
+  if (!reason.isWellFormed() || Buffer.byteLength(reason) > MAX_REASON_BYTES) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `the reason of a hold is well-formed Unicode of at most ${MAX_REASON_BYTES} bytes of UTF-8`,
+    );
+  }
+}
+
+/** What a delete or a put meets that would take a held manifest away. */
+export function heldError(
+  { kind, id }: { readonly kind: string; readonly id: string },
+  hold: ManifestHold,
+): VarveError {
+  const reason = hold.reason === undefined ? '' : ` (${hold.reason})`;
+  return new VarveError(
+    'HELD',
+    `${kind} ${JSON.stringify(id)} is held since ${new Date(hold.since).toISOString()}${reason}: release the hold first`,
+  );
 }
 
 export function checkEntry({ body, segments }: NewEntry): void {

@@ -39,6 +39,11 @@ export interface AppendOptions extends AbortOptions {
   readonly idempotencyKey?: string;
 }
 
+export interface DeleteManyOptions extends AbortOptions {
+  /** Told of each conversation that could not be deleted. */
+  readonly onFailure?: (id: string, error: VarveError) => void;
+}
+
 export interface ReadOptions extends AbortOptions {
   /** The state after the first so many writes, 1 to `revisions`. Default: the newest. */
   readonly revision?: number;

@@ -1,4 +1,12 @@
-import type { AbortOptions, Backend, Locator, ManifestHead, Revision, StoredManifest } from '../backends/backend.ts';
+import type {
+  AbortOptions,
+  Backend,
+  Locator,
+  ManifestHead,
+  ManifestHold,
+  Revision,
+  StoredManifest,
+} from '../backends/backend.ts';
 
 /** What a list tells of a conversation. */
 export interface ConversationHead {
@@ -14,6 +22,8 @@ export interface ConversationHead {
   readonly bytes: number;
   /** How many states can be read. */
   readonly revisions: number;
+  /** Present while it is held. */
+  readonly hold?: ManifestHold;
 }
 
 export interface ConversationStat extends ConversationHead {
@@ -40,6 +50,7 @@ export function headOf(head: ManifestHead): ConversationHead {
     ...(head.expiresAt !== undefined && { expiresAt: head.expiresAt }),
     bytes: head.logicalBytes,
     revisions: head.entryCount,
+    ...(head.hold !== undefined && { hold: head.hold }),
   };
 }
 

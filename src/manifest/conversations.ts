@@ -8,6 +8,7 @@ import { jsonText, lineOfText, messagesText } from './conversation-json.ts';
 import type {
   AppendOptions,
   ConversationListOptions,
+  DeleteManyOptions,
   PutFailure,
   PutOptions,
   PutReceipt,
@@ -17,12 +18,14 @@ import { ConversationReader, conversationKey } from './conversation-reader.ts';
 import { type ConversationHead, type ConversationStat, headOf, sizesOf } from './conversation-stat.ts';
 import { ConversationWriter, extensionEntry, type RecordToWrite } from './conversation-writer.ts';
 import { derivedId } from './derived-id.ts';
+import { Holds } from './holds.ts';
 import { checkListFilter, checkNumber, checkString } from './option-checks.ts';
 import { checkId, RecordEncoder } from './record.ts';
 
 export type {
   AppendOptions,
   ConversationListOptions,
+  DeleteManyOptions,
   PutFailure,
   PutOptions,
   PutReceipt,
@@ -39,6 +42,8 @@ const BATCH_BYTES = 16 * 1024 * 1024;
 
 /** The conversations of a store. */
 export class Conversations {
+  /** What keeps conversations from being deleted or replaced. */
+  readonly holds: Holds;
   readonly #backend: Backend;
   readonly #encoder: RecordEncoder;
   readonly #reader: ConversationReader;
@@ -46,6 +51,7 @@ export class Conversations {
 
   constructor(backend: Backend) {
     this.#backend = backend;
+    this.holds = new Holds(backend);
     this.#encoder = new RecordEncoder(backend.capabilities.inlineBelow);
     this.#reader = new ConversationReader(backend);
     this.#writer = new ConversationWriter(backend, this.#reader);
@@ -190,7 +196,7 @@ export class Conversations {
   /**
    * Deletes a conversation. Returns whether there was one.
    *
-   * @throws `CONFLICT` unless `ifRevision` is stored.
+   * @throws `CONFLICT` unless `ifRevision` is stored; `HELD`.
    */
   async delete(id: string, options: AbortOptions & { readonly ifRevision?: Revision } = {}): Promise<boolean> {
     checkId(id);
@@ -202,14 +208,25 @@ export class Conversations {
     return wasDeleted(outcome as WriteOutcome);
   }
 
-  /** Deletes many in one commit. Returns those ids that there was a conversation under, in order. */
-  async deleteMany(ids: readonly string[], options: AbortOptions = {}): Promise<string[]> {
+  /**
+   * Deletes many in one commit. Returns those ids that were deleted, in order; there was no conversation under the others, or
+   * `onFailure` was told why it is still there.
+   *
+   * @throws without `onFailure` the first such failure (`HELD`), when the others have been deleted.
+   */
+  async deleteMany(ids: readonly string[], options: DeleteManyOptions = {}): Promise<string[]> {
+    const { onFailure } = options;
     for (const id of ids) checkId(id);
     const outcomes = await this.#backend.commit(
       ids.map((id) => ({ operation: 'delete', key: conversationKey(id) })),
       options,
     );
-    return ids.filter((_, index) => wasDeleted(outcomes[index] as WriteOutcome));
+    return ids.filter((id, index) => {
+      const outcome = outcomes[index] as WriteOutcome;
+      if (outcome.status === 'failed' && onFailure !== undefined) onFailure(id, outcome.error);
+      else return wasDeleted(outcome);
+      return false;
+    });
   }
 
   /** What is known of a conversation without reading its content; `undefined` when there is none. */

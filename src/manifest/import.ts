@@ -198,7 +198,7 @@ class Importer {
       return error;
     }
     const { status, newSegments, newBytes } = outcome;
-    if (status === 'deleted' || status === 'absent')
+    if (status === 'deleted' || status === 'absent' || status === 'held' || status === 'released')
       throw new VarveError('INTERNAL', `an import cannot have ${status} a record`);
     this.#counts[status]++;
     this.#counts.newSegments += newSegments;

@@ -26,11 +26,14 @@ export function checkString(name: string, value: unknown): void {
 }
 
 /** @throws `INVALID_ARGUMENT` for a filter that would silently match nothing or everything. */
-export function checkListFilter({ application, model, since, until, order }: ListFilter): void {
+export function checkListFilter({ application, model, since, until, held, order }: ListFilter): void {
   checkString('application', application);
   checkString('model', model);
   checkNumber('since (ms since the epoch)', since);
   checkNumber('until (ms since the epoch)', until);
+  if (held !== undefined && typeof held !== 'boolean') {
+    throw new VarveError('INVALID_ARGUMENT', `held is true or false; not ${shown(held)}`);
+  }
   checkChoice('order', order, ['archived', 'oldest', 'newest']);
 }
 

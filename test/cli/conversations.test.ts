@@ -292,7 +292,7 @@ describe('varve rm', () => {
     });
     const partly = here.varve(['rm', 'a', 'b', '--json', '-s', location]);
     expect(partly.status).toBe(3);
-    expect(JSON.parse(partly.stdout)).toEqual({ deleted: ['b'], absent: ['a'] });
+    expect(JSON.parse(partly.stdout)).toEqual({ deleted: ['b'], absent: ['a'], held: [] });
     expect(here.varve(['rm', 'a', '-s', location]).status).toBe(4);
     expect(here.varve(['rm', 'a', '-f', '-s', location])).toMatchObject({ status: 0, stderr: '' });
     here.succeed(['rm', '-s', location, '--', '-d']);

@@ -6,6 +6,7 @@ import { auditOf } from './builders.ts';
 import { describeCollection } from './collection-suite.ts';
 import { describeCommits } from './commit-suite.ts';
 import type { ConformanceOptions, Fixture, OpenedBackend } from './fixture.ts';
+import { describeHolds } from './hold-suite.ts';
 import { describeIds } from './id-suite.ts';
 import { describeLifecycle } from './lifecycle-suite.ts';
 import { describeListing } from './list-suite.ts';
@@ -56,6 +57,7 @@ export function describeBackend(name: string, options: ConformanceOptions): void
       describeListing(fixture, options.manyManifests ?? 3000);
       describePublishing(fixture);
       describeCollection(fixture);
+      describeHolds(fixture);
       describeLifecycle(fixture);
     });
     describeModelEquivalence(options);

@@ -6,6 +6,7 @@ import type {
   Backend,
   DeleteWrite,
   Finding,
+  HoldWrite,
   ManifestFields,
   ManifestHead,
   ManifestKey,
@@ -84,6 +85,15 @@ export function append(
 
 export function remove(key: ManifestKey | string, options: Pick<DeleteWrite, 'ifRevision'> = {}): DeleteWrite {
   return { operation: 'delete', key: typeof key === 'string' ? conversation(key) : key, ...options };
+}
+
+export function hold(key: ManifestKey | string, held = true, reason?: string): HoldWrite {
+  return {
+    operation: 'hold',
+    key: typeof key === 'string' ? conversation(key) : key,
+    held,
+    ...(reason === undefined ? {} : { reason }),
+  };
 }
 
 /** Makes one write that must succeed. */

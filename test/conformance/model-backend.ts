@@ -10,6 +10,7 @@ import {
   type CollectReport,
   type DeleteWrite,
   type Finding,
+  type HoldWrite,
   type ListFilter,
   type Locator,
   MAX_SEGMENT_BYTES,
@@ -29,6 +30,7 @@ import {
   type WriteOutcome,
   type WriteSuccess,
 } from '../../src/backends/backend.ts';
+import { checkReason, heldError } from '../../src/backends/write-validation.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../src/errors.ts';
 
 import {
@@ -163,7 +165,7 @@ export class ModelBackend implements Backend {
     const { graceMs = DAY_MS, dryRun = false } = options;
     const now = this.#now();
     const expired = KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()]).filter(
-      ({ fields }) => fields.expiresAt !== undefined && fields.expiresAt <= now,
+      ({ fields, hold }) => fields.expiresAt !== undefined && fields.expiresAt <= now && hold === undefined,
     );
     if (!dryRun) for (const manifest of expired) this.#remove(manifest);
     const unreferenced = [...this.#store.segments.values()].filter(({ references }) => references === 0);
@@ -252,7 +254,8 @@ export class ModelBackend implements Backend {
   #apply(write: ManifestWrite): WriteSuccess {
     checkKey(write.key);
     if (write.operation === 'put') return this.#put(write);
-    return write.operation === 'append' ? this.#append(write) : this.#delete(write);
+    if (write.operation === 'append') return this.#append(write);
+    return write.operation === 'delete' ? this.#delete(write) : this.#hold(write);
   }
 
   #put(write: PutWrite): WriteSuccess {
@@ -264,6 +267,7 @@ export class ModelBackend implements Backend {
     if (stored && write.ifExists === 'error') {
       throw new VarveError('ALREADY_EXISTS', `other content is stored under ${nameOf(write.key)}`);
     }
+    if (stored?.hold) throw heldError(write.key, stored.hold);
     const { entries, ...added } = this.#take(write.entries);
     if (stored) this.#release(stored.entries);
     const now = this.#now();
@@ -308,8 +312,21 @@ export class ModelBackend implements Backend {
     const stored = this.#find(write.key);
     if (!stored) return { status: 'absent', ...NOTHING_NEW };
     if (write.ifRevision !== undefined && write.ifRevision !== stored.revision) throw conflict(write.key);
+    if (stored.hold) throw heldError(write.key, stored.hold);
     this.#remove(stored);
     return { status: 'deleted', ...NOTHING_NEW };
+  }
+
+  #hold({ key, held, reason, ifRevision }: HoldWrite): WriteSuccess {
+    if (reason !== undefined) checkReason(reason);
+    const stored = this.#find(key);
+    if (!stored) throw new VarveError('NOT_FOUND', `nothing to hold under ${nameOf(key)}`);
+    if (ifRevision !== undefined && ifRevision !== stored.revision) throw conflict(key);
+    const before = stored.hold;
+    const same = held ? before && (reason === undefined || reason === before.reason) : !before;
+    if (same) return { status: 'unchanged', revision: stored.revision, ...NOTHING_NEW };
+    stored.hold = held ? { since: this.#now(), ...before, ...(reason === undefined ? {} : { reason }) } : undefined;
+    return { status: held ? 'held' : 'released', revision: stored.revision, ...NOTHING_NEW };
   }
 
   /** Verifies all segments, then stores the missing ones and takes the references. */

@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type {
   Backend,
-  ManifestHead,
   ManifestKey,
   ManifestKind,
   ManifestWrite,
@@ -10,7 +9,19 @@ import type {
   Revision,
   WriteOutcome,
 } from '../../src/backends/backend.ts';
-import { append, auditOf, codeOf, contentOf, put, remove, segment, stream, tokens, withoutBytes } from './builders.ts';
+import {
+  append,
+  auditOf,
+  codeOf,
+  contentOf,
+  hold,
+  put,
+  remove,
+  segment,
+  stream,
+  tokens,
+  withoutBytes,
+} from './builders.ts';
 import type { ConformanceOptions } from './fixture.ts';
 import { ModelBackend } from './model-backend.ts';
 
@@ -75,10 +86,14 @@ const plannedAppend: fc.Arbitrary<Planned> = fc
 const plannedDelete: fc.Arbitrary<Planned> = fc
   .record({ key, expected })
   .map((given) => ({ expected: given.expected, write: remove(given.key) }));
+const plannedHold: fc.Arbitrary<Planned> = fc
+  .record({ key, expected, held: fc.boolean(), reason: fc.constantFrom(undefined, '', 'why') })
+  .map((given) => ({ expected: given.expected, write: hold(given.key, given.held, given.reason) }));
 const planned = fc.oneof(
   { weight: 4, arbitrary: plannedPut },
   { weight: 3, arbitrary: plannedAppend },
   { weight: 2, arbitrary: plannedDelete },
+  { weight: 1, arbitrary: plannedHold },
 );
 
 type Step =
@@ -184,7 +199,7 @@ function expecting(plan: Planned, revisions: readonly RevisionPair[], side: 0 | 
 }
 
 function bare(write: ManifestWrite): ManifestWrite {
-  if (write.operation === 'delete') return write;
+  if (!('entries' in write)) return write;
   return {
     ...write,
     entries: write.entries.map(({ body, segments }) => ({ body, segments: segments.map(withoutBytes) })),
@@ -249,9 +264,9 @@ async function comparable(
   kind: ManifestKind,
   order: 'archived' | 'oldest',
   filter: { application?: string; since?: number } = {},
-): Promise<Omit<ManifestHead, 'revision' | 'updatedAt'>[]> {
-  const heads: Omit<ManifestHead, 'revision' | 'updatedAt'>[] = [];
-  for await (const { revision: _, updatedAt: __, ...head } of backend.list(kind, { ...filter, order }))
-    heads.push(head);
+): Promise<unknown[]> {
+  const heads: unknown[] = [];
+  for await (const { revision: _, updatedAt: __, hold: held, ...head } of backend.list(kind, { ...filter, order }))
+    heads.push({ ...head, hold: held && { reason: held.reason } });
   return heads;
 }

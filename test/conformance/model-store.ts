@@ -5,6 +5,7 @@ import {
   MAX_ID_BYTES,
   type ManifestFields,
   type ManifestHead,
+  type ManifestHold,
   type ManifestKey,
   type ManifestKind,
   type NewEntry,
@@ -42,6 +43,7 @@ export interface Manifest {
   revision: Revision;
   fields: ManifestFields & { readonly createdAt: number };
   updatedAt: number;
+  hold?: ManifestHold | undefined;
   entries: Entry[];
 }
 
@@ -108,8 +110,8 @@ export function lengthOf(segments: readonly Segment[]): number {
   return segments.reduce((sum, { bytes }) => sum + bytes.length, 0);
 }
 
-export function headOf({ key, revision, fields, updatedAt, entries }: Manifest): ManifestHead {
-  return { key, revision, ...defined(fields), updatedAt, entryCount: entries.length };
+export function headOf({ key, revision, fields, updatedAt, hold, entries }: Manifest): ManifestHead {
+  return { key, revision, ...defined(fields), ...(hold && { hold }), updatedAt, entryCount: entries.length };
 }
 
 export function storedEntry({ body, segments }: Entry): StoredEntry {
@@ -121,15 +123,16 @@ function defined<T extends object>(fields: T): T {
 }
 
 export function ordered(manifests: Manifest[], filter: ListFilter): Manifest[] {
-  const { application, model, since, until, order = 'archived' } = filter;
+  const { application, model, since, until, held, order = 'archived' } = filter;
   const sign = order === 'newest' ? -1 : 1;
   return manifests
     .filter(
-      ({ fields }) =>
+      ({ fields, hold }) =>
         (application === undefined || fields.application === application) &&
         (model === undefined || fields.model === model) &&
         (since === undefined || fields.createdAt >= since) &&
-        (until === undefined || fields.createdAt < until),
+        (until === undefined || fields.createdAt < until) &&
+        (held === undefined || held === (hold !== undefined)),
     )
     .sort(
       (a, b) =>

@@ -4,6 +4,7 @@ import { packTokens } from '../../token-codec.ts';
 import type {
   AppendWrite,
   DeleteWrite,
+  HoldWrite,
   ManifestFields,
   ManifestKey,
   NewEntry,
@@ -13,7 +14,15 @@ import type {
   WriteOutcome,
   WriteSuccess,
 } from '../backend.ts';
-import { checkEntry, checkedBytes, checkFields, checkId, checkNonce } from '../write-validation.ts';
+import {
+  checkEntry,
+  checkedBytes,
+  checkFields,
+  checkId,
+  checkNonce,
+  checkReason,
+  heldError,
+} from '../write-validation.ts';
 import { isDamage } from './block.ts';
 import { BlockStager, type BlockTuning } from './block-stager.ts';
 import { type BodyRecord, encodeBodyRecord } from './body-record.ts';
@@ -44,7 +53,12 @@ export interface AdoptWrite extends Omit<PutWrite, 'operation' | 'entries'> {
 }
 
 /** What the local backend commits: the writes of the interface, and its own for uploads. */
-export type LocalWrite = WithLocalKey<PutWrite> | WithLocalKey<AppendWrite> | WithLocalKey<DeleteWrite> | AdoptWrite;
+export type LocalWrite =
+  | WithLocalKey<PutWrite>
+  | WithLocalKey<AppendWrite>
+  | WithLocalKey<DeleteWrite>
+  | HoldWrite
+  | AdoptWrite;
 
 export interface CommitTuning {
   readonly segments: BlockTuning;
@@ -120,6 +134,8 @@ export class CommitTransaction {
           return this.#append(write);
         case 'delete':
           return this.#delete(write);
+        case 'hold':
+          return this.#hold(write);
         case 'adopt':
           return this.#adopt(write);
       }
@@ -153,6 +169,7 @@ export class CommitTransaction {
     checkRevision(write.key, existing, write.ifRevision);
     const decided = this.#decidePut(write, existing, () => this.#isStored(existing as ManifestRow, write.entries));
     if (decided !== undefined) return decided;
+    this.#checkHold(write.key, existing);
     const staged = this.#stage(write.entries);
     const released = this.#planRelease(existing);
     const bodies = this.#store(staged, write.owner ?? write.key);
@@ -185,9 +202,31 @@ export class CommitTransaction {
     const existing = this.#find(write.key);
     if (existing === undefined) return { status: 'absent', newSegments: 0, newBytes: 0 };
     checkRevision(write.key, existing, write.ifRevision);
+    this.#checkHold(write.key, existing);
     this.#release(this.#planRelease(existing));
     this.#index.manifests.remove(existing);
     return { status: 'deleted', newSegments: 0, newBytes: 0 };
+  }
+
+  #hold({ key, held, reason, ifRevision }: HoldWrite): WriteOutcome {
+    if (reason !== undefined) checkReason(reason);
+    const existing = this.#find(key);
+    if (existing === undefined) {
+      throw new VarveError('NOT_FOUND', `${describe(key)} does not exist, so nothing can be held`);
+    }
+    checkRevision(key, existing, ifRevision);
+    const { holds } = this.#index;
+    const before = holds.find(existing.id);
+    const isSame = held ? before !== undefined && (reason === undefined || reason === before.reason) : !before;
+    if (isSame) return unchanged(existing);
+    if (held) holds.place(existing.id, { since: this.#now, ...before, ...(reason !== undefined && { reason }) });
+    else holds.release(existing.id);
+    return { ...unchanged(existing), status: held ? 'held' : 'released' };
+  }
+
+  #checkHold(key: LocalKey, existing: ManifestRow | undefined): void {
+    const hold = existing && this.#index.holds.find(existing.id);
+    if (hold !== undefined) throw heldError(key, hold);
   }
 
   #adopt(write: AdoptWrite): WriteOutcome {
@@ -206,6 +245,7 @@ export class CommitTransaction {
       this.#index.manifests.remove(upload);
       return decided;
     }
+    this.#checkHold(write.key, existing);
     const released = this.#planRelease(existing);
     const bodies = this.#index.manifests.bodies(upload);
     this.#index.manifests.remove(upload);

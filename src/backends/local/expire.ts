@@ -6,12 +6,11 @@ import { KIND_NUMBERS } from './schema.ts';
 
 const BATCH = 256;
 
-/** Manifests whose time has come, and uploads whose process is gone. */
+/** Manifests whose time has come and that nobody holds, and uploads whose process is gone. */
 export function findExpired({ index, owner }: MaintenanceContext, now: number): ManifestRow[] {
-  const expired = index.database.all<ManifestRow>(
-    'SELECT * FROM manifest WHERE expires IS NOT NULL AND expires <= ?',
-    now,
-  );
+  const expired = index.database
+    .all<ManifestRow>('SELECT * FROM manifest WHERE expires IS NOT NULL AND expires <= ?', now)
+    .filter(({ id }) => index.holds.find(id) === undefined);
   const uploads = index.database.all<ManifestRow>(
     'SELECT * FROM manifest WHERE kind = ? AND kind <> 0',
     KIND_NUMBERS.upload,

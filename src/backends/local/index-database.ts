@@ -96,6 +96,15 @@ export class IndexDatabase {
     return this.prepare(sql).run(...parameters);
   }
 
+  /** Runs statements that make tables. Only in a write transaction. */
+  execute(sql: string): void {
+    this.#connection.exec(sql);
+  }
+
+  hasTable(name: string): boolean {
+    return this.get("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", name) !== undefined;
+  }
+
   /** The first row, or undefined. */
   get<Row>(sql: string, ...parameters: unknown[]): Row | undefined {
     return this.prepare(sql).get(...parameters) as Row | undefined;

@@ -1,6 +1,7 @@
 import { VarveError } from '../../errors.ts';
 import { type BodyRecord, decodeBodyRecord } from './body-record.ts';
 import { FingerprintIndex, MANIFEST_FINGERPRINTS, SEGMENT_FINGERPRINTS } from './fingerprint-index.ts';
+import { HoldTable } from './hold-table.ts';
 import type { IndexDatabase } from './index-database.ts';
 import { type LocalKey, ManifestTable, ownerMark } from './manifest-table.ts';
 import { NameTable } from './name-table.ts';
@@ -16,6 +17,7 @@ export class LocalIndex {
   readonly records: RecordStore;
   readonly ledger: ReferenceLedger;
   readonly names: NameTable;
+  readonly holds: HoldTable;
   readonly segmentFingerprints: FingerprintIndex;
   readonly manifestFingerprints: FingerprintIndex;
   readonly manifests: ManifestTable;
@@ -27,9 +29,10 @@ export class LocalIndex {
     this.records = new RecordStore(root, database, packs);
     this.ledger = new ReferenceLedger(database);
     this.names = new NameTable(database);
+    this.holds = new HoldTable(database);
     this.segmentFingerprints = new FingerprintIndex(database, SEGMENT_FINGERPRINTS);
     this.manifestFingerprints = new FingerprintIndex(database, MANIFEST_FINGERPRINTS);
-    this.manifests = new ManifestTable(database, this.manifestFingerprints, this.names);
+    this.manifests = new ManifestTable(database, this.manifestFingerprints, this.names, this.holds);
     this.segments = new SegmentResolver(this.records, this.segmentFingerprints, this.ledger);
     database.onRollback(() => this.#invalidate());
   }
@@ -82,6 +85,7 @@ export class LocalIndex {
   #invalidate(): void {
     this.records.clear();
     this.names.invalidate();
+    this.holds.invalidate();
     this.ledger.discard();
     this.segmentFingerprints.invalidate();
     this.manifestFingerprints.invalidate();

@@ -31,6 +31,11 @@ export function listPage(
   }
   if (filter.since !== undefined) where('created >= ?', filter.since);
   if (filter.until !== undefined) where('created < ?', filter.until);
+  if (filter.held !== undefined) {
+    if (!index.holds.exists) {
+      if (filter.held) return { rows: [], isLast: true };
+    } else where(`id ${filter.held ? 'IN' : 'NOT IN'} (SELECT manifest FROM hold)`);
+  }
   // The literal lets SQLite use the small index of everything that is not a conversation.
   if (kind !== 'conversation') where('kind <> 0');
   const { order = 'archived' } = filter;

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import type { ManifestFields, ManifestHead, ManifestKey, ManifestKind, Revision } from '../backend.ts';
 import { FINGERPRINT_BITS, type FingerprintEntry } from './fingerprint.ts';
 import type { FingerprintIndex } from './fingerprint-index.ts';
+import type { HoldTable } from './hold-table.ts';
 import type { IndexDatabase } from './index-database.ts';
 import type { NameTable } from './name-table.ts';
 import { KIND_NUMBERS } from './schema.ts';
@@ -45,11 +46,13 @@ export class ManifestTable {
   readonly #index: IndexDatabase;
   readonly #fingerprints: FingerprintIndex;
   readonly #names: NameTable;
+  readonly #holds: HoldTable;
 
-  constructor(index: IndexDatabase, fingerprints: FingerprintIndex, names: NameTable) {
+  constructor(index: IndexDatabase, fingerprints: FingerprintIndex, names: NameTable, holds: HoldTable) {
     this.#index = index;
     this.#fingerprints = fingerprints;
     this.#names = names;
+    this.#holds = holds;
   }
 
   /**
@@ -188,6 +191,7 @@ export class ManifestTable {
   }
 
   head(row: ManifestRow): ManifestHead {
+    const hold = this.#holds.find(row.id);
     return {
       key: this.key(row) as ManifestKey,
       revision: revisionOf(row),
@@ -198,6 +202,7 @@ export class ManifestTable {
       ...(row.expires === null ? {} : { expiresAt: row.expires }),
       logicalBytes: row.bytes,
       entryCount: countEntries(row),
+      ...(hold !== undefined && { hold }),
     };
   }
 

@@ -16,6 +16,14 @@ export const KIND_NUMBERS = { conversation: 0, blob: 1, pin: 2, upload: 3 } as c
 export const SWEPT = -1;
 
 /**
+ * Manifests that are held: by row id, since when (ms), and why. Apart from {@link SCHEMA}, because a store that was made
+ * before there were holds gets the table with its first one.
+ */
+export const HOLD_TABLE = `
+  CREATE TABLE IF NOT EXISTS hold (manifest INTEGER PRIMARY KEY, since INTEGER NOT NULL, reason TEXT);
+`;
+
+/**
  * The index. Integers are narrow on purpose (SQLite stores 0 and 1 in no bytes, NULL likewise), and there is no row a
  * segment: one `block` row stands for hundreds, found by the first record id of its `extent`.
  */
@@ -76,4 +84,4 @@ export const SCHEMA = `
     first_page INTEGER NOT NULL, pages INTEGER NOT NULL, fences BLOB NOT NULL, filter BLOB
   );
   CREATE TABLE run_page (id INTEGER PRIMARY KEY AUTOINCREMENT, entries BLOB NOT NULL);
-`;
+${HOLD_TABLE}`;

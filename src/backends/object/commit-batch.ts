@@ -124,7 +124,7 @@ export class CommitBatch {
         status: 'failed' as const,
         error: job.failure ?? (failure as VarveError),
       };
-      const isStoring = ['created', 'replaced', 'appended'].includes(outcome.status) && write.operation !== 'delete';
+      const isStoring = ['created', 'replaced', 'appended'].includes(outcome.status) && 'entries' in write;
       outcomes.set(position, isStoring ? { ...outcome, ...this.#newOf(write.entries) } : outcome);
     }
     return outcomes;

@@ -4,6 +4,7 @@ import { VarveError } from '../../errors.ts';
 import type {
   AppendWrite,
   DeleteWrite,
+  HoldWrite,
   ManifestFields,
   ManifestKey,
   ManifestWrite,
@@ -12,7 +13,7 @@ import type {
   PutWrite,
   WriteOutcome,
 } from '../backend.ts';
-import { checkEntry, checkFields, checkId, checkNonce } from '../write-validation.ts';
+import { checkEntry, checkFields, checkId, checkNonce, checkReason, heldError } from '../write-validation.ts';
 import { type ArchivedAt, type ManifestContent, type RecordEntry, revisionOf } from './manifest-record.ts';
 
 /** A manifest's content whose references are not taken yet. */
@@ -58,7 +59,7 @@ export function fold(stored: DraftContent | undefined, writes: readonly PlacedWr
       const step = apply(content, position, write, context);
       content = step.content;
       outcomes.set(position, step.outcome);
-      if (step.isChanged && write.operation !== 'delete') addSources(sources, write.entries);
+      if (step.isChanged && 'entries' in write) addSources(sources, write.entries);
     } catch (error) {
       outcomes.set(position, { status: 'failed', error: asVarveError(error) });
     }
@@ -81,6 +82,8 @@ function apply(content: DraftContent | undefined, position: number, write: Manif
       return append(content, position, write, context);
     case 'delete':
       return remove(content, write);
+    case 'hold':
+      return hold(content, write, context);
   }
 }
 
@@ -102,6 +105,7 @@ function put(content: DraftContent | undefined, position: number, write: PutWrit
         `${nameOf(write.key)} exists with other content: choose what to do with ifExists (skip, replace or append)`,
       );
     }
+    if (content.hold !== undefined) throw heldError(write.key, content.hold);
   }
   const revision = revisionOf(context.nonce, position);
   const created: DraftContent = {
@@ -154,7 +158,27 @@ function append(content: DraftContent | undefined, position: number, write: Appe
 function remove(content: DraftContent | undefined, write: DeleteWrite): Step {
   if (content === undefined) return { content, isChanged: false, outcome: { status: 'absent', ...NOTHING_NEW } };
   if (write.ifRevision !== undefined && write.ifRevision !== content.revision) throw conflict(write.key);
+  if (content.hold !== undefined) throw heldError(write.key, content.hold);
   return { content: undefined, isChanged: true, outcome: { status: 'deleted', ...NOTHING_NEW } };
+}
+
+function hold(content: DraftContent | undefined, write: HoldWrite, { now }: FoldContext): Step {
+  const { key, held, reason, ifRevision } = write;
+  if (reason !== undefined) checkReason(reason);
+  if (content === undefined) {
+    throw new VarveError('NOT_FOUND', `${nameOf(key)} does not exist, so nothing can be held`);
+  }
+  if (ifRevision !== undefined && ifRevision !== content.revision) throw conflict(key);
+  const { hold: before, ...free } = content;
+  const step = (status: 'held' | 'released' | 'unchanged', changed: DraftContent): Step => ({
+    content: changed,
+    isChanged: changed !== content,
+    outcome: { status, revision: content.revision, ...NOTHING_NEW },
+  });
+  const isSame = held ? before !== undefined && (reason === undefined || reason === before.reason) : !before;
+  if (isSame) return step('unchanged', content);
+  if (!held) return step('released', free);
+  return step('held', { ...free, hold: { since: now, ...before, ...(reason !== undefined && { reason }) } });
 }
 
 /** Fields and entries are content; a `createdAt` that the writer left open is not. */

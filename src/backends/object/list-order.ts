@@ -6,13 +6,14 @@ type OrderedHead = ManifestHead & { readonly archived: ArchivedAt };
 
 /** The heads that pass the filter, in the order it asks for. */
 export function ordered(manifests: readonly ListedManifest[], filter: ListFilter): OrderedHead[] {
-  const { application, model, since, until, order = 'archived' } = filter;
+  const { application, model, since, until, held, order = 'archived' } = filter;
   const sign = order === 'newest' ? -1 : 1;
   const passes = (head: OrderedHead) =>
     (application === undefined || head.application === application) &&
     (model === undefined || head.model === model) &&
     (since === undefined || head.createdAt >= since) &&
-    (until === undefined || head.createdAt < until);
+    (until === undefined || head.createdAt < until) &&
+    (held === undefined || held === (head.hold !== undefined));
   return manifests
     .flatMap(({ head }) => (head !== undefined && passes(head) ? [head] : []))
     .sort(

@@ -31,6 +31,7 @@ const HEADER = z.object({
       updatedAt: z.number(),
       expiresAt: z.number().optional(),
       logicalBytes: z.number(),
+      hold: z.object({ since: z.number(), reason: z.string().optional() }).optional(),
       archived: z.tuple([z.number(), z.number()]),
       idempotencyKeys: z.array(z.string()).optional(),
       /** Position of the address, generation, nonce. */

@@ -162,7 +162,7 @@ export class ManifestJob {
   /** Marks every write that names a segment as failed with it. */
   failSegment(address: Address, outcome: WriteOutcome): void {
     for (const { position, write } of this.writes) {
-      if (write.operation === 'delete' || this.failures.has(position)) continue;
+      if (!('entries' in write) || this.failures.has(position)) continue;
       const names = write.entries.some(({ segments }) => segments.some((segment) => segment.address === address));
       if (names) this.failures.set(position, outcome);
     }

@@ -7,6 +7,7 @@ import { addDu } from './du.ts';
 import { addExport } from './export.ts';
 import { addGc } from './gc.ts';
 import { addGet } from './get.ts';
+import { addHold } from './hold.ts';
 import { addImport } from './import.ts';
 import { addInfo } from './info.ts';
 import { addLs } from './ls.ts';
@@ -25,6 +26,7 @@ export const COMMANDS: readonly AddCommand[] = [
   addLs,
   addStat,
   addRm,
+  addHold,
   addBlob,
   addGc,
   addAudit,

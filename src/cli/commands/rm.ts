@@ -1,8 +1,8 @@
 import type { Revision } from '../../backends/backend.ts';
-import { VarveError } from '../../errors.ts';
+import { isVarveError, VarveError } from '../../errors.ts';
 import type { Store } from '../../store.ts';
 import type { AddCommand } from '../command.ts';
-import { EXIT } from '../exit-codes.ts';
+import { EXIT, exitCodeOf } from '../exit-codes.ts';
 import { counted } from '../human.ts';
 import { noConversation } from '../not-found.ts';
 
@@ -25,13 +25,19 @@ export const addRm: AddCommand = (program, run) => {
         throw new VarveError('INVALID_ARGUMENT', '--if-revision goes with one id');
       }
       const store = await session.open('change');
-      const deleted = await remove(store, ids, ifRevision as Revision | undefined, session.signal);
-      const found = new Set(deleted);
+      const failures = new Map<string, VarveError>();
+      const deleted = await remove(store, ids, ifRevision as Revision | undefined, session.signal, failures);
+      const found = new Set([...deleted, ...failures.keys()]);
       const absent = ids.filter((id) => !found.has(id));
-      await session.report({ deleted, absent }, [`${counted(deleted.length, 'conversation')} deleted`]);
-      if (absent.length === 0 || force) return;
-      for (const id of absent) session.warn(noConversation(id).message);
-      session.exitCode = deleted.length > 0 ? EXIT.partial : EXIT.notFound;
+      const held = [...failures].filter(([, error]) => isVarveError(error, 'HELD')).map(([id]) => id);
+      await session.report({ deleted, absent, held }, [`${counted(deleted.length, 'conversation')} deleted`]);
+      const missed = force ? [] : absent;
+      for (const id of missed) session.warn(noConversation(id).message);
+      for (const error of failures.values()) session.warn(error.message);
+      const [failure] = failures.values();
+      if (failure === undefined && missed.length === 0) return;
+      session.exitCode =
+        deleted.length > 0 ? EXIT.partial : failure === undefined ? EXIT.notFound : exitCodeOf(failure);
     }),
   );
 };
@@ -41,8 +47,10 @@ async function remove(
   ids: readonly string[],
   ifRevision: Revision | undefined,
   signal: AbortSignal,
+  failures: Map<string, VarveError>,
 ): Promise<readonly string[]> {
-  if (ifRevision === undefined) return store.conversations.deleteMany(ids, { signal });
+  if (ifRevision === undefined)
+    return store.conversations.deleteMany(ids, { signal, onFailure: (id, error) => failures.set(id, error) });
   const [id = ''] = ids;
   return (await store.conversations.delete(id, { ifRevision, signal })) ? [id] : [];
 }

@@ -21,6 +21,9 @@ export const addStat: AddCommand = (program, run) => {
           ['created', timestamp(stat.createdAt)],
           ['updated', timestamp(stat.updatedAt)],
           ['revision', `${stat.revision} (${number(stat.revisions)} can be read)`],
+          ...(stat.hold === undefined
+            ? []
+            : [['held', `since ${timestamp(stat.hold.since)}: ${name(stat.hold.reason ?? '-')}`]]),
           ['messages', number(stat.messages)],
           ['size', `${bytes(stat.bytes)} as given`],
           [

@@ -1,0 +1,72 @@
+import type { AbortOptions, Backend, WriteOutcome } from '../backends/backend.ts';
+import { isVarveError } from '../errors.ts';
+import { conversationKey } from './conversation-reader.ts';
+import { type ConversationHead, headOf } from './conversation-stat.ts';
+import { checkString } from './option-checks.ts';
+import { checkId } from './record.ts';
+
+export interface PlaceHoldOptions extends AbortOptions {
+  /** Why, for whoever meets the hold: at most 1,024 bytes of UTF-8. Default: none, or that of the hold that is there. */
+  readonly reason?: string;
+}
+
+/** What became of one conversation. */
+export interface HoldReceipt {
+  readonly id: string;
+  /** `unchanged`: it was so already; `absent`: there is no such conversation. */
+  readonly status: 'held' | 'released' | 'unchanged' | 'absent';
+}
+
+export type HeldConversation = ConversationHead & Required<Pick<ConversationHead, 'hold'>>;
+
+/**
+ * Holds on conversations. While one is held, no delete, replacement, prune or expiry passes (`HELD`); appending and reading stay
+ * possible. An export does not carry holds.
+ */
+export class Holds {
+  readonly #backend: Backend;
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+  }
+
+  /**
+   * Holds conversations, in one commit: a receipt for each, in order.
+   *
+   * @throws `INVALID_ARGUMENT` for an id or a reason that cannot be.
+   */
+  place(ids: string | readonly string[], { reason, signal }: PlaceHoldOptions = {}): Promise<HoldReceipt[]> {
+    checkString('reason', reason);
+    return this.#set(ids, { held: true, ...(reason !== undefined && { reason }) }, signal);
+  }
+
+  /** Releases conversations, in one commit: a receipt for each, in order. */
+  release(ids: string | readonly string[], { signal }: AbortOptions = {}): Promise<HoldReceipt[]> {
+    return this.#set(ids, { held: false }, signal);
+  }
+
+  /** The conversations that are held, in the order of archiving. */
+  async *list(options: AbortOptions = {}): AsyncGenerator<HeldConversation, void, undefined> {
+    for await (const head of this.#backend.list('conversation', { held: true }, options)) {
+      if (head.hold !== undefined) yield { ...headOf(head), hold: head.hold };
+    }
+  }
+
+  async #set(
+    ids: string | readonly string[],
+    change: { readonly held: boolean; readonly reason?: string },
+    signal: AbortSignal | undefined,
+  ): Promise<HoldReceipt[]> {
+    const all = typeof ids === 'string' ? [ids] : ids;
+    for (const id of all) checkId(id);
+    const writes = all.map((id) => ({ operation: 'hold' as const, key: conversationKey(id), ...change }));
+    const outcomes = await this.#backend.commit(writes, signal === undefined ? {} : { signal });
+    return all.map((id, index) => ({ id, status: statusOf(outcomes[index] as WriteOutcome) }));
+  }
+}
+
+function statusOf(outcome: WriteOutcome): HoldReceipt['status'] {
+  if (outcome.status !== 'failed') return outcome.status as HoldReceipt['status'];
+  if (isVarveError(outcome.error, 'NOT_FOUND')) return 'absent';
+  throw outcome.error;
+}
