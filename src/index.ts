@@ -46,6 +46,8 @@ export type {
 export type { Duration } from './duration.ts';
 export { type ErrorCode, isVarveError, VarveError } from './errors.ts';
 export type { GarbageCollection, GarbageCollectionOptions } from './gc/garbage-collection.ts';
+export type { Prune, PruneDecision, PruneReport } from './gc/prune.ts';
+export type { PruneCriteria } from './gc/prune-criteria.ts';
 export type {
   BlobContent,
   BlobFilter,
@@ -80,3 +82,4 @@ export {
   type S3Config,
   Store,
 } from './store.ts';
+export { parseWhere, type WhereCondition } from './where.ts';

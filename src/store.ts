@@ -13,6 +13,7 @@ import type { S3Config } from './backends/object/s3/s3-location.ts';
 import { Segments } from './cas/segments.ts';
 import { VarveError } from './errors.ts';
 import { GarbageCollection } from './gc/garbage-collection.ts';
+import { Prune } from './gc/prune.ts';
 import { Blobs } from './manifest/blobs.ts';
 import type { ByteSource } from './manifest/byte-source.ts';
 import { Conversations } from './manifest/conversations.ts';
@@ -124,6 +125,8 @@ export class Store implements AsyncDisposable {
   /** Named byte streams of any size. */
   readonly blobs: Blobs;
   readonly gc: GarbageCollection;
+  /** Retention: deletes conversations by age, number, application, model and metadata. */
+  readonly prune: Prune;
 
   constructor(backend: Backend) {
     this.backend = backend;
@@ -131,6 +134,7 @@ export class Store implements AsyncDisposable {
     this.segments = new Segments(backend);
     this.blobs = new Blobs(backend);
     this.gc = new GarbageCollection(backend);
+    this.prune = new Prune(backend);
   }
 
   /** The location without credentials. */

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { parseDuration } from '../duration.ts';
 import { isVarveError } from '../errors.ts';
+import { parseWhere, type WhereCondition } from '../where.ts';
 
 /** Readers of what stands behind options. Each throws commander's error, which names the option and ends with exit code 2. */
 
@@ -15,6 +16,22 @@ export function duration(text: string): number {
     if (!isVarveError(error, 'INVALID_ARGUMENT')) throw error;
     throw new InvalidArgumentError('Write a number and a unit (ms, s, m, h, d or w), such as 24h, or 0.');
   }
+}
+
+/** A condition such as `metadata.tenant=acme`; commander hands over those given before. */
+export function condition(text: string, before: readonly WhereCondition[] = []): WhereCondition[] {
+  try {
+    return [...before, parseWhere(text)];
+  } catch (error) {
+    if (!isVarveError(error, 'INVALID_ARGUMENT')) throw error;
+    throw new InvalidArgumentError('Write a path of keys, "=" and a value, such as metadata.tenant=acme.');
+  }
+}
+
+/** A duration as it was written, checked: messages repeat it. */
+export function age(text: string): string {
+  duration(text);
+  return text;
 }
 
 /** A time such as `2026-01-31` (midnight UTC), `2026-01-31T08:00:00Z` or `7d` (ago), in milliseconds since the epoch. */

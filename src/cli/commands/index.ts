@@ -11,6 +11,7 @@ import { addHold } from './hold.ts';
 import { addImport } from './import.ts';
 import { addInfo } from './info.ts';
 import { addLs } from './ls.ts';
+import { addPrune } from './prune.ts';
 import { addPut } from './put.ts';
 import { addRm } from './rm.ts';
 import { addStat } from './stat.ts';
@@ -27,6 +28,7 @@ export const COMMANDS: readonly AddCommand[] = [
   addStat,
   addRm,
   addHold,
+  addPrune,
   addBlob,
   addGc,
   addAudit,

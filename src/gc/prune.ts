@@ -1,0 +1,194 @@
+import type {
+  Backend,
+  ManifestHead,
+  ManifestHold,
+  ManifestWrite,
+  Revision,
+  WriteOutcome,
+} from '../backends/backend.ts';
+import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
+import { ConversationReader } from '../manifest/conversation-reader.ts';
+import { meets } from '../where.ts';
+import { type PruneCriteria, PruneRule } from './prune-criteria.ts';
+
+/** Conversations deleted in one commit. */
+const BATCH = 256;
+
+/** What a prune does, or would do, about a conversation that its criteria select. */
+export interface PruneDecision {
+  readonly id: string;
+  /**
+   * `planned`: a run would delete it; `deleted`; `held`: a hold forbids it; `changed`: somebody changed or deleted it just now, so it is left
+   * to the next run; `unreadable`: what the conditions ask for is damaged, so it stays.
+   */
+  readonly status: 'planned' | 'deleted' | 'held' | 'changed' | 'unreadable';
+  /** One for each criterion that selected it. */
+  readonly why: readonly string[];
+  /** The very state that was judged, and that was deleted. */
+  readonly revision: Revision;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  /** Size as it was given. */
+  readonly bytes: number;
+  readonly application?: string;
+  readonly model?: string;
+  readonly hold?: ManifestHold;
+}
+
+export interface PruneReport {
+  readonly dryRun: boolean;
+  /** Conversations of the filters by application and model that were looked at. */
+  readonly considered: number;
+  /** Deleted, and their size as it was given; in a plan, what would be. What they alone referenced waits for collection. */
+  readonly deleted: number;
+  readonly deletedBytes: number;
+  readonly held: number;
+  readonly changed: number;
+  readonly unreadable: number;
+  readonly durationMs: number;
+}
+
+/** Deletes conversations by age, number, application, model and metadata. */
+export class Prune {
+  readonly #backend: Backend;
+  readonly #reader: ConversationReader;
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+    this.#reader = new ConversationReader(backend);
+  }
+
+  /**
+   * What a run would do now; changes nothing.
+   *
+   * @throws `INVALID_ARGUMENT` for criteria that cannot be, and without any.
+   */
+  plan(criteria: PruneCriteria): AsyncGenerator<PruneDecision, PruneReport, undefined> {
+    return this.#prune(criteria, new PruneRule(criteria), true);
+  }
+
+  /**
+   * Deletes what the criteria select, each conversation only in the very state that was judged, and yields what became of it.
+   * What is deleted is gone before it is told. May be ended at any point. Criteria about several conversations (`keepLast`) are judged on
+   * the list as it was at the start.
+   *
+   * @throws `INVALID_ARGUMENT` for criteria that cannot be, and without any.
+   */
+  run(criteria: PruneCriteria): AsyncGenerator<PruneDecision, PruneReport, undefined> {
+    return this.#prune(criteria, new PruneRule(criteria), false);
+  }
+
+  async *#prune(
+    { signal }: PruneCriteria,
+    rule: PruneRule,
+    dryRun: boolean,
+  ): AsyncGenerator<PruneDecision, PruneReport, undefined> {
+    const started = performance.now();
+    const options = signal === undefined ? {} : { signal };
+    const tally = { considered: 0, deleted: 0, deletedBytes: 0, held: 0, changed: 0, unreadable: 0 };
+    const tell = (decision: PruneDecision): PruneDecision => {
+      const { status, bytes } = decision;
+      if (status === 'planned' || status === 'deleted') {
+        tally.deleted++;
+        tally.deletedBytes += bytes;
+      } else tally[status]++;
+      return decision;
+    };
+    let batch: PruneDecision[] = [];
+    const flush = async (): Promise<PruneDecision[]> => {
+      const due = batch;
+      batch = [];
+      return (await this.#delete(due, options)).map(tell);
+    };
+    const kept = new Map<string, number>();
+    for await (const listed of this.#backend.list('conversation', rule.filter, options)) {
+      throwIfAborted(signal);
+      tally.considered++;
+      const group = rule.group(listed);
+      const before = kept.get(group) ?? 0;
+      const isSpare = before >= rule.keepLast;
+      // Whether it counts as one of those to keep, or goes: only then does its content matter.
+      if (isSpare && !rule.isOldEnough(listed)) continue;
+      const judged = await this.#judge(rule, listed, options);
+      if (judged === undefined) continue;
+      if (!isSpare) {
+        kept.set(group, before + 1);
+        continue;
+      }
+      if (!rule.isOldEnough(judged.head)) continue;
+      const decision = decisionOf(rule, judged.head, judged.status);
+      if (decision.status !== 'planned' || dryRun) yield tell(decision);
+      else if (batch.push(decision) === BATCH) yield* await flush();
+    }
+    yield* await flush();
+    return { dryRun, ...tally, durationMs: performance.now() - started };
+  }
+
+  /** The state that meets the conditions, and what may be done about it; `undefined` when they are not met, or it is gone. */
+  async #judge(
+    rule: PruneRule,
+    listed: ManifestHead,
+    options: { readonly signal?: AbortSignal },
+  ): Promise<{ head: ManifestHead; status: 'planned' | 'held' | 'unreadable' } | undefined> {
+    const statusOf = ({ hold }: ManifestHead) => (hold === undefined ? 'planned' : 'held');
+    if (rule.where.length === 0) return { head: listed, status: statusOf(listed) };
+    try {
+      return await this.#reader.read(
+        listed.key.id,
+        undefined,
+        async (manifest, composition) => {
+          if (!rule.isLookedAt(manifest)) return undefined;
+          const conversation = await this.#reader.value(manifest, composition, options);
+          const isMet = rule.where.every((condition) => meets(conversation, condition));
+          return isMet ? { head: manifest, status: statusOf(manifest) } : undefined;
+        },
+        options,
+      );
+    } catch (error) {
+      if (!isVarveError(error, 'CORRUPT') && !isVarveError(error, 'TOO_LARGE')) throw error;
+      return { head: listed, status: 'unreadable' };
+    }
+  }
+
+  async #delete(
+    planned: readonly PruneDecision[],
+    options: { readonly signal?: AbortSignal },
+  ): Promise<PruneDecision[]> {
+    if (planned.length === 0) return [];
+    const writes = planned.map(
+      ({ id, revision }): ManifestWrite => ({
+        operation: 'delete',
+        key: { kind: 'conversation', id },
+        ifRevision: revision,
+      }),
+    );
+    const outcomes = await this.#backend.commit(writes, options);
+    return planned.map((decision, at) => ({ ...decision, status: statusAfter(outcomes[at] as WriteOutcome) }));
+  }
+}
+
+function decisionOf(rule: PruneRule, head: ManifestHead, status: PruneDecision['status']): PruneDecision {
+  const { application, model, hold } = head;
+  return {
+    id: head.key.id,
+    status,
+    why: rule.why(head),
+    revision: head.revision,
+    createdAt: head.createdAt,
+    updatedAt: head.updatedAt,
+    bytes: head.logicalBytes,
+    ...(application !== undefined && { application }),
+    ...(model !== undefined && { model }),
+    ...(hold !== undefined && { hold }),
+  };
+}
+
+function statusAfter(outcome: WriteOutcome): 'deleted' | 'held' | 'changed' {
+  if (outcome.status === 'deleted') return 'deleted';
+  if (outcome.status === 'absent') return 'changed';
+  const error = outcome.status === 'failed' ? outcome.error : undefined;
+  if (isVarveError(error, 'HELD')) return 'held';
+  if (isVarveError(error, 'CONFLICT')) return 'changed';
+  throw error ?? new VarveError('INTERNAL', `a delete ended as ${outcome.status}`);
+}
