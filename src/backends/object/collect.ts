@@ -118,8 +118,8 @@ export class Collection {
     const found = await forEach(distinct.values(), (key) => this.#context.protocol.manifests.read(key));
     const now = this.#now();
     const writes = found.flatMap(({ record }): DeleteWrite[] => {
-      const { revision, expiresAt = Number.POSITIVE_INFINITY } = record?.current ?? {};
-      if (record === undefined || revision === undefined || expiresAt > now) return [];
+      const { revision, hold, expiresAt = Number.POSITIVE_INFINITY } = record?.current ?? {};
+      if (record === undefined || revision === undefined || hold !== undefined || expiresAt > now) return [];
       return [{ operation: 'delete', key: record.key, ifRevision: revision }];
     });
     if (this.#sweeping.dryRun) this.#expired += writes.length;

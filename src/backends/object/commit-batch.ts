@@ -101,7 +101,10 @@ export class CommitBatch {
     await this.#hints.announceReleases(commits.map(({ job, releases }) => ({ objectKey: job.objectKey, releases })));
     await forEach(commits, async ({ job, plan: { content } }) => {
       const expiresAt = content?.expiresAt;
-      if (expiresAt === undefined || expiresAt === job.seen.record?.current?.expiresAt) return;
+      const before = job.seen.record?.current;
+      // A collection may have removed the hint of what it found held.
+      const isReleased = before?.hold !== undefined && content?.hold === undefined;
+      if (expiresAt === undefined || (expiresAt === before?.expiresAt && !isReleased)) return;
       await this.#hints.announceExpiry(job.key, expiresAt);
     });
     await forEach(commits, async ({ job, plan, ...committing }) => {
