@@ -12,6 +12,7 @@ export type {
   Finding,
   FindingKind,
   HoldWrite,
+  Lease,
   ListFilter,
   Locator,
   ManifestFields,
@@ -23,18 +24,26 @@ export type {
   NewEntry,
   NewSegment,
   PutWrite,
+  ReportLog,
   RequestMetrics,
   Revision,
   SegmentDescription,
   SegmentEncoding,
   StoredEntry,
   StoredManifest,
+  StoredReport,
   Usage,
   WriteFailure,
   WriteOutcome,
   WriteSuccess,
 } from './backends/backend.ts';
-export { MAX_ID_BYTES, MAX_REASON_BYTES, MAX_SEGMENT_BYTES } from './backends/backend.ts';
+export {
+  KEPT_REPORTS,
+  MAX_ID_BYTES,
+  MAX_REASON_BYTES,
+  MAX_REPORT_BYTES,
+  MAX_SEGMENT_BYTES,
+} from './backends/backend.ts';
 export type {
   PinFilter,
   PinHead,
@@ -48,6 +57,8 @@ export { type ErrorCode, isVarveError, VarveError } from './errors.ts';
 export type { GarbageCollection, GarbageCollectionOptions } from './gc/garbage-collection.ts';
 export type { Prune, PruneDecision, PruneReport } from './gc/prune.ts';
 export type { PruneCriteria } from './gc/prune-criteria.ts';
+export type { HistoryOptions, RunReport } from './gc/run-log.ts';
+export type { Schedule, ScheduleOptions } from './gc/schedule.ts';
 export type {
   BlobContent,
   BlobFilter,

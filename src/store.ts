@@ -14,6 +14,7 @@ import { Segments } from './cas/segments.ts';
 import { VarveError } from './errors.ts';
 import { GarbageCollection } from './gc/garbage-collection.ts';
 import { Prune } from './gc/prune.ts';
+import { RunLog } from './gc/run-log.ts';
 import { Blobs } from './manifest/blobs.ts';
 import type { ByteSource } from './manifest/byte-source.ts';
 import { Conversations } from './manifest/conversations.ts';
@@ -127,14 +128,16 @@ export class Store implements AsyncDisposable {
   readonly gc: GarbageCollection;
   /** Retention: deletes conversations by age, number, application, model and metadata. */
   readonly prune: Prune;
+  readonly #runs: RunLog;
 
   constructor(backend: Backend) {
     this.backend = backend;
     this.conversations = new Conversations(backend);
     this.segments = new Segments(backend);
     this.blobs = new Blobs(backend);
-    this.gc = new GarbageCollection(backend);
-    this.prune = new Prune(backend);
+    this.#runs = new RunLog(backend);
+    this.gc = new GarbageCollection(backend, this.#runs);
+    this.prune = new Prune(backend, this.#runs);
   }
 
   /** The location without credentials. */
@@ -152,9 +155,9 @@ export class Store implements AsyncDisposable {
     return exportJsonl(this.backend, options);
   }
 
-  /** Verifies the store against itself: yields findings, returns the totals. */
-  audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
-    return this.backend.audit(options);
+  /** Verifies the store against itself: yields findings, returns the totals. Leaves a report, unless opened for reading only. */
+  audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
+    return this.#runs.recordEach('audit', options, this.backend.audit(options), ({ kind }) => kind);
   }
 
   /** Requests to the storage service since the store was opened; `undefined` for a store in a directory. */

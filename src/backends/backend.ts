@@ -353,6 +353,39 @@ export interface BackendCapabilities {
   readonly inlineBelow: number;
 }
 
+/** What a maintenance run left behind: text of the layers above, opaque to the backend. */
+export interface StoredReport {
+  /** When the run began, in ms since the epoch. */
+  readonly time: number;
+  /** At most {@link MAX_REPORT_BYTES} of UTF-8. */
+  readonly body: string;
+}
+
+/** Longest report, in bytes of UTF-8. */
+export const MAX_REPORT_BYTES = 64 * 1024;
+
+/** Reports of so many newest runs are kept, at the least. */
+export const KEPT_REPORTS = 1000;
+
+/** Reports of maintenance runs, kept in the store. */
+export interface ReportLog {
+  /** @throws `READ_ONLY`, and what concerns the store. */
+  add(report: StoredReport, options?: AbortOptions): Promise<void>;
+  /** Newest first, at most `limit` (default: {@link KEPT_REPORTS}, which is also the most). */
+  list(options?: AbortOptions & { readonly limit?: number }): Promise<StoredReport[]>;
+}
+
+/**
+ * A lease that is held. It only avoids doing work twice: nothing may depend on it, because a process that is suspended may believe it
+ * has a lease that has long passed to another.
+ */
+export interface Lease {
+  /** Extends it to `ttlMs` from now. Returns whether it was still held; when it is not known, `false`. */
+  renew(ttlMs: number, options?: AbortOptions): Promise<boolean>;
+  /** Ends it, if it is still held. */
+  release(): Promise<void>;
+}
+
 export interface Backend {
   readonly capabilities: BackendCapabilities;
   /** The location without credentials, for people. */
@@ -417,6 +450,14 @@ export interface Backend {
 
   /** Counts of requests; absent where there is no service to ask. */
   metrics?(): RequestMetrics;
+
+  readonly reports: ReportLog;
+
+  /**
+   * Takes the lease of that name (1 to 64 of [a-z0-9-]) for `ttlMs`; `undefined` while somebody else has it, or when it is not
+   * known whether it was taken.
+   */
+  lease(name: string, ttlMs: number, options?: AbortOptions): Promise<Lease | undefined>;
 
   /** Ends pending work and lets go of files and connections. A second call does nothing. */
   close(): Promise<void>;

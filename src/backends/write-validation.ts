@@ -3,11 +3,13 @@ import { VarveError } from '../errors.ts';
 import {
   MAX_ID_BYTES,
   MAX_REASON_BYTES,
+  MAX_REPORT_BYTES,
   MAX_SEGMENT_BYTES,
   type ManifestFields,
   type ManifestHold,
   type NewEntry,
   type NewSegment,
+  type StoredReport,
 } from './backend.ts';
 
 /** The longest body of an entry: what a block's frame can hold beside its references. */
@@ -15,6 +17,9 @@ const MAX_BODY_BYTES = 48 * 1024 * 1024;
 
 /** What a reference in a body takes at the most. */
 const REFERENCE_BYTES = 8;
+
+/** What a date can tell, in ms before and after the epoch. */
+const MAX_TIME_MS = 8.64e15;
 
 const MAX_NONCE_BYTES = 64;
 
@@ -58,6 +63,29 @@ export function checkReason(reason: string): void {
       'INVALID_ARGUMENT',
       `the reason of a hold is well-formed Unicode of at most ${MAX_REASON_BYTES} bytes of UTF-8`,
     );
+  }
+}
+
+/** @throws `INVALID_ARGUMENT` or `TOO_LARGE`. */
+export function checkReport({ time, body }: StoredReport): void {
+  if (!(Math.abs(time) <= MAX_TIME_MS)) throw new VarveError('INVALID_ARGUMENT', `not the time of a report: ${time}`);
+  if (!body.isWellFormed()) throw new VarveError('INVALID_ARGUMENT', 'a report is well-formed Unicode');
+  const bytes = Buffer.byteLength(body);
+  if (bytes > MAX_REPORT_BYTES) {
+    throw new VarveError('TOO_LARGE', `a report may have at most ${MAX_REPORT_BYTES} bytes; this one has ${bytes}`);
+  }
+}
+
+/** @throws `INVALID_ARGUMENT` for a name or a duration that cannot be. */
+export function checkLease(name: string, ttlMs: number): void {
+  if (!/^[a-z0-9-]{1,64}$/.test(name)) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `the name of a lease is 1 to 64 of a-z, 0-9 and "-"; not ${JSON.stringify(name)}`,
+    );
+  }
+  if (!(ttlMs > 0 && ttlMs <= MAX_TIME_MS)) {
+    throw new VarveError('INVALID_ARGUMENT', `a lease is for more than 0 ms; not ${ttlMs}`);
   }
 }
 

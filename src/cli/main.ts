@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { version } from '../version.ts';
 import { COMMANDS } from './commands/index.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { Output, ReaderGone } from './output.ts';
@@ -16,6 +16,8 @@ Exit codes:
 
 const output = new Output(process.stdout);
 const controller = new AbortController();
+/** Whether a signal is how the command is meant to end. */
+let endsBySignal = false;
 let interruptedBy: keyof typeof SIGNALS | undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
@@ -26,7 +28,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 const code = await main();
-process.exit(interruptedBy === undefined ? code : SIGNALS[interruptedBy]);
+process.exit(interruptedBy === undefined || endsBySignal ? code : SIGNALS[interruptedBy]);
 
 async function main(): Promise<number> {
   let session: Session | undefined;
@@ -34,6 +36,7 @@ async function main(): Promise<number> {
     session = new Session(command.optsWithGlobals<GlobalOptions>(), output, controller.signal);
     try {
       await action(session);
+      endsBySignal = session.endsBySignal;
     } finally {
       await session.close();
     }
@@ -59,9 +62,4 @@ async function main(): Promise<number> {
     else session?.note('interrupted');
     return exitCodeOf(error);
   }
-}
-
-/** package.json is two folders up, from src/cli as well as from dist/cli. */
-function version(): string {
-  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 }

@@ -34,6 +34,8 @@ export class Session {
   readonly quiet: boolean;
   /** What the process exits with when the command ends without an error. */
   exitCode: ExitCode = EXIT.ok;
+  /** Whether a signal is how the command is meant to end: then that is no interruption. */
+  endsBySignal = false;
   readonly #location: string | undefined;
   readonly #stat: boolean;
   #store: Store | undefined;

@@ -1,5 +1,7 @@
 import type { Backend, CollectOptions, CollectReport } from '../backends/backend.ts';
 import { type Duration, parseDuration } from '../duration.ts';
+import type { HistoryOptions, RunLog, RunReport } from './run-log.ts';
+import { type Schedule, type ScheduleOptions, startSchedule } from './schedule.ts';
 
 export interface GarbageCollectionOptions extends Omit<CollectOptions, 'graceMs' | 'dryRun'> {
   /** How long a segment stays after its last reference is gone. Default: `24h`. */
@@ -9,19 +11,43 @@ export interface GarbageCollectionOptions extends Omit<CollectOptions, 'graceMs'
 /** Deletes what has expired and collects what nothing references. Safe beside readers, writers and other collections. */
 export class GarbageCollection {
   readonly #backend: Backend;
+  readonly #runs: RunLog;
 
-  constructor(backend: Backend) {
+  constructor(backend: Backend, runs: RunLog) {
     this.#backend = backend;
+    this.#runs = runs;
   }
 
-  /** What a run would do now; changes nothing. */
+  /** What a run would do now; changes nothing, and leaves no report. */
   plan(options: GarbageCollectionOptions = {}): Promise<CollectReport> {
     return this.#backend.collect({ ...toCollectOptions(options), dryRun: true });
   }
 
-  /** Collects. May be aborted at any point: the next run goes on from there. */
+  /** Collects. May be aborted at any point: the next run goes on from there. Leaves a report in the store. */
   run(options: GarbageCollectionOptions = {}): Promise<CollectReport> {
-    return this.#backend.collect(toCollectOptions(options));
+    return this.#runs.record('gc', options, async () => this.#backend.collect(toCollectOptions(options)));
+  }
+
+  /**
+   * Collects regularly, in this process, from now on. Runs never overlap; of several processes with a schedule for one store, one runs.
+   *
+   * ```ts
+   * const schedule = store.gc.schedule({ every: '6h', onError: (error) => log.warn(error.message) });
+   * …
+   * await schedule.stop();
+   * ```
+   *
+   * @throws `INVALID_ARGUMENT` for durations that cannot be; `READ_ONLY`.
+   */
+  schedule(options: ScheduleOptions & Omit<GarbageCollectionOptions, 'signal'>): Schedule {
+    const { every: _, jitter: __, onReport: ___, onError: ____, onSkip: _____, ...collecting } = options;
+    toCollectOptions(collecting);
+    return startSchedule(this.#backend, options, (signal) => this.run({ ...collecting, signal }));
+  }
+
+  /** What collections, audits and prunes have left in the store, newest first. */
+  history(options?: HistoryOptions): Promise<RunReport[]> {
+    return this.#runs.history(options);
   }
 }
 

@@ -10,6 +10,7 @@ import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
 import { ConversationReader } from '../manifest/conversation-reader.ts';
 import { meets } from '../where.ts';
 import { type PruneCriteria, PruneRule } from './prune-criteria.ts';
+import type { RunLog } from './run-log.ts';
 
 /** Conversations deleted in one commit. */
 const BATCH = 256;
@@ -52,10 +53,12 @@ export interface PruneReport {
 /** Deletes conversations by age, number, application, model and metadata. */
 export class Prune {
   readonly #backend: Backend;
+  readonly #runs: RunLog;
   readonly #reader: ConversationReader;
 
-  constructor(backend: Backend) {
+  constructor(backend: Backend, runs: RunLog) {
     this.#backend = backend;
+    this.#runs = runs;
     this.#reader = new ConversationReader(backend);
   }
 
@@ -70,13 +73,14 @@ export class Prune {
 
   /**
    * Deletes what the criteria select, each conversation only in the very state that was judged, and yields what became of it.
-   * What is deleted is gone before it is told. May be ended at any point. Criteria about several conversations (`keepLast`) are judged on
+   * What is deleted is gone before it is told. Leaves a report in the store. May be ended at any point. Criteria about several conversations (`keepLast`) are judged on
    * the list as it was at the start.
    *
    * @throws `INVALID_ARGUMENT` for criteria that cannot be, and without any.
    */
   run(criteria: PruneCriteria): AsyncGenerator<PruneDecision, PruneReport, undefined> {
-    return this.#prune(criteria, new PruneRule(criteria), false);
+    const decisions = this.#prune(criteria, new PruneRule(criteria), false);
+    return this.#runs.recordEach('prune', criteria, decisions, ({ status }) => status);
   }
 
   async *#prune(

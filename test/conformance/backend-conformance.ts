@@ -11,6 +11,7 @@ import { describeIds } from './id-suite.ts';
 import { describeLifecycle } from './lifecycle-suite.ts';
 import { describeListing } from './list-suite.ts';
 import { describeModelEquivalence } from './model-equivalence-suite.ts';
+import { describeOperations } from './operations-suite.ts';
 import { describePublishing } from './publish-suite.ts';
 import { describeSegments } from './segment-suite.ts';
 
@@ -58,6 +59,7 @@ export function describeBackend(name: string, options: ConformanceOptions): void
       describePublishing(fixture);
       describeCollection(fixture);
       describeHolds(fixture);
+      describeOperations(fixture);
       describeLifecycle(fixture);
     });
     describeModelEquivalence(options);

@@ -11,6 +11,8 @@ import {
   type DeleteWrite,
   type Finding,
   type HoldWrite,
+  KEPT_REPORTS,
+  type Lease,
   type ListFilter,
   type Locator,
   MAX_SEGMENT_BYTES,
@@ -23,6 +25,7 @@ import {
   type NewSegment,
   type PutWrite,
   type ReadManifestOptions,
+  type ReportLog,
   type Revision,
   type SegmentDescription,
   type StoredManifest,
@@ -30,7 +33,7 @@ import {
   type WriteOutcome,
   type WriteSuccess,
 } from '../../src/backends/backend.ts';
-import { checkReason, heldError } from '../../src/backends/write-validation.ts';
+import { checkLease, checkReason, checkReport, heldError } from '../../src/backends/write-validation.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../src/errors.ts';
 
 import {
@@ -67,6 +70,7 @@ export interface ModelOptions {
 export class ModelBackend implements Backend {
   readonly location = 'model:';
   readonly capabilities: BackendCapabilities;
+  readonly reports: ReportLog;
   readonly #store: ModelStore;
   readonly #now: () => number;
   #closed = false;
@@ -74,6 +78,19 @@ export class ModelBackend implements Backend {
   constructor(store: ModelStore = new ModelStore(), options: ModelOptions = {}) {
     this.#store = store;
     this.#now = options.now ?? Date.now;
+    this.reports = {
+      add: async (report, given) => {
+        this.#checkWritable(given);
+        checkReport(report);
+        store.reports.push({ ...report });
+        store.reports.sort((a, b) => a.time - b.time);
+        store.reports.splice(0, store.reports.length - KEPT_REPORTS);
+      },
+      list: async (given = {}) => {
+        this.#check(given);
+        return store.reports.toReversed().slice(0, given.limit ?? KEPT_REPORTS);
+      },
+    };
     this.capabilities = {
       writable: options.writable ?? true,
       multiMachine: false,
@@ -237,6 +254,26 @@ export class ModelBackend implements Backend {
       indexBytes: 0,
       garbageSegments: garbage.length,
       garbageBytes: lengthOf(garbage),
+    };
+  }
+
+  async lease(name: string, ttlMs: number, options?: AbortOptions): Promise<Lease | undefined> {
+    this.#checkWritable(options);
+    checkLease(name, ttlMs);
+    if ((this.#store.leases.get(name)?.until ?? 0) > this.#now()) return undefined;
+    const holder = this.#store.next();
+    this.#store.leases.set(name, { holder, until: this.#now() + ttlMs });
+    const renew = async (duration: number): Promise<boolean> => {
+      const lease = this.#store.leases.get(name);
+      if (lease?.holder !== holder) return false;
+      lease.until = this.#now() + duration;
+      return true;
+    };
+    return {
+      renew,
+      release: async () => {
+        await renew(0);
+      },
     };
   }
 

@@ -13,6 +13,7 @@ import {
   type Revision,
   type SegmentEncoding,
   type StoredEntry,
+  type StoredReport,
 } from '../../src/backends/backend.ts';
 import { VarveError } from '../../src/errors.ts';
 
@@ -56,6 +57,8 @@ export class ModelStore {
     blob: new Map(),
     pin: new Map(),
   };
+  readonly reports: StoredReport[] = [];
+  readonly leases = new Map<string, { holder: number; until: number }>();
   #serial = 0;
 
   /** A number never returned before: for locators, revisions and the order of archiving. */

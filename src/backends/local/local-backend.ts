@@ -13,6 +13,7 @@ import type {
   CollectOptions,
   CollectReport,
   Finding,
+  Lease,
   ListFilter,
   Locator,
   ManifestFields,
@@ -23,6 +24,7 @@ import type {
   NewEntry,
   PutWrite,
   ReadManifestOptions,
+  ReportLog,
   SegmentDescription,
   StoredManifest,
   Usage,
@@ -36,11 +38,13 @@ import { IndexDatabase } from './index-database.ts';
 import { LocalIndex } from './local-index.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { type ListCursor, listPage } from './manifest-list.ts';
+import { acquireLease } from './named-lease.ts';
 import { networkFileSystem } from './network-file-system.ts';
 import { PackReader, PackVanished } from './pack-files.ts';
 import { PackOwner } from './pack-owner.ts';
 import { publishStream } from './publication.ts';
 import type { RecordPlace } from './record-store.ts';
+import { LocalReportLog } from './report-log.ts';
 import { SEGMENTS, SWEPT } from './schema.ts';
 import { toVarveError } from './system-error.ts';
 import { localUsage } from './usage.ts';
@@ -81,6 +85,7 @@ const TURN_ITEMS = 64;
 export class LocalBackend implements Backend {
   readonly capabilities: BackendCapabilities;
   readonly location: string;
+  readonly reports: ReportLog;
   readonly #root: string;
   readonly #database: IndexDatabase;
   readonly #packs: PackReader;
@@ -102,6 +107,17 @@ export class LocalBackend implements Backend {
     this.capabilities = { writable: !readOnly, multiMachine: false, countsReferencesOf: 'entries', inlineBelow };
     this.#database = database;
     this.#packs = new PackReader(root);
+    const reports = new LocalReportLog(database);
+    this.reports = {
+      add: async (report) => {
+        this.#assertWritable();
+        await this.#tracked(reports.add(report), 'writing a report to');
+      },
+      list: async (options) => {
+        this.#assertOpen();
+        return this.#tracked(reports.list(options), 'reading the reports of');
+      },
+    };
     this.#index = new LocalIndex(root, database, this.#packs);
     this.#owner = new PackOwner(root, database, packBytes);
     this.#tuning = {
@@ -253,6 +269,12 @@ export class LocalBackend implements Backend {
     return this.#snapshot(() => localUsage(this.#root, this.#index));
   }
 
+  async lease(name: string, ttlMs: number, options: AbortOptions = {}): Promise<Lease | undefined> {
+    this.#assertWritable();
+    throwIfAborted(options.signal);
+    return this.#tracked(acquireLease(this.#database, this.#clock, name, ttlMs, options), 'taking a lease on');
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -348,6 +370,18 @@ export class LocalBackend implements Backend {
       throw toVarveError(cause, `${doing} the store at ${this.#root}`);
     } finally {
       this.#running.delete(running);
+    }
+  }
+
+  /** Lets closing wait for `work`, and tells its errors as those of the store. */
+  async #tracked<Result>(work: Promise<Result>, doing: string): Promise<Result> {
+    this.#running.add(work);
+    try {
+      return await work;
+    } catch (cause) {
+      throw toVarveError(cause, `${doing} the store at ${this.#root}`);
+    } finally {
+      this.#running.delete(work);
     }
   }
 

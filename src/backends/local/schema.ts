@@ -23,6 +23,16 @@ export const HOLD_TABLE = `
   CREATE TABLE IF NOT EXISTS hold (manifest INTEGER PRIMARY KEY, since INTEGER NOT NULL, reason TEXT);
 `;
 
+/** Reports of maintenance runs: when they began (ms), and JSON. Apart for the same reason. */
+export const REPORT_TABLE = `
+  CREATE TABLE IF NOT EXISTS report (id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, body TEXT NOT NULL);
+`;
+
+/** Leases on work: by whom, and until when (ms). Apart for the same reason. */
+export const LEASE_TABLE = `
+  CREATE TABLE IF NOT EXISTS lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+`;
+
 /**
  * The index. Integers are narrow on purpose (SQLite stores 0 and 1 in no bytes, NULL likewise), and there is no row a
  * segment: one `block` row stands for hundreds, found by the first record id of its `extent`.
@@ -84,4 +94,4 @@ export const SCHEMA = `
     first_page INTEGER NOT NULL, pages INTEGER NOT NULL, fences BLOB NOT NULL, filter BLOB
   );
   CREATE TABLE run_page (id INTEGER PRIMARY KEY AUTOINCREMENT, entries BLOB NOT NULL);
-${HOLD_TABLE}`;
+${HOLD_TABLE}${REPORT_TABLE}${LEASE_TABLE}`;

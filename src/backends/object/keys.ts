@@ -14,6 +14,8 @@ export const RELEASE_HINTS_PREFIX = 'hints/releases/';
 export const WRITER_HINTS_PREFIX = 'hints/writers/';
 export const EXPIRY_HINTS_PREFIX = 'hints/expiries/';
 export const DAMAGE_HINTS_PREFIX = 'hints/damaged/';
+export const REPORTS_PREFIX = 'reports/';
+export const LEASES_PREFIX = 'leases/';
 export const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
 
 const SIDECAR_SUFFIX = '.meta';

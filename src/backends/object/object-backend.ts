@@ -10,6 +10,7 @@ import type {
   CollectOptions,
   CollectReport,
   Finding,
+  Lease,
   ListFilter,
   Locator,
   ManifestFields,
@@ -21,6 +22,7 @@ import type {
   NewSegment,
   PutWrite,
   ReadManifestOptions,
+  ReportLog,
   RequestMetrics,
   SegmentDescription,
   StoredManifest,
@@ -45,9 +47,11 @@ import { ManifestJob } from './manifest-job.ts';
 import { type ArchivedAt, headOfRecord } from './manifest-record.ts';
 import { ManifestTable } from './manifest-table.ts';
 import { MeteredStore } from './metered-store.ts';
+import { acquireLease } from './named-lease.ts';
 import type { ObjectStore } from './object-store.ts';
 import { abortOf, DEFAULT_SETTINGS, forEach, type Protocol, type ProtocolSettings } from './protocol.ts';
 import { publishStream } from './publication.ts';
+import { ObjectReportLog } from './report-log.ts';
 import { RequestMeter } from './request-meter.ts';
 import { SegmentReader } from './segment-reader.ts';
 import { SegmentTaker } from './segment-taker.ts';
@@ -78,6 +82,7 @@ export interface ObjectComponents {
 export class ObjectBackend implements Backend {
   readonly capabilities: BackendCapabilities;
   readonly location: string;
+  readonly reports: ReportLog;
   readonly #protocol: Protocol;
   readonly #meter: RequestMeter;
   readonly #taker: SegmentTaker;
@@ -114,6 +119,18 @@ export class ObjectBackend implements Backend {
       settings,
       sidecars: new SidecarTable(limited, clock, serverClock, randomness, settings),
       manifests: new ManifestTable(limited, clock, serverClock, randomness, settings),
+    };
+    const reports = new ObjectReportLog(this.#protocol);
+    this.reports = {
+      add: (report, options) =>
+        this.#work(() => {
+          this.#assertWritable();
+          return reports.add(report, options);
+        }),
+      list: async (options) => {
+        this.#assertOpen(options);
+        return reports.list(options);
+      },
     };
     this.#taker = new SegmentTaker(this.#protocol);
     this.#reader = new SegmentReader(this.#protocol, cacheBytes);
@@ -229,6 +246,13 @@ export class ObjectBackend implements Backend {
     return this.#meter.metrics();
   }
 
+  lease(name: string, ttlMs: number, options: AbortOptions = {}): Promise<Lease | undefined> {
+    return this.#work(() => {
+      this.#assertWritable();
+      return acquireLease(this.#protocol, name, ttlMs, options);
+    });
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -327,7 +351,7 @@ export class ObjectBackend implements Backend {
     if (damaged.size === 0) return;
     const sources = new Map<Address, NewSegment>();
     for (const { write } of jobs.flatMap(({ writes }) => writes)) {
-      if (write.operation === 'delete') continue;
+      if (!('entries' in write)) continue;
       for (const segment of write.entries.flatMap(({ segments }) => segments)) {
         if (damaged.has(segment.address) && segment.bytes !== null) sources.set(segment.address, segment);
       }

@@ -1,13 +1,18 @@
 import { Option } from 'commander';
-import type { CollectReport } from '../../backends/backend.ts';
+import { collectLines } from '../collect-lines.ts';
 import type { AddCommand } from '../command.ts';
-import { bytes, counted, seconds } from '../human.ts';
-import { duration } from '../option-values.ts';
+import { age, count, duration } from '../option-values.ts';
+import { tellHistory } from './gc-history.ts';
+import { collectRegularly } from './gc-schedule.ts';
 
 interface Options {
   readonly dryRun?: boolean;
   readonly grace: number;
   readonly full?: boolean;
+  readonly every?: string;
+  readonly jitter?: string;
+  readonly history?: boolean;
+  readonly limit: number;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -22,9 +27,27 @@ export const addGc: AddCommand = (program, run) => {
         .argParser(duration)
         .default(DAY_MS, '24h'),
     )
-    .option('--full', 'give back all space that can be given back, at the cost of rewriting more');
-  command.action(({ dryRun = false, grace, full = false }: Options) =>
+    .option('--full', 'give back all space that can be given back, at the cost of rewriting more')
+    .addOption(
+      new Option('--every <duration>', 'stay and collect again and again, such as 6h, until SIGTERM or SIGINT')
+        .argParser(age)
+        .conflicts('dryRun'),
+    )
+    .option('--jitter <duration>', 'with --every: a random delay of up to this before each run', age)
+    .addOption(
+      new Option('--history', 'tell what collections, audits and prunes did until now, newest first').conflicts([
+        'dryRun',
+        'full',
+        'every',
+      ]),
+    )
+    .addOption(new Option('--limit <number>', 'with --history: at most so many').argParser(count).default(100));
+  command.action(({ dryRun = false, grace, full = false, every, jitter, history, limit }: Options) =>
     run(command, async (session) => {
+      if (history) return tellHistory(session, limit);
+      if (every !== undefined) {
+        return collectRegularly(session, { every, ...(jitter !== undefined && { jitter }), grace, full });
+      }
       const store = await session.open(dryRun ? 'read' : 'change');
       const progress = await session.progress('collecting', 'items');
       const options = {
@@ -36,25 +59,7 @@ export const addGc: AddCommand = (program, run) => {
       };
       const report = await (dryRun ? store.gc.plan(options) : store.gc.run(options));
       progress.stop();
-      await session.report(report, linesOf(report));
+      await session.report(report, collectLines(report));
     }),
   );
 };
-
-function linesOf(report: CollectReport): string[] {
-  const [collected, gave, deleted] = report.dryRun
-    ? ['would collect', 'would give', 'would delete']
-    : ['collected', 'gave', 'deleted'];
-  const lines = [
-    `${collected} ${counted(report.collectedSegments, 'segment')}, ${bytes(report.collectedBytes)} before compression; ` +
-      `${gave} back ${bytes(report.freedBytes)} of disk; took ${seconds(report.durationMs)}`,
-  ];
-  if (report.expiredManifests > 0) lines.push(`${deleted} ${counted(report.expiredManifests, 'expired manifest')}`);
-  if (report.waitingSegments > 0) {
-    const waiting = counted(report.waitingSegments, 'unreferenced segment');
-    lines.push(`${waiting}, ${bytes(report.waitingBytes)} before compression, wait for the end of the grace`);
-  }
-  if (report.deadBytes > 0)
-    lines.push(`${bytes(report.deadBytes)} of disk hold nothing any more; --full gives them back`);
-  return lines;
-}

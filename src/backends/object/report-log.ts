@@ -1,0 +1,72 @@
+import { VarveError } from '../../errors.ts';
+import type { AbortOptions, ReportLog, StoredReport } from '../backend.ts';
+import { KEPT_REPORTS } from '../backend.ts';
+import { checkReport } from '../write-validation.ts';
+import { REPORTS_PREFIX } from './keys.ts';
+import { listObjects } from './listing.ts';
+import { MAX_DELETE_KEYS, type ObjectStore } from './object-store.ts';
+import { abortOf, forEach, type Protocol } from './protocol.ts';
+
+/** How often a report is written when the service does not say whether it was. */
+const WRITE_ATTEMPTS = 3;
+
+/** Old reports are deleted once there are so many too many, so that few writes do it. */
+const TRIM_SLACK = 100;
+
+/** Reports as objects: `reports/<time>-<nonce>.json`, in the order of time. */
+export class ObjectReportLog implements ReportLog {
+  readonly #protocol: Pick<Protocol, 'store' | 'serverClock' | 'randomness'>;
+
+  constructor(protocol: Pick<Protocol, 'store' | 'serverClock' | 'randomness'>) {
+    this.#protocol = protocol;
+  }
+
+  async add(report: StoredReport, { signal }: AbortOptions = {}): Promise<void> {
+    checkReport(report);
+    const { store, randomness } = this.#protocol;
+    const key = `${REPORTS_PREFIX}${new Date(report.time).toISOString()}-${randomness.nonce()}.json`;
+    await putReport(store, key, Buffer.from(report.body), abortOf(signal));
+    const keys = await this.#keys({ ...abortOf(signal) });
+    if (keys.length <= KEPT_REPORTS + TRIM_SLACK) return;
+    const surplus = keys.slice(0, keys.length - KEPT_REPORTS);
+    for (let start = 0; start < surplus.length; start += MAX_DELETE_KEYS) {
+      await store.delete(surplus.slice(start, start + MAX_DELETE_KEYS), abortOf(signal));
+    }
+  }
+
+  async list({
+    limit = KEPT_REPORTS,
+    signal,
+  }: AbortOptions & { readonly limit?: number } = {}): Promise<StoredReport[]> {
+    const keys = await this.#keys({ ...abortOf(signal) });
+    const newest = keys.slice(-KEPT_REPORTS).reverse().slice(0, Math.max(0, limit));
+    const objects = await forEach(newest, (key) => this.#protocol.store.get(key, abortOf(signal)));
+    // One may have been trimmed since it was listed.
+    return objects.flatMap((object, at) =>
+      object === undefined
+        ? []
+        : [{ time: timeOf(newest[at] as string), body: Buffer.from(object.body).toString('utf8') }],
+    );
+  }
+
+  async #keys(options: AbortOptions): Promise<string[]> {
+    const keys: string[] = [];
+    for await (const { key } of listObjects(this.#protocol, REPORTS_PREFIX, options)) keys.push(key);
+    return keys;
+  }
+}
+
+async function putReport(store: ObjectStore, key: string, body: Uint8Array, options: AbortOptions): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const result = await store.put(key, body, { kind: 'absent' }, options);
+    // The name is used once: who is refused has stored it before, without being told.
+    if (result.outcome !== 'unknown') return;
+    if (attempt === WRITE_ATTEMPTS) {
+      throw new VarveError('OUTCOME_UNKNOWN', `the report ${key} may not have been stored`, { cause: result.error });
+    }
+  }
+}
+
+function timeOf(key: string): number {
+  return Date.parse(key.slice(REPORTS_PREFIX.length).slice(0, '2026-01-31T00:00:00.000Z'.length));
+}

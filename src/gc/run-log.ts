@@ -1,0 +1,168 @@
+import type { AbortOptions, Backend } from '../backends/backend.ts';
+import { type ErrorCode, isVarveError, VarveError } from '../errors.ts';
+import { version } from '../version.ts';
+
+/** What a maintenance run did, as it is kept in the store. Says nothing of the machine that it ran on. */
+export interface RunReport {
+  readonly v: 1;
+  readonly operation: 'gc' | 'audit' | 'prune';
+  /** When it began, in ms since the epoch. */
+  readonly startedAt: number;
+  readonly durationMs: number;
+  /** `aborted`: by its caller, before its end; what it had done is done. */
+  readonly outcome: 'done' | 'failed' | 'aborted';
+  /** The options it was given. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** What it returned: a `CollectReport`, an `AuditReport` or a `PruneReport`. Absent unless it was done. */
+  readonly result?: Readonly<Record<string, unknown>>;
+  /** How many of each kind an audit found, and how many conversations of each status a prune told of. */
+  readonly counts?: Readonly<Record<string, number>>;
+  /** Requests to a storage service, by verb, where the backend counts them. */
+  readonly requests?: Readonly<Record<string, number>>;
+  readonly error?: { readonly code: ErrorCode; readonly message: string };
+  /** The version of Varve that ran. */
+  readonly version: string;
+}
+
+export interface HistoryOptions extends AbortOptions {
+  /** At most so many. Default: 100. */
+  readonly limit?: number;
+}
+
+type Operation = RunReport['operation'];
+type Ending = Pick<RunReport, 'outcome' | 'result' | 'counts' | 'error'>;
+
+/** Longest message of an error that is kept, in characters. */
+const MAX_MESSAGE = 2000;
+
+/** Keeps the reports of maintenance runs in the store. A store opened for reading only takes none. */
+export class RunLog {
+  readonly #backend: Backend;
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+  }
+
+  /** Runs `work` and keeps a report of it, of its failure as well. */
+  async record<Result extends object>(
+    operation: Operation,
+    options: object,
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    const begun = this.#begin();
+    try {
+      const result = await work();
+      await this.#keep(operation, options, begun, {
+        outcome: 'done',
+        result: { ...result } as Record<string, unknown>,
+      });
+      return result;
+    } catch (error) {
+      await this.#keep(operation, options, begun, this.#endingBy(error));
+      throw error;
+    }
+  }
+
+  /** As {@link record}, for work that tells of things on the way; `name` is what they are counted by. */
+  async *recordEach<Item, Result extends object>(
+    operation: Operation,
+    options: object,
+    work: AsyncGenerator<Item, Result, undefined>,
+    name: (item: Item) => string,
+  ): AsyncGenerator<Item, Result, undefined> {
+    const begun = this.#begin();
+    const counts: Record<string, number> = {};
+    // What stands if the reader leaves in the middle.
+    let ending: Ending = { outcome: 'aborted' };
+    try {
+      for (;;) {
+        const step = await work.next();
+        if (step.done) {
+          ending = { outcome: 'done', result: { ...step.value } as Record<string, unknown> };
+          return step.value;
+        }
+        counts[name(step.value)] = (counts[name(step.value)] ?? 0) + 1;
+        yield step.value;
+      }
+    } catch (error) {
+      ending = this.#endingBy(error);
+      throw error;
+    } finally {
+      await work.return(undefined as never);
+      await this.#keep(operation, options, begun, { ...ending, counts });
+    }
+  }
+
+  /** The reports that are kept, newest first. Those that cannot be read are left out. */
+  async history({ limit = 100, signal }: HistoryOptions = {}): Promise<RunReport[]> {
+    const reports = await this.#backend.reports.list({ limit, ...(signal !== undefined && { signal }) });
+    return reports.flatMap(({ body }) => parseReport(body) ?? []);
+  }
+
+  #begin(): Begun {
+    return { at: Date.now(), clock: performance.now(), requests: this.#backend.metrics?.().requests };
+  }
+
+  /** Requests since then; those of others in this process are among them. */
+  #requestsSince({ requests: before }: Begun): Pick<RunReport, 'requests'> {
+    const now = this.#backend.metrics?.().requests;
+    if (before === undefined || now === undefined) return {};
+    const spent = Object.entries(now).map(([verb, count]) => [verb, count - (before[verb] ?? 0)]);
+    return { requests: Object.fromEntries(spent) };
+  }
+
+  /** The run is over, so a report that cannot be kept is no failure of it. */
+  async #keep(operation: Operation, options: object, begun: Begun, ending: Ending): Promise<void> {
+    if (!this.#backend.capabilities.writable) return;
+    const report: RunReport = {
+      v: 1,
+      operation,
+      startedAt: begun.at,
+      durationMs: Math.round(performance.now() - begun.clock),
+      ...ending,
+      ...this.#requestsSince(begun),
+      options: settingsOf(options),
+      version: version(),
+    };
+    try {
+      await this.#backend.reports.add({ time: begun.at, body: JSON.stringify(report) });
+    } catch (error) {
+      if (!isVarveError(error)) throw error;
+    }
+  }
+
+  #endingBy(error: unknown): Ending {
+    const { code, message } = isVarveError(error) ? error : new VarveError('INTERNAL', String(error));
+    const { location } = this.#backend;
+    const told = message.replaceAll(location, '(the store)').replaceAll(location.replace(/^file:/, ''), '(the store)');
+    return {
+      outcome: code === 'ABORTED' ? 'aborted' : 'failed',
+      error: { code, message: told.slice(0, MAX_MESSAGE) },
+    };
+  }
+}
+
+interface Begun {
+  readonly at: number;
+  readonly clock: number;
+  readonly requests: Readonly<Record<string, number>> | undefined;
+}
+
+/** The options that JSON can tell: no signals, no callbacks. */
+function settingsOf(options: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(options).filter(
+      ([, value]) => value !== undefined && typeof value !== 'function' && !(value instanceof AbortSignal),
+    ),
+  );
+}
+
+function parseReport(body: string): RunReport | undefined {
+  try {
+    const report: unknown = JSON.parse(body);
+    const isReport = typeof report === 'object' && report !== null && 'operation' in report && 'startedAt' in report;
+    return isReport ? (report as RunReport) : undefined;
+  } catch {
+    return undefined;
+  }
+}
