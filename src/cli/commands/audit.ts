@@ -1,4 +1,6 @@
 import type { AuditReport, Finding } from '../../backends/backend.ts';
+import { isVarveError } from '../../errors.ts';
+import type { Store } from '../../store.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { bytes, counted, name, seconds } from '../human.ts';
@@ -23,7 +25,7 @@ export const addAudit: AddCommand = (program, run) => {
     .option('--sample <share>', 'read and re-hash only this share of the data, such as 1%', share);
   command.action(({ repair = false, sample }: Options) =>
     run(command, async (session) => {
-      const store = await session.open(repair ? 'change' : 'read');
+      const store = await openForAudit(session, repair);
       const progress = await session.progress('auditing', 'items');
       const audit = store.audit({
         repair,
@@ -43,6 +45,16 @@ export const addAudit: AddCommand = (program, run) => {
     }),
   );
 };
+
+/** For writing where that can be had, so that the audit leaves its report. */
+async function openForAudit(session: Session, repair: boolean): Promise<Store> {
+  try {
+    return await session.open('change');
+  } catch (error) {
+    if (repair || !(isVarveError(error, 'READ_ONLY') || isVarveError(error, 'DENIED'))) throw error;
+    return session.open('read');
+  }
+}
 
 async function tell(session: Session, finding: Finding): Promise<void> {
   if (session.json) return session.output.line(JSON.stringify({ finding }));
