@@ -20,6 +20,7 @@ export type {
   ManifestHold,
   ManifestKey,
   ManifestKind,
+  ManifestSurvey,
   ManifestWrite,
   NewEntry,
   NewSegment,
@@ -32,6 +33,7 @@ export type {
   StoredEntry,
   StoredManifest,
   StoredReport,
+  SurveyedSegment,
   Usage,
   WriteFailure,
   WriteOutcome,
@@ -59,6 +61,8 @@ export type { Prune, PruneDecision, PruneReport } from './gc/prune.ts';
 export type { PruneCriteria } from './gc/prune-criteria.ts';
 export type { HistoryOptions, RunReport } from './gc/run-log.ts';
 export type { Schedule, ScheduleOptions } from './gc/schedule.ts';
+export type { SharedSegment } from './gc/top-segments.ts';
+export type { UsageBreakdown, UsageBreakdownOptions, UsagePart } from './gc/usage-breakdown.ts';
 export type {
   BlobContent,
   BlobFilter,

@@ -15,6 +15,7 @@ import { VarveError } from './errors.ts';
 import { GarbageCollection } from './gc/garbage-collection.ts';
 import { Prune } from './gc/prune.ts';
 import { RunLog } from './gc/run-log.ts';
+import { breakDownUsage, type UsageBreakdown, type UsageBreakdownOptions } from './gc/usage-breakdown.ts';
 import { Blobs } from './manifest/blobs.ts';
 import type { ByteSource } from './manifest/byte-source.ts';
 import { Conversations } from './manifest/conversations.ts';
@@ -167,6 +168,11 @@ export class Store implements AsyncDisposable {
 
   usage(options?: AbortOptions): Promise<Usage> {
     return this.backend.usage(options);
+  }
+
+  /** What applications, models or months take, and what deduplication and compression save. Reads every manifest. */
+  usageBreakdown(options?: UsageBreakdownOptions): Promise<UsageBreakdown> {
+    return breakDownUsage(this.backend, options);
   }
 
   close(): Promise<void> {

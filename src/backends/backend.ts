@@ -339,6 +339,26 @@ export interface RequestMetrics {
   readonly failures: number;
 }
 
+/** A segment as one manifest uses it. */
+export interface SurveyedSegment extends SegmentDescription {
+  /** What it takes on the medium, in bytes: its share, perhaps a fraction, of what is compressed together. */
+  readonly storedBytes: number;
+  /** The part of the segment that this manifest accounts for; those of all manifests make 1. */
+  readonly share: number;
+  /** How often the manifest's entries name it. */
+  readonly uses: number;
+}
+
+/** What a manifest takes and references. */
+export interface ManifestSurvey {
+  readonly head: ManifestHead;
+  /** The bodies of its entries, and what these take on the medium: perhaps a fraction, as above. */
+  readonly bodyBytes: number;
+  readonly bodyStoredBytes: number;
+  /** Each once. */
+  readonly segments: readonly SurveyedSegment[];
+}
+
 export interface BackendCapabilities {
   /** Whether writes are possible through this handle. */
   readonly writable: boolean;
@@ -450,6 +470,12 @@ export interface Backend {
 
   /** Counts of requests; absent where there is no service to ask. */
   metrics?(): RequestMetrics;
+
+  /**
+   * What every manifest, of every kind, takes and references. Each is told as it is at one moment, so figures add up exactly while nobody writes.
+   * What is damaged or was deleted meanwhile is left out.
+   */
+  survey(options?: AbortOptions): AsyncIterable<ManifestSurvey>;
 
   readonly reports: ReportLog;
 

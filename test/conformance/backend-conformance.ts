@@ -14,6 +14,7 @@ import { describeModelEquivalence } from './model-equivalence-suite.ts';
 import { describeOperations } from './operations-suite.ts';
 import { describePublishing } from './publish-suite.ts';
 import { describeSegments } from './segment-suite.ts';
+import { describeSurveys } from './survey-suite.ts';
 
 /**
  * The executable form of `src/backends/backend.ts`: registers a suite that any implementation must pass. Every test
@@ -60,6 +61,7 @@ export function describeBackend(name: string, options: ConformanceOptions): void
       describeCollection(fixture);
       describeHolds(fixture);
       describeOperations(fixture);
+      describeSurveys(fixture);
       describeLifecycle(fixture);
     });
     describeModelEquivalence(options);

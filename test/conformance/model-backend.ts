@@ -20,6 +20,7 @@ import {
   type ManifestHead,
   type ManifestKey,
   type ManifestKind,
+  type ManifestSurvey,
   type ManifestWrite,
   type NewEntry,
   type NewSegment,
@@ -242,6 +243,8 @@ export class ModelBackend implements Backend {
     this.#check(options);
     const segments = [...this.#store.segments.values()];
     const garbage = segments.filter(({ references }) => references === 0);
+    const bodies = KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()]).flatMap(({ entries }) => entries);
+    const bodyBytes = bodies.reduce((sum, { body }) => sum + body.length, 0);
     const ofKind = (kind: ManifestKind) => {
       const manifests = [...this.#store.manifests[kind].values()];
       return { count: manifests.length, logicalBytes: manifests.reduce((sum, m) => sum + m.fields.logicalBytes, 0) };
@@ -250,11 +253,28 @@ export class ModelBackend implements Backend {
       manifests: { conversation: ofKind('conversation'), blob: ofKind('blob'), pin: ofKind('pin') },
       segments: segments.length,
       segmentBytes: lengthOf(segments),
-      storedBytes: lengthOf(segments),
+      storedBytes: lengthOf(segments) + bodyBytes,
       indexBytes: 0,
       garbageSegments: garbage.length,
       garbageBytes: lengthOf(garbage),
     };
+  }
+
+  async *survey(options?: AbortOptions): AsyncIterable<ManifestSurvey> {
+    this.#check(options);
+    for (const manifest of KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()])) {
+      this.#check(options);
+      const { entries } = manifest;
+      const bodyBytes = entries.reduce((sum, { body }) => sum + body.length, 0);
+      const segments = [...new Set(referencesOf(entries))].map((segment) => {
+        const { address, encoding, bytes, references } = segment;
+        const own = [...referencesOf(entries)].filter((each) => each === segment).length;
+        const uses = entries.flatMap((entry) => entry.segments).filter((each) => each === segment).length;
+        const length = bytes.length;
+        return { address, encoding, length, storedBytes: length, references, share: own / references, uses };
+      });
+      yield { head: headOf(manifest), bodyBytes, bodyStoredBytes: bodyBytes, segments };
+    }
   }
 
   async lease(name: string, ttlMs: number, options?: AbortOptions): Promise<Lease | undefined> {

@@ -20,6 +20,7 @@ import type {
   ManifestHead,
   ManifestKey,
   ManifestKind,
+  ManifestSurvey,
   ManifestWrite,
   NewEntry,
   PutWrite,
@@ -46,6 +47,7 @@ import { publishStream } from './publication.ts';
 import type { RecordPlace } from './record-store.ts';
 import { LocalReportLog } from './report-log.ts';
 import { SEGMENTS, SWEPT } from './schema.ts';
+import { surveyManifest } from './survey.ts';
 import { toVarveError } from './system-error.ts';
 import { localUsage } from './usage.ts';
 
@@ -267,6 +269,21 @@ export class LocalBackend implements Backend {
     // So that what the store is said to take is what it takes once it is closed.
     if (this.capabilities.writable) this.#database.foldLog();
     return this.#snapshot(() => localUsage(this.#root, this.#index));
+  }
+
+  async *survey(options: AbortOptions = {}): AsyncIterable<ManifestSurvey> {
+    let keys: ManifestKey[] = [];
+    const flush = async () => {
+      const surveys = await this.#each(keys, options, (key) => surveyManifest(this.#index, key));
+      keys = [];
+      return surveys.filter((survey) => survey !== undefined);
+    };
+    for (const kind of ['conversation', 'blob', 'pin'] as const) {
+      for await (const { key } of this.list(kind, {}, options)) {
+        if (keys.push(key) === TURN_ITEMS) yield* await flush();
+      }
+      yield* await flush();
+    }
   }
 
   async lease(name: string, ttlMs: number, options: AbortOptions = {}): Promise<Lease | undefined> {

@@ -17,6 +17,7 @@ import type {
   ManifestHead,
   ManifestKey,
   ManifestKind,
+  ManifestSurvey,
   ManifestWrite,
   NewEntry,
   NewSegment,
@@ -57,6 +58,7 @@ import { SegmentReader } from './segment-reader.ts';
 import { SegmentTaker } from './segment-taker.ts';
 import { ServerClock } from './server-clock.ts';
 import { SidecarTable } from './sidecar-table.ts';
+import { surveyObjects } from './survey.ts';
 import { SystemClock, SystemRandomness } from './system-clock.ts';
 import { usageOf } from './usage.ts';
 
@@ -244,6 +246,11 @@ export class ObjectBackend implements Backend {
 
   metrics(): RequestMetrics {
     return this.#meter.metrics();
+  }
+
+  async *survey(options: AbortOptions = {}): AsyncIterable<ManifestSurvey> {
+    this.#assertOpen(options);
+    yield* surveyObjects(this.#protocol, options);
   }
 
   lease(name: string, ttlMs: number, options: AbortOptions = {}): Promise<Lease | undefined> {

@@ -1,17 +1,37 @@
+import { Option } from 'commander';
 import type { Usage } from '../../backends/backend.ts';
+import type { UsageBreakdown, UsagePart } from '../../gc/usage-breakdown.ts';
 import type { AddCommand } from '../command.ts';
-import { bytes, number, table, timesSmaller } from '../human.ts';
+import { bytes, name, number, table, timesSmaller } from '../human.ts';
+import { count } from '../option-values.ts';
+
+interface Options {
+  readonly by?: 'application' | 'model' | 'month';
+  readonly top?: number;
+}
 
 export const addDu: AddCommand = (program, run) => {
-  const command = program.command('du').description('Tell what is stored and what it takes.');
-  command.action(() =>
+  const command = program
+    .command('du')
+    .description('Tell what is stored and what it takes.')
+    .addOption(
+      new Option('--by <field>', 'break it down; reads every manifest').choices(['application', 'model', 'month']),
+    )
+    .option('--top <number>', 'tell the segments whose sharing saves most; reads every manifest', count);
+  command.action(({ by, top }: Options) =>
     run(command, async (session) => {
       const store = await session.open('read');
-      const usage = await store.usage({ signal: session.signal });
-      await session.report(
-        usage,
-        table(rowsOf(usage), [1, 2]).map((line) => line.trimEnd()),
-      );
+      const { signal } = session;
+      if (by === undefined && top === undefined) {
+        const usage = await store.usage({ signal });
+        return session.report(usage, lines(rowsOf(usage), [1, 2]));
+      }
+      const breakdown = await store.usageBreakdown({
+        ...(by !== undefined && { by }),
+        ...(top !== undefined && { top }),
+        signal,
+      });
+      await session.report(breakdown, [...partLines(breakdown, by), ...topLines(breakdown)]);
     }),
   );
 };
@@ -28,4 +48,46 @@ function rowsOf(usage: Usage): string[][] {
     ['stored', '', bytes(usage.storedBytes), timesSmaller(given, usage.storedBytes)],
     ['  of that index', '', bytes(usage.indexBytes), ''],
   ];
+}
+
+function partLines({ parts, total, otherBytes, usage }: UsageBreakdown, by: Options['by']): string[] {
+  const header = [by ?? '', 'count', 'as given', 'content', '- shared', '- compressed', '= stored'];
+  const row = (label: string, part: UsagePart) => [
+    label,
+    number(part.manifests),
+    ...[part.logicalBytes, part.contentBytes, part.deduplicatedBytes, part.compressedBytes, part.storedBytes].map(
+      signed,
+    ),
+  ];
+  const rest = (label: string, size: number) => [label, '', '', '', '', '', signed(size)];
+  return lines(
+    [
+      header,
+      ...(by === undefined ? [] : parts.map((part) => row(part.key === null ? '(none)' : name(part.key), part))),
+      row('all', total),
+      rest('index, garbage, unused', otherBytes),
+      rest('the store', usage.storedBytes),
+    ],
+    [1, 2, 3, 4, 5, 6],
+  );
+}
+
+function topLines({ topSegments }: UsageBreakdown): string[] {
+  if (topSegments.length === 0) return [];
+  const rows = topSegments.map(({ address, length, references, savedBytes, example }) => [
+    address,
+    bytes(length),
+    number(references),
+    bytes(savedBytes),
+    `${example.kind} ${name(example.id)}`,
+  ]);
+  return ['', ...lines([['segment', 'size', 'references', 'saved', 'for example in'], ...rows], [1, 2, 3])];
+}
+
+function signed(size: number): string {
+  return size < 0 ? `-${bytes(-size)}` : bytes(size);
+}
+
+function lines(rows: readonly string[][], right: readonly number[]): string[] {
+  return table(rows, right).map((line) => line.trimEnd());
 }

@@ -1,0 +1,156 @@
+import type { AbortOptions, Backend, ManifestSurvey, Usage } from '../backends/backend.ts';
+import { VarveError } from '../errors.ts';
+import { type SharedSegment, TopSegments } from './top-segments.ts';
+
+export interface UsageBreakdownOptions extends AbortOptions {
+  /** What to tell apart: the applications, the models, or the months (UTC) of creation. Default: nothing, one part for all. */
+  readonly by?: 'application' | 'model' | 'month';
+  /** So many of the segments whose sharing saves most. Default: 0. */
+  readonly top?: number;
+}
+
+/**
+ * What some manifests take. `contentBytes - deduplicatedBytes - compressedBytes = storedBytes`, in every part and in the total, and each figure
+ * of the total is the sum of that of the parts. A segment that several manifests share is split evenly among its references.
+ */
+export interface UsagePart {
+  /** The application, the model, or the month as `2026-01`; `null` for manifests without. */
+  readonly key: string | null;
+  /** Conversations, blobs and pins. */
+  readonly manifests: number;
+  /** Their size as it was given. */
+  readonly logicalBytes: number;
+  /** What their segments, each as often as it is used, and their own bodies have before deduplication and compression. */
+  readonly contentBytes: number;
+  /** Of that, what storing each segment once saves. */
+  readonly deduplicatedBytes: number;
+  /** Of the rest, what compression (and the coding of token ids) saves; negative where it adds. */
+  readonly compressedBytes: number;
+  /** What remains: these manifests' share of the medium. */
+  readonly storedBytes: number;
+}
+
+export interface UsageBreakdown {
+  /** Largest first. */
+  readonly parts: readonly UsagePart[];
+  readonly total: UsagePart;
+  /**
+   * What the store takes beside that, so that with `total.storedBytes` it makes `usage.storedBytes`: the index, segments that wait for collection, space that
+   * nothing uses any more. What others write meanwhile ends up here as well.
+   */
+  readonly otherBytes: number;
+  /** The whole, as `usage` tells it. */
+  readonly usage: Usage;
+  readonly topSegments: readonly SharedSegment[];
+}
+
+interface Sums {
+  manifests: number;
+  logicalBytes: number;
+  contentBytes: number;
+  /** Fractions of shared segments and blocks, rounded in the end. */
+  uniqueBytes: number;
+  storedBytes: number;
+}
+
+/**
+ * Walks all manifests and tells what they take. Memory: a few numbers a part and a top segment, and what the backend's survey needs.
+ *
+ * @throws `INVALID_ARGUMENT` for options that cannot be.
+ */
+export async function breakDownUsage(backend: Backend, options: UsageBreakdownOptions = {}): Promise<UsageBreakdown> {
+  const { by, top = 0, signal } = options;
+  if (by !== undefined && !['application', 'model', 'month'].includes(by)) {
+    throw new VarveError('INVALID_ARGUMENT', `by is application, model or month; not ${JSON.stringify(by)}`);
+  }
+  if (!(Number.isSafeInteger(top) && top >= 0)) {
+    throw new VarveError('INVALID_ARGUMENT', `top is an integer from 0 on; not ${top}`);
+  }
+  const abort = signal === undefined ? {} : { signal };
+  const parts = new Map<string | null, Sums>();
+  const shared = new TopSegments(top);
+  for await (const survey of backend.survey(abort)) {
+    const key = keyOf(survey, by);
+    let sums = parts.get(key);
+    if (sums === undefined) {
+      sums = { manifests: 0, logicalBytes: 0, contentBytes: 0, uniqueBytes: 0, storedBytes: 0 };
+      parts.set(key, sums);
+    }
+    add(sums, survey);
+    for (const segment of survey.segments) shared.offer(segment, survey.head.key);
+  }
+  const usage = await backend.usage(abort);
+  const rounded = roundParts(parts);
+  const total = sumOf(rounded);
+  return {
+    parts: rounded,
+    total,
+    otherBytes: usage.storedBytes - total.storedBytes,
+    usage,
+    topSegments: shared.list(),
+  };
+}
+
+function keyOf({ head }: ManifestSurvey, by: UsageBreakdownOptions['by']): string | null {
+  if (by === undefined) return null;
+  if (by !== 'month') return head[by] ?? null;
+  const date = new Date(head.createdAt);
+  return Number.isNaN(date.valueOf()) ? null : date.toISOString().slice(0, -'-31T00:00:00.000Z'.length);
+}
+
+function add(sums: Sums, { head, bodyBytes, bodyStoredBytes, segments }: ManifestSurvey): void {
+  sums.manifests++;
+  sums.logicalBytes += head.logicalBytes;
+  sums.contentBytes += bodyBytes;
+  sums.uniqueBytes += bodyBytes;
+  sums.storedBytes += bodyStoredBytes;
+  for (const { length, storedBytes, share, uses } of segments) {
+    sums.contentBytes += length * uses;
+    sums.uniqueBytes += length * share;
+    sums.storedBytes += storedBytes * share;
+  }
+}
+
+/** Whole numbers whose sums are the rounded sums: what each part rounds off is carried to the next. */
+function roundParts(parts: ReadonlyMap<string | null, Sums>): UsagePart[] {
+  const sorted = [...parts].sort(([, a], [, b]) => b.storedBytes - a.storedBytes);
+  const unique = carrying();
+  const stored = carrying();
+  return sorted.map(([key, { manifests, logicalBytes, contentBytes, uniqueBytes, storedBytes }]) => {
+    const once = unique(uniqueBytes);
+    const taken = stored(storedBytes);
+    return {
+      key,
+      manifests,
+      logicalBytes,
+      contentBytes,
+      deduplicatedBytes: contentBytes - once,
+      compressedBytes: once - taken,
+      storedBytes: taken,
+    };
+  });
+}
+
+function carrying(): (value: number) => number {
+  let exact = 0;
+  let told = 0;
+  return (value) => {
+    exact += value;
+    const rounded = Math.round(exact) - told;
+    told += rounded;
+    return rounded;
+  };
+}
+
+function sumOf(parts: readonly UsagePart[]): UsagePart {
+  const of = (field: Exclude<keyof UsagePart, 'key'>) => parts.reduce((sum, part) => sum + part[field], 0);
+  return {
+    key: null,
+    manifests: of('manifests'),
+    logicalBytes: of('logicalBytes'),
+    contentBytes: of('contentBytes'),
+    deduplicatedBytes: of('deduplicatedBytes'),
+    compressedBytes: of('compressedBytes'),
+    storedBytes: of('storedBytes'),
+  };
+}
