@@ -205,11 +205,43 @@ export interface CollectOptions extends AbortOptions {
   readonly dryRun?: boolean;
   /** Give back all space that can be given back, at the cost of rewriting more. Default: false. */
   readonly full?: boolean;
+  /**
+   * Do only this share of the work. Shards of one `count` are disjoint and do all of it together, in any order and at
+   * once, in one process or many. Default: all.
+   */
+  readonly shard?: CollectShard;
+  /** Begin no further step after this many milliseconds; the report then says `isComplete: false`. Default: no limit. */
+  readonly deadlineMs?: number;
+  /** Requests under way at once, where steps are requests; without effect where they are transactions. Default: 8. */
+  readonly concurrency?: number;
   readonly onProgress?: (progress: { phase: string; done: number; total: number }) => void;
+}
+
+/** Part `index`, from 0, of `count`. */
+export interface CollectShard {
+  readonly index: number;
+  readonly count: number;
+}
+
+/**
+ * Why something is collected: a manifest's time has come (`expired`), a stream was cut off (`abandoned-upload`), nothing
+ * has referenced a segment since before the grace (`unreferenced`), a file holds too little that is alive (`dead-space`)
+ * or too many blocks that compress badly (`small-blocks`).
+ */
+export type CollectReason = 'expired' | 'abandoned-upload' | 'unreferenced' | 'dead-space' | 'small-blocks';
+
+/** `count` manifests, uploads, segments or files; `bytes` before compression, for files the stored bytes that are dead. */
+export interface CollectShare {
+  readonly count: number;
+  readonly bytes: number;
 }
 
 export interface CollectReport {
   readonly dryRun: boolean;
+  /** `false` when the deadline came first: the next run goes on from there. */
+  readonly isComplete: boolean;
+  /** What was, or in a dry run would be, done, by the reason for it; what did not occur is left out. */
+  readonly reasons: Readonly<Partial<Record<CollectReason, CollectShare>>>;
   readonly expiredManifests: number;
   /** Segments that nothing has referenced since before the grace. */
   readonly collectedSegments: number;

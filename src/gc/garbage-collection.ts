@@ -1,9 +1,11 @@
 import type { Backend, CollectOptions, CollectReport } from '../backends/backend.ts';
 import { type Duration, parseDuration } from '../duration.ts';
 
-export interface GarbageCollectionOptions extends Omit<CollectOptions, 'graceMs' | 'dryRun'> {
+export interface GarbageCollectionOptions extends Omit<CollectOptions, 'graceMs' | 'deadlineMs' | 'dryRun'> {
   /** How long a segment stays after its last reference is gone. Default: `24h`. */
   readonly grace?: Duration;
+  /** Begin no further step after this long; the report then says `isComplete: false`. Default: no limit. */
+  readonly deadline?: Duration;
 }
 
 /** Deletes what has expired and collects what nothing references. Safe beside readers, writers and other collections. */
@@ -25,6 +27,10 @@ export class GarbageCollection {
   }
 }
 
-function toCollectOptions({ grace, ...options }: GarbageCollectionOptions): CollectOptions {
-  return grace === undefined ? options : { ...options, graceMs: parseDuration(grace) };
+function toCollectOptions({ grace, deadline, ...options }: GarbageCollectionOptions): CollectOptions {
+  return {
+    ...options,
+    ...(grace !== undefined && { graceMs: parseDuration(grace) }),
+    ...(deadline !== undefined && { deadlineMs: parseDuration(deadline) }),
+  };
 }

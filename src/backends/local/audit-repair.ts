@@ -3,7 +3,7 @@ import type { WrongCount } from './audit-survey.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { SWEPT } from './schema.ts';
-import { countDead } from './sweep.ts';
+import { DeadBytes } from './sweep.ts';
 
 /** Records mended in one transaction. */
 const BATCH = 5000;
@@ -16,11 +16,14 @@ export async function repairCounts({ index, clock }: MaintenanceContext, wrong: 
   for (let start = 0; start < wrong.length; start += BATCH) {
     await index.database.write(() => {
       index.refresh();
+      const revived = new DeadBytes();
       for (const { space, record, stored, actual } of wrong.slice(start, start + BATCH)) {
         const current = index.ledger.count(space, record);
-        if (current === SWEPT) countDead(index, space, record, -1);
+        if (current === SWEPT) revived.add(index, space, record);
         index.ledger.set(space, record, Math.max(0, Math.max(0, current) + actual - Math.max(0, stored)), clock());
       }
+      for (const [block, bytes] of revived.byBlock)
+        index.database.run('UPDATE block SET dead = dead - ? WHERE id = ?', bytes, block);
       index.bumpEpoch();
     });
   }

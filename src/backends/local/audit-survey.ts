@@ -1,32 +1,10 @@
 import type { VarveError } from '../../errors.ts';
 import { isDamage } from './block.ts';
+import { CountTable } from './count-table.ts';
 import { IdSet } from './id-set.ts';
 import type { LocalIndex } from './local-index.ts';
 import { type ManifestRow, manifestFingerprint } from './manifest-table.ts';
 import { SEGMENTS, type Space, SWEPT } from './schema.ts';
-
-/** Counts by record id, growing as needed. */
-class CountTable {
-  #counts = new Uint32Array(1024);
-
-  add(id: number, change: number): void {
-    if (id >= this.#counts.length) {
-      const grown = new Uint32Array(Math.max(id + 1, this.#counts.length * 2));
-      grown.set(this.#counts);
-      this.#counts = grown;
-    }
-    this.#counts[id] = (this.#counts[id] as number) + change;
-  }
-
-  get(id: number): number {
-    return this.#counts[id] ?? 0;
-  }
-
-  /** Ids with a count, ascending. */
-  *ids(): Generator<number, void, undefined> {
-    for (let id = 0; id < this.#counts.length; id++) if (this.#counts[id] !== 0) yield id;
-  }
-}
 
 /** What is wrong with one manifest. */
 export interface BrokenManifest {

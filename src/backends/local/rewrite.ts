@@ -1,11 +1,13 @@
+import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../errors.ts';
 import type { CollectOptions } from '../backend.ts';
 import { type BlockRecord, isDamage } from './block.ts';
 import { BlockStager } from './block-stager.ts';
+import type { CollectScope } from './collect-scope.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
-import { type PackAppender, removePack } from './pack-files.ts';
+import { type PackAppender, removePack, syncFolder } from './pack-files.ts';
 import type { BlockPlace } from './record-store.ts';
 import { BODIES, SEGMENTS, type Space, SWEPT } from './schema.ts';
 
@@ -26,17 +28,29 @@ interface BlockRow extends BlockPlace {
 export async function rewritePacks(
   context: MaintenanceContext,
   packs: readonly number[],
+  scope: CollectScope,
   { signal, onProgress }: CollectOptions,
-): Promise<void> {
+): Promise<RewriteOutcome> {
   const blocks = packs.length === 0 ? [] : listBlocks(context.index, packs);
   let done = 0;
+  let written = 0;
   for (const group of groupBlocks(blocks)) {
     throwIfAborted(signal);
-    await rewriteGroup(context, group, signal);
+    if (scope.isOver) break;
+    written += await rewriteGroup(context, group, signal);
     done += group.length;
     onProgress?.({ phase: 'rewrite', done, total: blocks.length });
     await nextTurn();
   }
+  return { written, left: new Set(blocks.slice(done).map(({ pack }) => pack)) };
+}
+
+/** What a rewrite came to. */
+export interface RewriteOutcome {
+  /** Stored bytes of the new blocks. */
+  readonly written: number;
+  /** The packs that it did not get to the end of. */
+  readonly left: ReadonlySet<number>;
 }
 
 /** Removes sealed packs that hold no block any more; returns the bytes that gave back. */
@@ -44,18 +58,19 @@ export async function removeEmptyPacks({ root, index, packs }: MaintenanceContex
   const empty = index.database.all<{ id: number; size: number }>(
     'SELECT id, size FROM pack WHERE sealed = 1 AND NOT EXISTS (SELECT 1 FROM block WHERE pack = pack.id)',
   );
-  let freed = 0;
-  for (const { id, size } of empty) {
+  if (empty.length === 0) return 0;
+  for (const { id } of empty) {
     packs.forget(id);
     removePack(root, id);
-    freed += size;
   }
-  if (empty.length > 0) {
-    await index.database.write(() => {
-      for (const { id } of empty) index.database.run('DELETE FROM pack WHERE id = ? AND sealed = 1', id);
-    });
-  }
-  return freed;
+  // A file that a power failure brought back would be nobody's once its row is gone.
+  syncFolder(join(root, 'packs'));
+  return index.database.write(() => {
+    // Other collections do the same; each counts what it was the one to remove.
+    const isRemoved = ({ id }: { id: number }) =>
+      index.database.run('DELETE FROM pack WHERE id = ? AND sealed = 1', id).changes > 0;
+    return empty.filter(isRemoved).reduce((freed, { size }) => freed + size, 0);
+  });
 }
 
 /** The blocks of packs, by space and first record id. */
@@ -87,17 +102,17 @@ async function rewriteGroup(
   context: MaintenanceContext,
   group: readonly BlockRow[],
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const { index, owner } = context;
-  const rewrite = (appender: PackAppender) =>
-    index.database.write(() => {
-      index.refresh();
-      rewriteBlocks(context, appender, group);
-      appender.sync();
-      index.database.run('UPDATE pack SET size = ? WHERE id = ?', appender.end, appender.pack);
-      index.bumpEpoch();
-    }, signal);
-  await owner.append(rewrite, signal);
+  return owner.append((appender) => {
+    index.refresh();
+    const start = appender.end;
+    rewriteBlocks(context, appender, group);
+    appender.sync();
+    index.database.run('UPDATE pack SET size = ? WHERE id = ?', appender.end, appender.pack);
+    index.bumpEpoch();
+    return appender.end - start;
+  }, signal);
 }
 
 function rewriteBlocks(context: MaintenanceContext, appender: PackAppender, group: readonly BlockRow[]): void {

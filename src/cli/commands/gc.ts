@@ -1,13 +1,16 @@
 import { Option } from 'commander';
-import type { CollectReport } from '../../backends/backend.ts';
+import type { CollectReason, CollectReport, CollectShard, CollectShare } from '../../backends/backend.ts';
 import type { AddCommand } from '../command.ts';
 import { bytes, counted, seconds } from '../human.ts';
-import { duration } from '../option-values.ts';
+import { count, duration, shard } from '../option-values.ts';
 
 interface Options {
   readonly dryRun?: boolean;
   readonly grace: number;
   readonly full?: boolean;
+  readonly shard?: CollectShard;
+  readonly deadline?: number;
+  readonly concurrency?: number;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -22,14 +25,18 @@ export const addGc: AddCommand = (program, run) => {
         .argParser(duration)
         .default(DAY_MS, '24h'),
     )
-    .option('--full', 'give back all space that can be given back, at the cost of rewriting more');
-  command.action(({ dryRun = false, grace, full = false }: Options) =>
+    .option('--full', 'give back all space that can be given back, at the cost of rewriting more')
+    .option('--shard <i/n>', 'do this share of the work, from 0/n to n-1/n', shard)
+    .option('--deadline <duration>', 'begin no further step after this long, such as 10m', duration)
+    .option('--concurrency <n>', 'requests under way at once, where the store is reached by requests', count);
+  command.action(({ dryRun = false, grace, full = false, ...limits }: Options) =>
     run(command, async (session) => {
       const store = await session.open(dryRun ? 'read' : 'change');
       const progress = await session.progress('collecting', 'items');
       const options = {
         grace,
         full,
+        ...limits,
         signal: session.signal,
         onProgress: ({ phase, done, total }: { phase: string; done: number; total: number }) =>
           progress.update(done, total, phase),
@@ -41,6 +48,18 @@ export const addGc: AddCommand = (program, run) => {
   );
 };
 
+type Tell = (part: CollectShare, dryRun: boolean) => string;
+
+/** What the lines about segments and expired manifests do not tell. */
+const REASONS: Readonly<Partial<Record<CollectReason, Tell>>> = {
+  'abandoned-upload': ({ count: uploads }, dryRun) =>
+    `${dryRun ? 'would delete' : 'deleted'} ${counted(uploads, 'upload')} that had been cut off`,
+  'dead-space': ({ count: packs, bytes: dead }, dryRun) =>
+    `${dryRun ? 'would rewrite' : 'rewrote'} ${counted(packs, 'file')} for the ${bytes(dead)} in them that hold nothing any more`,
+  'small-blocks': ({ count: packs }, dryRun) =>
+    `${dryRun ? 'would rewrite' : 'rewrote'} ${counted(packs, 'file')} to merge small blocks`,
+};
+
 function linesOf(report: CollectReport): string[] {
   const [collected, gave, deleted] = report.dryRun
     ? ['would collect', 'would give', 'would delete']
@@ -50,11 +69,16 @@ function linesOf(report: CollectReport): string[] {
       `${gave} back ${bytes(report.freedBytes)} of disk; took ${seconds(report.durationMs)}`,
   ];
   if (report.expiredManifests > 0) lines.push(`${deleted} ${counted(report.expiredManifests, 'expired manifest')}`);
+  for (const [reason, tell] of Object.entries(REASONS) as [keyof typeof REASONS, Tell][]) {
+    const part = report.reasons[reason];
+    if (part !== undefined) lines.push(tell(part, report.dryRun));
+  }
   if (report.waitingSegments > 0) {
     const waiting = counted(report.waitingSegments, 'unreferenced segment');
     lines.push(`${waiting}, ${bytes(report.waitingBytes)} before compression, wait for the end of the grace`);
   }
   if (report.deadBytes > 0)
     lines.push(`${bytes(report.deadBytes)} of disk hold nothing any more; --full gives them back`);
+  if (!report.isComplete) lines.push('stopped at the deadline: the next run goes on from there');
   return lines;
 }
