@@ -24,6 +24,7 @@ export type {
   NewEntry,
   NewSegment,
   PutWrite,
+  Remnant,
   Revision,
   SegmentDescription,
   SegmentEncoding,
@@ -45,7 +46,8 @@ export type {
 } from './cas/segments.ts';
 export type { Duration } from './duration.ts';
 export { type ErrorCode, isVarveError, VarveError } from './errors.ts';
-export type { GarbageCollection, GarbageCollectionOptions } from './gc/garbage-collection.ts';
+export type { ErasureReport, SharedSegment } from './gc/erasure.ts';
+export type { ErasureOptions, GarbageCollection, GarbageCollectionOptions } from './gc/garbage-collection.ts';
 export type {
   BlobContent,
   BlobFilter,

@@ -3,7 +3,8 @@ import type { AbortOptions, AuditOptions, AuditReport, Backend, Finding, Usage }
 import { LocalBackend } from './backends/local/local-backend.ts';
 import { Segments } from './cas/segments.ts';
 import { VarveError } from './errors.ts';
-import { GarbageCollection } from './gc/garbage-collection.ts';
+import { type ErasureReport, findShared, segmentsOf } from './gc/erasure.ts';
+import { type ErasureOptions, GarbageCollection } from './gc/garbage-collection.ts';
 import { Blobs } from './manifest/blobs.ts';
 import type { ByteSource } from './manifest/byte-source.ts';
 import { Conversations } from './manifest/conversations.ts';
@@ -96,6 +97,25 @@ export class Store implements AsyncDisposable {
 
   usage(options?: AbortOptions): Promise<Usage> {
     return this.backend.usage(options);
+  }
+
+  /**
+   * Deletes conversations and does not end before their bytes are gone from the store's files, along with those of
+   * everything deleted before. What others reference as well stays, and is told. Costs in proportion to the store.
+   * Copies elsewhere, backups among them, are not reached.
+   *
+   * @throws `HELD`, `NO_SPACE`, `BUSY` and what else a collection throws; then calling again goes on from there.
+   */
+  async eraseConversations(ids: Iterable<string>, options: ErasureOptions = {}): Promise<ErasureReport> {
+    const { onProgress, ...abort } = options;
+    const wanted = [...new Set(ids)];
+    const keys = wanted.map((id) => ({ kind: 'conversation', id }) as const);
+    const segments = await segmentsOf(this.backend, keys, abort);
+    const deleted = await this.conversations.deleteMany(wanted, abort);
+    const collection = await this.gc.erase(options);
+    const shared = await findShared(this.backend, segments, abort);
+    const gone = new Set(deleted);
+    return { deleted, absent: wanted.filter((id) => !gone.has(id)), shared, collection };
   }
 
   close(): Promise<void> {

@@ -65,7 +65,7 @@ export interface NewEntry {
 /**
  * Where a stored segment is, good for {@link Backend.fetch} and {@link Backend.describe} of the same open backend. Never
  * persisted by the layers above. A locator whose segment was collected is answered with `NOT_FOUND`, never with
- * another segment.
+ * another segment. While a segment is stored, all who ask for it get equal locators (`===`).
  */
 export type Locator = (number | string) & { readonly __brand: 'Locator' };
 
@@ -206,6 +206,12 @@ export interface CollectOptions extends AbortOptions {
   /** Give back all space that can be given back, at the cost of rewriting more. Default: false. */
   readonly full?: boolean;
   /**
+   * End only when no byte of deleted content is left on the medium, neither in data nor in indexes, logs and caches. Takes
+   * everything that nothing references, whatever `graceMs` says; goes with no `shard`. What it could not get rid of is in
+   * the report. Default: false.
+   */
+  readonly erase?: boolean;
+  /**
    * Do only this share of the work. Shards of one `count` are disjoint and do all of it together, in any order and at
    * once, in one process or many. Default: all.
    */
@@ -255,7 +261,17 @@ export interface CollectReport {
   /** Stored bytes that are dead but wait until rewriting what surrounds them pays. */
   readonly deadBytes: number;
   readonly rewrittenPacks: number;
+  /** Of an erasure: where bytes of deleted content may be left. Empty when all are gone. */
+  readonly remnants?: readonly Remnant[];
   readonly durationMs: number;
+}
+
+/** A place that an erasure could not rid of deleted content. */
+export interface Remnant {
+  /** The file or object. */
+  readonly location: string;
+  /** One sentence: why, and what to do about it. */
+  readonly reason: string;
 }
 
 export type FindingKind =

@@ -1,7 +1,7 @@
 import type { Backend, CollectOptions, CollectReport } from '../backends/backend.ts';
 import { type Duration, parseDuration } from '../duration.ts';
 
-export interface GarbageCollectionOptions extends Omit<CollectOptions, 'graceMs' | 'deadlineMs' | 'dryRun'> {
+export interface GarbageCollectionOptions extends Omit<CollectOptions, 'graceMs' | 'deadlineMs' | 'dryRun' | 'erase'> {
   /** How long a segment stays after its last reference is gone. Default: `24h`. */
   readonly grace?: Duration;
   /** Begin no further step after this long; the report then says `isComplete: false`. Default: no limit. */
@@ -25,7 +25,17 @@ export class GarbageCollection {
   run(options: GarbageCollectionOptions = {}): Promise<CollectReport> {
     return this.#backend.collect(toCollectOptions(options));
   }
+
+  /**
+   * Collects without a grace, and does not end before the bytes of all that was deleted are gone from the store's files.
+   * The report's `remnants` tell where that could not be done; nothing there means nothing is left.
+   */
+  erase(options: ErasureOptions = {}): Promise<CollectReport> {
+    return this.#backend.collect({ ...toCollectOptions(options), erase: true });
+  }
 }
+
+export type ErasureOptions = Pick<CollectOptions, 'signal' | 'onProgress'> & Pick<GarbageCollectionOptions, 'deadline'>;
 
 function toCollectOptions({ grace, deadline, ...options }: GarbageCollectionOptions): CollectOptions {
   return {

@@ -1,11 +1,12 @@
 import { VarveError } from '../../errors.ts';
-import type { CollectOptions, CollectReport } from '../backend.ts';
+import type { CollectOptions, CollectReport, Remnant } from '../backend.ts';
 import { planSweep } from './collect-plan.ts';
 import { CollectScope } from './collect-scope.ts';
+import { claimStainedPacks, findRemnants, forgetUnusedNames, removeStrayPacks, scrubIndex } from './erase.ts';
 import { deleteExpired } from './expire.ts';
 import { rebuildFingerprints } from './fingerprint-rebuild.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
-import { deadBytes, duePacks, rewriteReasons, share, surveyPacks } from './pack-survey.ts';
+import { deadBytes, duePacks, type PackSurvey, rewriteReasons, share, surveyPacks } from './pack-survey.ts';
 import { removeEmptyPacks, rewritePacks } from './rewrite.ts';
 import { surveyWaiting, sweep } from './sweep.ts';
 import { removeDeadLocks } from './writer-lock.ts';
@@ -25,13 +26,14 @@ export async function collectLocal(context: MaintenanceContext, options: Collect
 
 function planCollection(context: MaintenanceContext, options: CollectOptions, scope: CollectScope): CollectReport {
   const started = performance.now();
-  const { graceMs = GRACE_MS, full = false } = options;
+  const { erase = false, full = false } = options;
+  const graceMs = graceOf(options);
   const { index } = context;
   return index.database.snapshot(() => {
     index.refresh();
     const { expired, abandoned, swept, waiting, dead } = planSweep(context, graceMs, context.clock(), scope);
     const packs = surveyPacks(context, dead);
-    const due = duePacks(context, packs, full, scope);
+    const due = erase ? packs.filter((pack) => deadBytes([pack]) > 0) : duePacks(context, packs, full, scope);
     return {
       dryRun: true,
       isComplete: true,
@@ -60,22 +62,23 @@ async function runCollection(
   scope: CollectScope,
 ): Promise<CollectReport> {
   const started = performance.now();
-  const { index, owner } = context;
-  const { graceMs = GRACE_MS, full = false, signal } = options;
+  const { index } = context;
+  const { erase = false, full = false, signal } = options;
+  const graceMs = graceOf(options);
   const { expired, abandoned } = await deleteExpired(context, context.clock(), scope, options);
   // What these deletions have just released counts as well when there is no grace.
   const cutoff = context.clock() - graceMs;
   const swept = await sweep(context, cutoff, scope, options);
-  const due = scope.isOver ? [] : duePacks(context, surveyPacks(context), full, scope);
+  const due = scope.isOver ? [] : await claimDuePacks(context, options, scope);
   const numbers = due.map(({ id }) => id);
-  if (owner.current !== undefined && numbers.includes(owner.current)) await owner.seal(signal);
-  if (due.length > 0) await index.database.write(() => owner.sealAbandoned(numbers), signal);
   const { written, left } = await rewritePacks(context, numbers, scope, options);
   const freedBytes = (await removeEmptyPacks(context)) - written;
-  const isComplete = !scope.isOver;
-  if (full && scope.isFirst && isComplete) await rebuildFingerprints(context, signal);
+  if (full && scope.isFirst && !scope.isOver) await rebuildFingerprints(context, signal);
+  if (full || erase) await forgetUnusedNames(context, signal);
+  const remnants = erase ? await finishErasure(context, options, scope) : [];
   await index.database.shrink(signal);
   removeDeadLocks(context.root);
+  const isComplete = !scope.isOver && remnants.length === 0;
   const waiting = index.database.snapshot(() => {
     index.refresh();
     return surveyWaiting(index, cutoff, scope);
@@ -98,17 +101,53 @@ async function runCollection(
     freedBytes: Math.max(0, freedBytes),
     deadBytes: deadBytes(surveyPacks(context)),
     rewrittenPacks: rewritten.length,
+    ...(erase && { remnants }),
     durationMs: performance.now() - started,
   };
 }
 
-function checkCollectOptions({ graceMs = 0, deadlineMs = 0, concurrency = 1, shard }: CollectOptions): void {
+/** The packs to rewrite, which nobody appends to any more. */
+async function claimDuePacks(
+  context: MaintenanceContext,
+  { erase = false, full = false, signal }: CollectOptions,
+  scope: CollectScope,
+): Promise<PackSurvey[]> {
+  const { index, owner } = context;
+  if (erase) {
+    const stained = new Set(await claimStainedPacks(context, signal));
+    return surveyPacks(context).filter(({ id }) => stained.has(id));
+  }
+  const due = duePacks(context, surveyPacks(context), full, scope);
+  const numbers = due.map(({ id }) => id);
+  if (owner.current !== undefined && numbers.includes(owner.current)) await owner.seal(signal);
+  if (due.length > 0) await index.database.write(() => owner.sealAbandoned(numbers), signal);
+  return due;
+}
+
+/** Rids everything but packs of what was deleted. */
+async function finishErasure(
+  context: MaintenanceContext,
+  options: CollectOptions,
+  scope: CollectScope,
+): Promise<Remnant[]> {
+  await removeStrayPacks(context);
+  // Fingerprints are pieces of hashes of ids and content.
+  await rebuildFingerprints(context, options.signal);
+  return findRemnants(context, await scrubIndex(context, scope, options));
+}
+
+function graceOf({ erase = false, graceMs = GRACE_MS }: CollectOptions): number {
+  return erase ? 0 : graceMs;
+}
+
+function checkCollectOptions({ graceMs = 0, deadlineMs = 0, concurrency = 1, shard, erase }: CollectOptions): void {
   if (!(graceMs >= 0)) throw invalid(`graceMs is a number of milliseconds of at least 0, not ${graceMs}`);
   if (!(deadlineMs >= 0)) throw invalid(`deadlineMs is a number of milliseconds of at least 0, not ${deadlineMs}`);
   if (!Number.isInteger(concurrency) || concurrency < 1) {
     throw invalid(`concurrency is a whole number of at least 1, not ${concurrency}`);
   }
   if (shard === undefined) return;
+  if (erase === true) throw invalid('an erasure concerns the whole store: leave out shard');
   const { index, count } = shard;
   if (!Number.isInteger(count) || count < 1 || !Number.isInteger(index) || index < 0 || index >= count) {
     throw invalid(`shard ${index} of ${count} does not exist: shards are numbered from 0 to one less than their count`);

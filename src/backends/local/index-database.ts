@@ -177,6 +177,34 @@ export class IndexDatabase {
     }
   }
 
+  /**
+   * Writes the whole file anew, so that nothing of deleted rows is left in it; blocks this process, and writers, for
+   * about a second for every 100 MB. Returns `false` when another process was writing: then call again.
+   */
+  rewriteFile(): boolean {
+    try {
+      // Pages that are built from memory used before would carry what was in it.
+      this.#connection.exec('PRAGMA secure_delete = ON');
+      this.#connection.exec('VACUUM');
+      return true;
+    } catch (error) {
+      if (isBusy(error)) return false;
+      throw error;
+    } finally {
+      this.#connection.exec('PRAGMA secure_delete = OFF');
+    }
+  }
+
+  /** Copies the write-ahead log into the database and empties it; `false` when somebody reads or writes: then call again. */
+  emptyLog(): boolean {
+    try {
+      return this.get<{ busy: number }>('PRAGMA wal_checkpoint(TRUNCATE)')?.busy === 0;
+    } catch (error) {
+      if (isBusy(error)) return false;
+      throw error;
+    }
+  }
+
   /** Bytes of the index and its write-ahead log. */
   size(root: string): number {
     return [FILE, `${FILE}-wal`, `${FILE}-shm`].reduce((total, name) => {

@@ -21,6 +21,7 @@ export class LocalIndex {
   readonly manifests: ManifestTable;
   readonly segments: SegmentResolver;
   #epoch = -1;
+  #erasures: number | undefined;
 
   constructor(root: string, database: IndexDatabase, packs: PackReader) {
     this.database = database;
@@ -43,7 +44,11 @@ export class LocalIndex {
     if (epoch === this.#epoch) return;
     this.records.forgetPlaces();
     this.segments.forget();
+    this.names.invalidate();
     this.#epoch = epoch;
+    const erasures = this.database.meta('erasures');
+    if (this.#erasures !== undefined && erasures !== this.#erasures) this.records.clear();
+    this.#erasures = erasures;
   }
 
   /** Tells other processes that fingerprints were added or merged. */
@@ -57,6 +62,12 @@ export class LocalIndex {
   /** Tells other processes, and the next transaction of this one, that records were swept or moved. */
   bumpEpoch(): void {
     this.database.setMeta('epoch', this.database.meta('epoch') + 1);
+  }
+
+  /** Tells all processes that what their caches hold of deleted content is to go. Only in a write transaction. */
+  bumpErasures(): void {
+    this.database.setMeta('erasures', this.database.meta('erasures') + 1);
+    this.bumpEpoch();
   }
 
   /**

@@ -21,7 +21,7 @@ export const SWEPT = -1;
  */
 export const SCHEMA = `
   -- next_segment, next_body: next record id of each space; epoch: bumped whenever a record may have become unreadable
-  -- or moved; runs: bumped whenever the set of fingerprint runs changes; created: ms since the epoch.
+  -- or moved, or a name forgotten; erasures: bumped when caches are to be dropped; runs: bumped whenever the set of fingerprint runs changes; created: ms since the epoch.
   CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
   -- Models and applications, spelled once.

@@ -1,8 +1,10 @@
 import { Option } from 'commander';
 import type { CollectReason, CollectReport, CollectShard, CollectShare } from '../../backends/backend.ts';
 import type { AddCommand } from '../command.ts';
+import { EXIT } from '../exit-codes.ts';
 import { bytes, counted, seconds } from '../human.ts';
 import { count, duration, shard } from '../option-values.ts';
+import { remnantLines } from '../remnants.ts';
 
 interface Options {
   readonly dryRun?: boolean;
@@ -11,6 +13,7 @@ interface Options {
   readonly shard?: CollectShard;
   readonly deadline?: number;
   readonly concurrency?: number;
+  readonly erase?: boolean;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -26,24 +29,28 @@ export const addGc: AddCommand = (program, run) => {
         .default(DAY_MS, '24h'),
     )
     .option('--full', 'give back all space that can be given back, at the cost of rewriting more')
+    .option('--erase', 'end only when no byte of deleted content is left in the store; ignores the grace')
     .option('--shard <i/n>', 'do this share of the work, from 0/n to n-1/n', shard)
     .option('--deadline <duration>', 'begin no further step after this long, such as 10m', duration)
     .option('--concurrency <n>', 'requests under way at once, where the store is reached by requests', count);
-  command.action(({ dryRun = false, grace, full = false, ...limits }: Options) =>
+  command.action(({ dryRun = false, grace: graceMs, full = false, deadline, ...limits }: Options) =>
     run(command, async (session) => {
       const store = await session.open(dryRun ? 'read' : 'change');
       const progress = await session.progress('collecting', 'items');
       const options = {
-        grace,
+        graceMs,
         full,
+        dryRun,
         ...limits,
+        ...(deadline !== undefined && { deadlineMs: deadline }),
         signal: session.signal,
         onProgress: ({ phase, done, total }: { phase: string; done: number; total: number }) =>
           progress.update(done, total, phase),
       };
-      const report = await (dryRun ? store.gc.plan(options) : store.gc.run(options));
+      const report = await store.backend.collect(options);
       progress.stop();
-      await session.report(report, linesOf(report));
+      await session.report(report, [...linesOf(report), ...remnantLines(report)]);
+      if (report.remnants !== undefined && report.remnants.length > 0) session.exitCode = EXIT.partial;
     }),
   );
 };
