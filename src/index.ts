@@ -6,6 +6,8 @@ export type {
   AuditReport,
   Backend,
   BackendCapabilities,
+  BackupOptions,
+  BackupReport,
   CollectOptions,
   CollectReason,
   CollectReport,
@@ -72,4 +74,11 @@ export type {
 } from './manifest/conversations.ts';
 export type { ExportCounts, ExportOptions } from './manifest/export.ts';
 export type { ImportCounts, ImportError, ImportOptions, ImportReport } from './manifest/import.ts';
-export { type LocalStoreOptions, type OpenOptions, openStore, Store } from './store.ts';
+export {
+  type LocalStoreOptions,
+  type OpenOptions,
+  openStore,
+  type RestoreReport,
+  restoreStore,
+  Store,
+} from './store.ts';

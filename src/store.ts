@@ -1,6 +1,16 @@
 import { fileURLToPath } from 'node:url';
-import type { AbortOptions, AuditOptions, AuditReport, Backend, Finding, Usage } from './backends/backend.ts';
+import type {
+  AbortOptions,
+  AuditOptions,
+  AuditReport,
+  Backend,
+  BackupOptions,
+  BackupReport,
+  Finding,
+  Usage,
+} from './backends/backend.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
+import { restoreBackup } from './backends/local/restore.ts';
 import { Segments } from './cas/segments.ts';
 import { VarveError } from './errors.ts';
 import { type ErasureReport, findShared, segmentsOf } from './gc/erasure.ts';
@@ -56,6 +66,37 @@ export async function openStore(location: string | URL, options: OpenOptions = {
   return new Store(await LocalBackend.open(pathOf(location instanceof URL ? location.href : location), settings));
 }
 
+/** What a restored store came to. */
+export interface RestoreReport extends BackupReport {
+  /** Of the audit of the restored store: every byte was read and re-hashed. */
+  readonly audit: AuditReport;
+  readonly findings: readonly Finding[];
+}
+
+/**
+ * Makes a store of a backup in a new or empty folder, and audits it. The backup stays as it is.
+ *
+ * @throws `NOT_FOUND`, `INVALID_ARGUMENT`, `NO_SPACE`, `IO`; what an audit finds is in the report.
+ */
+export async function restoreStore(
+  folder: string,
+  location: string | URL,
+  options: BackupOptions = {},
+): Promise<RestoreReport> {
+  const path = pathOf(location instanceof URL ? location.href : location);
+  const report = await restoreBackup(folder, path, options);
+  const backend = await LocalBackend.open(path, { create: false });
+  try {
+    const findings: Finding[] = [];
+    const audit = backend.audit(options);
+    let step = await audit.next();
+    for (; !step.done; step = await audit.next()) findings.push(step.value);
+    return { ...report, audit: step.value, findings };
+  } finally {
+    await backend.close();
+  }
+}
+
 /** An open store. Close it when done: that folds its write-ahead log in. */
 export class Store implements AsyncDisposable {
   /** Where everything is kept, for what the interfaces above it do not offer. */
@@ -97,6 +138,23 @@ export class Store implements AsyncDisposable {
 
   usage(options?: AbortOptions): Promise<Usage> {
     return this.backend.usage(options);
+  }
+
+  /**
+   * Copies the store as it is at one moment into a folder, while it is written to. An older backup in the folder is
+   * brought up to date. See {@link restoreStore}; the copy can also be opened as it is.
+   *
+   * @throws `INVALID_ARGUMENT` when the folder holds anything but an older backup of this store, or when the store is not
+   *   in a directory; `BUSY`, `NO_SPACE`, `IO`.
+   */
+  async backup(folder: string, options?: BackupOptions): Promise<BackupReport> {
+    if (this.backend.backup === undefined) {
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        `${this.location} is no directory: copy it with the means of its service, such as replication of the bucket`,
+      );
+    }
+    return this.backend.backup(folder, options);
   }
 
   /**

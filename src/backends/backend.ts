@@ -317,6 +317,21 @@ export interface AuditReport {
   readonly durationMs: number;
 }
 
+export interface BackupOptions extends AbortOptions {
+  readonly onProgress?: (progress: { phase: string; done: number; total: number }) => void;
+}
+
+export interface BackupReport {
+  /** The folder that holds the copy now. */
+  readonly location: string;
+  readonly packs: number;
+  /** Everything the copy occupies. */
+  readonly bytes: number;
+  /** Of that, what had to be copied: an older backup in the same folder had the rest. */
+  readonly copiedBytes: number;
+  readonly durationMs: number;
+}
+
 export interface Usage {
   /** By kind; `logicalBytes` is the size of the content as it was given. */
   readonly manifests: Readonly<Record<ManifestKind, { readonly count: number; readonly logicalBytes: number }>>;
@@ -398,6 +413,14 @@ export interface Backend {
   audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined>;
 
   usage(options?: AbortOptions): Promise<Usage>;
+
+  /**
+   * Copies the store as it is at one moment into a folder, which then is a store of its own; an older backup there is
+   * brought up to date and whole at any moment. Writers go on. Absent where the medium has better ways.
+   *
+   * @throws `INVALID_ARGUMENT` when the folder holds anything else, `BUSY` when collections never let it end, `NO_SPACE`.
+   */
+  backup?(folder: string, options?: BackupOptions): Promise<BackupReport>;
 
   /** Ends pending work and lets go of files and connections. A second call does nothing. */
   close(): Promise<void>;

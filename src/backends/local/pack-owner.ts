@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { VarveError } from '../../errors.ts';
 import type { IndexDatabase } from './index-database.ts';
 import { PackAppender, packPath } from './pack-files.ts';
+import { BACKUP_MARK } from './schema.ts';
 import { isWriterAlive, WriterLock } from './writer-lock.ts';
 
 interface OpenPack {
@@ -168,6 +169,8 @@ export class PackOwner {
   }
 
   #register(): number {
+    // What is written to is a store of its own from now on, and no older state of another.
+    this.#database.run('DELETE FROM meta WHERE key = ?', BACKUP_MARK);
     for (const pack of this.#database.all<OpenPack>('SELECT id, owner, size FROM pack WHERE sealed = 0 ORDER BY id')) {
       if (!this.#isFree(pack.owner)) continue;
       if (pack.size < this.packBytes && this.#isIntact(pack)) {
