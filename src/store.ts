@@ -7,12 +7,14 @@ import type {
   BackupOptions,
   BackupReport,
   Finding,
+  ManifestKey,
   Usage,
 } from './backends/backend.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
 import { restoreBackup } from './backends/local/restore.ts';
 import { Segments } from './cas/segments.ts';
 import { VarveError } from './errors.ts';
+import { auditContent } from './gc/deep-audit.ts';
 import { type ErasureReport, findShared, segmentsOf } from './gc/erasure.ts';
 import { type ErasureOptions, GarbageCollection } from './gc/garbage-collection.ts';
 import { Blobs } from './manifest/blobs.ts';
@@ -64,6 +66,11 @@ export async function openStore(location: string | URL, options: OpenOptions = {
   const { create, readOnly, local = {} } = options;
   const settings = definedOnly({ create, readOnly, ...local });
   return new Store(await LocalBackend.open(pathOf(location instanceof URL ? location.href : location), settings));
+}
+
+export interface StoreAuditOptions extends AuditOptions {
+  /** Rebuild every conversation and blob as well, as a reader would, and verify their digests. Default: false. */
+  readonly deep?: boolean;
 }
 
 /** What a restored store came to. */
@@ -132,8 +139,25 @@ export class Store implements AsyncDisposable {
   }
 
   /** Verifies the store against itself: yields findings, returns the totals. */
-  audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
-    return this.backend.audit(options);
+  async *audit({ deep = false, ...options }: StoreAuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
+    const started = performance.now();
+    const reported = new Set<string>();
+    const nameOf = ({ kind, id }: ManifestKey) => `${kind} ${id}`;
+    const audit = this.backend.audit(options);
+    let step = await audit.next();
+    for (; !step.done; step = await audit.next()) {
+      if (step.value.harmful) for (const key of step.value.manifests) reported.add(nameOf(key));
+      yield step.value;
+    }
+    if (!deep) return step.value;
+    let found = 0;
+    for await (const finding of auditContent(this, (key) => reported.has(nameOf(key)), options)) {
+      found++;
+      yield finding;
+    }
+    const { findings, unrepaired } = step.value;
+    const durationMs = performance.now() - started;
+    return { ...step.value, findings: findings + found, unrepaired: unrepaired + found, durationMs };
   }
 
   usage(options?: AbortOptions): Promise<Usage> {

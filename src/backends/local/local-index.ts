@@ -20,6 +20,8 @@ export class LocalIndex {
   readonly manifestFingerprints: FingerprintIndex;
   readonly manifests: ManifestTable;
   readonly segments: SegmentResolver;
+  /** Segments that an audit has found damaged, by record id. */
+  damaged: ReadonlySet<number> = new Set();
   #epoch = -1;
   #erasures: number | undefined;
 
@@ -45,6 +47,9 @@ export class LocalIndex {
     this.records.forgetPlaces();
     this.segments.forget();
     this.names.invalidate();
+    this.damaged = new Set(
+      this.database.all<{ record: number }>('SELECT record FROM damage').map(({ record }) => record),
+    );
     this.#epoch = epoch;
     const erasures = this.database.meta('erasures');
     if (this.#erasures !== undefined && erasures !== this.#erasures) this.records.clear();
@@ -97,5 +102,6 @@ export class LocalIndex {
     this.segmentFingerprints.invalidate();
     this.manifestFingerprints.invalidate();
     this.segments.forget();
+    this.#epoch = -1;
   }
 }

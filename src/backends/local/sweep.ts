@@ -75,6 +75,7 @@ function condemn(index: LocalIndex, batch: readonly Garbage[], cutoff: number): 
     if (!index.ledger.sweep(space, record, cutoff)) continue;
     const length = dead.add(index, space, record);
     if (space !== SEGMENTS) continue;
+    if (index.damaged.has(record)) index.database.run('DELETE FROM damage WHERE record = ?', record);
     swept.count++;
     swept.bytes += length;
   }
