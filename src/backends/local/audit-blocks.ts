@@ -4,6 +4,7 @@ import { type Address, addressOf } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
 import { type BlockDirectory, isDamage } from './block.ts';
 import { surveySlots } from './extents.ts';
+import { FingerprintCheck } from './fingerprint-check.ts';
 import { IdSet } from './id-set.ts';
 import type { LocalIndex } from './local-index.ts';
 import { PackVanished, packPath } from './pack-files.ts';
@@ -31,6 +32,8 @@ export interface BlockSurvey {
   /** Ids of every readable block, by space. */
   readonly present: readonly [Float64Array[], Float64Array[]];
   readonly presentSegments: IdSet;
+  /** The fingerprints of all present segments. */
+  readonly fingerprints: FingerprintCheck;
   readonly damagedBlocks: readonly DamagedBlock[];
   readonly damagedSegments: readonly DamagedSegment[];
   /** Records that are in a block but that their extent does not lead to. */
@@ -51,6 +54,7 @@ export async function surveyBlocks(
 ): Promise<BlockSurvey> {
   const present: [Float64Array[], Float64Array[]] = [[], []];
   const presentSegments = new IdSet();
+  const fingerprints = new FingerprintCheck();
   const damagedBlocks: DamagedBlock[] = [];
   const damagedSegments: DamagedSegment[] = [];
   const unreachable: { space: Space; block: number; record: number }[] = [];
@@ -68,7 +72,11 @@ export async function surveyBlocks(
       if (slots.lost !== undefined) unreachable.push({ space: block.space, block: block.id, record: slots.lost });
       if (block.space === SEGMENTS) {
         segments += ids.length;
-        for (const id of ids) presentSegments.add(id);
+        for (const slot of slots.reachable) {
+          const id = directory.ids[slot] as number;
+          presentSegments.add(id);
+          fingerprints.expect(id, directory.fingerprint(slot));
+        }
       }
       // Of a block that others have taken over whole nothing is ever read again.
       if (ids.length > 0 && isSampled()) {
@@ -85,7 +93,16 @@ export async function surveyBlocks(
     }
     await turn(number + 1, blocks.length);
   }
-  return { segments, verifiedBytes, present, presentSegments, damagedBlocks, damagedSegments, unreachable };
+  return {
+    segments,
+    verifiedBytes,
+    present,
+    presentSegments,
+    fingerprints,
+    damagedBlocks,
+    damagedSegments,
+    unreachable,
+  };
 }
 
 /** The payload of a block, `undefined` when it is damaged; then the reason is noted. */

@@ -9,6 +9,7 @@ import {
   describeRecord,
   type ReferenceSurvey,
   surveyReferences,
+  unindexedManifests,
   type WrongCount,
   wrongCounts,
 } from './audit-survey.ts';
@@ -224,17 +225,21 @@ class Audit {
     }
   }
 
-  async #reportFingerprints({ present }: BlockSurvey, { references, unindexed }: ReferenceSurvey): Promise<void> {
+  async #reportFingerprints(blocks: BlockSurvey, { references, fingerprints }: ReferenceSurvey): Promise<void> {
+    const { present } = blocks;
     const repaired = this.#options.repair === true;
     const segments: FingerprintEntry[] = [];
+    const turn = () => this.#turn('fingerprints', 0, 0);
+    const foundSegments = await blocks.fingerprints.found(this.#index.segmentFingerprints, turn);
+    const foundManifests = await fingerprints.found(this.#index.manifestFingerprints, turn);
+    const unindexed = unindexedManifests(this.#index, foundManifests);
     for (const ids of present[SEGMENTS]) {
       for (const record of ids) {
-        const place = references.get(record) === 0 ? undefined : this.#index.records.locate(SEGMENTS, record);
+        if (foundSegments.has(record) || references.get(record) === 0) continue;
+        const place = this.#index.records.locate(SEGMENTS, record);
         if (place === undefined) continue;
         const address = place.directory.address(place.slot);
-        const entry = segmentEntry(address, record);
-        if (this.#index.segmentFingerprints.lookup(entry.key).includes(record)) continue;
-        segments.push(entry);
+        segments.push(segmentEntry(address, record));
         const message = `segment ${address} is stored, but a lookup does not find it, so it would be stored again`;
         this.#add({ kind: 'unindexed', message, address, repair: 'enter it into the index', repaired, harmful: false });
       }

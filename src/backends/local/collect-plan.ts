@@ -1,6 +1,6 @@
 import type { CollectShare } from '../backend.ts';
 import { isDamage } from './block.ts';
-import type { CollectScope } from './collect-scope.ts';
+import { type CollectScope, cutoffOf } from './collect-scope.ts';
 import { CountTable } from './count-table.ts';
 import { ExpireCounts, type ExpireTotals, listExpired } from './expire.ts';
 import type { LocalIndex } from './local-index.ts';
@@ -20,7 +20,7 @@ export interface SweepPlan extends ExpireTotals {
 /** Plays the deletions and the sweep of a collection through without doing them. To be called in a snapshot. */
 export function planSweep(context: MaintenanceContext, graceMs: number, now: number, scope: CollectScope): SweepPlan {
   const { index } = context;
-  const cutoff = now - graceMs;
+  const cutoff = cutoffOf(now, graceMs);
   const dead = new DeadBytes();
   const swept = { count: 0, bytes: 0 };
   const waiting = { count: 0, bytes: 0 };

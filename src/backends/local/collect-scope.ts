@@ -45,3 +45,8 @@ export class CollectScope {
     return this.count === 1 ? 'TRUE' : `${column} % ${this.count} = ${this.index}`;
   }
 }
+
+/** Since when at least nothing may have referenced what is swept; without a grace all garbage is, whatever clocks say. */
+export function cutoffOf(now: number, graceMs: number): number {
+  return graceMs === 0 ? Number.MAX_SAFE_INTEGER : now - graceMs;
+}

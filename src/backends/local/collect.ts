@@ -1,7 +1,7 @@
 import { VarveError } from '../../errors.ts';
 import type { CollectOptions, CollectReport, Remnant } from '../backend.ts';
 import { planSweep } from './collect-plan.ts';
-import { CollectScope } from './collect-scope.ts';
+import { CollectScope, cutoffOf } from './collect-scope.ts';
 import { claimStainedPacks, findRemnants, forgetUnusedNames, removeStrayPacks, scrubIndex } from './erase.ts';
 import { deleteExpired } from './expire.ts';
 import { rebuildFingerprints } from './fingerprint-rebuild.ts';
@@ -41,7 +41,7 @@ function planCollection(context: MaintenanceContext, options: CollectOptions, sc
         ...share('expired', expired),
         ...share('abandoned-upload', abandoned),
         ...share('unreferenced', swept),
-        ...rewriteReasons(due),
+        ...rewriteReasons(due, full || erase),
       },
       expiredManifests: expired.count,
       collectedSegments: swept.count,
@@ -67,7 +67,7 @@ async function runCollection(
   const graceMs = graceOf(options);
   const { expired, abandoned } = await deleteExpired(context, context.clock(), scope, options);
   // What these deletions have just released counts as well when there is no grace.
-  const cutoff = context.clock() - graceMs;
+  const cutoff = cutoffOf(context.clock(), graceMs);
   const swept = await sweep(context, cutoff, scope, options);
   const due = scope.isOver ? [] : await claimDuePacks(context, options, scope);
   const numbers = due.map(({ id }) => id);
@@ -91,7 +91,7 @@ async function runCollection(
       ...share('expired', expired),
       ...share('abandoned-upload', abandoned),
       ...share('unreferenced', swept),
-      ...rewriteReasons(rewritten),
+      ...rewriteReasons(rewritten, full || erase),
     },
     expiredManifests: expired.count,
     collectedSegments: swept.count,

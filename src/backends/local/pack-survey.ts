@@ -21,6 +21,8 @@ export interface PackSurvey {
   readonly blocks: number;
   /** Of these, those of less than a quarter of the full size. */
   readonly small: number;
+  /** How many blocks of the full size would hold the same. */
+  readonly ideal: number;
 }
 
 /**
@@ -35,10 +37,11 @@ export function surveyPacks(
   const packs = index.database.all<PackSurvey>(
     `SELECT pack.id, pack.size, pack.sealed, count(block.id) AS blocks,
        coalesce(sum(length * (1.0 - CAST(dead AS REAL) / max(raw, 1))), 0) AS live,
-       coalesce(sum(raw < CASE space WHEN 0 THEN ? ELSE ? END), 0) AS small
+       coalesce(sum(raw * 1.0 / CASE space WHEN 0 THEN ?1 ELSE ?2 END), 0) AS ideal,
+       coalesce(sum(raw * 4 < CASE space WHEN 0 THEN ?1 ELSE ?2 END), 0) AS small
      FROM pack LEFT JOIN block ON block.pack = pack.id GROUP BY pack.id`,
-    tuning.segments.blockBytes / 4,
-    tuning.bodies.blockBytes / 4,
+    tuning.segments.blockBytes,
+    tuning.bodies.blockBytes,
   );
   const died = new Map<number, number>();
   for (const [id, bytes] of swept) {
@@ -80,12 +83,12 @@ export function deadBytes(packs: readonly PackSurvey[]): number {
 }
 
 /** Why these packs are rewritten. */
-export function rewriteReasons(due: readonly PackSurvey[]): CollectReport['reasons'] {
-  const dead = due.filter((pack) => deadIn(pack) > 0);
-  const small = due.length - dead.length;
+export function rewriteReasons(due: readonly PackSurvey[], full: boolean): CollectReport['reasons'] {
+  const dead = due.filter((pack) => (full ? deadIn(pack) > 0 : isMostlyDead(pack)));
+  const small = due.filter((pack) => !dead.includes(pack));
   return {
     ...share('dead-space', { count: dead.length, bytes: deadBytes(dead) }),
-    ...share('small-blocks', { count: small, bytes: 0 }),
+    ...share('small-blocks', { count: small.length, bytes: deadBytes(small) }),
   };
 }
 
@@ -99,12 +102,23 @@ function deadIn({ size, live }: PackSurvey): number {
   return size - live < 0.5 ? 0 : size - live;
 }
 
+function isMostlyDead({ live, size }: PackSurvey): boolean {
+  return live < size * LIVE_RATIO;
+}
+
 function isDue(pack: PackSurvey, full: boolean, packBytes: number): boolean {
-  const { live, size, blocks, small } = pack;
-  if (!full) return live < size * LIVE_RATIO || small >= SMALL_BLOCKS;
-  if (deadIn(pack) > 0) return true;
-  // Every rewrite leaves a few small blocks: were they a reason, each full collection would do everything again.
-  return small > Math.max(2, blocks / 8) || (small > 0 && size < packBytes / 4);
+  const { size, small } = pack;
+  if (!full) return isMostlyDead(pack) || (small >= SMALL_BLOCKS && isScattered(pack));
+  return deadIn(pack) > 0 || isScattered(pack) || (small > 0 && size < packBytes / 4);
+}
+
+/**
+ * Whether merging makes fewer blocks. A rewrite joins whole blocks, so of two neighbours that it leaves apart more than one
+ * full block remains: it leaves at most twice as many as needed, and one for each of its steps. What is below
+ * that would be rewritten again and again for nothing.
+ */
+function isScattered({ blocks, ideal }: PackSurvey): boolean {
+  return blocks > 2.5 * ideal + 4;
 }
 
 /** Whether a full rewrite gains anything: the last pack is a small one, which alone is no reason. */
