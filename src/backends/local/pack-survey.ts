@@ -37,11 +37,10 @@ export function surveyPacks(
   const packs = index.database.all<PackSurvey>(
     `SELECT pack.id, pack.size, pack.sealed, count(block.id) AS blocks,
        coalesce(sum(length * (1.0 - CAST(dead AS REAL) / max(raw, 1))), 0) AS live,
-       coalesce(sum(raw * 1.0 / CASE space WHEN 0 THEN ?1 ELSE ?2 END), 0) AS ideal,
-       coalesce(sum(raw * 4 < CASE space WHEN 0 THEN ?1 ELSE ?2 END), 0) AS small
+       coalesce(sum(raw * 1.0 / CASE space WHEN 0 THEN ? ELSE ? END), 0) AS ideal,
+       coalesce(sum(raw * 4 < CASE space WHEN 0 THEN ? ELSE ? END), 0) AS small
      FROM pack LEFT JOIN block ON block.pack = pack.id GROUP BY pack.id`,
-    tuning.segments.blockBytes,
-    tuning.bodies.blockBytes,
+    ...[tuning.segments.blockBytes, tuning.bodies.blockBytes, tuning.segments.blockBytes, tuning.bodies.blockBytes],
   );
   const died = new Map<number, number>();
   for (const [id, bytes] of swept) {
