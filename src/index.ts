@@ -6,8 +6,13 @@ export type {
   AuditReport,
   Backend,
   BackendCapabilities,
+  BackupOptions,
+  BackupReport,
   CollectOptions,
+  CollectReason,
   CollectReport,
+  CollectShard,
+  CollectShare,
   DeleteWrite,
   Finding,
   FindingKind,
@@ -25,6 +30,7 @@ export type {
   NewEntry,
   NewSegment,
   PutWrite,
+  Remnant,
   ReportLog,
   RequestMetrics,
   Revision,
@@ -56,7 +62,8 @@ export type {
 } from './cas/segments.ts';
 export type { Duration } from './duration.ts';
 export { type ErrorCode, isVarveError, VarveError } from './errors.ts';
-export type { GarbageCollection, GarbageCollectionOptions } from './gc/garbage-collection.ts';
+export type { ErasureReport, RemainingSegment } from './gc/erasure.ts';
+export type { ErasureOptions, GarbageCollection, GarbageCollectionOptions } from './gc/garbage-collection.ts';
 export type { Prune, PruneDecision, PruneReport } from './gc/prune.ts';
 export type { PruneCriteria } from './gc/prune-criteria.ts';
 export type { HistoryOptions, RunReport } from './gc/run-log.ts';
@@ -94,6 +101,8 @@ export {
   type ObjectStoreOptions,
   type OpenOptions,
   openStore,
+  type RestoreReport,
+  restoreStore,
   type S3Config,
   Store,
 } from './store.ts';

@@ -4,15 +4,21 @@ import type {
   AuditOptions,
   AuditReport,
   Backend,
+  BackupOptions,
+  BackupReport,
   Finding,
+  ManifestKey,
   RequestMetrics,
   Usage,
 } from './backends/backend.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
+import { restoreBackup } from './backends/local/restore.ts';
 import type { S3Config } from './backends/object/s3/s3-location.ts';
 import { Segments } from './cas/segments.ts';
-import { VarveError } from './errors.ts';
-import { GarbageCollection } from './gc/garbage-collection.ts';
+import { isVarveError, VarveError } from './errors.ts';
+import { auditContent } from './gc/deep-audit.ts';
+import { type ErasureReport, findShared, segmentsOf } from './gc/erasure.ts';
+import { type ErasureOptions, GarbageCollection } from './gc/garbage-collection.ts';
 import { Prune } from './gc/prune.ts';
 import { RunLog } from './gc/run-log.ts';
 import { breakDownUsage, type UsageBreakdown, type UsageBreakdownOptions } from './gc/usage-breakdown.ts';
@@ -117,6 +123,42 @@ function refuseOptions(options: OpenOptions, name: 'local' | 'objects', kind: st
 
 export type { S3Config };
 
+export interface StoreAuditOptions extends AuditOptions {
+  /** Rebuild every conversation and blob as well, as a reader would, and verify their digests. Default: false. */
+  readonly deep?: boolean;
+}
+
+/** What a restored store came to. */
+export interface RestoreReport extends BackupReport {
+  /** Of the audit of the restored store: every byte was read and re-hashed. */
+  readonly audit: AuditReport;
+  readonly findings: readonly Finding[];
+}
+
+/**
+ * Makes a store of a backup in a new or empty folder, and audits it. The backup stays as it is.
+ *
+ * @throws `NOT_FOUND`, `INVALID_ARGUMENT`, `NO_SPACE`, `IO`; what an audit finds is in the report.
+ */
+export async function restoreStore(
+  folder: string,
+  location: string | URL,
+  options: BackupOptions = {},
+): Promise<RestoreReport> {
+  const path = pathOf(location instanceof URL ? location.href : location);
+  const report = await restoreBackup(folder, path, options);
+  const backend = await LocalBackend.open(path, { create: false });
+  try {
+    const findings: Finding[] = [];
+    const audit = backend.audit(options);
+    let step = await audit.next();
+    for (; !step.done; step = await audit.next()) findings.push(step.value);
+    return { ...report, audit: step.value, findings };
+  } finally {
+    await backend.close();
+  }
+}
+
 /** An open store. Close it when done: that folds its write-ahead log in. */
 export class Store implements AsyncDisposable {
   /** Where everything is kept, for what the interfaces above it do not offer. */
@@ -156,9 +198,32 @@ export class Store implements AsyncDisposable {
     return exportJsonl(this.backend, options);
   }
 
-  /** Verifies the store against itself: yields findings, returns the totals. Leaves a report, unless opened for reading only. */
-  audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
-    return this.#runs.recordEach('audit', options, this.backend.audit(options), ({ kind }) => kind);
+  /**
+   * Verifies the store against itself: yields findings, returns the totals. Leaves a report, unless opened for reading only.
+   */
+  audit(options: StoreAuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
+    return this.#runs.recordEach('audit', options, this.#audit(options), ({ kind }) => kind);
+  }
+
+  async *#audit({ deep = false, ...options }: StoreAuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
+    const started = performance.now();
+    const reported = new Set<string>();
+    const nameOf = ({ kind, id }: ManifestKey) => `${kind} ${id}`;
+    const audit = this.backend.audit(options);
+    let step = await audit.next();
+    for (; !step.done; step = await audit.next()) {
+      if (step.value.harmful) for (const key of step.value.manifests) reported.add(nameOf(key));
+      yield step.value;
+    }
+    if (!deep) return step.value;
+    let found = 0;
+    for await (const finding of auditContent(this, (key) => reported.has(nameOf(key)), options)) {
+      found++;
+      yield finding;
+    }
+    const { findings, unrepaired } = step.value;
+    const durationMs = performance.now() - started;
+    return { ...step.value, findings: findings + found, unrepaired: unrepaired + found, durationMs };
   }
 
   /** Requests to the storage service since the store was opened; `undefined` for a store in a directory. */
@@ -173,6 +238,53 @@ export class Store implements AsyncDisposable {
   /** What applications, models or months take, and what deduplication and compression save. Reads every manifest. */
   usageBreakdown(options?: UsageBreakdownOptions): Promise<UsageBreakdown> {
     return breakDownUsage(this.backend, options);
+  }
+
+  /**
+   * Copies the store as it is at one moment into a folder, while it is written to. An older backup in the folder is
+   * brought up to date. See {@link restoreStore}; the copy can also be opened as it is.
+   *
+   * @throws `INVALID_ARGUMENT` when the folder holds anything but an older backup of this store, or when the store is not
+   *   in a directory; `BUSY`, `NO_SPACE`, `IO`.
+   */
+  async backup(folder: string, options?: BackupOptions): Promise<BackupReport> {
+    if (this.backend.backup === undefined) {
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        `${this.location} is no directory: copy it with the means of its service, such as replication of the bucket`,
+      );
+    }
+    return this.backend.backup(folder, options);
+  }
+
+  /**
+   * Deletes conversations and does not end before their bytes are gone from the store's files, along with those of
+   * everything deleted before. What others reference as well stays, and is told. Costs in proportion to the store.
+   * Copies elsewhere, backups among them, are not reached.
+   *
+   * @throws `HELD`, `NO_SPACE`, `BUSY` and what else a collection throws; then calling again goes on from there.
+   */
+  async eraseConversations(ids: Iterable<string>, options: ErasureOptions = {}): Promise<ErasureReport> {
+    const { onProgress, ...abort } = options;
+    const wanted = [...new Set(ids)];
+    const keys = wanted.map((id) => ({ kind: 'conversation', id }) as const);
+    const segments = await segmentsOf(this.backend, keys, abort);
+    const held = new Map<string, VarveError>();
+    const onFailure = (id: string, error: VarveError) => {
+      if (!isVarveError(error, 'HELD')) throw error;
+      held.set(id, error);
+    };
+    const deleted = await this.conversations.deleteMany(wanted, { ...abort, onFailure });
+    const collection = await this.gc.erase(options);
+    const shared = await findShared(this.backend, segments, abort);
+    const known = new Set([...deleted, ...held.keys()]);
+    return {
+      deleted,
+      absent: wanted.filter((id) => !known.has(id)),
+      held: [...held].map(([id, error]) => ({ id, error })),
+      shared,
+      collection,
+    };
   }
 
   close(): Promise<void> {

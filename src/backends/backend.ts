@@ -65,7 +65,7 @@ export interface NewEntry {
 /**
  * Where a stored segment is, good for {@link Backend.fetch} and {@link Backend.describe} of the same open backend. Never
  * persisted by the layers above. A locator whose segment was collected is answered with `NOT_FOUND`, never with
- * another segment.
+ * another segment. While a segment is stored, all who ask for it get equal locators (`===`).
  */
 export type Locator = (number | string) & { readonly __brand: 'Locator' };
 
@@ -245,11 +245,49 @@ export interface CollectOptions extends AbortOptions {
   readonly dryRun?: boolean;
   /** Give back all space that can be given back, at the cost of rewriting more. Default: false. */
   readonly full?: boolean;
+  /**
+   * End only when no byte of deleted content is left on the medium, neither in data nor in indexes, logs and caches. Takes
+   * everything that nothing references, whatever `graceMs` says; goes with no `shard`. What it could not get rid of is in
+   * the report. Default: false.
+   */
+  readonly erase?: boolean;
+  /**
+   * Do only this share of the work. Shards of one `count` are disjoint and do all of it together, in any order and at
+   * once, in one process or many. Default: all.
+   */
+  readonly shard?: CollectShard;
+  /** Begin no further step after this many milliseconds; the report then says `isComplete: false`. Default: no limit. */
+  readonly deadlineMs?: number;
+  /** Requests under way at once, where steps are requests; without effect where they are transactions. Default: 8. */
+  readonly concurrency?: number;
   readonly onProgress?: (progress: { phase: string; done: number; total: number }) => void;
+}
+
+/** Part `index`, from 0, of `count`. */
+export interface CollectShard {
+  readonly index: number;
+  readonly count: number;
+}
+
+/**
+ * Why something is collected: a manifest's time has come (`expired`), a stream was cut off (`abandoned-upload`), nothing
+ * has referenced a segment since before the grace (`unreferenced`), a file holds too little that is alive (`dead-space`)
+ * or too many blocks that compress badly (`small-blocks`).
+ */
+export type CollectReason = 'expired' | 'abandoned-upload' | 'unreferenced' | 'dead-space' | 'small-blocks';
+
+/** `count` manifests, uploads, segments or files; `bytes` before compression, for files the stored bytes that are dead. */
+export interface CollectShare {
+  readonly count: number;
+  readonly bytes: number;
 }
 
 export interface CollectReport {
   readonly dryRun: boolean;
+  /** `false` when the deadline came first: the next run goes on from there. */
+  readonly isComplete: boolean;
+  /** What was, or in a dry run would be, done, by the reason for it; what did not occur is left out. */
+  readonly reasons: Readonly<Partial<Record<CollectReason, CollectShare>>>;
   readonly expiredManifests: number;
   /** Segments that nothing has referenced since before the grace. */
   readonly collectedSegments: number;
@@ -263,7 +301,17 @@ export interface CollectReport {
   /** Stored bytes that are dead but wait until rewriting what surrounds them pays. */
   readonly deadBytes: number;
   readonly rewrittenPacks: number;
+  /** Of an erasure: where bytes of deleted content may be left. Empty when all are gone. */
+  readonly remnants?: readonly Remnant[];
   readonly durationMs: number;
+}
+
+/** A place that an erasure could not rid of deleted content. */
+export interface Remnant {
+  /** The file or object. */
+  readonly location: string;
+  /** One sentence: why, and what to do about it. */
+  readonly reason: string;
 }
 
 export type FindingKind =
@@ -306,6 +354,21 @@ export interface AuditReport {
   readonly verifiedBytes: number;
   readonly findings: number;
   readonly unrepaired: number;
+  readonly durationMs: number;
+}
+
+export interface BackupOptions extends AbortOptions {
+  readonly onProgress?: (progress: { phase: string; done: number; total: number }) => void;
+}
+
+export interface BackupReport {
+  /** The folder that holds the copy now. */
+  readonly location: string;
+  readonly packs: number;
+  /** Everything the copy occupies. */
+  readonly bytes: number;
+  /** Of that, what had to be copied: an older backup in the same folder had the rest. */
+  readonly copiedBytes: number;
   readonly durationMs: number;
 }
 
@@ -484,6 +547,14 @@ export interface Backend {
    * known whether it was taken.
    */
   lease(name: string, ttlMs: number, options?: AbortOptions): Promise<Lease | undefined>;
+
+  /**
+   * Copies the store as it is at one moment into a folder, which then is a store of its own; an older backup there is
+   * brought up to date and whole at any moment. Writers go on. Absent where the medium has better ways.
+   *
+   * @throws `INVALID_ARGUMENT` when the folder holds anything else, `BUSY` when collections never let it end, `NO_SPACE`.
+   */
+  backup?(folder: string, options?: BackupOptions): Promise<BackupReport>;
 
   /** Ends pending work and lets go of files and connections. A second call does nothing. */
   close(): Promise<void>;

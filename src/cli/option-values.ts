@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import type { CollectShard } from '../backends/backend.ts';
 import { parseDuration } from '../duration.ts';
 import { isVarveError } from '../errors.ts';
 import { parseWhere, type WhereCondition } from '../where.ts';
@@ -59,6 +60,15 @@ export function count(text: string): number {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : 0;
   if (value < 1) throw new InvalidArgumentError('Write a whole number of at least 1.');
   return value;
+}
+
+/** A share of the work such as `2/8`: from `0/8` to `7/8`, as job runners number them. */
+export function shard(text: string): CollectShard {
+  const match = /^(\d{1,9})\/(\d{1,9})$/.exec(text);
+  const [index, count] = [Number(match?.[1]), Number(match?.[2])];
+  if (!match || index >= count)
+    throw new InvalidArgumentError('Write the number of a shard, from 0, and how many there are, such as 0/8.');
+  return { index, count };
 }
 
 /** `end` is exclusive. */

@@ -57,17 +57,23 @@ export class Session {
    * @throws what `openStore` throws; `INVALID_ARGUMENT` when no store was named.
    */
   async open(access: 'read' | 'change' | 'write'): Promise<Store> {
-    if (!this.#location) {
-      throw new VarveError('INVALID_ARGUMENT', 'no store was named: give --store LOCATION or set VARVE_STORE');
-    }
+    const location = this.location();
     // Only here, so that --help and --version need not load a database.
     const { openStore } = await import('../store.ts');
-    this.#store = await openStore(this.#location, {
+    this.#store = await openStore(location, {
       readOnly: access === 'read',
       create: access === 'write',
       onWarning: (message) => this.warn(message),
     });
     return this.#store;
+  }
+
+  /** Where the store that the command line names is, or is to be. */
+  location(): string {
+    if (!this.#location) {
+      throw new VarveError('INVALID_ARGUMENT', 'no store was named: give --store LOCATION or set VARVE_STORE');
+    }
+    return this.#location;
   }
 
   /** Prints a result: as one JSON object with `--json`, else as lines for people, unless quiet. */

@@ -3,9 +3,11 @@ import { type Duration, parseDuration } from '../duration.ts';
 import type { HistoryOptions, RunLog, RunReport } from './run-log.ts';
 import { type Schedule, type ScheduleOptions, startSchedule } from './schedule.ts';
 
-export interface GarbageCollectionOptions extends Omit<CollectOptions, 'graceMs' | 'dryRun'> {
+export interface GarbageCollectionOptions extends Omit<CollectOptions, 'graceMs' | 'deadlineMs' | 'dryRun' | 'erase'> {
   /** How long a segment stays after its last reference is gone. Default: `24h`. */
   readonly grace?: Duration;
+  /** Begin no further step after this long; the report then says `isComplete: false`. Default: no limit. */
+  readonly deadline?: Duration;
 }
 
 /** Deletes what has expired and collects what nothing references. Safe beside readers, writers and other collections. */
@@ -19,7 +21,7 @@ export class GarbageCollection {
   }
 
   /** What a run would do now; changes nothing, and leaves no report. */
-  plan(options: GarbageCollectionOptions = {}): Promise<CollectReport> {
+  plan(options: GarbageCollectionOptions & Pick<CollectOptions, 'erase'> = {}): Promise<CollectReport> {
     return this.#backend.collect({ ...toCollectOptions(options), dryRun: true });
   }
 
@@ -49,8 +51,23 @@ export class GarbageCollection {
   history(options?: HistoryOptions): Promise<RunReport[]> {
     return this.#runs.history(options);
   }
+
+  /**
+   * Collects without a grace, and does not end before the bytes of all that was deleted are gone from the store's files.
+   * The report's `remnants` tell where that could not be done; nothing there means nothing is left.
+   */
+  erase(options: ErasureOptions = {}): Promise<CollectReport> {
+    const work = async () => this.#backend.collect({ ...toCollectOptions(options), erase: true });
+    return this.#runs.record('gc', { ...options, erase: true }, work);
+  }
 }
 
-function toCollectOptions({ grace, ...options }: GarbageCollectionOptions): CollectOptions {
-  return grace === undefined ? options : { ...options, graceMs: parseDuration(grace) };
+export type ErasureOptions = Pick<CollectOptions, 'signal' | 'onProgress'> & Pick<GarbageCollectionOptions, 'deadline'>;
+
+function toCollectOptions({ grace, deadline, ...options }: GarbageCollectionOptions): CollectOptions {
+  return {
+    ...options,
+    ...(grace !== undefined && { graceMs: parseDuration(grace) }),
+    ...(deadline !== undefined && { deadlineMs: parseDuration(deadline) }),
+  };
 }

@@ -197,6 +197,13 @@ export class ModelBackend implements Backend {
     }
     return {
       dryRun,
+      isComplete: true,
+      reasons: {
+        ...(expired.length > 0 && {
+          expired: { count: expired.length, bytes: expired.reduce((sum, { fields }) => sum + fields.logicalBytes, 0) },
+        }),
+        ...(due.length > 0 && { unreferenced: { count: due.length, bytes: lengthOf(due) } }),
+      },
       expiredManifests: expired.length,
       collectedSegments: due.length,
       collectedBytes: lengthOf(due),

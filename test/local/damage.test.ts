@@ -4,6 +4,7 @@ import Sqlite from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import type { Finding } from '../../src/backends/backend.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import { FORMAT_VERSION } from '../../src/backends/local/schema.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { auditOf, commit, contentOf, entry, put, segment, succeeded } from '../conformance/builders.ts';
 import { auditAfresh, expectSound, openStore, packFiles, rejection, scratchFolder } from './support.ts';
@@ -290,12 +291,12 @@ describe('an index', () => {
 
   test('of a newer format is refused and not touched', async () => {
     const path = await smallStore();
-    alter(path, 'PRAGMA user_version = 2');
+    alter(path, `PRAGMA user_version = ${FORMAT_VERSION + 1}`);
     for (const readOnly of [false, true]) {
       const error = await rejection(LocalBackend.open(path, { readOnly }), 'UNSUPPORTED_FORMAT');
-      expect(error.message).toMatch(/store format 2.*newer version/);
+      expect(error.message).toMatch(/store format 3.*newer version/);
     }
-    expect(query(path, 'PRAGMA user_version')).toEqual({ user_version: 2 });
+    expect(query(path, 'PRAGMA user_version')).toEqual({ user_version: FORMAT_VERSION + 1 });
   });
 
   test("that is another program's database is refused and not touched", async () => {

@@ -4,6 +4,8 @@ import { type Address, addressOf } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
 import { unpackTokens } from '../../token-codec.ts';
 import { type BlockDirectory, isDamage } from './block.ts';
+import { surveySlots } from './extents.ts';
+import { FingerprintCheck } from './fingerprint-check.ts';
 import { IdSet } from './id-set.ts';
 import type { LocalIndex } from './local-index.ts';
 import { PackVanished, packPath } from './pack-files.ts';
@@ -30,6 +32,8 @@ export interface BlockSurvey {
   /** Ids of every readable block, by space. */
   readonly present: readonly [Float64Array[], Float64Array[]];
   readonly presentSegments: IdSet;
+  /** The fingerprints of all present segments. */
+  readonly fingerprints: FingerprintCheck;
   readonly damagedBlocks: readonly DamagedBlock[];
   readonly damagedSegments: readonly DamagedSegment[];
   /** Records that are in a block but that their extent does not lead to. */
@@ -50,6 +54,7 @@ export async function surveyBlocks(
 ): Promise<BlockSurvey> {
   const present: [Float64Array[], Float64Array[]] = [[], []];
   const presentSegments = new IdSet();
+  const fingerprints = new FingerprintCheck();
   const damagedBlocks: DamagedBlock[] = [];
   const damagedSegments: DamagedSegment[] = [];
   const unreachable: { space: Space; block: number; record: number }[] = [];
@@ -60,18 +65,27 @@ export async function surveyBlocks(
   );
   for (const [number, block] of blocks.entries()) {
     try {
-      const sampled = isSampled();
-      const payload = sampled ? index.records.readPayload(block) : undefined;
       const directory = index.records.directory(block);
-      present[block.space].push(directory.ids);
-      const stray = firstUnreachable(index, block, directory);
-      if (stray !== undefined) unreachable.push({ space: block.space, block: block.id, record: stray });
+      const slots = ownSlots(index, block, directory);
+      const ids = Float64Array.from(slots.reachable, (slot) => directory.ids[slot] as number);
+      present[block.space].push(ids);
+      if (slots.lost !== undefined) unreachable.push({ space: block.space, block: block.id, record: slots.lost });
       if (block.space === SEGMENTS) {
-        segments += directory.records;
-        for (const id of directory.ids) presentSegments.add(id);
-        if (payload !== undefined) damagedSegments.push(...damagedIn(directory, payload));
+        segments += ids.length;
+        for (const slot of slots.reachable) {
+          const id = directory.ids[slot] as number;
+          presentSegments.add(id);
+          fingerprints.expect(id, directory.fingerprint(slot));
+        }
       }
-      if (payload !== undefined) verifiedBytes += payload.length;
+      // Of a block that others have taken over whole nothing is ever read again.
+      if (ids.length > 0 && isSampled()) {
+        const damaged = { reason: undefined as string | undefined };
+        const payload = readPayload(index, block, onDamage, damaged);
+        if (damaged.reason !== undefined) damagedBlocks.push({ block, reason: damaged.reason, isMissing: false });
+        if (block.space === SEGMENTS) damagedSegments.push(...damagedIn(directory, slots.reachable, payload));
+        verifiedBytes += payload?.length ?? 0;
+      }
     } catch (error) {
       if (!isDamage(error)) throw error;
       onDamage(error);
@@ -79,13 +93,47 @@ export async function surveyBlocks(
     }
     await turn(number + 1, blocks.length);
   }
-  return { segments, verifiedBytes, present, presentSegments, damagedBlocks, damagedSegments, unreachable };
+  return {
+    segments,
+    verifiedBytes,
+    present,
+    presentSegments,
+    fingerprints,
+    damagedBlocks,
+    damagedSegments,
+    unreachable,
+  };
 }
 
-function* damagedIn(directory: BlockDirectory, payload: Uint8Array): Generator<DamagedSegment, void, undefined> {
-  for (let slot = 0; slot < directory.records; slot++) {
+/** The payload of a block, `undefined` when it is damaged; then the reason is noted. */
+function readPayload(
+  index: LocalIndex,
+  block: BlockPlace,
+  onDamage: (error: VarveError) => void,
+  damaged: { reason: string | undefined },
+): Uint8Array | undefined {
+  try {
+    return index.records.readPayload(block);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    onDamage(error);
+    damaged.reason = error.message;
+    return undefined;
+  }
+}
+
+function* damagedIn(
+  directory: BlockDirectory,
+  slots: readonly number[],
+  payload: Uint8Array | undefined,
+): Generator<DamagedSegment, void, undefined> {
+  for (const slot of slots) {
     const address = directory.address(slot);
     const record = directory.ids[slot] as number;
+    if (payload === undefined) {
+      yield { record, address, reason: 'its block cannot be read' };
+      continue;
+    }
     const stored = payload.subarray(directory.offsets[slot], directory.offsets[slot + 1]);
     try {
       const canonical = directory.isTokens(slot) ? unpackTokens(stored, `segment ${address}`) : stored;
@@ -97,30 +145,25 @@ function* damagedIn(directory: BlockDirectory, payload: Uint8Array): Generator<D
   }
 }
 
-/** The first record of a block that a lookup by id would not find there. */
-function firstUnreachable(
+/** The slots that a lookup by id finds in a block, and the first record that a lookup finds nowhere. */
+function ownSlots(
   index: LocalIndex,
   block: BlockPlace & { space: Space },
-  { ids }: BlockDirectory,
-): number | undefined {
-  for (let at = 0; at < ids.length; ) {
-    const id = ids[at] as number;
-    const extent = index.database.get<{ block: number }>(
-      'SELECT block FROM extent WHERE space = ? AND first <= ? ORDER BY first DESC LIMIT 1',
-      block.space,
-      id,
-    );
-    if (extent?.block !== block.id) return id;
-    // Everything up to the next extent is reached the same way.
-    const next =
-      index.database.value<number>(
-        'SELECT first FROM extent WHERE space = ? AND first > ? ORDER BY first LIMIT 1',
-        block.space,
-        id,
-      ) ?? Number.POSITIVE_INFINITY;
-    while (at < ids.length && (ids[at] as number) < next) at++;
+  directory: BlockDirectory,
+): { reachable: readonly number[]; lost: number | undefined } {
+  const { reachable, others } = surveySlots(index.database, block.space, block.id, directory);
+  const lost = others.map((slot) => directory.ids[slot] as number).find((id) => isLost(index, block.space, id));
+  return { reachable, lost };
+}
+
+function isLost(index: LocalIndex, space: Space, id: number): boolean {
+  try {
+    return index.records.locate(space, id) === undefined;
+  } catch (error) {
+    // The block that is to have it is damaged, and told of as such.
+    if (isDamage(error)) return false;
+    throw error;
   }
-  return undefined;
 }
 
 /** Files in the packs folder that the index does not name. Packs are registered before they are created, so these are nobody's. */

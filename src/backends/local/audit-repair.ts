@@ -1,9 +1,11 @@
 import { rmSync } from 'node:fs';
 import type { WrongCount } from './audit-survey.ts';
+import { isDamage } from './block.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
+import type { LocalIndex } from './local-index.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
-import { SWEPT } from './schema.ts';
-import { countDead } from './sweep.ts';
+import { SEGMENTS, SWEPT } from './schema.ts';
+import { DeadBytes } from './sweep.ts';
 
 /** Records mended in one transaction. */
 const BATCH = 5000;
@@ -16,11 +18,14 @@ export async function repairCounts({ index, clock }: MaintenanceContext, wrong: 
   for (let start = 0; start < wrong.length; start += BATCH) {
     await index.database.write(() => {
       index.refresh();
+      const revived = new DeadBytes();
       for (const { space, record, stored, actual } of wrong.slice(start, start + BATCH)) {
         const current = index.ledger.count(space, record);
-        if (current === SWEPT) countDead(index, space, record, -1);
+        if (current === SWEPT) revived.add(index, space, record);
         index.ledger.set(space, record, Math.max(0, Math.max(0, current) + actual - Math.max(0, stored)), clock());
       }
+      for (const [block, bytes] of revived.byBlock)
+        index.database.run('UPDATE block SET dead = dead - ? WHERE id = ?', bytes, block);
       index.bumpEpoch();
     });
   }
@@ -38,6 +43,43 @@ export async function repairFingerprints(
     index.manifestFingerprints.add(manifests);
     index.bumpRuns();
   });
+}
+
+/**
+ * Marks segments, so that the next put of the same bytes stores them anew under the ids that they have. Those that can be
+ * read by now are left alone.
+ */
+export async function markDamaged({ index }: MaintenanceContext, records: readonly number[]): Promise<void> {
+  for (let start = 0; start < records.length; start += BATCH) {
+    await index.database.write(() => {
+      index.refresh();
+      const unreadable = new Set<number>();
+      const damaged = records.slice(start, start + BATCH).filter((record) => isDamagedNow(index, record, unreadable));
+      for (const record of damaged) index.database.run('INSERT OR IGNORE INTO damage VALUES (?)', record);
+      if (damaged.length > 0) index.bumpEpoch();
+    });
+  }
+}
+
+/** @param unreadable blocks of which that is known already. */
+function isDamagedNow(index: LocalIndex, record: number, unreadable: Set<number>): boolean {
+  if (index.ledger.count(SEGMENTS, record) === SWEPT) return false;
+  try {
+    const place = index.records.locate(SEGMENTS, record);
+    if (place === undefined) return false;
+    if (unreadable.has(place.block.id)) return true;
+    try {
+      index.records.payload(place.block);
+    } catch (error) {
+      if (isDamage(error)) unreadable.add(place.block.id);
+      throw error;
+    }
+    index.records.segment(place);
+    return false;
+  } catch (error) {
+    if (isDamage(error)) return true;
+    throw error;
+  }
 }
 
 /** Removes a file that the index does not name, unless it has been registered since. */

@@ -1,32 +1,11 @@
 import type { VarveError } from '../../errors.ts';
 import { isDamage } from './block.ts';
+import { CountTable } from './count-table.ts';
+import { FingerprintCheck } from './fingerprint-check.ts';
 import { IdSet } from './id-set.ts';
 import type { LocalIndex } from './local-index.ts';
 import { type ManifestRow, manifestFingerprint } from './manifest-table.ts';
 import { SEGMENTS, type Space, SWEPT } from './schema.ts';
-
-/** Counts by record id, growing as needed. */
-class CountTable {
-  #counts = new Uint32Array(1024);
-
-  add(id: number, change: number): void {
-    if (id >= this.#counts.length) {
-      const grown = new Uint32Array(Math.max(id + 1, this.#counts.length * 2));
-      grown.set(this.#counts);
-      this.#counts = grown;
-    }
-    this.#counts[id] = (this.#counts[id] as number) + change;
-  }
-
-  get(id: number): number {
-    return this.#counts[id] ?? 0;
-  }
-
-  /** Ids with a count, ascending. */
-  *ids(): Generator<number, void, undefined> {
-    for (let id = 0; id < this.#counts.length; id++) if (this.#counts[id] !== 0) yield id;
-  }
-}
 
 /** What is wrong with one manifest. */
 export interface BrokenManifest {
@@ -42,8 +21,8 @@ export interface ReferenceSurvey {
   /** Bodies that some manifest names. */
   readonly bodies: IdSet;
   readonly broken: BrokenManifest[];
-  /** Manifests that a lookup by id does not find. */
-  readonly unindexed: ManifestRow[];
+  /** The fingerprints of all manifests. */
+  readonly fingerprints: FingerprintCheck;
   /** Which manifests reference one of the given records, the first hundred of each. */
   readonly holders: Map<number, ManifestRow[]>;
 }
@@ -70,7 +49,7 @@ export async function surveyReferences(
     references,
     bodies: new IdSet(),
     broken: [],
-    unindexed: [],
+    fingerprints: new FingerprintCheck(),
     holders: new Map(),
   };
   const total = index.database.value<number>('SELECT count(*) FROM manifest') ?? 0;
@@ -79,7 +58,7 @@ export async function surveyReferences(
     if (rows.length === 0) return survey;
     for (const row of rows) {
       survey.manifests++;
-      if (!isIndexed(index, row)) survey.unindexed.push(row);
+      survey.fingerprints.expect(row.id, manifestFingerprint(index.manifests.key(row)));
       for (const body of index.manifests.bodies(row)) surveyBody(index, row, body, isSuspect, onDamage, survey);
     }
     last = (rows.at(-1) as ManifestRow).id;
@@ -87,8 +66,23 @@ export async function surveyReferences(
   }
 }
 
-function isIndexed(index: LocalIndex, row: ManifestRow): boolean {
-  return index.manifestFingerprints.lookup(manifestFingerprint(index.manifests.key(row))).includes(row.id);
+/** Manifests of the survey whose row ids are not in `found`. */
+export function unindexedManifests(index: LocalIndex, found: IdSet): ManifestRow[] {
+  const rows: ManifestRow[] = [];
+  for (let last = 0; ; ) {
+    const page = index.database.all<{ id: number }>(
+      'SELECT id FROM manifest WHERE id > ? ORDER BY id LIMIT 5000',
+      last,
+    );
+    for (const { id } of page) {
+      if (found.has(id)) continue;
+      const row = index.database.get<ManifestRow>('SELECT * FROM manifest WHERE id = ?', id);
+      if (row !== undefined) rows.push(row);
+    }
+    const end = page.at(-1);
+    if (end === undefined) return rows;
+    last = end.id;
+  }
 }
 
 function surveyBody(

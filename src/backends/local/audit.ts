@@ -3,22 +3,24 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted, VarveError } from '../../errors.ts';
 import type { AuditOptions, AuditReport, Finding, ManifestKey } from '../backend.ts';
 import { type BlockSurvey, strayFiles, surveyBlocks } from './audit-blocks.ts';
-import { repairCounts, repairFingerprints, repairStrayFile } from './audit-repair.ts';
+import { markDamaged, repairCounts, repairFingerprints, repairStrayFile } from './audit-repair.ts';
 import {
   describeCount,
   describeRecord,
   type ReferenceSurvey,
   surveyReferences,
+  unindexedManifests,
   type WrongCount,
   wrongCounts,
 } from './audit-survey.ts';
+import { uploaderOf } from './expire.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
 import { IdSet } from './id-set.ts';
 import { LocalIndex } from './local-index.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { type ManifestRow, manifestEntry } from './manifest-table.ts';
 import { PackReader, PackVanished, packPath } from './pack-files.ts';
-import { BODIES, SEGMENTS } from './schema.ts';
+import { BODIES, KIND_NUMBERS, SEGMENTS } from './schema.ts';
 import { segmentEntry } from './segment-resolver.ts';
 
 /** An audit that met a pack which a collection removed meanwhile starts again, at most this often. */
@@ -97,11 +99,12 @@ class Audit {
     const references = await surveyReferences(this.#index, isSuspect, onDamage, (done, total) =>
       this.#turn('manifests', done, total),
     );
-    this.#reportBlocks(blocks, references);
+    await this.#reportBlocks(blocks, references);
     this.#reportManifests(references);
     this.#reportMissing(blocks, references);
     await this.#reportCounts(blocks, references);
     await this.#reportFingerprints(blocks, references);
+    await this.#reportUploads();
     await this.#reportStrayFiles();
     return this.#result(references.manifests, blocks.segments, blocks.verifiedBytes);
   }
@@ -134,7 +137,10 @@ class Audit {
     if (error instanceof PackVanished && !isNamed(this.#context, error.pack)) throw new SnapshotOutdated();
   }
 
-  #reportBlocks({ damagedBlocks, damagedSegments, unreachable }: BlockSurvey, references: ReferenceSurvey): void {
+  async #reportBlocks(
+    { damagedBlocks, damagedSegments, unreachable }: BlockSurvey,
+    references: ReferenceSurvey,
+  ): Promise<void> {
     for (const { block, reason, isMissing } of damagedBlocks) {
       this.#add({
         kind: isMissing ? 'missing-data' : 'corrupt-data',
@@ -143,12 +149,20 @@ class Audit {
         harmful: true,
       });
     }
+    if (this.#options.repair === true) {
+      const records = damagedSegments.map(({ record }) => record).filter((record) => !this.#index.damaged.has(record));
+      if (records.length > 0) await markDamaged(this.#context, records);
+    }
     for (const { record, address, reason } of damagedSegments) {
+      const isMarked = this.#options.repair === true || this.#index.damaged.has(record);
       this.#add({
         kind: 'corrupt-data',
         message: `segment ${address} is damaged: ${reason}`,
         address,
         manifests: this.#keys(references.holders.get(record)),
+        repair: isMarked
+          ? 'none more: it is marked, and the next put of the same bytes heals it'
+          : 'mark it, so that the next put of the same bytes heals it',
         harmful: references.references.get(record) > 0,
       });
     }
@@ -211,17 +225,21 @@ class Audit {
     }
   }
 
-  async #reportFingerprints({ present }: BlockSurvey, { references, unindexed }: ReferenceSurvey): Promise<void> {
+  async #reportFingerprints(blocks: BlockSurvey, { references, fingerprints }: ReferenceSurvey): Promise<void> {
+    const { present } = blocks;
     const repaired = this.#options.repair === true;
     const segments: FingerprintEntry[] = [];
+    const turn = () => this.#turn('fingerprints', 0, 0);
+    const foundSegments = await blocks.fingerprints.found(this.#index.segmentFingerprints, turn);
+    const foundManifests = await fingerprints.found(this.#index.manifestFingerprints, turn);
+    const unindexed = unindexedManifests(this.#index, foundManifests);
     for (const ids of present[SEGMENTS]) {
       for (const record of ids) {
-        const place = references.get(record) === 0 ? undefined : this.#index.records.locate(SEGMENTS, record);
+        if (foundSegments.has(record) || references.get(record) === 0) continue;
+        const place = this.#index.records.locate(SEGMENTS, record);
         if (place === undefined) continue;
         const address = place.directory.address(place.slot);
-        const entry = segmentEntry(address, record);
-        if (this.#index.segmentFingerprints.lookup(entry.key).includes(record)) continue;
-        segments.push(entry);
+        segments.push(segmentEntry(address, record));
         const message = `segment ${address} is stored, but a lookup does not find it, so it would be stored again`;
         this.#add({ kind: 'unindexed', message, address, repair: 'enter it into the index', repaired, harmful: false });
       }
@@ -242,6 +260,27 @@ class Audit {
     });
     if (repaired && segments.length + manifests.length > 0)
       await repairFingerprints(this.#context, segments, manifests);
+  }
+
+  /** Streams whose process is gone: a collection deletes them, too. */
+  async #reportUploads(): Promise<void> {
+    const { owner, index } = this.#context;
+    const rows = this.#index.database.all<ManifestRow>(
+      'SELECT * FROM manifest WHERE kind = ? AND kind <> 0',
+      KIND_NUMBERS.upload,
+    );
+    for (const row of rows.filter((each) => !owner.isAlive(uploaderOf(each)))) {
+      const key = index.manifests.key(row);
+      if (this.#options.repair === true) await this.#context.commit([{ operation: 'delete', key }]);
+      this.#add({
+        kind: 'stale-writer',
+        message: `upload ${key.id} was cut off: its process is gone`,
+        location: `manifest row ${row.id}`,
+        repair: 'delete what it has stored, as a collection does',
+        repaired: this.#options.repair === true,
+        harmful: false,
+      });
+    }
   }
 
   /** Compared with the index as it is now: packs are registered before they are created. */

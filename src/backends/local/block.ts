@@ -3,6 +3,7 @@ import { ADDRESS_BYTES, type Address } from '../../address.ts';
 import { isVarveError, VarveError } from '../../errors.ts';
 import { decodeFrame, encodeFrame } from '../../frame.ts';
 import { ByteReader, ByteWriter } from '../../varint.ts';
+import { FINGERPRINT_BITS } from './fingerprint.ts';
 import { SEGMENTS, type Space } from './schema.ts';
 
 /**
@@ -129,6 +130,11 @@ export class BlockDirectory {
   /** Bytes of the record as stored in the block. */
   storedLength(slot: number): number {
     return (this.offsets[slot + 1] as number) - (this.offsets[slot] as number);
+  }
+
+  /** The first {@link FINGERPRINT_BITS} of the address. */
+  fingerprint(slot: number): number {
+    return this.#addresses.readUIntBE(slot * ADDRESS_BYTES, FINGERPRINT_BITS / 8);
   }
 
   address(slot: number): Address {

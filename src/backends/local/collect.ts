@@ -1,119 +1,159 @@
-import type { CollectOptions, CollectReport } from '../backend.ts';
-import { deleteExpired, findExpired } from './expire.ts';
+import { VarveError } from '../../errors.ts';
+import type { CollectOptions, CollectReport, Remnant } from '../backend.ts';
+import { planSweep } from './collect-plan.ts';
+import { CollectScope, cutoffOf } from './collect-scope.ts';
+import { claimStainedPacks, findRemnants, forgetUnusedNames, removeStrayPacks, scrubIndex } from './erase.ts';
+import { deleteExpired } from './expire.ts';
 import { rebuildFingerprints } from './fingerprint-rebuild.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
+import { deadBytes, duePacks, type PackSurvey, rewriteReasons, share, surveyPacks } from './pack-survey.ts';
 import { removeEmptyPacks, rewritePacks } from './rewrite.ts';
-import { surveyGarbage, sweep } from './sweep.ts';
+import { surveyWaiting, sweep } from './sweep.ts';
 import { removeDeadLocks } from './writer-lock.ts';
 
 /** Default grace: a day. */
 const GRACE_MS = 24 * 60 * 60 * 1000;
 
-/** A pack is rewritten once less than this share of it is alive. */
-const LIVE_RATIO = 0.7;
-
-/** A pack is rewritten, too, once it has this many blocks of less than a quarter of the full size. */
-const SMALL_BLOCKS = 64;
-
-interface PackSurvey {
-  readonly id: number;
-  readonly size: number;
-  /** Stored bytes of what is alive, by the share of each block's records. */
-  readonly live: number;
-  /** Blocks of less than a quarter of the full size. */
-  readonly small: number;
-  readonly blocks: number;
-  readonly sealed: number;
+/**
+ * Collection on a local store: expire, sweep, rewrite. Every step is a transaction of its own, so it may stop anywhere and
+ * the next run goes on from there. Shards divide records, manifests and packs by their numbers.
+ */
+export async function collectLocal(context: MaintenanceContext, options: CollectOptions): Promise<CollectReport> {
+  checkCollectOptions(options);
+  const scope = new CollectScope(options);
+  return options.dryRun === true ? planCollection(context, options, scope) : runCollection(context, options, scope);
 }
 
-/** Collection on a local store: expire, sweep, rewrite. Every step is a transaction of its own, so it may stop anywhere. */
-export async function collectLocal(context: MaintenanceContext, options: CollectOptions): Promise<CollectReport> {
+function planCollection(context: MaintenanceContext, options: CollectOptions, scope: CollectScope): CollectReport {
   const started = performance.now();
-  const { index, owner } = context;
-  const { graceMs = GRACE_MS, dryRun = false, full = false, signal } = options;
-  const now = context.clock();
-  const cutoff = now - graceMs;
-  const expired = findExpired(context, now);
-  const survey = index.database.snapshot(() => {
+  const { erase = false, full = false } = options;
+  const graceMs = graceOf(options);
+  const { index } = context;
+  return index.database.snapshot(() => {
     index.refresh();
-    return surveyGarbage(index, expired, cutoff, now);
-  });
-  if (dryRun) {
-    const due = duePacks(context, full);
+    const { expired, abandoned, swept, waiting, dead } = planSweep(context, graceMs, context.clock(), scope);
+    const packs = surveyPacks(context, dead);
+    const due = erase ? packs.filter((pack) => deadBytes([pack]) > 0) : duePacks(context, packs, full, scope);
     return {
-      dryRun,
-      expiredManifests: expired.length,
-      ...survey,
-      freedBytes: due.reduce((total, { size, live }) => total + Math.max(0, size - live), 0),
-      deadBytes: deadBytes(context),
+      dryRun: true,
+      isComplete: true,
+      reasons: {
+        ...share('expired', expired),
+        ...share('abandoned-upload', abandoned),
+        ...share('unreferenced', swept),
+        ...rewriteReasons(due, full || erase),
+      },
+      expiredManifests: expired.count,
+      collectedSegments: swept.count,
+      collectedBytes: swept.bytes,
+      waitingSegments: waiting.count,
+      waitingBytes: waiting.bytes,
+      freedBytes: deadBytes(due),
+      deadBytes: deadBytes(packs.filter((pack) => !due.includes(pack))),
       rewrittenPacks: due.length,
       durationMs: performance.now() - started,
     };
-  }
-  const expiredManifests = await deleteExpired(context, expired);
+  });
+}
+
+async function runCollection(
+  context: MaintenanceContext,
+  options: CollectOptions,
+  scope: CollectScope,
+): Promise<CollectReport> {
+  const started = performance.now();
+  const { index } = context;
+  const { erase = false, full = false, signal } = options;
+  const graceMs = graceOf(options);
+  const { expired, abandoned } = await deleteExpired(context, context.clock(), scope, options);
   // What these deletions have just released counts as well when there is no grace.
-  const swept = await sweep(context, context.clock() - graceMs, options);
-  if (full) {
-    await owner.seal(signal);
-    // Sealing tells what the dead left behind their last blocks.
-    await index.database.write(() => owner.sealAbandoned(owner.abandoned()), signal);
-  }
-  const due = duePacks(context, full).map(({ id }) => id);
-  await index.database.write(() => owner.sealAbandoned(due), signal);
-  const before = packBytes(context);
-  await rewritePacks(context, due, options);
-  await removeEmptyPacks(context);
-  const freedBytes = Math.max(0, before - packBytes(context));
-  if (full) await rebuildFingerprints(context, signal);
+  const cutoff = cutoffOf(context.clock(), graceMs);
+  const swept = await sweep(context, cutoff, scope, options);
+  const due = scope.isOver ? [] : await claimDuePacks(context, options, scope);
+  const numbers = due.map(({ id }) => id);
+  const { written, left } = await rewritePacks(context, numbers, scope, options);
+  const freedBytes = (await removeEmptyPacks(context)) - written;
+  if (full && scope.isFirst && !scope.isOver) await rebuildFingerprints(context, signal);
+  if (full || erase) await forgetUnusedNames(context, signal);
+  const remnants = erase ? await finishErasure(context, options, scope) : [];
   await index.database.shrink(signal);
   removeDeadLocks(context.root);
+  const isComplete = !scope.isOver && remnants.length === 0;
+  const waiting = index.database.snapshot(() => {
+    index.refresh();
+    return surveyWaiting(index, cutoff, scope);
+  });
+  const rewritten = due.filter(({ id }) => !left.has(id));
   return {
-    dryRun,
-    expiredManifests,
-    ...swept,
-    waitingSegments: survey.waitingSegments,
-    waitingBytes: survey.waitingBytes,
-    freedBytes,
-    deadBytes: deadBytes(context),
-    rewrittenPacks: due.length,
+    dryRun: false,
+    isComplete,
+    reasons: {
+      ...share('expired', expired),
+      ...share('abandoned-upload', abandoned),
+      ...share('unreferenced', swept),
+      ...rewriteReasons(rewritten, full || erase),
+    },
+    expiredManifests: expired.count,
+    collectedSegments: swept.count,
+    collectedBytes: swept.bytes,
+    waitingSegments: waiting.count,
+    waitingBytes: waiting.bytes,
+    freedBytes: Math.max(0, freedBytes),
+    deadBytes: deadBytes(surveyPacks(context)),
+    rewrittenPacks: rewritten.length,
+    ...(erase && { remnants }),
     durationMs: performance.now() - started,
   };
 }
 
-function surveyPacks({ index, tuning }: MaintenanceContext): PackSurvey[] {
-  return index.database.all<PackSurvey>(
-    `SELECT pack.id, pack.size, pack.sealed, count(block.id) AS blocks,
-       coalesce(sum(length * (1.0 - CAST(dead AS REAL) / max(raw, 1))), 0) AS live,
-       coalesce(sum(raw < CASE space WHEN 0 THEN ? ELSE ? END), 0) AS small
-     FROM pack LEFT JOIN block ON block.pack = pack.id GROUP BY pack.id`,
-    tuning.segments.blockBytes / 4,
-    tuning.bodies.blockBytes / 4,
-  );
+/** The packs to rewrite, which nobody appends to any more. */
+async function claimDuePacks(
+  context: MaintenanceContext,
+  { erase = false, full = false, signal }: CollectOptions,
+  scope: CollectScope,
+): Promise<PackSurvey[]> {
+  const { index, owner } = context;
+  if (erase) {
+    const stained = new Set(await claimStainedPacks(context, signal));
+    return surveyPacks(context).filter(({ id }) => stained.has(id));
+  }
+  const due = duePacks(context, surveyPacks(context), full, scope);
+  const numbers = due.map(({ id }) => id);
+  if (owner.current !== undefined && numbers.includes(owner.current)) await owner.seal(signal);
+  if (due.length > 0) await index.database.write(() => owner.sealAbandoned(numbers), signal);
+  return due;
 }
 
-/** The packs to rewrite: those that nobody appends to and whose rewriting gains enough. */
-function duePacks(context: MaintenanceContext, full: boolean): PackSurvey[] {
-  const abandoned = new Set(context.owner.abandoned());
-  const due = surveyPacks(context).filter(
-    (pack) => pack.size > 0 && (pack.sealed === 1 || abandoned.has(pack.id)) && isDue(pack, full),
-  );
-  return !full || isWorthwhile(due) ? due : [];
+/** Rids everything but packs of what was deleted. */
+async function finishErasure(
+  context: MaintenanceContext,
+  options: CollectOptions,
+  scope: CollectScope,
+): Promise<Remnant[]> {
+  await removeStrayPacks(context);
+  // Fingerprints are pieces of hashes of ids and content.
+  await rebuildFingerprints(context, options.signal);
+  return findRemnants(context, await scrubIndex(context, scope, options));
 }
 
-function isDue({ size, live, small }: PackSurvey, full: boolean): boolean {
-  if (full) return live < size || small > 0;
-  return live < size * LIVE_RATIO || small >= SMALL_BLOCKS;
+function graceOf({ erase = false, graceMs = GRACE_MS }: CollectOptions): number {
+  return erase ? 0 : graceMs;
 }
 
-/** Whether a full rewrite gains anything: every pack ends in a small block or two, which alone are no reason. */
-function isWorthwhile(due: readonly PackSurvey[]): boolean {
-  return due.length > 1 || due.some(({ live, size, small }) => live < size || small > 2);
+function checkCollectOptions({ graceMs = 0, deadlineMs = 0, concurrency = 1, shard, erase }: CollectOptions): void {
+  if (!(graceMs >= 0)) throw invalid(`graceMs is a number of milliseconds of at least 0, not ${graceMs}`);
+  if (!(deadlineMs >= 0)) throw invalid(`deadlineMs is a number of milliseconds of at least 0, not ${deadlineMs}`);
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    throw invalid(`concurrency is a whole number of at least 1, not ${concurrency}`);
+  }
+  if (shard === undefined) return;
+  if (erase === true) throw invalid('an erasure concerns the whole store: leave out shard');
+  const { index, count } = shard;
+  if (!Number.isInteger(count) || count < 1 || !Number.isInteger(index) || index < 0 || index >= count) {
+    throw invalid(`shard ${index} of ${count} does not exist: shards are numbered from 0 to one less than their count`);
+  }
 }
 
-function packBytes({ index }: MaintenanceContext): number {
-  return index.database.value<number>('SELECT sum(size) FROM pack') ?? 0;
-}
-
-function deadBytes(context: MaintenanceContext): number {
-  return Math.round(surveyPacks(context).reduce((total, { size, live }) => total + Math.max(0, size - live), 0));
+function invalid(message: string): VarveError {
+  return new VarveError('INVALID_ARGUMENT', message);
 }

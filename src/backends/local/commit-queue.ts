@@ -85,14 +85,12 @@ export class CommitQueue {
   }
 
   #transact(group: readonly Pending[]): Promise<WriteOutcome[][]> {
-    return this.#owner.append((appender) =>
-      this.#index.database.write(() => {
-        this.#index.refresh();
-        const transaction = new CommitTransaction(this.#index, appender, this.#tuning, this.#clock());
-        const outcomes = group.map(({ writes }) => writes.map((write) => transaction.apply(write)));
-        transaction.finish();
-        return outcomes;
-      }),
-    );
+    return this.#owner.append((appender) => {
+      this.#index.refresh();
+      const transaction = new CommitTransaction(this.#index, appender, this.#tuning, this.#clock());
+      const outcomes = group.map(({ writes }) => writes.map((write) => transaction.apply(write)));
+      transaction.finish();
+      return outcomes;
+    });
   }
 }

@@ -27,6 +27,7 @@ import { isDamage } from './block.ts';
 import { BlockStager, type BlockTuning } from './block-stager.ts';
 import { type BodyRecord, encodeBodyRecord } from './body-record.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
+import { Healing } from './healing.ts';
 import type { LocalIndex } from './local-index.ts';
 import {
   type LocalKey,
@@ -107,6 +108,8 @@ export class CommitTransaction {
   readonly #newSegments = new Map<Address, number>();
   readonly #newManifests = new Map<string, number>();
   readonly #manifestEntries: FingerprintEntry[] = [];
+  readonly #healing: Healing;
+  readonly #segmentBlockBytes: number;
   #changed = false;
 
   constructor(index: LocalIndex, appender: PackAppender, tuning: CommitTuning, now: number) {
@@ -119,6 +122,8 @@ export class CommitTransaction {
     this.#nextSegment = this.#firstSegment;
     this.#firstBody = index.database.meta('next_body');
     this.#nextBody = this.#firstBody;
+    this.#healing = new Healing(index);
+    this.#segmentBlockBytes = tuning.segments.blockBytes;
   }
 
   /** Applies one write; what is wrong with it alone becomes its outcome. */
@@ -147,8 +152,9 @@ export class CommitTransaction {
 
   /** Completes blocks, counts and fingerprints. To be called last, before the index commits. */
   finish(): void {
-    if (!this.#changed) return;
+    if (!this.#changed && this.#healing.isEmpty) return;
     this.#segmentBlocks.flush();
+    this.#healing.finish(this.#segmentBlocks, this.#segmentBlockBytes);
     this.#bodyBlocks.flush();
     // The data first: once the index names a block, it must be there even after a power failure.
     this.#appender.sync();
@@ -168,7 +174,10 @@ export class CommitTransaction {
     const existing = this.#find(write.key);
     checkRevision(write.key, existing, write.ifRevision);
     const decided = this.#decidePut(write, existing, () => this.#isStored(existing as ManifestRow, write.entries));
-    if (decided !== undefined) return decided;
+    if (decided !== undefined) {
+      if (decided.status === 'unchanged') this.#heal(write.entries);
+      return decided;
+    }
     this.#checkHold(write.key, existing);
     const staged = this.#stage(write.entries);
     const released = this.#planRelease(existing);
@@ -296,7 +305,10 @@ export class CommitTransaction {
       checkEntry(entry);
       const records = entry.segments.map((segment) => {
         const known = this.#resolve(segment.address) ?? segments.get(segment.address)?.record;
-        if (known !== undefined) return known;
+        if (known !== undefined) {
+          this.#healOne(known, segment);
+          return known;
+        }
         const tokens = segment.encoding === 'tokens';
         const record = next++;
         segments.set(segment.address, { address: segment.address, record, bytes: checkedBytes(segment), tokens });
@@ -305,6 +317,22 @@ export class CommitTransaction {
       return { segments: records, body: entry.body };
     });
     return { entries: staged, segments };
+  }
+
+  /** Takes the bytes of segments that are stored, but damaged. */
+  #heal(entries: readonly NewEntry[]): void {
+    if (this.#index.damaged.size === 0) return;
+    for (const segment of entries.flatMap(({ segments }) => segments)) {
+      const known = this.#resolve(segment.address);
+      if (known !== undefined) this.#healOne(known, segment);
+    }
+  }
+
+  #healOne(record: number, segment: NewSegment): void {
+    if (segment.bytes === null || !this.#healing.needs(record)) return;
+    const tokens = segment.encoding === 'tokens';
+    const bytes = checkedBytes(segment);
+    this.#healing.take(record, segment.address, tokens ? packTokens(bytes) : bytes, tokens);
   }
 
   /** Stores planned entries and counts their references; returns the record ids of their bodies. */

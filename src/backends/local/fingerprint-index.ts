@@ -64,6 +64,11 @@ export class FingerprintIndex {
     return ids;
   }
 
+  /** All entries, run by run. */
+  *scan(): Generator<FingerprintEntry, void, undefined> {
+    for (const run of this.#runs) yield* run.scan();
+  }
+
   /** Adds entries, in any order, and returns whether any were added. Only in a write transaction. */
   add(entries: FingerprintEntry[]): boolean {
     if (entries.length === 0) return false;

@@ -1,25 +1,24 @@
-import {
-  accessSync,
-  constants,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { accessSync, constants, existsSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Sqlite from 'better-sqlite3';
 import { throwIfAborted, VarveError } from '../../errors.ts';
-import { syncFolder } from './pack-files.ts';
+import {
+  assertNoPacks,
+  BUSY_TIMEOUT_MS,
+  connect,
+  INDEX_FILE,
+  type IndexOptions,
+  isBusy,
+  isUnclear,
+  makeFolder,
+  prepareFolder,
+  refusalOf,
+} from './index-file.ts';
+import { migrate, standInFor } from './migrations.ts';
 import { retain } from './retained.ts';
 import { APPLICATION_ID, FORMAT_VERSION, SCHEMA } from './schema.ts';
 import { toVarveError } from './system-error.ts';
-
-const FILE = 'varve.db';
 
 /** Memory for SQLite's page cache, in KiB. */
 const CACHE_KIB = 32 * 1024;
@@ -29,16 +28,6 @@ const CHECKPOINT_PAGES = 4000;
 
 /** What a write-ahead log file is cut back to after a checkpoint, in bytes. */
 const WAL_LIMIT = 32 * 1024 * 1024;
-
-/** How long SQLite itself waits for a lock before it answers "busy", in ms. Writers wait longer, without blocking. */
-const BUSY_TIMEOUT_MS = 250;
-
-export interface IndexOptions {
-  readonly create: boolean;
-  readonly readOnly: boolean;
-  /** How long a writer waits for the other processes' commits, in ms. */
-  readonly lockTimeoutMs: number;
-}
 
 /** The SQLite index of a store: connection, transactions, prepared statements. */
 export class IndexDatabase {
@@ -61,7 +50,7 @@ export class IndexDatabase {
    *   something else, `UNSUPPORTED_FORMAT` when a newer Varve wrote it, `CORRUPT` when it is not an index.
    */
   static open(root: string, options: IndexOptions): IndexDatabase {
-    const path = join(root, FILE);
+    const path = join(root, INDEX_FILE);
     try {
       if (!existsSync(path)) prepareFolder(root, options);
       else if (!options.readOnly) {
@@ -186,9 +175,37 @@ export class IndexDatabase {
     }
   }
 
+  /**
+   * Writes the whole file anew, so that nothing of deleted rows is left in it; blocks this process, and writers, for
+   * about a second for every 100 MB. Returns `false` when another process was writing: then call again.
+   */
+  rewriteFile(): boolean {
+    try {
+      // Pages that are built from memory used before would carry what was in it.
+      this.#connection.exec('PRAGMA secure_delete = ON');
+      this.#connection.exec('VACUUM');
+      return true;
+    } catch (error) {
+      if (isBusy(error)) return false;
+      throw error;
+    } finally {
+      this.#connection.exec('PRAGMA secure_delete = OFF');
+    }
+  }
+
+  /** Copies the write-ahead log into the database and empties it; `false` when somebody reads or writes: then call again. */
+  emptyLog(): boolean {
+    try {
+      return this.get<{ busy: number }>('PRAGMA wal_checkpoint(TRUNCATE)')?.busy === 0;
+    } catch (error) {
+      if (isBusy(error)) return false;
+      throw error;
+    }
+  }
+
   /** Bytes of the index and its write-ahead log. */
   size(root: string): number {
-    return [FILE, `${FILE}-wal`, `${FILE}-shm`].reduce((total, name) => {
+    return [INDEX_FILE, `${INDEX_FILE}-wal`, `${INDEX_FILE}-shm`].reduce((total, name) => {
       const path = join(root, name);
       return total + (existsSync(path) ? statSync(path).size : 0);
     }, 0);
@@ -197,7 +214,40 @@ export class IndexDatabase {
   /** A second connection to the same index, for a long snapshot beside other work. Close it soon. */
   sibling(): IndexDatabase {
     const connection = retain(new Sqlite(this.#connection.name, { readonly: true, timeout: BUSY_TIMEOUT_MS }));
+    connection.exec(standInFor(this.value<number>('PRAGMA user_version') ?? 0));
     return new IndexDatabase(connection, this.#lockTimeoutMs, undefined);
+  }
+
+  /** The index at `path`, to be read; nothing is created or changed. Close it soon. */
+  static inspect(path: string): IndexDatabase {
+    const index = new IndexDatabase(retain(new Sqlite(path, { readonly: true, fileMustExist: true })), 0, undefined);
+    try {
+      index.#verify(path, { readOnly: true, create: false, lockTimeoutMs: 0 });
+      return index;
+    } catch (error) {
+      index.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Writes a copy of the index as it is at one moment to `path`, which must not exist; not flushed. Blocks this process for about a
+   * second for every 100 MB, and nobody else.
+   *
+   * @param meta entries of the copy's own, `undefined` to leave one out.
+   */
+  copyInto(path: string, meta: Readonly<Record<string, number | undefined>>): void {
+    this.#connection.exec(`VACUUM INTO '${path.replaceAll("'", "''")}'`);
+    const copy = retain(new Sqlite(path, { fileMustExist: true }));
+    try {
+      for (const [key, value] of Object.entries(meta)) {
+        const name = key.replaceAll("'", "''");
+        copy.exec(`DELETE FROM meta WHERE key = '${name}'`);
+        if (value !== undefined) copy.exec(`INSERT INTO meta VALUES ('${name}', ${Math.floor(value)})`);
+      }
+    } finally {
+      copy.close();
+    }
   }
 
   /** What SQLite finds wrong with the file, the first few things; empty when it is sound. */
@@ -256,6 +306,10 @@ export class IndexDatabase {
     }
     if (version === 0)
       throw new VarveError('NOT_FOUND', `there is no Varve store at ${dirname(path)}: ${path} is empty`);
+    if (version < FORMAT_VERSION) {
+      if (readOnly) this.#connection.exec(standInFor(version));
+      else this.#upgrade(path);
+    }
     this.#connection.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
   }
 
@@ -287,6 +341,21 @@ export class IndexDatabase {
     this.#connection.exec(`PRAGMA journal_size_limit = ${WAL_LIMIT}`);
   }
 
+  /** Brings an older format up to this one, unless another process has. */
+  #upgrade(path: string): void {
+    this.#connection.exec('BEGIN IMMEDIATE');
+    try {
+      for (let version = this.#assertOurs(path); version < FORMAT_VERSION; version++) {
+        this.#connection.exec(migrate(dirname(path), version));
+        this.#connection.exec(`PRAGMA user_version = ${version + 1}`);
+      }
+      this.#connection.exec('COMMIT');
+    } catch (error) {
+      if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
   /** Creates the tables unless another process has. */
   #createSchema(path: string): void {
     this.#connection.exec('BEGIN IMMEDIATE');
@@ -304,92 +373,4 @@ export class IndexDatabase {
       throw error;
     }
   }
-}
-
-/** A new index beside old packs would give their names again and call what they hold garbage. */
-function assertNoPacks(root: string): void {
-  const folder = join(root, 'packs');
-  const pack = existsSync(folder) ? readdirSync(folder).find((name) => name.endsWith('.pack')) : undefined;
-  if (pack === undefined) return;
-  throw new VarveError(
-    'CORRUPT',
-    `the index ${join(root, FILE)} is missing or empty, but ${join(folder, pack)} is there: restore the index from a copy`,
-  );
-}
-
-/** Whether an error may be a refusal to write in disguise: SQLite cannot open, or Node cannot make a folder, for whatever reason. */
-function isUnclear(cause: unknown): boolean {
-  const code = String((cause as { code?: unknown }).code);
-  return code.startsWith('SQLITE_CANTOPEN') || code === 'ENOENT';
-}
-
-/** What the operating system says about writing at `path`, if it objects. */
-function refusalOf(path: string, cause: unknown): unknown {
-  if (!existsSync(path) && path !== dirname(path)) return refusalOf(dirname(path), cause);
-  try {
-    accessSync(path, constants.W_OK);
-    return cause;
-  } catch (refusal) {
-    return refusal;
-  }
-}
-
-function isBusy(error: unknown): boolean {
-  return String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY');
-}
-
-/** Makes a folder and those above it, durably. (`mkdir` with `recursive` never returns below /proc.) */
-function makeFolder(path: string): void {
-  if (existsSync(path)) return;
-  makeFolder(dirname(path));
-  try {
-    mkdirSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
-  // A folder is an entry of the one above it.
-  syncFolder(dirname(path));
-}
-
-function prepareFolder(root: string, { create, readOnly }: IndexOptions): void {
-  if (!create || readOnly) {
-    throw new VarveError('NOT_FOUND', `there is no Varve store at ${root}`);
-  }
-  makeFolder(root);
-  // Another process may be creating the same store right now.
-  const foreign = readdirSync(root).filter(
-    (name) => !['packs', 'locks', 'lost+found'].includes(name) && !name.startsWith(FILE),
-  );
-  if (foreign.length > 0) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `${root} is not a Varve store and is not empty (it holds ${JSON.stringify(foreign[0])}): name a new or empty folder`,
-    );
-  }
-  // Another process may have created the store since the caller looked.
-  if (!existsSync(join(root, FILE))) assertNoPacks(root);
-  makeFolder(join(root, 'packs'));
-  makeFolder(join(root, 'locks'));
-}
-
-/**
- * Connects to the index. On a medium that cannot be written SQLite cannot make the shared memory that its write-ahead
- * log needs, so there a reader works on a private copy of the index.
- */
-function connect(path: string, readOnly: boolean): { connection: Sqlite.Database; copy: string | undefined } {
-  const options = { timeout: BUSY_TIMEOUT_MS, fileMustExist: readOnly, readonly: readOnly };
-  const connection = retain(new Sqlite(path, options));
-  try {
-    connection.exec('PRAGMA schema_version');
-    return { connection, copy: undefined };
-  } catch (error) {
-    connection.close();
-    const { code } = error as { code?: string };
-    if (!readOnly || !(code === 'SQLITE_CANTOPEN' || code?.startsWith('SQLITE_READONLY'))) throw error;
-  }
-  const copy = mkdtempSync(join(tmpdir(), 'varve-index-'));
-  for (const suffix of ['', '-wal']) {
-    if (existsSync(path + suffix)) copyFileSync(path + suffix, join(copy, FILE + suffix));
-  }
-  return { connection: retain(new Sqlite(join(copy, FILE), { timeout: BUSY_TIMEOUT_MS })), copy };
 }

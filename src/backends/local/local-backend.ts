@@ -10,6 +10,8 @@ import type {
   AuditReport,
   Backend,
   BackendCapabilities,
+  BackupOptions,
+  BackupReport,
   CollectOptions,
   CollectReport,
   Finding,
@@ -32,6 +34,7 @@ import type {
   WriteOutcome,
 } from '../backend.ts';
 import { auditLocal } from './audit.ts';
+import { backUp } from './backup.ts';
 import { collectLocal } from './collect.ts';
 import { CommitQueue } from './commit-queue.ts';
 import type { CommitTuning, LocalWrite } from './commit-transaction.ts';
@@ -261,6 +264,12 @@ export class LocalBackend implements Backend {
     );
     yield* findings;
     return report;
+  }
+
+  async backup(folder: string, options: BackupOptions = {}): Promise<BackupReport> {
+    return this.#maintain('backing up', options, ({ root, clock }, signalled) =>
+      backUp(root, this.#database, folder, signalled, clock()),
+    );
   }
 
   async usage({ signal }: AbortOptions = {}): Promise<Usage> {

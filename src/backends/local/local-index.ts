@@ -22,7 +22,10 @@ export class LocalIndex {
   readonly manifestFingerprints: FingerprintIndex;
   readonly manifests: ManifestTable;
   readonly segments: SegmentResolver;
+  /** Segments that an audit has found damaged, by record id. */
+  damaged: ReadonlySet<number> = new Set();
   #epoch = -1;
+  #erasures: number | undefined;
 
   constructor(root: string, database: IndexDatabase, packs: PackReader) {
     this.database = database;
@@ -46,7 +49,14 @@ export class LocalIndex {
     if (epoch === this.#epoch) return;
     this.records.forgetPlaces();
     this.segments.forget();
+    this.names.invalidate();
+    this.damaged = new Set(
+      this.database.all<{ record: number }>('SELECT record FROM damage').map(({ record }) => record),
+    );
     this.#epoch = epoch;
+    const erasures = this.database.meta('erasures');
+    if (this.#erasures !== undefined && erasures !== this.#erasures) this.records.clear();
+    this.#erasures = erasures;
   }
 
   /** Tells other processes that fingerprints were added or merged. */
@@ -60,6 +70,12 @@ export class LocalIndex {
   /** Tells other processes, and the next transaction of this one, that records were swept or moved. */
   bumpEpoch(): void {
     this.database.setMeta('epoch', this.database.meta('epoch') + 1);
+  }
+
+  /** Tells all processes that what their caches hold of deleted content is to go. Only in a write transaction. */
+  bumpErasures(): void {
+    this.database.setMeta('erasures', this.database.meta('erasures') + 1);
+    this.bumpEpoch();
   }
 
   /**
@@ -90,5 +106,6 @@ export class LocalIndex {
     this.segmentFingerprints.invalidate();
     this.manifestFingerprints.invalidate();
     this.segments.forget();
+    this.#epoch = -1;
   }
 }

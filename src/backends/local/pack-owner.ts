@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { VarveError } from '../../errors.ts';
 import type { IndexDatabase } from './index-database.ts';
 import { PackAppender, packPath } from './pack-files.ts';
+import { BACKUP_MARK } from './schema.ts';
 import { isWriterAlive, WriterLock } from './writer-lock.ts';
 
 interface OpenPack {
@@ -10,27 +11,30 @@ interface OpenPack {
   readonly size: number;
 }
 
+/** The pack was sealed by somebody else since its owner appended last. */
+class PackRevoked extends Error {}
+
 /**
  * Gives this process a pack to append to.
  *
- * Invariant P1: only the owner that the index names appends to a pack, and it names one before the first byte is written. A pack is
- * taken over only from an owner that is gone, and then appended to behind whatever that owner left. A sealed pack is never
- * appended to again.
+ * Invariant P1: only the owner that the index names appends to a pack, under the write lock, and it is named before the
+ * first byte is written. A pack is taken over only from an owner that is gone, and then appended to behind whatever that
+ * owner left. A sealed pack is never appended to again; anybody who holds the write lock may seal one.
  */
 export class PackOwner {
   readonly #root: string;
   readonly #database: IndexDatabase;
-  readonly #packBytes: number;
+  /** A pack is sealed once it has grown to this size. */
+  readonly packBytes: number;
   #lock: WriterLock | undefined;
   #appender: PackAppender | undefined;
   /** Resolves when the append or seal asked for last has ended. */
   #tail: Promise<unknown> = Promise.resolve();
 
-  /** @param packBytes a pack is sealed once it has grown to this size. */
   constructor(root: string, database: IndexDatabase, packBytes: number) {
     this.#root = root;
     this.#database = database;
-    this.#packBytes = packBytes;
+    this.packBytes = packBytes;
   }
 
   /** The name under which this process owns things, from the first use on. */
@@ -40,23 +44,61 @@ export class PackOwner {
   }
 
   /**
-   * Runs a write transaction that appends to a pack. One at a time: appends of two would mix. What was appended belongs to the
-   * store once `work` resolves, and is overwritten when it rejects.
+   * Runs `work` in a write transaction that appends to a pack. One at a time: appends of two would mix. What was appended
+   * belongs to the store once the promise resolves, and is overwritten when it rejects. `work` may run more than once.
    */
-  append<Result>(work: (appender: PackAppender) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+  append<Result>(work: (appender: PackAppender) => Result, signal?: AbortSignal): Promise<Result> {
     return this.#exclusively(async () => {
-      const appender = await this.#acquire(signal);
-      try {
-        const result = await work(appender);
-        appender.commit();
-        return result;
-      } catch (error) {
-        // After an unknown outcome the index may name what was appended: never write over that.
-        if (error instanceof VarveError && error.code === 'OUTCOME_UNKNOWN') appender.commit();
-        else appender.rollback();
-        throw error;
+      for (;;) {
+        const appender = await this.#acquire(signal);
+        try {
+          return await this.#appendTo(appender, work, signal);
+        } catch (error) {
+          if (!(error instanceof PackRevoked)) throw error;
+          this.#appender = undefined;
+          appender.close();
+        }
       }
     });
+  }
+
+  async #appendTo<Result>(
+    appender: PackAppender,
+    work: (appender: PackAppender) => Result,
+    signal: AbortSignal | undefined,
+  ): Promise<Result> {
+    try {
+      const result = await this.#database.write(() => {
+        this.#assertOwned(appender.pack);
+        return work(appender);
+      }, signal);
+      appender.commit();
+      return result;
+    } catch (error) {
+      // After an unknown outcome the index may name what was appended: never write over that.
+      if (error instanceof VarveError && error.code === 'OUTCOME_UNKNOWN') appender.commit();
+      else appender.rollback();
+      throw error;
+    }
+  }
+
+  /** The pack that this process may append to, if it has one. */
+  get current(): number | undefined {
+    return this.#appender?.pack;
+  }
+
+  /** Whoever holds the write lock may take a pack away from its owner, who appends only under that lock. */
+  #assertOwned(pack: number): void {
+    const owner = this.#database.value<string | null>('SELECT owner FROM pack WHERE id = ? AND sealed = 0', pack);
+    if (owner !== this.name) throw new PackRevoked();
+  }
+
+  /**
+   * Seals packs whoever owns them, so that they can be rewritten: their owners go on in new ones. Only in a write
+   * transaction.
+   */
+  revoke(packs: readonly number[]): void {
+    for (const pack of packs) this.#markSealed(pack);
   }
 
   /** Seals the pack of this process, so that a collection may rewrite it. */
@@ -66,7 +108,7 @@ export class PackOwner {
 
   async #acquire(signal?: AbortSignal): Promise<PackAppender> {
     const current = this.#appender;
-    if (current !== undefined && !current.isBroken && current.end < this.#packBytes) return current;
+    if (current !== undefined && !current.isBroken && current.end < this.packBytes) return current;
     await this.#seal(signal);
     const pack = await this.#database.write(() => this.#register(), signal);
     this.#appender = new PackAppender(this.#root, pack);
@@ -116,7 +158,7 @@ export class PackOwner {
     try {
       if (appender === undefined) return;
       await this.#database.write(() => {
-        if (appender.isBroken || appender.end >= this.#packBytes) this.#markSealed(appender.pack);
+        if (appender.isBroken || appender.end >= this.packBytes) this.#markSealed(appender.pack);
         else this.#database.run('UPDATE pack SET owner = NULL WHERE id = ?', appender.pack);
       });
     } finally {
@@ -127,9 +169,11 @@ export class PackOwner {
   }
 
   #register(): number {
+    // What is written to is a store of its own from now on, and no older state of another.
+    this.#database.run('DELETE FROM meta WHERE key = ?', BACKUP_MARK);
     for (const pack of this.#database.all<OpenPack>('SELECT id, owner, size FROM pack WHERE sealed = 0 ORDER BY id')) {
       if (!this.#isFree(pack.owner)) continue;
-      if (pack.size < this.#packBytes && this.#isIntact(pack)) {
+      if (pack.size < this.packBytes && this.#isIntact(pack)) {
         this.#database.run('UPDATE pack SET owner = ? WHERE id = ?', this.name, pack.id);
         return pack.id;
       }

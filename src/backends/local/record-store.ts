@@ -36,6 +36,15 @@ export interface RecordPlace {
   readonly slot: number;
 }
 
+/** A block, for the ids that one of its extents leads there. */
+interface FoundBlock {
+  readonly block: BlockPlace;
+  readonly directory: BlockDirectory;
+  readonly first: number;
+  /** Exclusive. */
+  readonly end: number;
+}
+
 /**
  * Reads records by id. Payloads and directories are cached by block ids, which are never reused and whose content never
  * changes. Only where a record is may change, with the index's epoch.
@@ -53,7 +62,7 @@ export class RecordStore {
     sizeCalculation: (directory) => directory.byteSize,
   });
   /** The block found last in each space: neighbours in id are neighbours in blocks. */
-  readonly #latest: (RecordPlace | undefined)[] = [];
+  readonly #latest: (FoundBlock | undefined)[] = [];
 
   constructor(root: string, index: IndexDatabase, packs: PackReader) {
     this.#root = root;
@@ -64,23 +73,27 @@ export class RecordStore {
   /** Finds a record; `undefined` when no block holds it any more. */
   locate(space: Space, id: number): RecordPlace | undefined {
     const latest = this.#latest[space];
-    if (latest !== undefined) {
+    if (latest !== undefined && id >= latest.first && id < latest.end) {
       const slot = latest.directory.slotOf(id);
-      if (slot >= 0) return { ...latest, slot };
+      if (slot >= 0) return { block: latest.block, directory: latest.directory, slot };
     }
-    const block = this.#index.get<BlockPlace>(
-      `SELECT block.id, pack, start, length FROM block WHERE id =
-         (SELECT block FROM extent WHERE space = ? AND first <= ? ORDER BY first DESC LIMIT 1)`,
+    // A block may still hold records that another one has taken over: the range of its extent decides.
+    const found = this.#index.get<BlockPlace & { first: number; end: number | null }>(
+      `SELECT block.id, pack, start, length, found.first,
+         (SELECT min(first) FROM extent WHERE space = ? AND first > found.first) AS end
+       FROM (SELECT first, block FROM extent WHERE space = ? AND first <= ? ORDER BY first DESC LIMIT 1) AS found
+       JOIN block ON block.id = found.block`,
+      space,
       space,
       id,
     );
-    if (block === undefined) return undefined;
+    if (found === undefined) return undefined;
+    const { first, end, ...block } = found;
     const directory = this.directory(block);
     const slot = directory.slotOf(id);
     if (slot < 0) return undefined;
-    const place = { block, directory, slot };
-    this.#latest[space] = place;
-    return place;
+    this.#latest[space] = { block, directory, first, end: end ?? Number.POSITIVE_INFINITY };
+    return { block, directory, slot };
   }
 
   /** Bytes of a record as stored in its block; 0 when no readable block holds it. */

@@ -55,8 +55,15 @@ export class ReferenceLedger {
     );
   }
 
-  /** Marks a record as gone for good. */
-  sweep(space: Space, record: number): void {
-    this.#index.run('UPDATE state SET refs = ?, since = NULL WHERE space = ? AND record = ?', SWEPT, space, record);
+  /** Marks a record as gone for good if nothing has referenced it since `cutoff` (ms); returns whether. */
+  sweep(space: Space, record: number, cutoff: number): boolean {
+    const { changes } = this.#index.run(
+      'UPDATE state SET refs = ?, since = NULL WHERE space = ? AND record = ? AND refs = 0 AND since <= ?',
+      SWEPT,
+      space,
+      record,
+      cutoff,
+    );
+    return changes > 0;
   }
 }

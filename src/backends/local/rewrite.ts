@@ -1,11 +1,14 @@
+import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../errors.ts';
 import type { CollectOptions } from '../backend.ts';
-import { type BlockRecord, isDamage } from './block.ts';
+import { type BlockDirectory, type BlockRecord, isDamage } from './block.ts';
 import { BlockStager } from './block-stager.ts';
+import type { CollectScope } from './collect-scope.ts';
+import { joinExtents, surveySlots } from './extents.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
-import { type PackAppender, removePack } from './pack-files.ts';
+import { type PackAppender, removePack, syncFolder } from './pack-files.ts';
 import type { BlockPlace } from './record-store.ts';
 import { BODIES, SEGMENTS, type Space, SWEPT } from './schema.ts';
 
@@ -26,17 +29,29 @@ interface BlockRow extends BlockPlace {
 export async function rewritePacks(
   context: MaintenanceContext,
   packs: readonly number[],
+  scope: CollectScope,
   { signal, onProgress }: CollectOptions,
-): Promise<void> {
+): Promise<RewriteOutcome> {
   const blocks = packs.length === 0 ? [] : listBlocks(context.index, packs);
   let done = 0;
+  let written = 0;
   for (const group of groupBlocks(blocks)) {
     throwIfAborted(signal);
-    await rewriteGroup(context, group, signal);
+    if (scope.isOver) break;
+    written += await rewriteGroup(context, group, signal);
     done += group.length;
     onProgress?.({ phase: 'rewrite', done, total: blocks.length });
     await nextTurn();
   }
+  return { written, left: new Set(blocks.slice(done).map(({ pack }) => pack)) };
+}
+
+/** What a rewrite came to. */
+export interface RewriteOutcome {
+  /** Stored bytes of the new blocks. */
+  readonly written: number;
+  /** The packs that it did not get to the end of. */
+  readonly left: ReadonlySet<number>;
 }
 
 /** Removes sealed packs that hold no block any more; returns the bytes that gave back. */
@@ -44,18 +59,19 @@ export async function removeEmptyPacks({ root, index, packs }: MaintenanceContex
   const empty = index.database.all<{ id: number; size: number }>(
     'SELECT id, size FROM pack WHERE sealed = 1 AND NOT EXISTS (SELECT 1 FROM block WHERE pack = pack.id)',
   );
-  let freed = 0;
-  for (const { id, size } of empty) {
+  if (empty.length === 0) return 0;
+  for (const { id } of empty) {
     packs.forget(id);
     removePack(root, id);
-    freed += size;
   }
-  if (empty.length > 0) {
-    await index.database.write(() => {
-      for (const { id } of empty) index.database.run('DELETE FROM pack WHERE id = ? AND sealed = 1', id);
-    });
-  }
-  return freed;
+  // A file that a power failure brought back would be nobody's once its row is gone.
+  syncFolder(join(root, 'packs'));
+  return index.database.write(() => {
+    // Other collections do the same; each counts what it was the one to remove.
+    const isRemoved = ({ id }: { id: number }) =>
+      index.database.run('DELETE FROM pack WHERE id = ? AND sealed = 1', id).changes > 0;
+    return empty.filter(isRemoved).reduce((freed, { size }) => freed + size, 0);
+  });
 }
 
 /** The blocks of packs, by space and first record id. */
@@ -87,17 +103,17 @@ async function rewriteGroup(
   context: MaintenanceContext,
   group: readonly BlockRow[],
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const { index, owner } = context;
-  const rewrite = (appender: PackAppender) =>
-    index.database.write(() => {
-      index.refresh();
-      rewriteBlocks(context, appender, group);
-      appender.sync();
-      index.database.run('UPDATE pack SET size = ? WHERE id = ?', appender.end, appender.pack);
-      index.bumpEpoch();
-    }, signal);
-  await owner.append(rewrite, signal);
+  return owner.append((appender) => {
+    index.refresh();
+    const start = appender.end;
+    rewriteBlocks(context, appender, group);
+    appender.sync();
+    index.database.run('UPDATE pack SET size = ? WHERE id = ?', appender.end, appender.pack);
+    index.bumpEpoch();
+    return appender.end - start;
+  }, signal);
 }
 
 function rewriteBlocks(context: MaintenanceContext, appender: PackAppender, group: readonly BlockRow[]): void {
@@ -112,7 +128,7 @@ function rewriteBlocks(context: MaintenanceContext, appender: PackAppender, grou
     records.sort((a, b) => a.id - b.id);
     const target = records.length === 0 ? undefined : stager.write(records);
     for (const source of sources) replaceBlock(index, source, target);
-    if (target !== undefined) joinExtents(index, space, target);
+    if (target !== undefined) joinExtents(index.database, space, target);
     sources = [];
     records = [];
     bytes = 0;
@@ -130,43 +146,52 @@ function rewriteBlocks(context: MaintenanceContext, appender: PackAppender, grou
 }
 
 /**
- * The records of a block that are not swept; what is swept loses its last trace in the index. `undefined` when the block was
- * rewritten by somebody else, or is damaged: then it stays where it is, for an audit to name.
+ * The records of a block that are not swept and that the index leads to it; what is swept loses its last trace in the
+ * index. `undefined` when the block was rewritten by somebody else, or is damaged: then it stays where it is, for an audit
+ * to name.
  */
 function liveRecords(index: LocalIndex, block: BlockRow): BlockRecord[] | undefined {
   if (index.database.get('SELECT 1 FROM block WHERE id = ?', block.id) === undefined) return undefined;
-  let payload: Uint8Array;
   try {
-    payload = index.records.readPayload(block);
+    const directory = index.records.directory(block);
+    const { ids } = directory;
+    const { reachable, others } = surveySlots(index.database, block.space, block.id, directory);
+    // What another block has taken over is dead here; what is lost to the index is kept for an audit to name.
+    const lost = others.filter((slot) => index.records.locate(block.space, ids[slot] as number) === undefined);
+    const own = [...reachable, ...lost].sort((a, b) => a - b);
+    const held = new Set(own.map((slot) => ids[slot] as number));
+    const swept = sweptRecords(index, block.space, ids).filter((id) => held.has(id));
+    const gone = new Set(swept);
+    const slots = own.filter((slot) => !gone.has(ids[slot] as number));
+    // Where nothing is alive, damage to the rest does not matter.
+    const live = slots.length === 0 ? [] : recordsOf(directory, index.records.readPayload(block), slots);
+    for (const id of swept) index.database.run('DELETE FROM state WHERE space = ? AND record = ?', block.space, id);
+    return live;
   } catch (error) {
     if (isDamage(error)) return undefined;
     throw error;
   }
-  const directory = index.records.directory(block);
-  const { ids, offsets } = directory;
-  if (ids.length === 0) return [];
-  const swept = new Set(
-    index.database
-      .all<{ record: number }>(
-        'SELECT record FROM state WHERE space = ? AND record BETWEEN ? AND ? AND refs = ?',
-        block.space,
-        ids[0],
-        ids[ids.length - 1],
-        SWEPT,
-      )
-      .map(({ record }) => record),
+}
+
+/** The swept records from the first to the last of the given ids. */
+function sweptRecords(index: LocalIndex, space: Space, ids: Float64Array): number[] {
+  const rows = index.database.all<{ record: number }>(
+    'SELECT record FROM state WHERE space = ? AND record BETWEEN ? AND ? AND refs = ?',
+    space,
+    ids[0] ?? 0,
+    ids.at(-1) ?? -1,
+    SWEPT,
   );
-  const live: BlockRecord[] = [];
-  ids.forEach((id, slot) => {
-    if (swept.has(id)) {
-      index.database.run('DELETE FROM state WHERE space = ? AND record = ?', block.space, id);
-      return;
-    }
-    const bytes = payload.subarray(offsets[slot], offsets[slot + 1]);
+  return rows.map(({ record }) => record);
+}
+
+function recordsOf(directory: BlockDirectory, payload: Uint8Array, slots: readonly number[]): BlockRecord[] {
+  return slots.map((slot) => {
+    const id = directory.ids[slot] as number;
+    const bytes = payload.subarray(directory.offsets[slot], directory.offsets[slot + 1]);
     const tokens = directory.isTokens(slot);
-    live.push(block.space === BODIES ? { id, bytes, tokens } : { id, bytes, tokens, address: directory.address(slot) });
+    return directory.space === BODIES ? { id, bytes, tokens } : { id, bytes, tokens, address: directory.address(slot) };
   });
-  return live;
 }
 
 /** Lets the extents of a block name the one that took over its records, or nothing when none were left. */
@@ -174,20 +199,4 @@ function replaceBlock(index: LocalIndex, source: number, target: number | undefi
   if (target === undefined) index.database.run('DELETE FROM extent WHERE block = ?', source);
   else index.database.run('UPDATE extent SET block = ? WHERE block = ?', target, source);
   index.database.run('DELETE FROM block WHERE id = ?', source);
-}
-
-/** Drops the extents of a block that only repeat what the extent before them says. */
-function joinExtents(index: LocalIndex, space: Space, block: number): void {
-  const firsts = index.database.all<{ first: number }>(
-    'SELECT first FROM extent WHERE block = ? ORDER BY first',
-    block,
-  );
-  for (const { first } of firsts.slice(1)) {
-    const previous = index.database.value<number>(
-      'SELECT block FROM extent WHERE space = ? AND first < ? ORDER BY first DESC LIMIT 1',
-      space,
-      first,
-    );
-    if (previous === block) index.database.run('DELETE FROM extent WHERE space = ? AND first = ?', space, first);
-  }
 }

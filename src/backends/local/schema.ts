@@ -7,13 +7,19 @@ export type Space = typeof SEGMENTS | typeof BODIES;
 export const APPLICATION_ID = 0x56525645;
 
 /** Version of the directory's format: of this schema, of blocks and of everything they hold. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
+
+/** The entry of `meta` that marks an index as that of a backup which nobody has written to. */
+export const BACKUP_MARK = 'backup';
 
 /** Numbers of manifest kinds in the index. `upload` is internal: what a stream has stored so far. */
 export const KIND_NUMBERS = { conversation: 0, blob: 1, pin: 2, upload: 3 } as const;
 
 /** A record that nothing references any more and that a sweep has condemned: never to be read or counted again. */
 export const SWEPT = -1;
+
+/** Segments that an audit found damaged, by record id: the next put of the same bytes stores them anew under that id. */
+export const DAMAGE_TABLE = 'CREATE TABLE damage (record INTEGER PRIMARY KEY);';
 
 /**
  * Manifests that are held: by row id, since when (ms), and why. Apart from {@link SCHEMA}, because a store that was made
@@ -39,7 +45,8 @@ export const LEASE_TABLE = `
  */
 export const SCHEMA = `
   -- next_segment, next_body: next record id of each space; epoch: bumped whenever a record may have become unreadable
-  -- or moved; runs: bumped whenever the set of fingerprint runs changes; created: ms since the epoch.
+  -- or moved, or a name forgotten; erasures: bumped when caches are to be dropped; runs: bumped whenever the set of fingerprint runs changes; created: ms since the epoch; backup:
+  -- when this backup was made, ms, until somebody writes to it.
   CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
   -- Models and applications, spelled once.
@@ -94,4 +101,5 @@ export const SCHEMA = `
     first_page INTEGER NOT NULL, pages INTEGER NOT NULL, fences BLOB NOT NULL, filter BLOB
   );
   CREATE TABLE run_page (id INTEGER PRIMARY KEY AUTOINCREMENT, entries BLOB NOT NULL);
-${HOLD_TABLE}${REPORT_TABLE}${LEASE_TABLE}`;
+
+  ${DAMAGE_TABLE}${HOLD_TABLE}${REPORT_TABLE}${LEASE_TABLE}`;

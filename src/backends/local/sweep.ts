@@ -1,128 +1,132 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../errors.ts';
-import type { CollectOptions } from '../backend.ts';
+import type { CollectOptions, CollectShare } from '../backend.ts';
 import { isDamage } from './block.ts';
+import type { CollectScope } from './collect-scope.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
-import type { ManifestRow } from './manifest-table.ts';
 import { SEGMENTS, type Space } from './schema.ts';
 
 /** Records condemned in one transaction. */
 const BATCH = 5000;
 
-export interface SweepTotals {
-  collectedSegments: number;
-  collectedBytes: number;
-  waitingSegments: number;
-  waitingBytes: number;
-}
+/** Records listed at once: in the order of ids each block's directory is then read once or twice. */
+const LISTED = 50_000;
 
-interface Garbage {
+export interface Garbage {
   readonly space: Space;
   readonly record: number;
+  /** When it lost its last reference, in ms since the epoch. */
+  readonly since: number;
+}
+
+/** Records that nothing has referenced since `cutoff`, at most {@link LISTED} of them, in the order of ids. */
+function listDue({ index }: MaintenanceContext, cutoff: number, scope: CollectScope): Garbage[] {
+  const condition = scope.recordCondition('record');
+  return index.database
+    .all<Garbage>(
+      `SELECT space, record, since FROM state WHERE refs = 0 AND since <= ? AND ${condition} LIMIT ${LISTED}`,
+      cutoff,
+    )
+    .sort((a, b) => a.space - b.space || a.record - b.record);
 }
 
 /**
  * Condemns records that nothing has referenced since `cutoff`. From the commit of such a transaction on nobody finds, counts or
  * reads them; the epoch tells the caches of all processes.
+ *
+ * @returns the segments among them.
  */
 export async function sweep(
-  { index }: MaintenanceContext,
+  context: MaintenanceContext,
   cutoff: number,
+  scope: CollectScope,
   { signal, onProgress }: CollectOptions,
-): Promise<Pick<SweepTotals, 'collectedSegments' | 'collectedBytes'>> {
-  const total = index.database.value<number>('SELECT count(*) FROM state WHERE refs = 0 AND since <= ?', cutoff) ?? 0;
-  let done = 0;
-  let collectedSegments = 0;
-  let collectedBytes = 0;
-  for (;;) {
-    throwIfAborted(signal);
-    const batch = await index.database.write(() => {
-      index.refresh();
-      const garbage = index.database
-        .all<Garbage>('SELECT space, record FROM state WHERE refs = 0 AND since <= ? LIMIT ?', cutoff, BATCH)
-        .sort((a, b) => a.space - b.space || a.record - b.record);
-      for (const { space, record } of garbage) {
-        const length = condemn(index, space, record);
-        if (space === SEGMENTS) {
-          collectedSegments++;
-          collectedBytes += length;
-        }
-      }
-      if (garbage.length > 0) index.bumpEpoch();
-      return garbage.length;
-    }, signal);
-    done += batch;
-    onProgress?.({ phase: 'sweep', done, total: Math.max(done, total) });
-    if (batch < BATCH) return { collectedSegments, collectedBytes };
-    await nextTurn();
-  }
-}
-
-/** Marks a record as swept and its bytes in its block as dead; returns how many those are. */
-function condemn(index: LocalIndex, space: Space, record: number): number {
-  index.ledger.sweep(space, record);
-  return countDead(index, space, record, 1);
-}
-
-/**
- * Adds the bytes of a record to what is dead in its block, or takes them off again; returns how many those are.
- * None when they cannot be read: that is an audit's to tell.
- */
-export function countDead(index: LocalIndex, space: Space, record: number, sign: 1 | -1): number {
-  try {
-    const place = index.records.locate(space, record);
-    if (place === undefined) return 0;
-    const length = place.directory.storedLength(place.slot);
-    index.database.run('UPDATE block SET dead = dead + ? WHERE id = ?', sign * length, place.block.id);
-    return length;
-  } catch (error) {
-    if (isDamage(error)) return 0;
-    throw error;
-  }
-}
-
-/** What a sweep would find, after the deletion of `expired`: a dry run. Also tells what is within the grace. */
-export function surveyGarbage(
-  index: LocalIndex,
-  expired: readonly ManifestRow[],
-  cutoff: number,
-  now: number,
-): SweepTotals {
-  const totals = { collectedSegments: 0, collectedBytes: 0, waitingSegments: 0, waitingBytes: 0 };
-  const count = (record: number, since: number) => {
-    const length = index.records.length(SEGMENTS, record);
-    if (since <= cutoff) {
-      totals.collectedSegments++;
-      totals.collectedBytes += length;
-    } else {
-      totals.waitingSegments++;
-      totals.waitingBytes += length;
+): Promise<CollectShare> {
+  const { index } = context;
+  const condition = scope.recordCondition('record');
+  const total =
+    index.database.value<number>(`SELECT count(*) FROM state WHERE refs = 0 AND since <= ? AND ${condition}`, cutoff) ??
+    0;
+  const swept = { count: 0, bytes: 0 };
+  for (let done = 0; ; ) {
+    const due = listDue(context, cutoff, scope);
+    for (let start = 0; start < due.length; start += BATCH) {
+      throwIfAborted(signal);
+      if (scope.isOver) return swept;
+      const batch = due.slice(start, start + BATCH);
+      const { count, bytes } = await index.database.write(() => condemn(index, batch, cutoff), signal);
+      swept.count += count;
+      swept.bytes += bytes;
+      done += batch.length;
+      onProgress?.({ phase: 'sweep', done, total: Math.max(done, total) });
+      await nextTurn();
     }
-  };
-  const garbage = index.database.all<{ record: number; since: number }>(
-    'SELECT record, since FROM state WHERE space = ? AND refs = 0 ORDER BY record',
-    SEGMENTS,
-  );
-  for (const { record, since } of garbage) count(record, since);
-  const released = new Map<number, number>();
-  for (const row of expired) {
-    for (const body of index.manifests.bodies(row)) {
-      for (const segment of segmentsOf(index, row, body)) released.set(segment, (released.get(segment) ?? 0) + 1);
+    if (due.length < LISTED) return swept;
+  }
+}
+
+/** Marks records as swept, those that still are garbage, and their bytes in their blocks as dead. */
+function condemn(index: LocalIndex, batch: readonly Garbage[], cutoff: number): CollectShare {
+  index.refresh();
+  const dead = new DeadBytes();
+  const swept = { count: 0, bytes: 0 };
+  for (const { space, record } of batch) {
+    if (!index.ledger.sweep(space, record, cutoff)) continue;
+    const length = dead.add(index, space, record);
+    if (space !== SEGMENTS) continue;
+    if (index.damaged.has(record)) index.database.run('DELETE FROM damage WHERE record = ?', record);
+    swept.count++;
+    swept.bytes += length;
+  }
+  for (const [block, bytes] of dead.byBlock)
+    index.database.run('UPDATE block SET dead = dead + ? WHERE id = ?', bytes, block);
+  index.bumpEpoch();
+  return swept;
+}
+
+/** Bytes of records, summed up by the blocks that hold them. */
+export class DeadBytes {
+  readonly byBlock = new Map<number, number>();
+
+  /** Adds a record's; returns how many. None when it cannot be read: that is an audit's to tell. */
+  add(index: LocalIndex, space: Space, record: number): number {
+    try {
+      const place = index.records.locate(space, record);
+      if (place === undefined) return 0;
+      const length = place.directory.storedLength(place.slot);
+      this.byBlock.set(place.block.id, (this.byBlock.get(place.block.id) ?? 0) + length);
+      return length;
+    } catch (error) {
+      if (isDamage(error)) return 0;
+      throw error;
     }
   }
-  for (const [segment, references] of released) {
-    if (index.ledger.count(SEGMENTS, segment) === references) count(segment, now);
-  }
-  return totals;
 }
 
-/** What an entry references; nothing when its body cannot be read, as when it is deleted. */
-function segmentsOf(index: LocalIndex, row: ManifestRow, body: number): ReadonlySet<number> {
-  try {
-    return new Set(index.body(body, index.manifests.key(row)).segments);
-  } catch (error) {
-    if (isDamage(error)) return new Set();
-    throw error;
+/** All garbage of a share, a page at a time in the order of ids. To be read in one snapshot. */
+export function* listGarbage(index: LocalIndex, scope: CollectScope): Generator<Garbage, void, undefined> {
+  for (let last: Pick<Garbage, 'space' | 'record'> = { space: SEGMENTS, record: -1 }; ; ) {
+    const page = index.database.all<Garbage>(
+      `SELECT space, record, since FROM state WHERE refs = 0 AND (space, record) > (?, ?)
+       AND ${scope.recordCondition('record')} ORDER BY space, record LIMIT ${LISTED}`,
+      last.space,
+      last.record,
+    );
+    yield* page;
+    const end = page.at(-1);
+    if (end === undefined || page.length < LISTED) return;
+    last = end;
   }
+}
+
+/** Segments of a share that nothing references, and that the grace still keeps. */
+export function surveyWaiting(index: LocalIndex, cutoff: number, scope: CollectScope): CollectShare {
+  const waiting = { count: 0, bytes: 0 };
+  for (const { space, record, since } of listGarbage(index, scope)) {
+    if (space !== SEGMENTS || since <= cutoff) continue;
+    waiting.count++;
+    waiting.bytes += index.records.length(SEGMENTS, record);
+  }
+  return waiting;
 }

@@ -31,6 +31,7 @@ export interface FoldContext {
   readonly nonce: string;
   /** Milliseconds since the epoch. */
   readonly now: number;
+  /** Of the first of the writes that were handed in together; the others follow. */
   readonly archived: ArchivedAt;
 }
 
@@ -113,7 +114,7 @@ function put(content: DraftContent | undefined, position: number, write: PutWrit
     revision,
     createdAt: write.fields.createdAt ?? context.now,
     updatedAt: context.now,
-    archived: content?.archived ?? context.archived,
+    archived: content?.archived ?? [context.archived[0], context.archived[1] + position],
     logicalBytes: write.fields.logicalBytes,
     idempotencyKeys: [],
     entries: write.entries.map(recordEntry),

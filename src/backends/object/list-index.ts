@@ -111,6 +111,18 @@ export class ListIndex {
     return { manifests: manifests.filter(({ head }) => head !== undefined), unsettled };
   }
 
+  /** Drops everything that is remembered: of what was deleted, too. Lists make it again. */
+  async erase(): Promise<void> {
+    for (const kind of ['conversation', 'blob', 'pin'] as const) {
+      this.#known[kind].clear();
+      this.#unwritten[kind].clear();
+      for await (const page of listPages(this.#protocol, rollupsPrefix(kind))) {
+        await this.#protocol.store.delete(page.map(({ key }) => key));
+      }
+    }
+    this.#read.clear();
+  }
+
   async #look(
     kind: ManifestKind,
     objectKey: string,

@@ -176,7 +176,7 @@ export class ObjectBackend implements Backend {
         await entries[Symbol.asyncIterator]().return?.();
         return { status: 'failed', error: asVarveError(error) };
       }
-      const job = this.#job(write.key, []);
+      const job = this.#job(write.key, [], this.#nextArchived(1));
       const { steps, batch } = this.#batch();
       const outcome = await publishStream(this.#protocol, steps, batch, job, write, entries, fields, options);
       await this.#afterwards([job]);
@@ -320,18 +320,21 @@ export class ObjectBackend implements Backend {
         outcomes[position] = { status: 'failed', error: asVarveError(error) };
       }
     }
-    return [...byKey.values()].map((each) => this.#job(each.key, each.writes));
+    const archived = this.#nextArchived(writes.length);
+    return [...byKey.values()].map((each) => this.#job(each.key, each.writes, archived));
   }
 
-  #job(key: ManifestKey, writes: readonly PlacedWrite[]): ManifestJob {
-    return new ManifestJob(key, writes, this.#protocol.randomness.nonce(), this.#nextArchived());
+  #job(key: ManifestKey, writes: readonly PlacedWrite[], archived: ArchivedAt): ManifestJob {
+    return new ManifestJob(key, writes, this.#protocol.randomness.nonce(), archived);
   }
 
-  #nextArchived(): ArchivedAt {
+  /** For so many writes that follow one another. */
+  #nextArchived(writes: number): ArchivedAt {
     const [ms, count] = this.#lastArchived;
     const now = this.#protocol.clock.now();
-    this.#lastArchived = now > ms ? [now, 0] : [ms, count + 1];
-    return this.#lastArchived;
+    const first: ArchivedAt = now > ms ? [now, 0] : [ms, count];
+    this.#lastArchived = [first[0], first[1] + writes];
+    return first;
   }
 
   #batch(): { steps: AttemptSteps; batch: CommitBatch } {

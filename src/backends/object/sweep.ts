@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import type { Address } from '../../address.ts';
 import { SEGMENTS_PREFIX, segmentKey } from './keys.ts';
 import { listObjects } from './listing.ts';
@@ -23,6 +24,10 @@ export interface Verdict {
 export interface SweepOptions {
   readonly graceMs: number;
   readonly dryRun: boolean;
+  /** Segments at work on at once. */
+  readonly concurrency: number;
+  /** Whether no further window may begin. */
+  readonly isOver: () => boolean;
 }
 
 /** So many segments are condemned, deleted and buried together: one request deletes the data of all. */
@@ -39,6 +44,7 @@ export async function sweep(
 ): Promise<Verdict[]> {
   const verdicts: Verdict[] = [];
   for (let start = 0; start < addresses.length; start += SWEEP_WINDOW) {
+    if (options.isOver()) break;
     verdicts.push(...(await sweepWindow(protocol, addresses.slice(start, start + SWEEP_WINDOW), options)));
   }
   return verdicts;
@@ -47,33 +53,35 @@ export async function sweep(
 async function sweepWindow(
   protocol: Protocol,
   addresses: readonly Address[],
-  { graceMs, dryRun }: SweepOptions,
+  { graceMs, dryRun, concurrency }: SweepOptions,
 ): Promise<Verdict[]> {
   const { sidecars, serverClock, store } = protocol;
   // Without a grace no clock is asked.
   const isDue = (since: number) => graceMs === 0 || serverClock.earliest() - since >= graceMs;
   const condemned: { sidecar: Sidecar; at: number }[] = [];
+  const limit = pLimit(concurrency);
   const verdicts = await forEach(
     addresses.map((address, at) => ({ address, at })),
-    async ({ address, at }) => {
-      let sidecar = await sidecars.read(address);
-      const length = sidecar === undefined ? 0 : parseGeneration(sidecar.gen).length;
-      const verdict = { address, length, storedBytes: 0 };
-      if (sidecar === undefined || sidecar.state === 'gone') return { ...verdict, outcome: 'referenced' as const };
-      if (sidecar.state !== 'condemned') {
-        const isUnused = sidecar.refs.length === 0 && !sidecar.hot;
-        if (!isUnused) return { ...verdict, outcome: 'referenced' as const };
-        if (!isCollectable(sidecar) || !isDue(sidecar.since ?? 0)) return { ...verdict, outcome: 'waiting' as const };
-        if (!dryRun) sidecar = await sidecars.change(address, condemn(isDue));
-        if (!dryRun && sidecar?.state !== 'condemned') return { ...verdict, outcome: 'referenced' as const };
-      }
-      condemned.push({ sidecar: sidecar as Sidecar, at });
-      return {
-        ...verdict,
-        outcome: 'collected' as const,
-        storedBytes: await storedBytes(protocol, address, sidecar as Sidecar),
-      };
-    },
+    ({ address, at }) =>
+      limit(async () => {
+        let sidecar = await sidecars.read(address);
+        const length = sidecar === undefined ? 0 : parseGeneration(sidecar.gen).length;
+        const verdict = { address, length, storedBytes: 0 };
+        if (sidecar === undefined || sidecar.state === 'gone') return { ...verdict, outcome: 'referenced' as const };
+        if (sidecar.state !== 'condemned') {
+          const isUnused = sidecar.refs.length === 0 && !sidecar.hot;
+          if (!isUnused) return { ...verdict, outcome: 'referenced' as const };
+          if (!isCollectable(sidecar) || !isDue(sidecar.since ?? 0)) return { ...verdict, outcome: 'waiting' as const };
+          if (!dryRun) sidecar = await sidecars.change(address, condemn(isDue));
+          if (!dryRun && sidecar?.state !== 'condemned') return { ...verdict, outcome: 'referenced' as const };
+        }
+        condemned.push({ sidecar: sidecar as Sidecar, at });
+        return {
+          ...verdict,
+          outcome: 'collected' as const,
+          storedBytes: await storedBytes(protocol, address, sidecar as Sidecar),
+        };
+      }),
   );
   if (dryRun || condemned.length === 0) return verdicts;
   const keys = condemned.map(({ sidecar, at }) => segmentKey(addresses[at] as Address, sidecar.gen));

@@ -10,6 +10,7 @@ import type { Session } from '../session.ts';
 interface Options {
   readonly repair?: boolean;
   readonly sample?: number;
+  readonly deep?: boolean;
 }
 
 /** Manifests named in the lines of one finding. */
@@ -22,13 +23,15 @@ export const addAudit: AddCommand = (program, run) => {
       'Verify the store: re-hash what is stored, recount references. Exit code 5 when anything is left unrepaired.',
     )
     .option('--repair', 'mend what can be mended')
+    .option('--deep', 'rebuild every conversation and blob as well, and verify their digests')
     .option('--sample <share>', 'read and re-hash only this share of the data, such as 1%', share);
-  command.action(({ repair = false, sample }: Options) =>
+  command.action(({ repair = false, deep = false, sample }: Options) =>
     run(command, async (session) => {
       const store = await openForAudit(session, repair);
       const progress = await session.progress('auditing', 'items');
       const audit = store.audit({
         repair,
+        deep,
         ...(sample !== undefined && { sample }),
         signal: session.signal,
         onProgress: ({ phase, done, total }) => progress.update(done, total, phase),

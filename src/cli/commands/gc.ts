@@ -1,7 +1,10 @@
 import { Option } from 'commander';
+import type { CollectShard } from '../../backends/backend.ts';
 import { collectLines } from '../collect-lines.ts';
 import type { AddCommand } from '../command.ts';
-import { age, count, duration } from '../option-values.ts';
+import { EXIT } from '../exit-codes.ts';
+import { age, count, duration, shard } from '../option-values.ts';
+import { remnantLines } from '../remnants.ts';
 import { tellHistory } from './gc-history.ts';
 import { collectRegularly } from './gc-schedule.ts';
 
@@ -13,6 +16,10 @@ interface Options {
   readonly jitter?: string;
   readonly history?: boolean;
   readonly limit: number;
+  readonly shard?: CollectShard;
+  readonly deadline?: number;
+  readonly concurrency?: number;
+  readonly erase?: boolean;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -41,25 +48,37 @@ export const addGc: AddCommand = (program, run) => {
         'every',
       ]),
     )
-    .addOption(new Option('--limit <number>', 'with --history: at most so many').argParser(count).default(100));
-  command.action(({ dryRun = false, grace, full = false, every, jitter, history, limit }: Options) =>
+    .addOption(new Option('--limit <number>', 'with --history: at most so many').argParser(count).default(100))
+    .option('--erase', 'end only when no byte of deleted content is left in the store; ignores the grace')
+    .option('--shard <i/n>', 'do this share of the work, from 0/n to n-1/n', shard)
+    .option('--deadline <duration>', 'begin no further step after this long, such as 10m', duration)
+    .option('--concurrency <n>', 'requests under way at once, where the store is reached by requests', count);
+  command.action(({ every, jitter, history, limit, ...options }: Options) =>
     run(command, async (session) => {
       if (history) return tellHistory(session, limit);
+      const { dryRun = false, grace, full = false, erase = false, deadline, ...limits } = options;
       if (every !== undefined) {
         return collectRegularly(session, { every, ...(jitter !== undefined && { jitter }), grace, full });
       }
       const store = await session.open(dryRun ? 'read' : 'change');
       const progress = await session.progress('collecting', 'items');
-      const options = {
+      const collecting = {
         grace,
         full,
+        ...limits,
+        ...(deadline !== undefined && { deadline }),
         signal: session.signal,
         onProgress: ({ phase, done, total }: { phase: string; done: number; total: number }) =>
           progress.update(done, total, phase),
       };
-      const report = await (dryRun ? store.gc.plan(options) : store.gc.run(options));
+      const report = await (dryRun
+        ? store.gc.plan({ ...collecting, erase })
+        : erase
+          ? store.gc.erase(collecting)
+          : store.gc.run(collecting));
       progress.stop();
-      await session.report(report, collectLines(report));
+      await session.report(report, [...collectLines(report), ...remnantLines(report)]);
+      if (report.remnants !== undefined && report.remnants.length > 0) session.exitCode = EXIT.partial;
     }),
   );
 };

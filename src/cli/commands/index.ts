@@ -1,6 +1,7 @@
 import type { AddCommand } from '../command.ts';
 import { addAppend } from './append.ts';
 import { addAudit } from './audit.ts';
+import { addBackup } from './backup.ts';
 import { addBlob } from './blob.ts';
 import { addCat } from './cat.ts';
 import { addDu } from './du.ts';
@@ -13,6 +14,7 @@ import { addInfo } from './info.ts';
 import { addLs } from './ls.ts';
 import { addPrune } from './prune.ts';
 import { addPut } from './put.ts';
+import { addRestore } from './restore.ts';
 import { addRm } from './rm.ts';
 import { addStat } from './stat.ts';
 
@@ -32,6 +34,8 @@ export const COMMANDS: readonly AddCommand[] = [
   addBlob,
   addGc,
   addAudit,
+  addBackup,
+  addRestore,
   addDu,
   addInfo,
 ];

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe } from 'vitest';
-import type { S3Config } from '../../../src/backends/object/s3/s3-location.ts';
 import { type OpenS3Options, openS3 } from '../../../src/backends/object/s3/open-s3.ts';
+import type { S3Config } from '../../../src/backends/object/s3/s3-location.ts';
 import { describeBackend } from '../../conformance/backend-conformance.ts';
 import { CREDENTIALS } from './opened.ts';
 import { newBucket, type RealServer, realServer } from './real-server.ts';

@@ -1,0 +1,108 @@
+import { accessSync, constants, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { VarveError } from '../../errors.ts';
+import { syncFolder } from './pack-files.ts';
+import { retain } from './retained.ts';
+
+/** The index, below the folder of its store. */
+export const INDEX_FILE = 'varve.db';
+
+/** How long SQLite itself waits for a lock before it answers "busy", in ms. Writers wait longer, without blocking. */
+export const BUSY_TIMEOUT_MS = 250;
+
+export interface IndexOptions {
+  readonly create: boolean;
+  readonly readOnly: boolean;
+  /** How long a writer waits for the other processes' commits, in ms. */
+  readonly lockTimeoutMs: number;
+}
+
+/** A new index beside old packs would give their names again and call what they hold garbage. */
+export function assertNoPacks(root: string): void {
+  const folder = join(root, 'packs');
+  const pack = existsSync(folder) ? readdirSync(folder).find((name) => name.endsWith('.pack')) : undefined;
+  if (pack === undefined) return;
+  throw new VarveError(
+    'CORRUPT',
+    `the index ${join(root, INDEX_FILE)} is missing or empty, but ${join(folder, pack)} is there: restore the index from a copy`,
+  );
+}
+
+/** Whether an error may be a refusal to write in disguise: SQLite cannot open, or Node cannot make a folder, for whatever reason. */
+export function isUnclear(cause: unknown): boolean {
+  const code = String((cause as { code?: unknown }).code);
+  return code.startsWith('SQLITE_CANTOPEN') || code === 'ENOENT';
+}
+
+/** What the operating system says about writing at `path`, if it objects. */
+export function refusalOf(path: string, cause: unknown): unknown {
+  if (!existsSync(path) && path !== dirname(path)) return refusalOf(dirname(path), cause);
+  try {
+    accessSync(path, constants.W_OK);
+    return cause;
+  } catch (refusal) {
+    return refusal;
+  }
+}
+
+export function isBusy(error: unknown): boolean {
+  return String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY');
+}
+
+/** Makes a folder and those above it, durably. (`mkdir` with `recursive` never returns below /proc.) */
+export function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  // A folder is an entry of the one above it.
+  syncFolder(dirname(path));
+}
+
+export function prepareFolder(root: string, { create, readOnly }: IndexOptions): void {
+  if (!create || readOnly) {
+    throw new VarveError('NOT_FOUND', `there is no Varve store at ${root}`);
+  }
+  makeFolder(root);
+  // Another process may be creating the same store right now.
+  const foreign = readdirSync(root).filter(
+    (name) => !['packs', 'locks', 'lost+found'].includes(name) && !name.startsWith(INDEX_FILE),
+  );
+  if (foreign.length > 0) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `${root} is not a Varve store and is not empty (it holds ${JSON.stringify(foreign[0])}): name a new or empty folder`,
+    );
+  }
+  // Another process may have created the store since the caller looked.
+  if (!existsSync(join(root, INDEX_FILE))) assertNoPacks(root);
+  makeFolder(join(root, 'packs'));
+  makeFolder(join(root, 'locks'));
+}
+
+/**
+ * Connects to the index. On a medium that cannot be written SQLite cannot make the shared memory that its write-ahead
+ * log needs, so there a reader works on a private copy of the index.
+ */
+export function connect(path: string, readOnly: boolean): { connection: Sqlite.Database; copy: string | undefined } {
+  const options = { timeout: BUSY_TIMEOUT_MS, fileMustExist: readOnly, readonly: readOnly };
+  const connection = retain(new Sqlite(path, options));
+  try {
+    connection.exec('PRAGMA schema_version');
+    return { connection, copy: undefined };
+  } catch (error) {
+    connection.close();
+    const { code } = error as { code?: string };
+    if (!readOnly || !(code === 'SQLITE_CANTOPEN' || code?.startsWith('SQLITE_READONLY'))) throw error;
+  }
+  const copy = mkdtempSync(join(tmpdir(), 'varve-index-'));
+  for (const suffix of ['', '-wal']) {
+    if (existsSync(path + suffix)) copyFileSync(path + suffix, join(copy, INDEX_FILE + suffix));
+  }
+  return { connection: retain(new Sqlite(join(copy, INDEX_FILE), { timeout: BUSY_TIMEOUT_MS })), copy };
+}

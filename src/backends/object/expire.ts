@@ -1,0 +1,110 @@
+import type { CollectShare, DeleteWrite, ManifestKey, WriteOutcome } from '../backend.ts';
+import type { CollectScope } from './collect-scope.ts';
+import { decodeExpiryHint, expiryPrefix } from './hints.ts';
+import { EXPIRY_HINTS_PREFIX, KINDS, manifestObjectKey } from './keys.ts';
+import type { ListIndex } from './list-index.ts';
+import { listObjects } from './listing.ts';
+import type { ManifestRecord } from './manifest-record.ts';
+import { MAX_DELETE_KEYS } from './object-store.ts';
+import { abortOf, forEach, type Protocol } from './protocol.ts';
+
+/** A hint comes before its commit: one younger than this may be of a commit under way. */
+const SETTLED_HINT_MS = 15 * 60 * 1000;
+
+/** So many manifests are read, and deleted, together. */
+const WINDOW = 64;
+
+interface DueManifest {
+  readonly key: ManifestKey;
+  /** The hint that told of it. */
+  readonly hint?: { readonly key: string; readonly isOld: boolean };
+}
+
+/**
+ * Deletes manifests whose time has come and that nobody holds, each only at the revision that says so (rule 11): those that
+ * hints tell of, in a full run all.
+ */
+export async function expireManifests(
+  protocol: Protocol,
+  index: ListIndex,
+  scope: CollectScope,
+  remove: (writes: readonly DeleteWrite[]) => Promise<WriteOutcome[]>,
+): Promise<CollectShare> {
+  // People give times by their own clock, so the local one decides, not the server's.
+  const now = protocol.clock.now();
+  const total = { count: 0, bytes: 0 };
+  let window: DueManifest[] = [];
+  for await (const due of dueManifests(protocol, index, scope, now)) {
+    window.push(due);
+    if (window.length < WINDOW) continue;
+    if (scope.isOver()) return total;
+    await expireWindow(protocol, window, scope, now, remove, total);
+    window = [];
+  }
+  if (window.length > 0 && !scope.isOver()) await expireWindow(protocol, window, scope, now, remove, total);
+  return total;
+}
+
+async function* dueManifests(
+  protocol: Protocol,
+  index: ListIndex,
+  scope: CollectScope,
+  now: number,
+): AsyncGenerator<DueManifest, void, undefined> {
+  const abort = abortOf(scope.signal);
+  const told = new Set<string>();
+  for await (const { key: hintKey, lastModified } of listObjects(protocol, EXPIRY_HINTS_PREFIX, abort)) {
+    if (hintKey > `${expiryPrefix(now)}~`) break;
+    if (!scope.hasObject(hintKey)) continue;
+    const object = await protocol.store.get(hintKey, abort);
+    if (object === undefined) continue;
+    const key = decodeExpiryHint(object.body, hintKey);
+    told.add(manifestObjectKey(key));
+    const isOld = protocol.serverClock.earliest() - lastModified > SETTLED_HINT_MS;
+    yield { key, hint: { key: hintKey, isOld } };
+  }
+  if (!scope.full) return;
+  for (const kind of KINDS) {
+    for (const { objectKey, head } of await index.all(kind, abort)) {
+      const isDue = head?.expiresAt !== undefined && head.expiresAt <= now;
+      if (isDue && !told.has(objectKey) && scope.hasObject(objectKey)) yield { key: head.key };
+    }
+  }
+}
+
+async function expireWindow(
+  protocol: Protocol,
+  window: readonly DueManifest[],
+  scope: CollectScope,
+  now: number,
+  remove: (writes: readonly DeleteWrite[]) => Promise<WriteOutcome[]>,
+  total: { count: number; bytes: number },
+): Promise<void> {
+  const records = await forEach(window, async ({ key }) => (await protocol.manifests.read(key)).record);
+  const due = records.filter((record): record is ManifestRecord => isDue(record, now) && !record?.current?.hold);
+  const writes = due.map(
+    ({ key, current }): DeleteWrite => ({ operation: 'delete', key, ...(current && { ifRevision: current.revision }) }),
+  );
+  const outcomes = scope.dryRun || writes.length === 0 ? [] : await remove(writes);
+  for (const [at, record] of due.entries()) {
+    if (!scope.dryRun && outcomes[at]?.status !== 'deleted') continue;
+    total.count++;
+    total.bytes += record.current?.logicalBytes ?? 0;
+  }
+  scope.progress('expire', total.count);
+  if (scope.dryRun) return;
+  // A hint goes once it tells of nothing: what is held, or was not deleted, is still to come.
+  const deleted = new Set(due.filter((_, at) => outcomes[at]?.status === 'deleted'));
+  const spent = window.flatMap(({ hint }, at) => {
+    const record = records[at];
+    const isOpen = isDue(record, now) && !deleted.has(record as ManifestRecord);
+    return hint?.isOld && !isOpen ? [hint.key] : [];
+  });
+  for (let start = 0; start < spent.length; start += MAX_DELETE_KEYS) {
+    await protocol.store.delete(spent.slice(start, start + MAX_DELETE_KEYS));
+  }
+}
+
+function isDue(record: ManifestRecord | undefined, now: number): boolean {
+  return (record?.current?.expiresAt ?? Number.POSITIVE_INFINITY) <= now;
+}

@@ -1,0 +1,28 @@
+import type { AddCommand } from '../command.ts';
+import { EXIT } from '../exit-codes.ts';
+import { bytes, counted, seconds } from '../human.ts';
+
+export const addRestore: AddCommand = (program, run) => {
+  const command = program
+    .command('restore')
+    .description('Make a store of a backup, in a new or empty folder, and verify it. Exit code 5 when it is damaged.')
+    .argument('<directory>', 'the backup, which stays as it is');
+  command.action((directory: string) =>
+    run(command, async (session) => {
+      const location = session.location();
+      const { restoreStore } = await import('../../store.ts');
+      const progress = await session.progress('restoring', 'items');
+      const report = await restoreStore(directory, location, {
+        signal: session.signal,
+        onProgress: ({ phase, done, total }) => progress.update(done, total, phase),
+      });
+      progress.stop();
+      const { audit, findings } = report;
+      await session.report(report, [
+        `${counted(report.packs, 'pack')}, ${bytes(report.bytes)}, in ${report.location}; ${counted(audit.manifests, 'manifest')} verified; took ${seconds(report.durationMs + audit.durationMs)}`,
+        ...findings.map(({ kind, message }) => `${kind}: ${message}`),
+      ]);
+      if (audit.unrepaired > 0) session.exitCode = EXIT.corruption;
+    }),
+  );
+};
