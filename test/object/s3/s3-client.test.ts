@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { S3Config } from '../../../src/backends/object/s3/s3-location.ts';
+import type { S3Config, S3Credentials } from '../../../src/backends/object/s3/s3-location.ts';
 import { CREDENTIALS, openAt } from './opened.ts';
 import { S3Server } from './s3-server.ts';
 
@@ -100,14 +101,23 @@ describe('the S3 client', () => {
     expect(server.seen).toEqual([]);
   });
 
-  test('does not repeat what a command that provides credentials said', async () => {
-    writeFileSync(join(directory, 'config'), '[profile work]\nregion = r\ncredential_process = echo a-secret; false\n');
-    vi.stubEnv('AWS_PROFILE', 'work');
-    const error: Error = await ask({ credentials: undefined }).then(
+  test('tells why a provider failed, but not what a command said', async () => {
+    const failing = (message: string) => async (): Promise<S3Credentials> => {
+      throw new Error(message);
+    };
+    const store = await openAt(server.endpoint, { credentials: failing('the vault is sealed') });
+    // Nothing was sent, so nothing is unknown.
+    await expect(store.put('key', Buffer.from('x'), { kind: 'any' })).rejects.toMatchObject({
+      code: 'DENIED',
+      cause: { message: 'the vault is sealed' },
+    });
+    await store.close();
+    const error = await ask({ credentials: failing('Command failed: vault read --token a-secret') }).then(
       () => expect.unreachable('it did not fail'),
-      (thrown) => thrown,
+      (thrown: Error) => thrown,
     );
-    expect(`${error.message} ${error.cause}`).not.toContain('a-secret');
+    expect(inspect(error)).toContain('CredentialsProviderError');
+    expect(inspect(error)).not.toContain('a-secret');
   });
 
   test('corrects for a clock that is wrong', async () => {

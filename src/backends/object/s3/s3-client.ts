@@ -1,8 +1,11 @@
 import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
 import { VarveError } from '../../../errors.ts';
-import type { S3Location } from './s3-location.ts';
+import { ServiceFault } from '../service-fault.ts';
+import type { S3Credentials, S3Location } from './s3-location.ts';
 
 export type S3Sdk = typeof import('@aws-sdk/client-s3');
+
+type Identity = S3Credentials & { sessionToken?: string; expiration?: Date };
 
 export interface ConnectedClient {
   readonly sdk: S3Sdk;
@@ -60,8 +63,25 @@ function settings(location: S3Location): S3ClientConfig {
 
 function identity(credentials: S3Location['credentials']): S3ClientConfig {
   if (credentials === undefined) return {};
-  if (credentials !== 'anonymous') return { credentials: credentials as NonNullable<S3ClientConfig['credentials']> };
-  return { credentials: { accessKeyId: '', secretAccessKey: '' }, signer: { sign: async (request) => request } };
+  if (credentials === 'anonymous') {
+    return { credentials: { accessKeyId: '', secretAccessKey: '' }, signer: { sign: async (request) => request } };
+  }
+  return { credentials: typeof credentials === 'function' ? () => provided(credentials) : identityOf(credentials) };
+}
+
+/** A provider's failure is told as one: nothing was sent. */
+async function provided(provider: () => Promise<S3Credentials>): Promise<Identity> {
+  try {
+    return identityOf(await provider());
+  } catch (error) {
+    const message = error instanceof Error ? error.message : '';
+    throw new ServiceFault(message, { name: 'CredentialsProviderError' });
+  }
+}
+
+function identityOf({ accessKeyId, secretAccessKey, sessionToken, expiration }: S3Credentials): Identity {
+  const ofSession = sessionToken === undefined ? {} : { sessionToken };
+  return { accessKeyId, secretAccessKey, ...ofSession, ...(expiration && { expiration }) };
 }
 
 /** The client warns on stderr of Node versions that it will stop to support; what it needs is Varve's to say. */

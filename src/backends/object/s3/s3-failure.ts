@@ -179,7 +179,6 @@ function regionAdvice(thrown: unknown, { region }: S3Request): string {
 
 /** Takes out of a client's error what is known to hold no credentials. */
 export function faultOf(thrown: unknown): ServiceFault {
-  if (thrown instanceof ServiceFault) return thrown;
   const metadata = fieldOf(thrown, '$metadata');
   const status = fieldOf(metadata, 'httpStatusCode') ?? fieldOf(fieldOf(thrown, '$response'), 'statusCode');
   return new ServiceFault(messageOf(thrown), {
