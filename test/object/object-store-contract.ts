@@ -275,7 +275,7 @@ export function describeObjectStore(
   });
 }
 
-export function stored(result: PutResult): Extract<PutResult, { outcome: 'stored' }> {
+function stored(result: PutResult): Extract<PutResult, { outcome: 'stored' }> {
   expect(result).toMatchObject({ outcome: 'stored' });
   return result as Extract<PutResult, { outcome: 'stored' }>;
 }

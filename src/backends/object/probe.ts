@@ -4,7 +4,7 @@ import type { Randomness } from './clock.ts';
 import type { ObjectStore, PutResult } from './object-store.ts';
 
 /** Below the store's prefix; what a probe that was killed leaves there is garbage. */
-export const PROBE_PREFIX = 'probe/';
+const PROBE_PREFIX = 'probe/';
 
 const MAX_RACES = 5;
 

@@ -27,7 +27,7 @@ export interface RetryPolicy {
   readonly retriesPerSecond: number;
 }
 
-export const DEFAULT_RETRY_POLICY: RetryPolicy = {
+const DEFAULT_RETRY_POLICY: RetryPolicy = {
   deadlineMs: 60_000,
   firstPauseMs: 50,
   longestPauseMs: 5000,

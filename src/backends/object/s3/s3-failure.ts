@@ -178,7 +178,7 @@ function regionAdvice(thrown: unknown, { region }: S3Request): string {
 }
 
 /** Takes out of a client's error what is known to hold no credentials. */
-export function faultOf(thrown: unknown): ServiceFault {
+function faultOf(thrown: unknown): ServiceFault {
   const metadata = fieldOf(thrown, '$metadata');
   const status = fieldOf(metadata, 'httpStatusCode') ?? fieldOf(fieldOf(thrown, '$response'), 'statusCode');
   return new ServiceFault(messageOf(thrown), {
