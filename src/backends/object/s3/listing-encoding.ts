@@ -1,4 +1,5 @@
 import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
+import { VarveError } from '../../../errors.ts';
 import type { ListedObject, ObjectPage } from '../object-store.ts';
 
 /**
@@ -16,7 +17,11 @@ export function decodeListed(
     if (!key.startsWith(prefix)) continue;
     objects.push({ key: key.slice(prefix.length), etag: ETag, size: Size, lastModified: LastModified?.getTime() ?? 0 });
   }
-  const isTruncated = output.IsTruncated ?? false;
+  if (output.IsTruncated === undefined) {
+    // A proxy's page, answered with 200, parses as an empty listing: what is stored must not look as if it were gone.
+    throw new VarveError('UNAVAILABLE', 'the answer to a listing is not one: is the endpoint that of S3?');
+  }
+  const isTruncated = output.IsTruncated;
   return { objects, isTruncated, token: isTruncated ? output.NextContinuationToken : undefined };
 }
 

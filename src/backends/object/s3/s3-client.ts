@@ -38,7 +38,7 @@ export async function connectS3(location: S3Location): Promise<ConnectedClient> 
 }
 
 function settings(location: S3Location): S3ClientConfig {
-  const { region, endpoint, pathStyle, credentials, connectTimeoutMs, requestTimeoutMs, maxConnections } = location;
+  const { region, endpoint, pathStyle, credentials, connectTimeoutMs, maxConnections } = location;
   const agent = { keepAlive: true, maxSockets: maxConnections };
   return {
     ...(region === undefined ? {} : { region }),
@@ -51,8 +51,7 @@ function settings(location: S3Location): S3ClientConfig {
     expectContinueHeader: false,
     requestHandler: {
       connectionTimeout: connectTimeoutMs,
-      // Idle time on the socket; the exchange as a whole has a deadline of its own.
-      socketTimeout: requestTimeoutMs,
+      // No idle time: each exchange has a deadline of its own, and knows whether its request was sent.
       httpAgent: agent,
       httpsAgent: agent,
       logger: SILENT,

@@ -196,7 +196,8 @@ function nameOf(thrown: unknown): string {
   const first = thrown instanceof AggregateError ? textOf(thrown.errors[0], 'code') : undefined;
   if (code !== undefined && code in BY_NAME) return code;
   if (first !== undefined) return first;
-  if (name === 'TimeoutError' && code === undefined) return 'ConnectTimeout';
+  // Other time-outs of the client may come after the request was sent.
+  if (name === 'TimeoutError' && /did not establish a connection/i.test(messageOf(thrown))) return 'ConnectTimeout';
   if (name === 'TimeoutError' || name === 'Error') return code ?? name;
   return name;
 }

@@ -175,6 +175,8 @@ function decoded(path: string): string {
 }
 
 function checkBucket(bucket: string, isElsewhere: boolean): void {
+  if (bucket.endsWith('--x-s3'))
+    throw invalid('directory buckets list their keys in no order: use a general purpose bucket');
   if ((isElsewhere ? ANY_BUCKET : AWS_BUCKET).test(bucket)) return;
   const rule = isElsewhere
     ? 'letters, digits, dots, hyphens and underscores'

@@ -92,6 +92,9 @@ export class S3Objects implements ObjectStore {
       use: ({ ETag }) => this.#tagged(ETag),
     });
     if (answer.isAnswered) return { outcome: 'stored', etag: answer.value, serverTime: answer.serverTime };
+    // Without a condition there is nothing to refuse; and some services throttle a write in the middle of it.
+    const isUnclear = condition.kind === 'any' && answer.effect === 'refused';
+    if (isUnclear || answer.error.code === 'THROTTLED') return { outcome: 'unknown', error: answer.error };
     if (answer.effect === 'refused' || (answer.effect === 'missing' && condition.kind === 'match')) {
       return { outcome: 'refused' };
     }
@@ -199,7 +202,8 @@ export class S3Objects implements ObjectStore {
     if (answer.isAnswered) {
       return answer.value === 'too-large' ? 'too-large' : { ...answer.value, serverTime: answer.serverTime };
     }
-    if (answer.effect === 'missing') return undefined;
+    // A proxy answers 404, too: only what names the key tells that there is no such object.
+    if (answer.effect === 'missing' && causeOf(answer.error) === 'NoSuchKey') return undefined;
     if (answer.error.cause instanceof Error && answer.error.cause.name === 'ChecksumMismatch') {
       throw new VarveError('CORRUPT', `the bytes of ${this.#prefix}${key} do not match their checksum`, {
         cause: answer.error,
@@ -233,4 +237,8 @@ export class S3Objects implements ObjectStore {
 /** The status of an error within an answer, where its name alone does not tell. */
 function statusOf(code: string | undefined): number {
   return code === 'AccessDenied' ? 403 : 500;
+}
+
+function causeOf({ cause }: Error): string | undefined {
+  return cause instanceof Error ? cause.name : undefined;
 }
