@@ -10,8 +10,8 @@ import { abortOf, forEach, type Protocol } from './protocol.ts';
 /** How often a report is written when the service does not say whether it was. */
 const WRITE_ATTEMPTS = 3;
 
-/** Old reports are deleted once there are so many too many, so that few writes do it. */
-const TRIM_SLACK = 100;
+/** One write in so many lists the reports and deletes the oldest. */
+const WRITES_PER_TRIM = 16;
 
 /** Reports as objects: `reports/<time>-<nonce>.json`, in the order of time. */
 export class ObjectReportLog implements ReportLog {
@@ -26,9 +26,9 @@ export class ObjectReportLog implements ReportLog {
     const { store, randomness } = this.#protocol;
     const key = `${REPORTS_PREFIX}${new Date(report.time).toISOString()}-${randomness.nonce()}.json`;
     await putReport(store, key, Buffer.from(report.body), abortOf(signal));
-    const keys = await this.#keys({ ...abortOf(signal) });
-    if (keys.length <= KEPT_REPORTS + TRIM_SLACK) return;
-    const surplus = keys.slice(0, keys.length - KEPT_REPORTS);
+    if (randomness.fraction() * WRITES_PER_TRIM >= 1) return;
+    const keys = await this.#keys(abortOf(signal));
+    const surplus = keys.slice(0, Math.max(0, keys.length - KEPT_REPORTS));
     for (let start = 0; start < surplus.length; start += MAX_DELETE_KEYS) {
       await store.delete(surplus.slice(start, start + MAX_DELETE_KEYS), abortOf(signal));
     }
@@ -38,7 +38,7 @@ export class ObjectReportLog implements ReportLog {
     limit = KEPT_REPORTS,
     signal,
   }: AbortOptions & { readonly limit?: number } = {}): Promise<StoredReport[]> {
-    const keys = await this.#keys({ ...abortOf(signal) });
+    const keys = await this.#keys(abortOf(signal));
     const newest = keys.slice(-KEPT_REPORTS).reverse().slice(0, Math.max(0, limit));
     const objects = await forEach(newest, (key) => this.#protocol.store.get(key, abortOf(signal)));
     // One may have been trimmed since it was listed.
