@@ -26,8 +26,9 @@ export class GarbageCollection {
   }
 
   /** Collects. May be aborted at any point: the next run goes on from there. Leaves a report in the store. */
-  run(options: GarbageCollectionOptions = {}): Promise<CollectReport> {
-    return this.#runs.record('gc', options, async () => this.#backend.collect(toCollectOptions(options)));
+  async run(options: GarbageCollectionOptions = {}): Promise<CollectReport> {
+    const collecting = toCollectOptions(options);
+    return this.#runs.record('gc', options, () => this.#backend.collect(collecting));
   }
 
   /**

@@ -35,11 +35,15 @@ const READING: Verb[] = [
   ['find', (backend, signal) => backend.find([segment('s').address], options(signal))],
   ['audit', (backend, signal) => backend.audit(options(signal)).next()],
   ['usage', (backend, signal) => backend.usage(options(signal))],
+  ['survey', (backend, signal) => backend.survey(options(signal))[Symbol.asyncIterator]().next()],
+  ['reports.list', (backend, signal) => backend.reports.list(options(signal))],
 ];
 const WRITING: Verb[] = [
   ['commit', (backend, signal) => backend.commit([put('y', [entry('1')])], options(signal))],
   ['publish', (backend, signal) => backend.publish(PUBLISHED, stream([entry('1')]), fields, options(signal))],
   ['collect', (backend, signal) => backend.collect({ graceMs: 0, ...options(signal) })],
+  ['reports.add', (backend, signal) => backend.reports.add({ time: 1, body: '{}' }, options(signal))],
+  ['lease', (backend, signal) => backend.lease('gc', 1000, options(signal))],
 ];
 const PUBLISHED = { operation: 'put', key: conversation('y'), ifExists: 'error' } as const;
 const fields = () => ({ logicalBytes: 1 });

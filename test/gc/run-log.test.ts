@@ -95,6 +95,13 @@ describe('the report of a run', () => {
     expect((await store.gc.history())[0]?.requests).toEqual({ get: 3, put: 0 });
   });
 
+  it('is not left by a call that could never run', async () => {
+    const store = new Store(new ModelBackend());
+    await expect(store.gc.run({ grace: 'x' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(() => store.prune.run({})).toThrow('without a criterion');
+    expect(await store.gc.history()).toEqual([]);
+  });
+
   it('is not left by plans, nor by what only reads', async () => {
     const kept = new ModelStore();
     const store = new Store(new ModelBackend(kept));

@@ -114,12 +114,14 @@ export class LocalBackend implements Backend {
     this.#packs = new PackReader(root);
     const reports = new LocalReportLog(database);
     this.reports = {
-      add: async (report) => {
+      add: async (report, options = {}) => {
         this.#assertWritable();
+        throwIfAborted(options.signal);
         await this.#tracked(reports.add(report), 'writing a report to');
       },
-      list: async (options) => {
+      list: async (options = {}) => {
         this.#assertOpen();
+        throwIfAborted(options.signal);
         return this.#tracked(reports.list(options), 'reading the reports of');
       },
     };
