@@ -5,7 +5,7 @@ import type { Clock, Randomness } from './clock.ts';
 import { manifestObjectKey } from './keys.ts';
 import { decodeRecord, encodeRecord } from './manifest-codec.ts';
 import { type ManifestRecord, nextRecord, type RecordChange, wasApplied } from './manifest-record.ts';
-import type { ObjectStore } from './object-store.ts';
+import type { ObjectStore, PutCondition, PutResult } from './object-store.ts';
 import type { ServerClock } from './server-clock.ts';
 
 /** A manifest's object as it was seen. */
@@ -77,7 +77,7 @@ export class ManifestTable {
     const backoff = new Backoff(this.#clock, this.#randomness, this.#timeoutMs);
     let mayHaveHappened = false;
     for (;;) {
-      const result = await this.#store.put(objectKey, body, condition);
+      const result = await this.#put(objectKey, key, body, condition, mayHaveHappened);
       if (result.outcome === 'stored') {
         this.#serverClock.observe(result.serverTime);
         return { isStored: true, seen: { record, etag: result.etag } };
@@ -96,6 +96,21 @@ export class ManifestTable {
       } catch (cause) {
         throw mayHaveHappened ? outcomeUnknown(key, cause) : cause;
       }
+    }
+  }
+
+  /** A request that is turned away says nothing of the one before it. */
+  async #put(
+    objectKey: string,
+    key: ManifestKey,
+    body: Uint8Array,
+    condition: PutCondition,
+    mayHaveHappened: boolean,
+  ): Promise<PutResult> {
+    try {
+      return await this.#store.put(objectKey, body, condition);
+    } catch (cause) {
+      throw mayHaveHappened ? outcomeUnknown(key, cause) : cause;
     }
   }
 

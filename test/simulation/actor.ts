@@ -1,0 +1,174 @@
+import type { Locator, ManifestKey, Revision } from '../../src/backends/backend.ts';
+import { manifestObjectKey } from '../../src/backends/object/keys.ts';
+import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
+import type { State } from './commit-history.ts';
+import { SEGMENTS, type TrackedWrite } from './operations.ts';
+import { checkFailure, checkOutcome, codeOf, OUTAGES, type Span } from './outcome-check.ts';
+import { promise, Violation } from './violation.ts';
+import type { World } from './world.ts';
+
+/** A caller of a backend, who checks what it is told. */
+export class Actor {
+  readonly #world: World;
+  readonly #backend: ObjectBackend;
+  readonly #name: string;
+
+  constructor(world: World, backend: ObjectBackend, name: string) {
+    this.#world = world;
+    this.#backend = backend;
+    this.#name = name;
+  }
+
+  /** Commits the writes together, and checks each one's outcome. */
+  async commit(writes: readonly TrackedWrite[]): Promise<void> {
+    const from = this.#begin(writes);
+    try {
+      const outcomes = await this.#backend.commit(writes.map(({ write }) => write));
+      const span = { from, to: this.#world.bucket.version };
+      for (const [at, tracked] of writes.entries()) {
+        const outcome = outcomes[at];
+        promise(outcome !== undefined, () => 'a write has no outcome');
+        checkOutcome(this.#world.history, tracked, outcome, span);
+      }
+    } catch (error) {
+      this.#checkThrown(writes, error, from);
+    }
+  }
+
+  async publish(tracked: TrackedWrite): Promise<void> {
+    const { write } = tracked;
+    if (write.operation !== 'put') throw new TypeError('only puts are published');
+    const from = this.#begin([tracked]);
+    const { entries, fields, ...rest } = write;
+    try {
+      const outcome = await this.#backend.publish(
+        rest,
+        (async function* () {
+          yield* entries;
+        })(),
+        () => fields,
+      );
+      checkOutcome(this.#world.history, tracked, outcome, { from, to: this.#world.bucket.version });
+    } catch (error) {
+      this.#checkThrown([tracked], error, from);
+    }
+  }
+
+  /** Reads a manifest and its segments, and holds them against what was stored meanwhile. Returns its revision. */
+  async read(key: ManifestKey): Promise<Revision | undefined> {
+    const objectKey = manifestObjectKey(key);
+    const from = this.#world.bucket.version;
+    try {
+      const [stored] = await this.#backend.read([key]);
+      const states = this.#during(objectKey, { from, to: this.#world.bucket.version });
+      const state = states.find(({ revision }) => revision === stored?.revision);
+      promise(state !== undefined, () => `${objectKey} was read at a revision that it was not at`);
+      if (stored === undefined) return undefined;
+      const bodies = stored.entries.map(({ body }) => Buffer.from(body).toString());
+      promise(
+        bodies.length === state.bodies?.length && bodies.every((body, at) => state.bodies?.[at] === body),
+        () => `${objectKey} was read as ${bodies.join('; ')} instead of ${state.bodies?.join('; ')}`,
+      );
+      for (const { segments } of stored.entries) await this.#fetch(objectKey, segments, state);
+      return stored.revision;
+    } catch (error) {
+      const code = codeOf(error);
+      promise(OUTAGES.has(code), () => `reading ${objectKey} failed with ${code}: ${(error as Error).message}`);
+      return undefined;
+    }
+  }
+
+  /** Returns how many segments were collected. */
+  async collect(isFull: boolean): Promise<number> {
+    let collected = 0;
+    await this.#maintain('collecting', async () => {
+      collected = (await this.#backend.collect({ graceMs: 0, full: isFull })).collectedSegments;
+    });
+    return collected;
+  }
+
+  /** Returns what was found; `undefined` when the service failed. */
+  async audit(repair: boolean): Promise<string[] | undefined> {
+    const findings: string[] = [];
+    const isDone = await this.#maintain('auditing', async () => {
+      for await (const { kind, message, harmful } of this.#backend.audit({ repair })) {
+        promise(!harmful, () => `an audit found a loss: ${kind}: ${message}`);
+        findings.push(`${kind}: ${message}`);
+      }
+    });
+    return isDone ? findings : undefined;
+  }
+
+  async list(): Promise<void> {
+    await this.#maintain('listing', async () => {
+      const from = this.#world.bucket.version;
+      const listed = new Map<string, Revision>();
+      for await (const { key, revision } of this.#backend.list('conversation')) {
+        const objectKey = manifestObjectKey(key);
+        promise(!listed.has(objectKey), () => `${objectKey} was listed twice`);
+        listed.set(objectKey, revision);
+      }
+      const span = { from, to: this.#world.bucket.version };
+      for (const objectKey of this.#world.watch.records.keys()) {
+        if (!objectKey.startsWith('manifests/conversation/')) continue;
+        const isTrue = this.#during(objectKey, span).some(({ revision }) => revision === listed.get(objectKey));
+        promise(isTrue, () => `${objectKey} was listed as it never was meanwhile`);
+      }
+    });
+  }
+
+  async #fetch(objectKey: string, locators: readonly Locator[], state: State): Promise<void> {
+    try {
+      const fetched = await this.#backend.fetch(locators);
+      for (const [at, bytes] of fetched.entries()) {
+        const { address } = { address: String(locators[at]).split('/')[0] };
+        const expected = SEGMENTS.find((segment) => segment.address === address);
+        promise(
+          expected?.bytes != null && Buffer.compare(bytes, expected.bytes()) === 0,
+          () => `segment ${address} was read as other bytes`,
+        );
+      }
+    } catch (error) {
+      if (codeOf(error) !== 'NOT_FOUND') throw error;
+      const now = this.#world.history.latest(objectKey);
+      promise(now.revision !== state.revision, () => `${objectKey} has not changed, and a segment of it was not found`);
+    }
+  }
+
+  #begin(writes: readonly TrackedWrite[]): number {
+    for (const write of writes) {
+      write.calls++;
+      write.actor = this.#name;
+    }
+    return this.#world.bucket.version;
+  }
+
+  #checkThrown(writes: readonly TrackedWrite[], error: unknown, from: number): void {
+    const code = codeOf(error);
+    promise(
+      OUTAGES.has(code) || code === 'OUTCOME_UNKNOWN',
+      () => `a commit threw ${code}: ${(error as Error).message}\n${(error as Error).stack}`,
+    );
+    for (const tracked of writes) {
+      const span = { from, to: this.#world.bucket.version };
+      checkFailure(tracked, error, this.#during(manifestObjectKey(tracked.write.key), span));
+    }
+  }
+
+  async #maintain(what: string, work: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      const code = codeOf(error);
+      if (!OUTAGES.has(code) && code !== 'OUTCOME_UNKNOWN') {
+        throw new Violation(`${what} failed with ${code}: ${(error as Error).message}\n${(error as Error).stack}`);
+      }
+      return false;
+    }
+  }
+
+  #during(objectKey: string, { from, to }: Span): State[] {
+    return this.#world.history.during(objectKey, from, to);
+  }
+}

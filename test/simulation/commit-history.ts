@@ -1,0 +1,157 @@
+import type { Revision } from '../../src/backends/backend.ts';
+import { segmentKey } from '../../src/backends/object/keys.ts';
+import type { ManifestContent, ManifestRecord, RecordEntry } from '../../src/backends/object/manifest-record.ts';
+import { decodeSegment } from '../../src/backends/object/segment-data.ts';
+import { unspill } from '../../src/backends/object/spill.ts';
+import type { Bucket } from './bucket.ts';
+import type { TrackedWrite, WriteRegister } from './operations.ts';
+import { promise } from './violation.ts';
+
+/** What a manifest held from one change of the bucket on, until the next state. */
+export interface State {
+  readonly since: number;
+  readonly revision: Revision | undefined;
+  /** Entries' bodies; `undefined`: no manifest. */
+  readonly bodies: readonly string[] | undefined;
+  /** Writes that made it. Deletes look alike, so one is known by who asked for it, and claimed by the caller who is told of it. */
+  readonly writes: TrackedWrite[];
+  readonly actor: string;
+}
+
+/**
+ * Every state that every manifest has had. A commit is one conditional write, so the order in which the bucket took them *is* the order in
+ * which the operations happened: what callers are told is held against it.
+ */
+export class CommitHistory {
+  readonly #register: WriteRegister;
+  readonly #bucket: () => Bucket;
+  readonly #states = new Map<string, State[]>();
+
+  constructor(register: WriteRegister, bucket: () => Bucket) {
+    this.#register = register;
+    this.#bucket = bucket;
+  }
+
+  /** States that the manifest was in at any time from one version of the bucket to another. */
+  during(objectKey: string, from: number, to: number): State[] {
+    const states = this.#statesOf(objectKey);
+    return states.filter(({ since }, at) => since <= to && (states[at + 1]?.since ?? Number.POSITIVE_INFINITY) > from);
+  }
+
+  latest(objectKey: string): State {
+    return this.#statesOf(objectKey).at(-1) as State;
+  }
+
+  /** The state that a write made, if it happened between two versions. */
+  madeBy(objectKey: string, write: TrackedWrite, from: number, to: number): State | undefined {
+    return this.#statesOf(objectKey).find(({ since, writes }) => since > from && since <= to && writes.includes(write));
+  }
+
+  observe(objectKey: string, before: ManifestRecord | undefined, now: ManifestRecord, actor: string): void {
+    if (before?.current?.revision === now.current?.revision) return;
+    const states = this.#statesOf(objectKey);
+    const previous = states.at(-1) as State;
+    const bodies = now.current && this.#bodiesOf(now.current);
+    if (bodies === undefined) this.#assertDeletable(objectKey, now, actor);
+    const writes = bodies === undefined ? [] : this.#explain(objectKey, previous, bodies);
+    for (const write of writes) {
+      write.happened++;
+      promise(write.happened <= write.calls, () => `${objectKey}: ${nameOf(write)} happened more often than asked for`);
+      promise(!write.isOver, () => `${objectKey}: ${nameOf(write)} happened after its caller had been told otherwise`);
+      this.#assertAllowed(objectKey, previous, write);
+    }
+    states.push({ since: this.#bucket().version, revision: now.current?.revision, bodies, writes, actor });
+  }
+
+  /** The content is whole writes, one after the other: those of the state before and new ones, or new ones after a put. */
+  #explain(objectKey: string, previous: State, bodies: readonly string[]): TrackedWrite[] {
+    const isGrown = previous.bodies?.every((body, at) => bodies[at] === body) ?? false;
+    const kept = isGrown ? (previous.bodies?.length ?? 0) : 0;
+    const writes: TrackedWrite[] = [];
+    for (let at = kept; at < bodies.length; ) {
+      const expected = this.#register.entryOf(bodies[at] as string);
+      promise(expected !== undefined, () => `${objectKey} holds an entry that nobody wrote: ${bodies[at]}`);
+      const { write } = expected;
+      promise(
+        write.bodies.every((body, position) => bodies[at + position] === body),
+        () => `${objectKey} holds ${nameOf(write)} in part: ${bodies.join('; ')}`,
+      );
+      const isPut = write.write.operation === 'put';
+      promise(isPut === (at === 0), () => `${objectKey}: an append took the place of content, or a put came after it`);
+      writes.push(write);
+      at += write.bodies.length;
+    }
+    promise(writes.length > 0, () => `${objectKey} changed its revision and nothing else`);
+    return writes;
+  }
+
+  #assertAllowed(objectKey: string, previous: State, { write }: TrackedWrite): void {
+    if (write.ifRevision !== undefined) {
+      promise(write.ifRevision === previous.revision, () => `${objectKey} was written at another revision than asked`);
+    }
+    if (write.operation === 'put' && write.ifExists !== 'replace') {
+      promise(previous.bodies === undefined, () => `${objectKey} was replaced by a write that must not replace`);
+    }
+    if (write.operation === 'append') {
+      promise(previous.bodies !== undefined, () => `${objectKey} was appended to when it did not exist`);
+    }
+  }
+
+  #assertDeletable(objectKey: string, { key }: ManifestRecord, actor: string): void {
+    const isAsked = this.#register.deletes.some(
+      ({ write, isOver, ...each }) =>
+        write.key.kind === key.kind && write.key.id === key.id && each.actor === actor && each.calls > 0 && !isOver,
+    );
+    promise(isAsked, () => `${objectKey} was deleted by ${actor}, whom nobody had asked for it`);
+  }
+
+  /** Whether somebody deleted the manifest between two versions; nobody can say so of that deletion again. */
+  claimDeletion(objectKey: string, write: TrackedWrite, from: number, to: number): boolean {
+    const state = this.#statesOf(objectKey).find(
+      ({ since, bodies, actor, writes }) =>
+        bodies === undefined && since > from && since <= to && actor === write.actor && writes.length === 0,
+    );
+    state?.writes.push(write);
+    return state !== undefined;
+  }
+
+  #bodiesOf(content: ManifestContent): string[] {
+    return content.entries.map((entry) => {
+      const body = Buffer.from(this.#bodyOf(entry, content)).toString();
+      const expected = this.#register.entryOf(body);
+      promise(
+        expected !== undefined &&
+          expected.segments.length === entry.segments.length &&
+          expected.segments.every((address, at) => entry.segments[at] === address),
+        () => `an entry is stored that nobody wrote: ${body}`,
+      );
+      for (const address of entry.segments) {
+        promise(content.holds.has(address), () => `an entry uses a segment that its manifest does not hold`);
+      }
+      return body;
+    });
+  }
+
+  #bodyOf({ body }: RecordEntry, { holds }: ManifestContent): Uint8Array {
+    if (body.kind === 'inline') return body.bytes;
+    const parts = body.parts.map(({ address }) => {
+      const gen = holds.get(address)?.gen;
+      const object = gen && this.#bucket().objects.get(segmentKey(address, gen));
+      promise(gen !== undefined && object !== undefined, () => `a spilled body is not there`);
+      return decodeSegment((object as { body: Uint8Array }).body, address, gen as NonNullable<typeof gen>);
+    });
+    return unspill(body, parts);
+  }
+
+  #statesOf(objectKey: string): State[] {
+    const known = this.#states.get(objectKey);
+    if (known !== undefined) return known;
+    const states: State[] = [{ since: 0, revision: undefined, bodies: undefined, writes: [], actor: '' }];
+    this.#states.set(objectKey, states);
+    return states;
+  }
+}
+
+export function nameOf({ write, bodies }: TrackedWrite): string {
+  return `${write.operation} of ${bodies[0] ?? write.key.id}`;
+}

@@ -1,0 +1,102 @@
+import { type Address, addressOf } from '../../src/address.ts';
+import type { ManifestKey, ManifestWrite, NewEntry, NewSegment, Revision } from '../../src/backends/backend.ts';
+
+/** Contents that writers share, so that they meet. */
+export const SEGMENTS: readonly NewSegment[] = ['a', 'b', 'c', 'd'].map((name) => {
+  const bytes = Buffer.from(name.repeat(24));
+  return { address: addressOf(bytes), encoding: name === 'b' ? 'tokens' : 'bytes', bytes: () => bytes };
+});
+
+/** A write whose bodies are unlike those of any other, so that what is stored tells who wrote it. */
+export interface TrackedWrite {
+  readonly write: ManifestWrite;
+  /** Bodies in order, none for a delete. */
+  readonly bodies: readonly string[];
+  /** How many callers have asked for it: a retry asks again. */
+  calls: number;
+  /** Whether its caller may ask again, whatever the answer is. */
+  mayRepeat: boolean;
+  /** How often it happened. */
+  happened: number;
+  /** Who asks for it. */
+  actor: string;
+  /** Set when a caller was told that it did not happen, or that it did: then it must not any more. */
+  isOver: boolean;
+}
+
+/** How an entry of a write must look wherever it is stored. */
+export interface ExpectedEntry {
+  readonly write: TrackedWrite;
+  readonly position: number;
+  readonly segments: readonly Address[];
+}
+
+/** Every write of a run, by the bodies it stores. */
+export class WriteRegister {
+  readonly #entries = new Map<string, ExpectedEntry>();
+  readonly deletes: TrackedWrite[] = [];
+  #count = 0;
+
+  put(
+    key: ManifestKey,
+    ifExists: 'error' | 'skip' | 'replace',
+    segments: readonly (readonly NewSegment[])[],
+    ifRevision?: Revision,
+  ): TrackedWrite {
+    const entries = this.#newEntries(segments);
+    const fields = { logicalBytes: 1 };
+    return this.#track(
+      { operation: 'put', key, ifExists, fields, entries, ...(ifRevision !== undefined && { ifRevision }) },
+      entries,
+    );
+  }
+
+  append(
+    key: ManifestKey,
+    segments: readonly (readonly NewSegment[])[],
+    idempotencyKey: string | undefined,
+  ): TrackedWrite {
+    const entries = this.#newEntries(segments);
+    return this.#track(
+      {
+        operation: 'append',
+        key,
+        logicalBytes: 1,
+        entries,
+        ...(idempotencyKey !== undefined && { idempotencyKey }),
+      },
+      entries,
+    );
+  }
+
+  delete(key: ManifestKey, ifRevision?: Revision): TrackedWrite {
+    const write = this.#track({ operation: 'delete', key, ...(ifRevision !== undefined && { ifRevision }) }, []);
+    this.deletes.push(write);
+    return write;
+  }
+
+  entryOf(body: string): ExpectedEntry | undefined {
+    return this.#entries.get(body);
+  }
+
+  #newEntries(segments: readonly (readonly NewSegment[])[]): NewEntry[] {
+    const number = ++this.#count;
+    return segments.map((each, position) => ({
+      body: Buffer.from(`write ${number}, entry ${position}`),
+      segments: each,
+    }));
+  }
+
+  #track(write: ManifestWrite, entries: readonly NewEntry[]): TrackedWrite {
+    const bodies = entries.map(({ body }) => Buffer.from(body).toString());
+    const tracked: TrackedWrite = { write, bodies, calls: 0, mayRepeat: false, happened: 0, actor: '', isOver: false };
+    for (const [position, { segments }] of entries.entries()) {
+      this.#entries.set(bodies[position] as string, {
+        write: tracked,
+        position,
+        segments: segments.map(({ address }) => address),
+      });
+    }
+    return tracked;
+  }
+}

@@ -1,0 +1,96 @@
+import { holderOf, manifestObjectKey, segmentKey } from '../../src/backends/object/keys.ts';
+import { type Token, tokenOf } from '../../src/backends/object/sidecar.ts';
+import { Actor } from './actor.ts';
+import type { UnreliableNetwork } from './unreliable-network.ts';
+import { NO_FAULTS } from './unreliable-network.ts';
+import { promise } from './violation.ts';
+import type { World } from './world.ts';
+
+/** Long enough for every lease and every mark of a writer to have grown old. */
+const REST_MS = 60 * 60 * 1000;
+
+/** `harsh`: things went wrong. `kind`: nothing did, so that nothing may be left for a repair to find. */
+export type Weather = 'harsh' | 'kind';
+
+/**
+ * What has to be true when everybody has stopped and an operator has cleaned up: the counts are those of the manifests, and
+ * nothing is left of what was begun, given up or deleted.
+ */
+export async function assertQuiescence(world: World, network: UnreliableNetwork, weather: Weather): Promise<void> {
+  network.rates = NO_FAULTS;
+  let isRested = false;
+  world.scheduler.after(REST_MS, () => {
+    isRested = true;
+  });
+  await world.scheduler.run(() => isRested);
+  const { backend } = world.start('operator', network);
+  const operator = new Actor(world, backend, 'operator');
+  let isDone = false;
+  let failure: unknown;
+  cleanUp(world, operator, weather).then(
+    () => {
+      isDone = true;
+    },
+    (error: unknown) => {
+      failure = error;
+      isDone = true;
+    },
+  );
+  await world.scheduler.run(() => isDone);
+  if (failure !== undefined) throw failure;
+  promise(isDone, () => 'the operator waits for what never comes');
+  assertClean(world);
+}
+
+async function cleanUp(world: World, operator: Actor, weather: Weather): Promise<void> {
+  // What was hot left names that nobody kept up.
+  if (weather === 'kind' && !world.watch.wasHot) {
+    await operator.collect(false);
+    const missed = await operator.collect(true);
+    promise(missed === 0, () => `hints did not tell of ${missed} segments that nothing references`);
+    const findings = await operator.audit(false);
+    promise(findings?.length === 0, () => `nothing went wrong, and an audit found: ${findings?.join('; ')}`);
+  }
+  await operator.collect(true);
+  await operator.audit(true);
+  // The first one cooled what was hot; the second one counts what heat had left uncounted.
+  await operator.audit(true);
+  await operator.collect(true);
+  const findings = await operator.audit(false);
+  promise(findings?.length === 0, () => `an audit after a repair found: ${findings?.join('; ')}`);
+  for (const { key } of world.watch.records.values()) {
+    const revision = await operator.read(key);
+    const latest = world.history.latest(manifestObjectKey(key));
+    promise(revision === latest.revision, () => `${key.kind} ${key.id} does not read back as what it holds`);
+  }
+  await operator.list();
+}
+
+function assertClean({ watch }: World): void {
+  const references = new Map<string, Set<Token>>();
+  for (const [objectKey, { current, pending, releasing }] of watch.records) {
+    promise(pending.length === 0, () => `${objectKey} is left with an attempt under way`);
+    promise(releasing.length === 0, () => `${objectKey} is left with references to let go of`);
+    for (const [address, { gen, nonce }] of current?.holds ?? []) {
+      const dataKey = segmentKey(address, gen);
+      const tokens = references.get(dataKey) ?? new Set();
+      references.set(dataKey, tokens.add(tokenOf(holderOf(objectKey), nonce)));
+    }
+  }
+  for (const [address, { gen, state, refs, hot, holds }] of watch.sidecars) {
+    const dataKey = segmentKey(address, gen);
+    const expected = references.get(dataKey) ?? new Set();
+    promise((holds?.length ?? 0) === 0, () => `${dataKey} is left with a hold`);
+    if (hot) continue;
+    promise(
+      refs.length === expected.size && refs.every((token) => expected.has(token)),
+      () => `${dataKey} counts ${refs.join(' ')} instead of ${[...expected].join(' ')}`,
+    );
+    promise(expected.size > 0 || state === 'gone', () => `${dataKey} is ${state} and nothing references it`);
+  }
+  for (const [dataKey, address] of watch.data) {
+    const sidecar = watch.sidecars.get(address);
+    const isHot = sidecar?.hot === true && segmentKey(address, sidecar.gen) === dataKey;
+    promise(references.has(dataKey) || isHot, () => `${dataKey} is left, and nothing references it`);
+  }
+}

@@ -1,0 +1,3 @@
+import { describeSchedules } from './schedule-suite.ts';
+
+describeSchedules(1, 2);

@@ -1,0 +1,20 @@
+import type { Patch, ProtocolBuild, ProtocolBuilds } from './protocol-build.ts';
+
+/** Constants made small: heat after a few references, and caches that cost nothing to make. */
+const SMALL: readonly Patch[] = [
+  { file: 'backends/object/sidecar.ts', find: 'HOT_REFERENCES = 256', replace: 'HOT_REFERENCES = 3' },
+  { file: 'backends/object/sidecar-table.ts', find: 'CACHED_SIDECARS = 20_000', replace: 'CACHED_SIDECARS = 20' },
+  { file: 'backends/object/segment-taker.ts', find: 'KNOWN_GENERATIONS = 100_000', replace: 'KNOWN_GENERATIONS = 20' },
+];
+
+/** Whoever reaps takes everybody for dead at once. */
+export const HASTE: Patch = {
+  file: 'backends/object/reap.ts',
+  find: 'MARGIN_MS = 2000',
+  replace: 'MARGIN_MS = -1_000_000',
+};
+
+/** The protocol with small constants and, for a mutant, with `patches`. */
+export function simulatedBuild(builds: ProtocolBuilds, patches: readonly Patch[] = []): Promise<ProtocolBuild> {
+  return builds.load([...SMALL, ...patches]);
+}
