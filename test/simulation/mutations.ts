@@ -29,6 +29,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 2,
     name: 'releases what a late writer took before it fences the writer',
+    scene: 'put beside a repair that takes it for dead',
     patches: [
       at(
         'reap.ts',
@@ -40,6 +41,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 2,
     name: 'releases what a late writer took without fencing it',
+    scene: 'put beside a repair that takes it for dead',
     patches: [at('reap.ts', 'record.pending.filter((attempt) => !stale.includes(attempt))', 'record.pending')],
   },
   {
