@@ -40,6 +40,7 @@ export function describeBackend(name: string, options: ConformanceOptions): void
       get opened() {
         return opened;
       },
+      size: (usual) => Math.max(20, Math.ceil((usual * (options.scale ?? 1)) / 20) * 20),
     };
     describe('on a store of its own', () => {
       beforeEach(async () => {

@@ -149,19 +149,20 @@ export function describeCollection(fixture: Fixture): void {
 
     test('keeps every byte of the living through thousands of deletions', async () => {
       const { backend } = fixture;
+      const count = fixture.size(2000);
       const text = (i: number) => `text ${i % 900} ${'.'.repeat(i % 500)}`;
-      for (let start = 0; start < 2000; start += 250) {
-        const ids = Array.from({ length: 250 }, (_, i) => start + i);
+      for (let start = 0; start < count; start += count / 4) {
+        const ids = Array.from({ length: count / 4 }, (_, i) => start + i);
         await backend.commit(ids.map((i) => put(`c${i}`, [entry(`body ${i}`, text(i), text(i + 1))])));
       }
       await backend.commit(
-        Array.from({ length: 2000 }, (_, i) => i)
+        Array.from({ length: count }, (_, i) => i)
           .filter((i) => i % 4 !== 0)
           .map((i) => remove(`c${i}`)),
       );
       await backend.collect({ graceMs: 0 });
       await backend.collect({ graceMs: 0, full: true });
-      for (let i = 0; i < 2000; i += 4) {
+      for (let i = 0; i < count; i += 4) {
         expect(await contentOf(backend, `c${i}`)).toEqual([{ body: `body ${i}`, segments: [text(i), text(i + 1)] }]);
       }
       expect((await auditOf(backend)).findings).toEqual([]);
@@ -177,7 +178,7 @@ export function describeCollection(fixture: Fixture): void {
         }
       })();
       const writers = [0, 1, 2].map(async (writer) => {
-        for (let round = 0; round < 40; round++) {
+        for (let round = 0; round < fixture.size(40); round++) {
           const id = `w${writer}`;
           const texts = [0, 1, 2].map((i) => `text ${(round + i) % 5}`);
           await commit(backend, put(id, [entry(`${round}`, ...texts)], { ifExists: 'replace' }));
@@ -193,7 +194,7 @@ export function describeCollection(fixture: Fixture): void {
 
     test('may run several times at once', async () => {
       const { backend } = fixture;
-      const ids = Array.from({ length: 300 }, (_, i) => i);
+      const ids = Array.from({ length: fixture.size(300) }, (_, i) => i);
       await backend.commit(ids.map((i) => put(`c${i}`, [entry('1', `text ${i}`)])));
       await backend.commit(ids.filter((i) => i % 2 === 0).map((i) => remove(`c${i}`)));
       const runs = Array.from({ length: 3 }, (_, i) => backend.collect({ graceMs: 0, full: i === 1 }));

@@ -19,10 +19,14 @@ export interface ConformanceOptions {
   readonly modelRuns?: number;
   /** Manifests in the tests of long lists. Default: 3,000. */
   readonly manyManifests?: number;
+  /** The share of the usual size at which tests of many things run: where each costs a request, 1 takes long. Default: 1. */
+  readonly scale?: number;
 }
 
 /** The store of the test that is running. */
 export interface Fixture {
   readonly backend: Backend;
   readonly opened: OpenedBackend;
+  /** Of a number of things, how many to try: a multiple of 20, and at least that. */
+  readonly size: (usual: number) => number;
 }

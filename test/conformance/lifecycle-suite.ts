@@ -84,7 +84,7 @@ export function describeLifecycle(fixture: Fixture): void {
 
     test('ends a list that is under way', async () => {
       const { backend } = fixture;
-      const ids = Array.from({ length: 700 }, (_, i) => `c${i}`);
+      const ids = Array.from({ length: fixture.size(700) }, (_, i) => `c${i}`);
       await backend.commit(ids.map((id) => put(id, [])));
       const controller = new AbortController();
       const heads = backend.list('conversation', {}, { signal: controller.signal })[Symbol.asyncIterator]();
