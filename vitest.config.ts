@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -6,6 +7,9 @@ export default defineConfig({
   resolve: { alias: { varve: fileURLToPath(new URL('./src/index.ts', import.meta.url)) } },
   test: {
     testTimeout: 30_000,
+    hookTimeout: 60_000,
+    // By default a core stays idle, and of two that is half.
+    maxWorkers: Math.max(2, availableParallelism()),
     // The SDK's advice to use a newer Node is not what a test run is about.
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
     projects: [

@@ -199,7 +199,7 @@ export function describeCollection(fixture: Fixture): void {
       await backend.commit(ids.filter((i) => i % 2 === 0).map((i) => remove(`c${i}`)));
       const runs = Array.from({ length: 3 }, (_, i) => backend.collect({ graceMs: 0, full: i === 1 }));
       const collected = (await Promise.all(runs)).reduce((sum, report) => sum + report.collectedSegments, 0);
-      expect(collected).toBeGreaterThanOrEqual(150);
+      expect(collected).toBeGreaterThanOrEqual(ids.length / 2);
       for (const i of ids) {
         const known = await describeSegment(backend, `text ${i}`);
         expect(known?.references).toBe(i % 2 === 0 ? undefined : 1);

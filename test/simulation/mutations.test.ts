@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { leftOut } from '../thorough.ts';
 import { explore } from './exploration.ts';
 import { MUTATIONS, type Mutation } from './mutations.ts';
 import { ProtocolBuilds } from './protocol-build.ts';
@@ -15,7 +16,7 @@ import { Violation } from './violation.ts';
 const GIVEN = process.env['VARVE_MUTANT_SCHEDULES'];
 const MOST = Number(GIVEN ?? 80);
 
-describe('the simulation finds out when the protocol lacks', () => {
+describe.skipIf(leftOut('mutants of the object protocol'))('the simulation finds out when the protocol lacks', () => {
   const builds = new ProtocolBuilds();
   afterAll(() => builds[Symbol.dispose]());
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { type OpenS3Options, openS3 } from '../../../src/backends/object/s3/open-s3.ts';
 import type { S3Config } from '../../../src/backends/object/s3/s3-location.ts';
 import { describeBackend } from '../../conformance/backend-conformance.ts';
+import { leftOut } from '../../thorough.ts';
 import { CREDENTIALS } from './opened.ts';
 import { newBucket, type RealServer, realServer } from './real-server.ts';
 import { S3Server } from './s3-server.ts';
@@ -29,11 +30,9 @@ function describeOnBucket(name: string, configOf: () => Omit<S3Config, 'prefix'>
   });
 }
 
-/** Every step of the suite is a request here, so it is left to continuous integration, which sets this. */
-const isAsked = process.env['VARVE_S3_CONFORMANCE'] !== undefined;
-if (!isAsked) console.warn('!!! SKIPPED: the conformance suite on S3: set VARVE_S3_CONFORMANCE=1');
+const isLeftOut = leftOut('the conformance suite on S3');
 
-describe.skipIf(!isAsked)('in this process', () => {
+describe.skipIf(isLeftOut)('in this process', () => {
   let server: S3Server;
   beforeAll(async () => {
     server = await new S3Server().start();
@@ -47,7 +46,7 @@ describe.skipIf(!isAsked)('in this process', () => {
   }));
 });
 
-const real = isAsked ? realServer() : undefined;
+const real = isLeftOut ? undefined : realServer();
 describe.skipIf(real === undefined)('on a real server', () => {
   let server: RealServer;
   let bucket: string;

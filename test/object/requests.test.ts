@@ -1,0 +1,111 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { RequestMetrics } from '../../src/backends/backend.ts';
+import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
+import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
+import { openObjects } from '../../src/backends/object/open-objects.ts';
+import { HOT_REFERENCES } from '../../src/backends/object/sidecar.ts';
+import { append, commit, conversation, entry, put, remove } from '../conformance/builders.ts';
+
+type Requests = RequestMetrics['requests'];
+
+let store: MemoryObjectStore;
+let backend: ObjectBackend;
+beforeEach(async () => {
+  store = new MemoryObjectStore();
+  backend = await openObjects(store);
+  // The writer's mark and the look for damage are once a process.
+  await commit(backend, put('first', [entry('1', 'first')]));
+});
+afterEach(() => backend.close());
+
+/** The requests that something takes; verbs that it does not use are left out. */
+async function requestsOf(work: () => Promise<unknown>, asked = backend): Promise<Partial<Requests>> {
+  const before = asked.metrics().requests;
+  await work();
+  const after = asked.metrics().requests;
+  const spent = Object.entries(after).map(([verb, count]) => [verb, count - before[verb as keyof Requests]] as const);
+  return Object.fromEntries(spent.filter(([, count]) => count > 0));
+}
+
+describe('a conversation takes', () => {
+  test('one request when all of it is inline', async () => {
+    expect(await requestsOf(() => commit(backend, put('a', [entry('inline')])))).toEqual({ put: 1 });
+  });
+
+  test('two, and two for each new segment', async () => {
+    const work = () => commit(backend, put('a', [entry('1', 'one', 'two', 'three')]));
+    expect(await requestsOf(work)).toEqual({ put: 2 + 2 * 3 });
+  });
+
+  test('two, and one for each stored segment that this process knows', async () => {
+    const work = () => commit(backend, put('a', [entry('1', 'first')]));
+    expect(await requestsOf(work)).toEqual({ put: 2 + 1 });
+  });
+
+  test('a few more for a stored segment that this process does not know', async () => {
+    const other = await openObjects(store);
+    await commit(other, put('other', [entry('1', 'of the other')]));
+    const work = () => commit(other, put('a', [entry('1', 'first')]));
+    expect(await requestsOf(work, other)).toEqual({ put: 2 + 2, get: 1, head: 1 });
+    await other.close();
+  });
+
+  test('no write for a segment that is hot', async () => {
+    const many = Array.from({ length: HOT_REFERENCES + 1 }, (_, at) => put(`many ${at}`, [entry('1', 'first')]));
+    await backend.commit(many);
+    const work = () => commit(backend, put('a', [entry('1', 'first')]));
+    expect(await requestsOf(work)).toEqual({ put: 2, get: 1 });
+  });
+});
+
+test('an import writes each shared sidecar once, however many conversations share it', async () => {
+  const writes = Array.from({ length: 200 }, (_, at) => put(`c${at}`, [entry('1', `shared ${at % 5}`)]));
+  // A rollup of what was written comes on top.
+  expect(await requestsOf(() => backend.commit(writes))).toEqual({ put: 2 * 200 + 2 * 5 });
+});
+
+test('an append touches only what is new', async () => {
+  await commit(backend, put('a', [entry('1', 'one', 'two', 'three')]));
+  expect(await requestsOf(() => commit(backend, append('a', [entry('2')])))).toEqual({ get: 1, put: 1 });
+  const work = () => commit(backend, append('a', [entry('3', 'one', 'four')]));
+  expect(await requestsOf(work)).toEqual({ get: 1, put: 2 + 2 });
+});
+
+test('a conversation is read with one request for it and one for each distinct segment, and one alone when they are at hand', async () => {
+  await commit(backend, put('a', [entry('1', 'one', 'two', 'one'), entry('2', 'two', 'three')]));
+  const reader = await openObjects(store, { readOnly: true });
+  const read = async () => {
+    const [manifest] = await reader.read([conversation('a')]);
+    await reader.fetch(manifest?.entries.flatMap(({ segments }) => segments) ?? []);
+  };
+  expect(await requestsOf(read, reader)).toEqual({ get: 1 + 3 });
+  expect(await requestsOf(read, reader)).toEqual({ get: 1 });
+  await reader.close();
+});
+
+test('a deletion takes a hint, two for the conversation, and one for each segment', async () => {
+  await commit(backend, put('a', [entry('1', 'one', 'two')]));
+  expect(await requestsOf(() => commit(backend, remove('a')))).toEqual({ get: 1, put: 1 + 2 + 2 });
+});
+
+test('a list reads no manifest that a rollup knows', async () => {
+  await backend.commit(Array.from({ length: 300 }, (_, at) => put(`c${at}`, [entry('1')])));
+  await backend.close();
+  const reader = await openObjects(store, { readOnly: true });
+  const list = async () => {
+    for await (const head of reader.list('conversation', { application: 'none' })) expect.unreachable(head.key.id);
+  };
+  const first = await requestsOf(list, reader);
+  expect(first.get).toBeLessThan(5);
+  expect(first.list).toBe(2);
+  expect(await requestsOf(list, reader)).toEqual({ list: 2 });
+  await reader.close();
+});
+
+test('a collection costs in proportion to the garbage, not to the store', async () => {
+  await backend.commit(Array.from({ length: 500 }, (_, at) => put(`c${at}`, [entry('1', `text ${at}`)])));
+  await backend.commit(Array.from({ length: 10 }, (_, at) => remove(`c${at}`)));
+  const requests = await requestsOf(() => backend.collect({ graceMs: 0 }));
+  const { get = 0, head = 0, put: puts = 0, list = 0, delete: deletes = 0 } = requests;
+  expect(get + head + puts + list + deletes).toBeLessThan(10 * 5 + 20);
+});
