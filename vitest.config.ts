@@ -2,6 +2,9 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+/** Tests that replace modules need a world of their own. */
+const MOCKING = ['test/local/faults.test.ts'];
+
 export default defineConfig({
   // Examples import the package by its name.
   resolve: { alias: { varve: fileURLToPath(new URL('./src/index.ts', import.meta.url)) } },
@@ -15,8 +18,10 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'library', include: ['test/**/*.test.ts'], exclude: ['test/cli/**'] },
+        // Modules are loaded once a worker, not once a file: tests keep nothing in them.
+        test: { name: 'library', include: ['test/**/*.test.ts'], exclude: ['test/cli/**', ...MOCKING], isolate: false },
       },
+      { extends: true, test: { name: 'mocking', include: MOCKING } },
       {
         extends: true,
         test: { name: 'cli', include: ['test/cli/**/*.test.ts'], globalSetup: ['test/cli/build.ts'] },

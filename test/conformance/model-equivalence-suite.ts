@@ -9,6 +9,7 @@ import type {
   Revision,
   WriteOutcome,
 } from '../../src/backends/backend.ts';
+import { IS_THOROUGH } from '../thorough.ts';
 import {
   append,
   auditOf,
@@ -125,7 +126,7 @@ export function describeModelEquivalence(options: ConformanceOptions): void {
       await fc.assert(
         fc.asyncProperty(steps, (sequence) => replay(sequence, options)),
         {
-          numRuns: options.modelRuns ?? 25,
+          numRuns: options.modelRuns ?? (IS_THOROUGH ? 25 : 8),
           // A failure is looked at with its seed; shrinking long sequences of real input and output takes minutes.
           interruptAfterTimeLimit: 90_000,
         },

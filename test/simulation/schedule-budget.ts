@@ -1,6 +1,6 @@
 /** How many schedules are run: `VARVE_SEEDS`, or few enough for a test run that people wait for. */
 export function scheduleCount(): number {
-  return Number(process.env['VARVE_SEEDS'] ?? 300);
+  return Number(process.env['VARVE_SEEDS'] ?? 200);
 }
 
 /** The first seed; `VARVE_SEED` replays just that one, and prints its trace. */
@@ -11,5 +11,5 @@ export function replayedSeed(): number | undefined {
 
 /** Runs of each scene and mutant: `VARVE_INTERLEAVINGS`. */
 export function interleavingCount(): number {
-  return Number(process.env['VARVE_INTERLEAVINGS'] ?? 20);
+  return Number(process.env['VARVE_INTERLEAVINGS'] ?? 15);
 }
