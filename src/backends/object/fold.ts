@@ -13,7 +13,7 @@ import type {
   PutWrite,
   WriteOutcome,
 } from '../backend.ts';
-import { checkEntry, checkFields, checkId, checkNonce, checkReason, heldError } from '../write-validation.ts';
+import { checkEntry, checkFields, checkNonce, checkReason, heldError } from '../write-validation.ts';
 import { type ArchivedAt, type ManifestContent, type RecordEntry, revisionOf } from './manifest-record.ts';
 
 /** A manifest's content whose references are not taken yet. */
@@ -238,12 +238,7 @@ function shortName(idempotencyKey: string): string {
   return (hash('sha256', idempotencyKey, 'buffer') as Buffer).subarray(0, 9).toString('base64url');
 }
 
-/** @throws `INVALID_ARGUMENT` for an id that is none. */
-export function checkWrite({ key }: { readonly key: ManifestKey }): void {
-  checkId(key);
-}
-
-export function nameOf({ kind, id }: ManifestKey): string {
+function nameOf({ kind, id }: ManifestKey): string {
   return `${kind} ${JSON.stringify(id)}`;
 }
 

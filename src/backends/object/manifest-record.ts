@@ -123,10 +123,6 @@ function nameOfRelease({ address, nonce }: Release): string {
   return `${address}.${nonce}`;
 }
 
-export function isTombstone({ current, pending, releasing }: ManifestRecord): boolean {
-  return current === undefined && pending.length === 0 && releasing.length === 0;
-}
-
 export function headOfRecord(key: ManifestKey, content: ManifestContent): ManifestHead {
   const { archived: _, idempotencyKeys: __, holds: ___, entries, ...head } = content;
   return { key, ...head, entryCount: entries.length };

@@ -31,7 +31,7 @@ export interface SweepOptions {
 }
 
 /** So many segments are condemned, deleted and buried together: one request deletes the data of all. */
-export const SWEEP_WINDOW = 250;
+const SWEEP_WINDOW = 250;
 
 /**
  * Collects those of the segments that nothing references: condemns the generation, deletes its data, buries it. Each step may be
