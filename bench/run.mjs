@@ -13,6 +13,7 @@ import * as get from './suites/get.mjs';
 import * as growth from './suites/growth.mjs';
 import * as live from './suites/live.mjs';
 import * as memory from './suites/memory.mjs';
+import * as objects from './suites/objects.mjs';
 import * as tuning from './suites/tuning.mjs';
 import { describeCorpus } from './support/files.mjs';
 import { machineFacts } from './support/machine.mjs';
@@ -25,7 +26,7 @@ import { machineFacts } from './support/machine.mjs';
  */
 
 /** @type {Record<string, Suite>} */
-const SUITES = { corpora, get, growth, live, memory, tuning };
+const SUITES = { corpora, get, growth, live, memory, objects, tuning };
 
 const [name = '', ...args] = process.argv.slice(2);
 const suite = SUITES[name];
