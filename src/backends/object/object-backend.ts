@@ -130,8 +130,7 @@ export class ObjectBackend implements Backend {
           return reports.add(report, options);
         }),
       list: async (options) => {
-        this.#assertOpen(options);
-        return reports.list(options);
+        return reports.list(this.#begin(options ?? {}));
       },
     };
     this.#taker = new SegmentTaker(this.#protocol);
@@ -249,8 +248,7 @@ export class ObjectBackend implements Backend {
   }
 
   async *survey(options: AbortOptions = {}): AsyncIterable<ManifestSurvey> {
-    this.#assertOpen(options);
-    yield* surveyObjects(this.#protocol, options);
+    yield* surveyObjects(this.#protocol, this.#begin(options));
   }
 
   lease(name: string, ttlMs: number, options: AbortOptions = {}): Promise<Lease | undefined> {

@@ -77,7 +77,7 @@ export const addGc: AddCommand = (program, run) => {
           ? store.gc.erase(collecting)
           : store.gc.run(collecting));
       progress.stop();
-      await session.report(report, [...collectLines(report), ...remnantLines(report)]);
+      await session.report(report, [...collectLines(report), ...remnantLines(report, store.backend.capabilities)]);
       if (report.remnants !== undefined && report.remnants.length > 0) session.exitCode = EXIT.partial;
     }),
   );

@@ -77,7 +77,10 @@ async function eraseAll(session: Session, store: Store, ids: readonly string[]):
   });
   progress.stop();
   const { deleted, absent, held, shared, collection } = report;
-  const lines = [`${counted(deleted.length, 'conversation')} deleted`, ...remnantLines(collection)];
+  const lines = [
+    `${counted(deleted.length, 'conversation')} deleted`,
+    ...remnantLines(collection, store.backend.capabilities),
+  ];
   for (const { address, length, manifests } of shared) {
     const named = manifests.slice(0, NAMED).map(({ kind, id }) => `${kind} ${name(id)}`);
     const more = manifests.length > NAMED ? ` and ${manifests.length - NAMED} more` : '';
