@@ -11,15 +11,16 @@ export const options = /** @type {const} */ ({
   store: { type: 'string' },
   writers: { type: 'string', default: '64' },
   puts: { type: 'string', default: '8' },
+  segments: { type: 'string', default: '10000' },
 });
 
 const MODES = ['bulk', 'single', 'plain'];
 
 /**
  * @param {readonly import('../support/files.mjs').Corpus[]} corpora
- * @param {{ store?: string, writers: string, puts: string }} given
+ * @param {{ store?: string, writers: string, puts: string, segments: string }} given
  */
-export async function measure(corpora, { store, writers, puts }) {
+export async function measure(corpora, { store, writers, puts, segments }) {
   if (store === undefined) {
     throw new Error(
       "say --store 's3://bucket/prefix?endpoint=…': a bucket for trials, with credentials in the environment",
@@ -40,6 +41,12 @@ export async function measure(corpora, { store, writers, puts }) {
     const parameters = { store: below(store), writers: Number(writers), puts: Number(puts), mode };
     contention.push({ mode, ...(await runCase('contention', parameters)).result });
   }
+  console.error(`collecting among ${segments} segments`);
+  const collecting = (await runCase('collect-objects', { store: below(store), segments: Number(segments) })).result;
+  const collectRows = ['delete', 'collect', 'walk'].map((step) => {
+    const { requests, ms } = collecting[step];
+    return [step, sum(requests), ...Object.values(requests), seconds(ms)];
+  });
   const rows = imports.map(({ corpus, mode, conversations, requests, opening, bytesUp, bytesDown, ms }) => {
     const total = sum(requests) - sum(opening ?? {});
     const verbs = Object.entries(requests).map(([verb, count]) => count - (opening?.[verb] ?? 0));
@@ -74,10 +81,15 @@ export async function measure(corpora, { store, writers, puts }) {
     fixed(perSecond, 0),
   ]);
   return {
-    results: { imports, contention },
+    results: { imports, contention, collecting },
     tables: [
       table('Imports, opening not counted', columns, rows),
       table(`${writers} writers of one segment`, ['', 'attempts', 'failed', 'counted', 'a second'], raceRows),
+      table(
+        `${collecting.garbage} garbage segments among ${segments}`,
+        ['', 'requests', 'GET', 'HEAD', 'PUT', 'DELETE', 'LIST', 's'],
+        collectRows,
+      ),
     ],
   };
 }
