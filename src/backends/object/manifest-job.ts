@@ -148,9 +148,12 @@ export class ManifestJob {
     this.taken.clear();
   }
 
-  /** Whether the content is still what a plan was made on: renewing a lease may have found another (rule 11). */
+  /**
+   * Whether a plan still holds: the content is what it was made on, and the attempt may commit. Renewing a lease may have found
+   * otherwise (rules 2 and 11).
+   */
   isCurrent({ base }: Plan): boolean {
-    return this.seen.record?.current === base;
+    return !this.isFenced && this.seen.record?.current === base;
   }
 
   /** Takes note of what the object is now. */
