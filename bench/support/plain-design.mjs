@@ -21,7 +21,7 @@ export async function openPlain(location) {
   return new PlainDesign(objects, () => meter.metrics());
 }
 
-export class PlainDesign {
+class PlainDesign {
   /**
    * @param {import('../../src/backends/object/object-store.ts').ObjectStore} objects
    * @param {() => import('../../src/index.ts').RequestMetrics} metrics
