@@ -15,7 +15,7 @@ export interface OpenedBackend {
 
 export interface ConformanceOptions {
   readonly open: () => Promise<OpenedBackend>;
-  /** Runs of the comparison with the model; each has a store of its own. Default: 8, when thorough 25. */
+  /** Runs of the comparison with the model; each has a store of its own. Default: 25. */
   readonly modelRuns?: number;
   /** Manifests in the tests of long lists. Default: 3,000. */
   readonly manyManifests?: number;

@@ -9,7 +9,6 @@ import type {
   Revision,
   WriteOutcome,
 } from '../../src/backends/backend.ts';
-import { IS_THOROUGH } from '../thorough.ts';
 import {
   append,
   auditOf,
@@ -126,7 +125,7 @@ export function describeModelEquivalence(options: ConformanceOptions): void {
       await fc.assert(
         fc.asyncProperty(steps, (sequence) => replay(sequence, options)),
         {
-          numRuns: options.modelRuns ?? (IS_THOROUGH ? 25 : 8),
+          numRuns: options.modelRuns ?? 25,
           // A failure is looked at with its seed; shrinking long sequences of real input and output takes minutes.
           interruptAfterTimeLimit: 90_000,
         },

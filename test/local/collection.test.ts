@@ -81,7 +81,7 @@ describe('a plan', () => {
           await backend.close();
         },
       ),
-      { numRuns: 20, seed: 7 },
+      { numRuns: 60, seed: 7 },
     );
   });
 

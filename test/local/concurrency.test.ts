@@ -40,9 +40,8 @@ describe('several processes on one store', { timeout: 60_000 * SOAK }, () => {
     ];
     for (const child of children) await child.succeeds();
     expect(children[0]?.last('operations', 0)).toBeGreaterThan(10);
-    // How often is a matter of the machine's other work.
-    expect(children[2]?.last('runs', 0)).toBeGreaterThan(0);
-    expect(children[4]?.last('audits', 0)).toBeGreaterThan(0);
+    expect(children[2]?.last('runs', 0)).toBeGreaterThan(3);
+    expect(children[4]?.last('audits', 0)).toBeGreaterThan(1);
     await expectSound(path);
     const backend = await openStore(path);
     for (let number = 0; number < CHURNED; number++) await readNames(backend, keyOf(number));

@@ -42,7 +42,7 @@ describe('kill -9', { timeout: 60_000 * SOAK }, () => {
     const random = new Random(SEED);
     const total = 1200;
     let acknowledged = 0;
-    for (let round = 0; round < 3 * SOAK; round++) {
+    for (let round = 0; round < 5 * SOAK; round++) {
       // Small packs and blocks: files are begun and sealed all the time. Each process starts over at the beginning.
       const child = new Child(compiled.agent, {
         path,
@@ -76,7 +76,7 @@ describe('kill -9', { timeout: 60_000 * SOAK }, () => {
     const path = scratchFolder();
     const random = new Random(SEED + 1);
     let acknowledged = 0;
-    for (let round = 0; round < 3 * SOAK; round++) {
+    for (let round = 0; round < 4 * SOAK; round++) {
       const child = new Child(compiled.agent, { path, task: 'publish', to: 20 });
       await child.says(`entry ${Math.min(19, acknowledged)} ${random.below(PUBLISHED_ENTRIES)}`);
       await sleep(random.below(60));
@@ -106,7 +106,7 @@ describe('kill -9', { timeout: 60_000 * SOAK }, () => {
     await backend.commit(removed.map((number) => ({ operation: 'delete', key: keyOf(number) })));
     const wanted = await contents(path);
     await backend.close();
-    for (let round = 0; round < 3 * SOAK; round++) {
+    for (let round = 0; round < 5 * SOAK; round++) {
       const child = new Child(compiled.agent, {
         path,
         task: 'collect',
