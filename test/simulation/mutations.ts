@@ -92,6 +92,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 4,
     name: 'believes in heat that it read before it announced itself',
+    firstSeed: 105,
     patches: [at('sidecar-table.ts', 'if (known.isFresh) {', 'if (true) {')],
   },
   {
@@ -120,6 +121,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 6,
     name: 'forgets what is releasing when it releases more',
+    firstSeed: 283,
     patches: [at('manifest-record.ts', 'return [...releasing, ...added.filter(', 'return [...added.filter(')],
   },
   {
@@ -183,7 +185,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 11,
     name: 'commits a plan that was made on other content',
-    patches: [at('manifest-job.ts', 'return this.seen.record?.current === base;', 'return base !== this;')],
+    firstSeed: 508,
+    patches: [
+      at('manifest-job.ts', 'return !this.isFenced && this.seen.record?.current === base;', 'return !this.isFenced;'),
+    ],
   },
   {
     rule: 12,
