@@ -1,6 +1,7 @@
 import type { Address } from '../../address.ts';
 import { isVarveError } from '../../errors.ts';
 import type { Finding, ManifestKey } from '../backend.ts';
+import type { Hints } from './hints.ts';
 import { segmentKey, sidecarKey } from './keys.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import type { ReferenceScan, SegmentReferences } from './reference-scan.ts';
@@ -38,12 +39,12 @@ const MAX_MANIFESTS = 100;
 export class SegmentAuditor {
   readonly #protocol: Protocol;
   readonly #scan: ReferenceScan;
-  readonly #noteDamage: (address: Address) => Promise<void>;
+  readonly #hints: Hints;
 
-  constructor(protocol: Protocol, scan: ReferenceScan, noteDamage: (address: Address) => Promise<void>) {
+  constructor(protocol: Protocol, scan: ReferenceScan, hints: Hints) {
     this.#protocol = protocol;
     this.#scan = scan;
-    this.#noteDamage = noteDamage;
+    this.#hints = hints;
   }
 
   async audit(listed: ListedSegment, isSampled: boolean): Promise<SegmentAudit> {
@@ -139,12 +140,7 @@ export class SegmentAuditor {
           ),
       });
     }
-    const strangers = sidecar.refs.filter(
-      (token) => !references?.held.has(token) && !references?.announced.has(token) && !references?.releasing.has(token),
-    );
-    const leaked = (
-      await forEach(strangers, async (token) => ((await this.#scan.isLeaked(address, token)) ? [token] : []))
-    ).flat();
+    const leaked = await this.#scan.leaked(address, sidecar.refs);
     if (leaked.length > 0) {
       diagnoses.push({
         finding: {
@@ -294,7 +290,7 @@ export class SegmentAuditor {
 
   /** Damage is not mended by knowing of it: the next put of the same bytes does that. */
   async #markDamaged(address: Address, gen: Generation): Promise<boolean> {
-    await this.#noteDamage(address);
+    await this.#hints.announceDamage(address);
     await this.#protocol.sidecars.change(address, markDamaged(gen));
     return false;
   }
@@ -306,6 +302,7 @@ export class SegmentAuditor {
 
   async #release(address: Address, tokens: readonly Token[]): Promise<boolean> {
     const since = () => this.#protocol.serverClock.latest();
+    await this.#hints.write({ segments: [address], manifests: [] });
     await this.#protocol.sidecars.change(address, release(new Set(tokens), since));
     return true;
   }

@@ -54,7 +54,7 @@ export async function* auditObjects(
   yield* tell(diagnoses);
   yield* tell(stale.map((seen) => staleWriter(seen, () => reap(protocol, taker, hints, seen))));
 
-  const auditor = new SegmentAuditor(protocol, scan, (address) => hints.announceDamage(address));
+  const auditor = new SegmentAuditor(protocol, scan, hints);
   const toCool: Address[] = [];
   for await (const page of segmentWindows(protocol, scan, signal)) {
     throwIfAborted(signal);
@@ -70,7 +70,7 @@ export async function* auditObjects(
     }
     onProgress?.({ phase: 'verifying segments', done: tally.segments, total: tally.segments });
   }
-  if (repair && isScanComplete) await cool(protocol, toCool, signal);
+  if (repair && isScanComplete) await cool(protocol, hints, toCool, signal);
   return { manifests: scan.manifests, ...tally, durationMs: protocol.clock.monotonic() - started };
 }
 

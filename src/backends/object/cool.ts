@@ -1,8 +1,9 @@
 import type { Address } from '../../address.ts';
+import type { Hints } from './hints.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import { ReferenceScan } from './reference-scan.ts';
 import { HOT_REFERENCES, type Sidecar } from './sidecar.ts';
-import { restore } from './sidecar-changes.ts';
+import { release, restore } from './sidecar-changes.ts';
 import type { SidecarChange } from './sidecar-table.ts';
 
 const COOLER = 'cooler.';
@@ -19,12 +20,13 @@ export function isCooling({ holds = [] }: Sidecar): boolean {
 
 /**
  * Names the references of hot segments again. First a hold, in the swap that ends the heat: from then on writers name theirs, and
- * those that did not had stored their `pending` before, where the scan that follows finds it. Only when all are named
- * does the hold go, and a collection may look at the segment again. A cooler that dies leaves its hold to a successor, which replaces it
+ * those that did not had stored their `pending` before, where the scan that follows finds it. Only when all are named,
+ * and no others, does the hold go, and a collection may look at the segment again. A cooler that dies leaves its hold to a successor, which replaces it
  * and scans anew (rule 5).
  */
 export async function cool(
   protocol: Protocol,
+  hints: Hints,
   addresses: readonly Address[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -46,14 +48,15 @@ export async function cool(
   );
   // What a damaged manifest references is not known: then the holds stay, and nothing is lost.
   if (!isComplete) return;
+  await hints.write({ segments: cooling, manifests: [] });
   await forEach(cooling, async (address) => {
     const references = scan.of(address);
     const tokens = references === undefined ? [] : [...references.held.keys(), ...references.announced];
-    await protocol.sidecars.change(address, restore(tokens));
-    await protocol.sidecars.change(
-      address,
-      dropHold(name, () => protocol.serverClock.latest()),
-    );
+    const sidecar = await protocol.sidecars.change(address, restore(tokens));
+    // Whoever let go while the segment was hot left its name.
+    const leaked = new Set(await scan.leaked(address, sidecar?.refs ?? []));
+    const since = () => protocol.serverClock.latest();
+    await protocol.sidecars.change(address, (stored) => dropHold(name, since)(release(leaked, since)(stored) ?? stored));
   });
 }
 

@@ -67,14 +67,16 @@ export class ReferenceScan {
   }
 
   /**
-   * Whether the manifest that a token names has no use for it any more, by what is stored now. A token enters a sidecar only after the
-   * `pending` that names it is stored, and manifests leave tombstones: so what no manifest names can never be committed.
+   * Of the tokens in a segment's sidecar, those that no manifest has a use for. A token enters a sidecar only after the `pending` that
+   * names it is stored, and manifests leave tombstones: so what no manifest names can never be committed.
    */
-  async isLeaked(address: Address, token: Token): Promise<boolean> {
-    const objectKey = await this.#objectKeyOf(holderOfToken(token));
-    if (objectKey === undefined) return true;
-    const { record } = await this.#protocol.manifests.readObject(objectKey);
-    return record === undefined || !namesToken(record, objectKey, address, token);
+  async leaked(address: Address, tokens: readonly Token[]): Promise<Token[]> {
+    const known = this.#segments.get(address);
+    const strangers = tokens.filter(
+      (token) => !known?.held.has(token) && !known?.announced.has(token) && !known?.releasing.has(token),
+    );
+    const leaked = await forEach(strangers, async (token) => ((await this.#isLeaked(address, token)) ? [token] : []));
+    return leaked.flat();
   }
 
   /** Whether a manifest's committed content references the segment at that generation, by what is stored now. */
@@ -121,6 +123,14 @@ export class ReferenceScan {
     const entry = { held: new Map<Token, Reference>(), announced: new Set<Token>(), releasing: new Set<Token>() };
     this.#segments.set(address, entry);
     return entry;
+  }
+
+  /** Whether the manifest that a token names has no use for it any more, by what is stored now. */
+  async #isLeaked(address: Address, token: Token): Promise<boolean> {
+    const objectKey = await this.#objectKeyOf(holderOfToken(token));
+    if (objectKey === undefined) return true;
+    const { record } = await this.#protocol.manifests.readObject(objectKey);
+    return record === undefined || !namesToken(record, objectKey, address, token);
   }
 
   /** Lists the keys again for a holder that came after the scan. */
