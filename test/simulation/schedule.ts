@@ -163,6 +163,7 @@ export async function runSchedule(build: ProtocolBuild, seed: number): Promise<S
       concurrency: random.pick([2, 32]),
       spillAbove: random.chance(0.2) ? 2 : 64 * 1024,
       cacheBytes: random.chance(0.5) ? 0 : 100_000,
+      scannedReferences: random.chance(0.3) ? 2 : 1000,
     },
   });
   try {

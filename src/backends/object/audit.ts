@@ -23,69 +23,111 @@ export interface AuditContext {
 const WINDOW = 64;
 
 /** Verifies an object store against its manifests, which are the truth; see {@link SegmentAuditor}. */
-export async function* auditObjects(
-  { protocol, taker, hints }: AuditContext,
-  options: AuditOptions,
-): AsyncGenerator<Finding, AuditReport, undefined> {
-  const { repair = false, sample = 1, signal, onProgress } = options;
-  const started = protocol.clock.monotonic();
-  const tally = { segments: 0, verifiedBytes: 0, findings: 0, unrepaired: 0 };
-  async function* tell(diagnoses: readonly Diagnosis[]): AsyncGenerator<Finding, void, undefined> {
+export class ObjectAudit {
+  readonly #protocol: Protocol;
+  readonly #context: AuditContext;
+  readonly #options: AuditOptions;
+  readonly #damagedManifests = new Set<string>();
+  readonly #toCool: Address[] = [];
+  readonly #tally = { manifests: 0, segments: 0, verifiedBytes: 0, findings: 0, unrepaired: 0 };
+
+  constructor(context: AuditContext, options: AuditOptions) {
+    this.#protocol = context.protocol;
+    this.#context = context;
+    this.#options = options;
+  }
+
+  async *run(): AsyncGenerator<Finding, AuditReport, undefined> {
+    const { clock } = this.#protocol;
+    const started = clock.monotonic();
+    // In one pass, unless there are more references than memory shall hold.
+    for (let from: string | undefined = ''; from !== undefined; ) from = yield* this.#pass(from);
+    if (this.#options.repair && this.#knowsAllReferences) {
+      await cool(this.#protocol, this.#context.hints, this.#toCool, this.#options.signal);
+    }
+    return { ...this.#tally, durationMs: clock.monotonic() - started };
+  }
+
+  /** Audits the segments from an address on. Returns where the next pass begins. */
+  async *#pass(from: string): AsyncGenerator<Finding, string | undefined, undefined> {
+    const scan = new ReferenceScan(this.#protocol, { from });
+    yield* this.#manifests(scan, from === '');
+    yield* this.#segments(scan, from);
+    return scan.until;
+  }
+
+  async *#manifests(scan: ReferenceScan, isFirst: boolean): AsyncGenerator<Finding, void, undefined> {
+    const damaged: Diagnosis[] = [];
+    const stale: SeenRecord[] = [];
+    await scan.run(
+      (seen) => {
+        if (isFirst && isStale(this.#protocol, seen)) stale.push(seen);
+      },
+      (objectKey, error) => {
+        if (!this.#damagedManifests.has(objectKey)) damaged.push(damagedManifest(objectKey, error));
+        this.#damagedManifests.add(objectKey);
+      },
+      this.#options.signal,
+    );
+    if (isFirst) this.#tally.manifests = scan.manifests;
+    this.#options.onProgress?.({ phase: 'reading manifests', done: scan.manifests, total: scan.manifests });
+    yield* this.#tell(damaged);
+    const { taker, hints } = this.#context;
+    yield* this.#tell(stale.map((seen) => staleWriter(seen, () => reap(this.#protocol, taker, hints, seen))));
+  }
+
+  async *#segments(scan: ReferenceScan, from: string): AsyncGenerator<Finding, void, undefined> {
+    const { sample = 1, signal, onProgress } = this.#options;
+    const auditor = new SegmentAuditor(this.#protocol, scan, this.#context.hints);
+    const isSampled = () => this.#protocol.randomness.fraction() < sample;
+    for await (const window of segmentWindows(this.#protocol, scan, from, signal)) {
+      throwIfAborted(signal);
+      const audits = await forEach(window, (listed) => auditor.audit(listed, isSampled()));
+      for (const [at, { sidecar, verifiedBytes, diagnoses }] of audits.entries()) {
+        const { address, generations } = window[at] as ListedSegment;
+        this.#tally.segments += generations.length;
+        this.#tally.verifiedBytes += verifiedBytes;
+        if (sidecar && (isToCool(sidecar, scan.of(address)?.held.size ?? 0) || isCooling(sidecar))) {
+          this.#toCool.push(address);
+        }
+        yield* this.#tell(this.#knowsAllReferences ? diagnoses : diagnoses.map(withoutMendingLosses));
+      }
+      onProgress?.({ phase: 'verifying segments', done: this.#tally.segments, total: this.#tally.segments });
+    }
+  }
+
+  /** What a damaged manifest references is not known, so nothing is taken for unreferenced. */
+  get #knowsAllReferences(): boolean {
+    return this.#damagedManifests.size === 0;
+  }
+
+  async *#tell(diagnoses: readonly Diagnosis[]): AsyncGenerator<Finding, void, undefined> {
     for (const { finding, mend } of diagnoses) {
-      const repaired = repair && mend !== undefined && (await mend());
-      tally.findings++;
-      if (!repaired) tally.unrepaired++;
+      const repaired = this.#options.repair === true && mend !== undefined && (await mend());
+      this.#tally.findings++;
+      if (!repaired) this.#tally.unrepaired++;
       yield { ...finding, repaired };
     }
   }
-
-  const scan = new ReferenceScan(protocol);
-  const diagnoses: Diagnosis[] = [];
-  const stale: SeenRecord[] = [];
-  await scan.run(
-    (seen) => {
-      if (isStale(protocol, seen)) stale.push(seen);
-    },
-    (objectKey, error) => diagnoses.push(damagedManifest(objectKey, error)),
-    signal,
-  );
-  onProgress?.({ phase: 'reading manifests', done: scan.manifests, total: scan.manifests });
-  const isScanComplete = diagnoses.length === 0;
-  yield* tell(diagnoses);
-  yield* tell(stale.map((seen) => staleWriter(seen, () => reap(protocol, taker, hints, seen))));
-
-  const auditor = new SegmentAuditor(protocol, scan, hints);
-  const toCool: Address[] = [];
-  for await (const page of segmentWindows(protocol, scan, signal)) {
-    throwIfAborted(signal);
-    const audits = await forEach(page, (listed) => auditor.audit(listed, protocol.randomness.fraction() < sample));
-    for (const [at, audit] of audits.entries()) {
-      const { address, generations } = page[at] as ListedSegment;
-      tally.segments += generations.length;
-      tally.verifiedBytes += audit.verifiedBytes;
-      const { sidecar } = audit;
-      if (sidecar && (isToCool(sidecar, scan.of(address)?.held.size ?? 0) || isCooling(sidecar))) toCool.push(address);
-      // What a damaged manifest references is not known, so nothing is taken for unreferenced.
-      yield* tell(isScanComplete ? audit.diagnoses : audit.diagnoses.map(withoutMendingLosses));
-    }
-    onProgress?.({ phase: 'verifying segments', done: tally.segments, total: tally.segments });
-  }
-  if (repair && isScanComplete) await cool(protocol, hints, toCool, signal);
-  return { manifests: scan.manifests, ...tally, durationMs: protocol.clock.monotonic() - started };
 }
 
-/** What is listed below `segments/`, by segment, and referenced segments that are not listed at all. */
+/** What is listed below `segments/` within a scan's bounds, by segment, and referenced segments that are not listed at all. */
 async function* segmentWindows(
   protocol: Protocol,
   scan: ReferenceScan,
+  from: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ListedSegment[], void, undefined> {
   const unlisted = new Set(scan.referenced());
   let window: ListedSegment[] = [];
   let last: { address: Address; hasSidecar: boolean; generations: Generation[] } | undefined;
-  for await (const { key } of listObjects(protocol, SEGMENTS_PREFIX, abortOf(signal))) {
+  for await (const { key } of listObjects(protocol, SEGMENTS_PREFIX, {
+    ...abortOf(signal),
+    after: `${SEGMENTS_PREFIX}${from}`,
+  })) {
     const parsed = parseSegmentKey(key);
     if (parsed === undefined) continue;
+    if (scan.until !== undefined && parsed.address >= scan.until) break;
     if (parsed.address !== last?.address) {
       if (last !== undefined) window.push(last);
       last = { address: parsed.address, hasSidecar: false, generations: [] };

@@ -37,7 +37,7 @@ export async function cool(
   });
   const cooling = begun.flat();
   if (cooling.length === 0) return;
-  const scan = new ReferenceScan(protocol);
+  const scan = new ReferenceScan(protocol, { only: new Set(cooling), most: Number.POSITIVE_INFINITY });
   let isComplete = true;
   await scan.run(
     () => {},
@@ -56,7 +56,9 @@ export async function cool(
     // Whoever let go while the segment was hot left its name.
     const leaked = new Set(await scan.leaked(address, sidecar?.refs ?? []));
     const since = () => protocol.serverClock.latest();
-    await protocol.sidecars.change(address, (stored) => dropHold(name, since)(release(leaked, since)(stored) ?? stored));
+    await protocol.sidecars.change(address, (stored) =>
+      dropHold(name, since)(release(leaked, since)(stored) ?? stored),
+    );
   });
 }
 

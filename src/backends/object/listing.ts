@@ -24,7 +24,7 @@ export async function* listPages(
 export async function* listObjects(
   protocol: Pick<Protocol, 'store' | 'serverClock'>,
   prefix: string,
-  options: AbortOptions = {},
+  options: AbortOptions & { readonly after?: string } = {},
 ): AsyncGenerator<ListedObject, void, undefined> {
   for await (const page of listPages(protocol, prefix, options)) yield* page;
 }

@@ -32,7 +32,7 @@ import type {
 } from '../backend.ts';
 import { checkId } from '../write-validation.ts';
 import { AttemptSteps } from './attempt-steps.ts';
-import { auditObjects } from './audit.ts';
+import { ObjectAudit } from './audit.ts';
 import type { Clock, Randomness } from './clock.ts';
 import { type CollectContext, Collection } from './collect.ts';
 import { CommitBatch } from './commit-batch.ts';
@@ -106,6 +106,7 @@ export class ObjectBackend implements Backend {
       timeoutMs: options.timeoutMs ?? DEFAULT_SETTINGS.timeoutMs,
       compressionLevel: options.compressionLevel ?? DEFAULT_SETTINGS.compressionLevel,
       spillAbove: options.spillAbove ?? DEFAULT_SETTINGS.spillAbove,
+      scannedReferences: options.scannedReferences ?? DEFAULT_SETTINGS.scannedReferences,
     };
     const serverClock = new ServerClock(clock);
     this.#meter = components.meter ?? new RequestMeter();
@@ -233,7 +234,7 @@ export class ObjectBackend implements Backend {
   async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
     if (options.repair === true) this.#assertWritable();
     try {
-      return yield* auditObjects(this.#maintenance(), this.#beginLong(options));
+      return yield* new ObjectAudit(this.#maintenance(), this.#beginLong(options)).run();
     } finally {
       this.#damage.forget();
     }

@@ -15,6 +15,8 @@ export interface ProtocolSettings {
   readonly compressionLevel: number;
   /** A manifest whose inline bodies have more bytes keeps them in segments. Default: 64 KiB. */
   readonly spillAbove: number;
+  /** Most references that an audit keeps in memory; where there are more it reads the manifests again. Default: 1,000,000. */
+  readonly scannedReferences: number;
 }
 
 export const DEFAULT_SETTINGS: ProtocolSettings = {
@@ -22,6 +24,7 @@ export const DEFAULT_SETTINGS: ProtocolSettings = {
   timeoutMs: 60_000,
   compressionLevel: 9,
   spillAbove: 64 * 1024,
+  scannedReferences: 1_000_000,
 };
 
 /** What the parts of the protocol share. */

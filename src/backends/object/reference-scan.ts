@@ -24,21 +24,44 @@ export interface SegmentReferences {
   readonly releasing: Set<Token>;
 }
 
+/** What a scan keeps. */
+export interface ScanScope {
+  /** Segments whose address is lower are left out. Default: none are. */
+  readonly from?: string;
+  /** Only these segments. Default: all. */
+  readonly only?: ReadonlySet<Address>;
+  /** Most references kept; 1 or more. Default: as the store's settings say. */
+  readonly most?: number;
+}
+
 /** So many manifests are read at once. */
 const WINDOW = 64;
 
 /**
- * All references, told by the manifests themselves: the truth that counts are repaired from (rule 14: no index is asked).
- * Takes some 200 bytes of memory a reference.
+ * The references to segments, told by the manifests themselves: the truth that counts are repaired from (rule 14: no index is
+ * asked). Where there are more than memory shall hold, those of the highest addresses are left to another scan.
  */
 export class ReferenceScan {
   readonly #protocol: Protocol;
+  readonly #from: string;
+  readonly #only: ReadonlySet<Address> | undefined;
+  readonly #most: number;
   readonly #segments = new Map<Address, SegmentReferences>();
+  #kept = 0;
+  #until: Address | undefined;
   readonly #objectKeys = new Map<string, string>();
   manifests = 0;
 
-  constructor(protocol: Protocol) {
+  constructor(protocol: Protocol, { from = '', only, most = protocol.settings.scannedReferences }: ScanScope = {}) {
     this.#protocol = protocol;
+    this.#from = from;
+    this.#only = only;
+    this.#most = most;
+  }
+
+  /** The lowest address that was left out for want of room; `undefined` when none was. */
+  get until(): Address | undefined {
+    return this.#until;
   }
 
   /** Reads every manifest; calls back with each record, and with what cannot be read. */
@@ -83,8 +106,8 @@ export class ReferenceScan {
   async isHeld(address: Address, token: Token, gen: Generation): Promise<boolean> {
     const objectKey = await this.#objectKeyOf(holderOfToken(token));
     if (objectKey === undefined) return false;
-    const { record } = await this.#protocol.manifests.readObject(objectKey);
-    const hold = record?.current?.holds.get(address);
+    const record = await this.#readAgain(objectKey);
+    const hold = record === 'damaged' ? undefined : record?.current?.holds.get(address);
     return hold !== undefined && hold.gen === gen && tokenOf(holderOf(objectKey), hold.nonce) === token;
   }
 
@@ -93,7 +116,6 @@ export class ReferenceScan {
     onRecord: (seen: SeenRecord) => void,
     onDamage: (objectKey: string, error: Error) => void,
   ): Promise<void> {
-    this.#objectKeys.set(holderOf(objectKey), objectKey);
     try {
       const seen = await this.#protocol.manifests.readObject(objectKey);
       if (seen.record === undefined) return;
@@ -109,15 +131,20 @@ export class ReferenceScan {
     const holder = holderOf(objectKey);
     if (current !== undefined) this.manifests++;
     for (const [address, { gen, nonce }] of current?.holds ?? []) {
-      this.#entry(address).held.set(tokenOf(holder, nonce), { key, gen });
+      this.#keep(address)?.held.set(tokenOf(holder, nonce), { key, gen });
     }
     for (const { nonce, adds } of pending) {
-      for (const address of adds) this.#entry(address).announced.add(tokenOf(holder, nonce));
+      for (const address of adds) this.#keep(address)?.announced.add(tokenOf(holder, nonce));
     }
-    for (const { address, nonce } of releasing) this.#entry(address).releasing.add(tokenOf(holder, nonce));
+    for (const { address, nonce } of releasing) this.#keep(address)?.releasing.add(tokenOf(holder, nonce));
+    if (this.#kept > this.#most) this.#narrow();
   }
 
-  #entry(address: Address): SegmentReferences {
+  /** Where to keep one more reference to a segment; `undefined`: not here. */
+  #keep(address: Address): SegmentReferences | undefined {
+    if (address < this.#from || (this.#until !== undefined && address >= this.#until)) return undefined;
+    if (this.#only !== undefined && !this.#only.has(address)) return undefined;
+    this.#kept++;
     const known = this.#segments.get(address);
     if (known !== undefined) return known;
     const entry = { held: new Map<Token, Reference>(), announced: new Set<Token>(), releasing: new Set<Token>() };
@@ -125,15 +152,43 @@ export class ReferenceScan {
     return entry;
   }
 
+  /** Drops the upper half, but never the lowest address: it may have more references than there is room for. */
+  #narrow(): void {
+    const addresses = [...this.#segments.keys()].sort();
+    let kept = 0;
+    this.#until =
+      addresses.find((address) => {
+        const size = sizeOf(this.#segments.get(address) as SegmentReferences);
+        const isLeftOut = kept > 0 && kept + size > this.#most / 2;
+        if (!isLeftOut) kept += size;
+        return isLeftOut;
+      }) ?? this.#until;
+    for (const address of addresses) {
+      if (this.#until !== undefined && address >= this.#until) this.#segments.delete(address);
+    }
+    this.#kept = kept;
+  }
+
   /** Whether the manifest that a token names has no use for it any more, by what is stored now. */
   async #isLeaked(address: Address, token: Token): Promise<boolean> {
     const objectKey = await this.#objectKeyOf(holderOfToken(token));
     if (objectKey === undefined) return true;
-    const { record } = await this.#protocol.manifests.readObject(objectKey);
+    const record = await this.#readAgain(objectKey);
+    // What a damaged manifest names is not known.
+    if (record === 'damaged') return false;
     return record === undefined || !namesToken(record, objectKey, address, token);
   }
 
-  /** Lists the keys again for a holder that came after the scan. */
+  async #readAgain(objectKey: string): Promise<ManifestRecord | 'damaged' | undefined> {
+    try {
+      return (await this.#protocol.manifests.readObject(objectKey)).record;
+    } catch (error) {
+      if (isVarveError(error, 'CORRUPT')) return 'damaged';
+      throw error;
+    }
+  }
+
+  /** Lists the keys when one is asked for first, and again for a holder that came since. */
   async #objectKeyOf(holder: string): Promise<string | undefined> {
     if (!this.#objectKeys.has(holder)) {
       for (const kind of KINDS) {
@@ -144,6 +199,10 @@ export class ReferenceScan {
     }
     return this.#objectKeys.get(holder);
   }
+}
+
+function sizeOf({ held, announced, releasing }: SegmentReferences): number {
+  return held.size + announced.size + releasing.size;
 }
 
 function namesToken(

@@ -1,0 +1,26 @@
+import { randomUUID } from 'node:crypto';
+import { type OpenS3Options, openS3 } from '../../../src/backends/object/s3/open-s3.ts';
+import type { S3Config } from '../../../src/backends/object/s3/s3-location.ts';
+import { describeBackend } from '../../conformance/backend-conformance.ts';
+
+/** The suite on stores of their own below prefixes of one bucket. */
+export function describeOnBucket(name: string, configOf: () => Omit<S3Config, 'prefix'>): void {
+  describeBackend(name, {
+    // Each test of the suite opens a store of its own, which takes a dozen requests: the long ones are cut short.
+    modelRuns: 3,
+    manyManifests: 1100,
+    scale: 0.05,
+    open: async () => {
+      const config = { ...configOf(), prefix: randomUUID() };
+      const again = (options?: OpenS3Options) => openS3(config, options);
+      const backend = await again();
+      return {
+        backend,
+        reopen: again,
+        second: again,
+        readOnly: () => again({ readOnly: true }),
+        dispose: () => backend.close(),
+      };
+    },
+  });
+}
