@@ -12,6 +12,7 @@ import * as corpora from './suites/corpora.mjs';
 import * as get from './suites/get.mjs';
 import * as growth from './suites/growth.mjs';
 import * as live from './suites/live.mjs';
+import * as maintenance from './suites/maintenance.mjs';
 import * as memory from './suites/memory.mjs';
 import * as objects from './suites/objects.mjs';
 import * as tuning from './suites/tuning.mjs';
@@ -26,12 +27,12 @@ import { machineFacts } from './support/machine.mjs';
  */
 
 /** @type {Record<string, Suite>} */
-const SUITES = { corpora, get, growth, live, memory, objects, tuning };
+const SUITES = { corpora, get, growth, live, maintenance, memory, objects, tuning };
 
 const [name = '', ...args] = process.argv.slice(2);
 const suite = SUITES[name];
 if (suite === undefined) {
-  const list = Object.entries(SUITES).map(([suiteName, { summary }]) => `  ${suiteName.padEnd(8)} ${summary}`);
+  const list = Object.entries(SUITES).map(([suiteName, { summary }]) => `  ${suiteName.padEnd(11)} ${summary}`);
   console.error(`usage: npm run bench -- <suite> [options] [corpus.jsonl…]\n\n${list.join('\n')}`);
   process.exit(2);
 }
