@@ -20,7 +20,6 @@ import type {
   ManifestSurvey,
   ManifestWrite,
   NewEntry,
-  NewSegment,
   PutWrite,
   ReadManifestOptions,
   ReportLog,
@@ -30,28 +29,21 @@ import type {
   Usage,
   WriteOutcome,
 } from '../backend.ts';
-import { checkId } from '../write-validation.ts';
-import { AttemptSteps } from './attempt-steps.ts';
 import { ObjectAudit } from './audit.ts';
 import type { Clock, Randomness } from './clock.ts';
 import { type CollectContext, Collection } from './collect.ts';
-import { CommitBatch } from './commit-batch.ts';
 import { DamageNotes } from './damage-notes.ts';
-import { asVarveError, type PlacedWrite } from './fold.ts';
 import { Hints } from './hints.ts';
-import { KeyedMutex } from './keyed-mutex.ts';
-import { manifestObjectKey } from './keys.ts';
 import { LimitedStore } from './limited-store.ts';
 import { ListIndex } from './list-index.ts';
 import { ordered } from './list-order.ts';
-import { ManifestJob } from './manifest-job.ts';
-import { type ArchivedAt, headOfRecord } from './manifest-record.ts';
+import { headOfRecord } from './manifest-record.ts';
 import { ManifestTable } from './manifest-table.ts';
 import { MeteredStore } from './metered-store.ts';
 import { acquireLease } from './named-lease.ts';
 import type { ObjectStore } from './object-store.ts';
+import { ObjectWriter } from './object-writer.ts';
 import { abortOf, DEFAULT_SETTINGS, forEach, type Protocol, type ProtocolSettings } from './protocol.ts';
-import { publishStream } from './publication.ts';
 import { ObjectReportLog } from './report-log.ts';
 import { RequestMeter } from './request-meter.ts';
 import { SegmentReader } from './segment-reader.ts';
@@ -92,10 +84,9 @@ export class ObjectBackend implements Backend {
   readonly #hints: Hints;
   readonly #index: ListIndex;
   readonly #damage: DamageNotes;
-  readonly #mutex = new KeyedMutex();
+  readonly #writer: ObjectWriter;
   readonly #working = new Set<Promise<unknown>>();
   readonly #ended = new AbortController();
-  #lastArchived: ArchivedAt = [0, 0];
   #closing: Promise<void> | undefined;
 
   constructor(store: ObjectStore, options: ObjectBackendOptions = {}, components: ObjectComponents = {}) {
@@ -139,26 +130,13 @@ export class ObjectBackend implements Backend {
     this.#hints = new Hints(limited, clock, randomness);
     this.#index = new ListIndex(this.#protocol, !readOnly);
     this.#damage = new DamageNotes(this.#protocol);
+    this.#writer = new ObjectWriter(this.#protocol, this.#taker, this.#hints, this.#index, this.#damage);
   }
 
-  commit(writes: readonly ManifestWrite[], { signal }: AbortOptions = {}): Promise<WriteOutcome[]> {
-    return this.#work(async () => {
+  commit(writes: readonly ManifestWrite[], options: AbortOptions = {}): Promise<WriteOutcome[]> {
+    return this.#work(() => {
       this.#assertWritable();
-      throwIfAborted(signal);
-      const outcomes: WriteOutcome[] = [];
-      const jobs = this.#jobs(writes, outcomes);
-      if (jobs.length === 0) return outcomes;
-      // Writers of one manifest in one process take turns: they would only be in each other's way.
-      const unlock = await this.#mutex.lock(jobs.map(({ objectKey }) => objectKey));
-      try {
-        throwIfAborted(signal);
-        const done = await this.#batch().batch.run(jobs, signal);
-        for (const [position, outcome] of done) outcomes[position] = outcome;
-      } finally {
-        unlock();
-      }
-      await this.#afterwards(jobs);
-      return outcomes;
+      return this.#writer.commit(writes, options);
     });
   }
 
@@ -168,19 +146,9 @@ export class ObjectBackend implements Backend {
     fields: () => ManifestFields,
     options: AbortOptions = {},
   ): Promise<WriteOutcome> {
-    return this.#work(async () => {
+    return this.#work(() => {
       this.#assertWritable();
-      try {
-        checkId(write.key);
-      } catch (error) {
-        await entries[Symbol.asyncIterator]().return?.();
-        return { status: 'failed', error: asVarveError(error) };
-      }
-      const job = this.#job(write.key, [], this.#nextArchived(1));
-      const { steps, batch } = this.#batch();
-      const outcome = await publishStream(this.#protocol, steps, batch, job, write, entries, fields, options);
-      await this.#afterwards([job]);
-      return outcome;
+      return this.#writer.publish(write, entries, fields, options);
     });
   }
 
@@ -301,72 +269,6 @@ export class ObjectBackend implements Backend {
         const now = await this.#protocol.manifests.read(key, abortOf(signal));
         if (now.etag === etag) throw new VarveError('CORRUPT', error.message, { cause: error });
       }
-    }
-  }
-
-  /** A job for each manifest that the writes concern; what is wrong with an id is that write's outcome. */
-  #jobs(writes: readonly ManifestWrite[], outcomes: WriteOutcome[]): ManifestJob[] {
-    const byKey = new Map<string, { key: ManifestKey; writes: PlacedWrite[] }>();
-    for (const [position, write] of writes.entries()) {
-      try {
-        checkId(write.key);
-        const key: ManifestKey = { kind: write.key.kind, id: write.key.id };
-        const objectKey = manifestObjectKey(key);
-        const known = byKey.get(objectKey);
-        if (known === undefined) byKey.set(objectKey, { key, writes: [{ position, write }] });
-        else known.writes.push({ position, write });
-      } catch (error) {
-        outcomes[position] = { status: 'failed', error: asVarveError(error) };
-      }
-    }
-    const archived = this.#nextArchived(writes.length);
-    return [...byKey.values()].map((each) => this.#job(each.key, each.writes, archived));
-  }
-
-  #job(key: ManifestKey, writes: readonly PlacedWrite[], archived: ArchivedAt): ManifestJob {
-    return new ManifestJob(key, writes, this.#protocol.randomness.nonce(), archived);
-  }
-
-  /** For so many writes that follow one another. */
-  #nextArchived(writes: number): ArchivedAt {
-    const [ms, count] = this.#lastArchived;
-    const now = this.#protocol.clock.now();
-    const first: ArchivedAt = now > ms ? [now, 0] : [ms, count];
-    this.#lastArchived = [first[0], first[1] + writes];
-    return first;
-  }
-
-  #batch(): { steps: AttemptSteps; batch: CommitBatch } {
-    const steps = new AttemptSteps(this.#protocol, this.#taker, this.#hints);
-    return { steps, batch: new CommitBatch(this.#protocol, steps, this.#hints) };
-  }
-
-  /** What may be done once writes have happened; none of it can make them fail. */
-  async #afterwards(jobs: readonly ManifestJob[]): Promise<void> {
-    for (const { objectKey, seen } of jobs) {
-      if (seen.record !== undefined) this.#index.note(objectKey, seen.record, seen.etag);
-    }
-    try {
-      await this.#index.flush();
-      await this.#heal(jobs);
-    } catch (error) {
-      if (!isVarveError(error)) throw error;
-    }
-  }
-
-  /** Writes that changed nothing bring bytes, too: those that are damaged in the store are healed. */
-  async #heal(jobs: readonly ManifestJob[]): Promise<void> {
-    const damaged = await this.#damage.known();
-    if (damaged.size === 0) return;
-    const sources = new Map<Address, NewSegment>();
-    for (const { write } of jobs.flatMap(({ writes }) => writes)) {
-      if (!('entries' in write)) continue;
-      for (const segment of write.entries.flatMap(({ segments }) => segments)) {
-        if (damaged.has(segment.address) && segment.bytes !== null) sources.set(segment.address, segment);
-      }
-    }
-    for (const segment of sources.values()) {
-      if (await this.#taker.heal(segment)) await this.#damage.remove(segment.address);
     }
   }
 
