@@ -59,14 +59,23 @@ export function describeCommits(fixture: Fixture): void {
       expect(Math.abs(head.createdAt - before)).toBeLessThan(60_000);
     });
 
-    test.each([
-      ['no entries', []],
-      ['an empty body', [entry('')]],
-      ['bodies of every byte', [entry(Buffer.from(Array.from({ length: 256 }, (_, i) => i)))]],
-      ['a body of a megabyte', [entry(Buffer.alloc(1 << 20, 'varve'))]],
-      ['5,000 entries', Array.from({ length: 5000 }, (_, i) => entry(`body ${i}`, `segment ${i % 700}`))],
-      ['3,000 segments in one entry', [entry('wide', ...Array.from({ length: 3000 }, (_, i) => `part ${i % 2500}`))]],
-    ] as [string, NewEntry[]][])('takes %s', async (_, entries) => {
+    /** Numbers for bodies, and fewer for segments: some are used more than once. */
+    const numbers = (usual: number, segments: number) => {
+      const count = fixture.size(usual);
+      return Array.from({ length: count }, (_, i) => ({ i, part: i % Math.ceil((count * segments) / usual) }));
+    };
+    test.each<[string, () => NewEntry[]]>([
+      ['no entries', () => []],
+      ['an empty body', () => [entry('')]],
+      ['bodies of every byte', () => [entry(Buffer.from(Array.from({ length: 256 }, (_, i) => i)))]],
+      ['a body of a megabyte', () => [entry(Buffer.alloc(1 << 20, 'varve'))]],
+      ['thousands of entries', () => numbers(5000, 700).map(({ i, part }) => entry(`body ${i}`, `segment ${part}`))],
+      [
+        'thousands of segments in one entry',
+        () => [entry('wide', ...numbers(3000, 2500).map(({ part }) => `part ${part}`))],
+      ],
+    ])('takes %s', async (_, entriesOf) => {
+      const entries = entriesOf();
       await commit(fixture.backend, put('x', entries));
       const expected = entries.map(({ body, segments }) => ({
         body: Buffer.from(body).toString('latin1'),

@@ -66,16 +66,17 @@ export function describePublishing(fixture: Fixture): void {
     test('takes many entries of many megabytes', async () => {
       const { backend } = fixture;
       const content = (i: number) => randomBytes(i, 100_000);
+      const count = fixture.size(200);
       async function* entries() {
-        for (let i = 0; i < 200; i++) {
+        for (let i = 0; i < count; i++) {
           const bytes = content(i);
           yield entry(`entry ${i}`, segment(bytes.subarray(0, 60_000)), segment(bytes.subarray(60_000)));
         }
       }
       const outcome = succeeded(await publish(entries()));
-      expect(outcome).toMatchObject({ status: 'created', newSegments: 400, newBytes: 20_000_000 });
+      expect(outcome).toMatchObject({ status: 'created', newSegments: 2 * count, newBytes: 100_000 * count });
       const manifest = (await readOne(backend, KEY)) ?? expect.unreachable();
-      expect(manifest.entries.length).toBe(200);
+      expect(manifest.entries.length).toBe(count);
       for (const [i, { body, segments }] of manifest.entries.entries()) {
         expect(Buffer.from(body).toString()).toBe(`entry ${i}`);
         expect(Buffer.concat(await backend.fetch(segments)).equals(content(i))).toBe(true);
