@@ -75,7 +75,10 @@ export interface SegmentDescription {
   readonly encoding: SegmentEncoding;
   /** Canonical bytes. */
   readonly length: number;
-  /** What references it, as {@link BackendCapabilities.countsReferencesOf} says; 0 while it waits for collection. */
+  /**
+   * What references it, as {@link BackendCapabilities.countsReferencesOf} says; 0 while it waits for collection. On objects, of
+   * what very many use or many at once: how many did when it was last counted, 1 or more.
+   */
   readonly references: number;
 }
 

@@ -1,7 +1,7 @@
 import { throwIfAborted, VarveError } from '../../errors.ts';
 import type { Clock, Randomness } from './clock.ts';
 
-const FIRST_BOUND_MS = 8;
+const FIRST_BOUND_MS = 20;
 const LONGEST_BOUND_MS = 1000;
 
 /**

@@ -56,8 +56,8 @@ export async function cool(
     // Whoever let go while the segment was hot left its name.
     const leaked = new Set(await scan.leaked(address, sidecar?.refs ?? []));
     const since = () => protocol.serverClock.latest();
-    await protocol.sidecars.change(address, (stored) =>
-      dropHold(name, since)(release(leaked, since)(stored) ?? stored),
+    await protocol.sidecars.change(address, (stored, refusals) =>
+      dropHold(name, since)(release(leaked, since)(stored, refusals) ?? stored, refusals),
     );
   });
 }

@@ -1,5 +1,5 @@
 import type { Generation, SegmentState, SidecarContent, Token } from './sidecar.ts';
-import { HOT_REFERENCES } from './sidecar.ts';
+import { HOT_REFERENCES, HOT_REFUSALS } from './sidecar.ts';
 import type { SidecarChange } from './sidecar-table.ts';
 
 /** What a taker of references knows and wants. */
@@ -13,10 +13,11 @@ export interface Taking {
 
 /**
  * Adds references. What is absent, condemned or gone begins a new life (rule 3: an abandoned generation never
- * returns); what is hot takes no names (rule 4: only what is live becomes hot).
+ * returns); what is hot takes no names (rule 4: only what is live becomes hot). Many references make a segment hot, and so do many
+ * writers at once: whoever was refused often ends the crowding for all.
  */
 export function take({ tokens, storedGeneration, newGeneration }: Taking): SidecarChange {
-  return (sidecar) => {
+  return (sidecar, refusals) => {
     if (sidecar === undefined || sidecar.state === 'condemned' || sidecar.state === 'gone') {
       return { gen: newGeneration(), state: 'uploading', refs: [...tokens], ...holdsOf(sidecar) };
     }
@@ -26,7 +27,8 @@ export function take({ tokens, storedGeneration, newGeneration }: Taking): Sidec
     if (added.length === 0) return undefined;
     const refs = [...sidecar.refs, ...added];
     const state: SegmentState = sidecar.gen === storedGeneration ? 'live' : sidecar.state;
-    const isHot = state === 'live' && sidecar.damaged === undefined && refs.length > HOT_REFERENCES;
+    const isWarm = refs.length > HOT_REFERENCES || refusals >= HOT_REFUSALS;
+    const isHot = state === 'live' && isWarm && sidecar.damaged === undefined;
     return { ...withoutSince(sidecar), state, refs, ...(isHot && { hot: true }) };
   };
 }

@@ -9,10 +9,10 @@ import type { ServerClock } from './server-clock.ts';
 import { decodeSidecar, encodeSidecar, type Sidecar, type SidecarContent } from './sidecar.ts';
 
 /**
- * What a sidecar shall become: a pure function of what it is, `undefined` when it is so already. It may be asked many
- * times, and must be idempotent: that is what makes a lost reply harmless.
+ * What a sidecar shall become: a function of what it is and of how often the change was refused because others were faster;
+ * `undefined` when it is so already. It may be asked many times, and must be idempotent: that is what makes a lost reply harmless.
  */
-export type SidecarChange = (sidecar: SidecarContent | undefined) => SidecarContent | undefined;
+export type SidecarChange = (sidecar: SidecarContent | undefined, refusals: number) => SidecarContent | undefined;
 
 export interface ChangeOptions {
   /** Where nothing is known of the sidecar, try to create it before reading it. Default: false. */
@@ -122,8 +122,8 @@ export class SidecarTable {
     if (known === undefined) {
       known = requests.some(({ assumeAbsent }) => assumeAbsent) ? NOTHING_KNOWN : await this.#read(address);
     }
-    for (let isFirst = true; ; isFirst = false) {
-      const { changed, waiting } = applyAll(requests, known.sidecar);
+    for (let refusals = 0; ; ) {
+      const { changed, waiting } = applyAll(requests, known.sidecar, refusals);
       if (waiting.length === 0) return;
       if (changed === undefined) {
         if (known.isFresh) {
@@ -136,7 +136,7 @@ export class SidecarTable {
           for (const { resolve } of waiting) resolve(stored);
           return;
         }
-        if (!isFirst) await backoff.pause(`changing the references of segment ${address}`);
+        if (refusals++ > 0) await backoff.pause(`changing the references of segment ${address}`);
       }
       known = await this.#read(address);
     }
@@ -176,13 +176,14 @@ export class SidecarTable {
 function applyAll(
   requests: readonly Request[],
   sidecar: SidecarContent | undefined,
+  refusals: number,
 ): { changed: SidecarContent | undefined; waiting: Request[] } {
   const waiting: Request[] = [];
   let content = sidecar;
   let changed: SidecarContent | undefined;
   for (const request of requests) {
     try {
-      const next = request.change(content);
+      const next = request.change(content, refusals);
       if (next !== undefined) {
         content = next;
         changed = next;

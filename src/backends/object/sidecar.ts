@@ -58,6 +58,9 @@ const SIDECAR = z.object({
 /** Past so many names a live segment becomes hot. */
 export const HOT_REFERENCES = 256;
 
+/** After so many refusals of one change, too: others change the segment all the time. */
+export const HOT_REFUSALS = 6;
+
 export function newGeneration(nonce: string, encoding: SegmentEncoding, length: number): Generation {
   return `${nonce}${encoding === 'tokens' ? 't' : 'b'}${length.toString(36)}` as Generation;
 }
