@@ -4,6 +4,8 @@
  *
  *     npm run build && node scripts/soak.mjs [--minutes 10] [--store LOCATION] [--seed 1]
  *
+ * LOCATION is that of a new store: a directory, or `s3://…`. Default: a temporary directory.
+ *
  * Prints a line of JSON with what was done; ends with 1 when anything was lost or found. Each writer alone writes to its
  * ids, and its acknowledgements say what they must hold.
  */
@@ -21,6 +23,9 @@ const LIBRARY = process.env['VARVE_DIST'] ?? fileURLToPath(new URL('../dist', im
 
 /** Ids of each writer; few, so that they are replaced and deleted all the time. */
 const IDS = 40;
+
+/** How long a killed writer's lease may still run, with a margin. */
+const LEASE_MS = 40_000;
 
 const ROLES = ['writer', 'writer', 'writer', 'collector', 'collector', 'eraser', 'auditor'];
 
@@ -95,9 +100,14 @@ async function maintain(store, role, random) {
 async function act(role) {
   const { openStore } = await library();
   const local = { packBytes: 1_000_000, segmentBlockBytes: 20_000, bodyBlockBytes: 20_000 };
-  const store = await openStore(values.store ?? '', /^[a-z0-9]+:\/\//.test(values.store ?? '') ? {} : { local });
+  const store = await openStore(values.store ?? '', isBucket(values.store ?? '') ? {} : { local });
   const random = randomOf(Number(values.seed));
   await (role === 'writer' ? write(store, values.name, random) : maintain(store, role, random));
+}
+
+/** @param {string} location */
+function isBucket(location) {
+  return /^[a-z0-9]+:\/\//.test(location);
 }
 
 /** Starts a process of a role, and another when it was killed, until the time is up. */
@@ -135,7 +145,8 @@ class Actor {
         errors += chunk;
       });
       const closed = once(child, 'close');
-      await Promise.race([closed, sleep(Math.min(end - performance.now(), 1500 + random(6000)))]);
+      const lives = (1500 + random(6000)) * (isBucket(this.store) ? 4 : 1);
+      await Promise.race([closed, sleep(Math.min(end - performance.now(), lives))]);
       if (child.exitCode !== null) this.failures.push(`${this.name} ended: ${errors}`);
       child.kill('SIGKILL');
       await closed;
@@ -192,6 +203,8 @@ async function direct() {
       if (failure !== undefined) failures.push(failure);
     }
   }
+  // On a bucket, whoever was killed is taken for dead only when its lease has run out.
+  if (isBucket(location)) await sleep(LEASE_MS);
   await store.gc.run({ grace: 0, full: true });
   for await (const finding of store.audit({ deep: true })) failures.push(finding);
   const { garbageSegments, storedBytes } = await store.usage();
