@@ -506,7 +506,11 @@ export interface Backend {
   /** As {@link read} without the entries. */
   heads(keys: readonly ManifestKey[], options?: AbortOptions): Promise<(ManifestHead | undefined)[]>;
 
-  /** All manifests of a kind that pass `filter`; each that exists throughout is listed exactly once. */
+  /**
+   * All manifests of a kind that pass `filter`; each that exists throughout is listed exactly once.
+   *
+   * @throws `CORRUPT` or `UNSUPPORTED_FORMAT`, after all others were listed, when the head of one cannot be read.
+   */
   list(kind: ManifestKind, filter?: ListFilter, options?: AbortOptions): AsyncIterable<ManifestHead>;
 
   /**

@@ -3,6 +3,7 @@ import type { AuditOptions, Backend, Finding, ManifestKey, ManifestKind } from '
 import { throwIfAborted, VarveError } from '../errors.ts';
 import type { Blobs } from '../manifest/blobs.ts';
 import type { Conversations } from '../manifest/conversations.ts';
+import { listReadable } from './list-readable.ts';
 
 /** Errors that tell of the content rather than of the moment. */
 const DAMAGE = new Set(['CORRUPT', 'UNSUPPORTED_FORMAT', 'MALFORMED_INPUT', 'INTERNAL']);
@@ -28,7 +29,7 @@ export async function* auditContent(
 ): AsyncGenerator<Finding, number, undefined> {
   let done = 0;
   for (const kind of ['conversation', 'blob', 'pin'] as const) {
-    for await (const { key } of readers.backend.list(kind, {}, signal === undefined ? {} : { signal })) {
+    for await (const { key } of listReadable(readers.backend, kind, signal === undefined ? {} : { signal })) {
       throwIfAborted(signal);
       const reason = known(key) ? undefined : await faultOf(readers, key);
       if (reason !== undefined) yield finding(key, reason);

@@ -9,6 +9,7 @@ import type {
   StoredManifest,
 } from '../backends/backend.ts';
 import { isVarveError, type VarveError } from '../errors.ts';
+import { listReadable } from './list-readable.ts';
 
 /** Manifests read at once. */
 const BATCH = 32;
@@ -74,7 +75,7 @@ export async function findShared(
       for (const manifest of await readSound(backend, batch, options)) note(manifest, holders);
       batch = [];
     };
-    for await (const { key } of backend.list(kind, {}, options)) {
+    for await (const { key } of listReadable(backend, kind, options)) {
       batch.push(key);
       if (batch.length === BATCH) await look();
     }

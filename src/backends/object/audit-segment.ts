@@ -1,27 +1,17 @@
 import type { Address } from '../../address.ts';
-import { isVarveError } from '../../errors.ts';
+import { isVarveError, type VarveError } from '../../errors.ts';
 import type { Finding, ManifestKey } from '../backend.ts';
+import { CountAuditor } from './audit-counts.ts';
+import { type Diagnosis, firstOf, holdersOf, MARKED, TO_MARK } from './diagnosis.ts';
 import type { Hints } from './hints.ts';
 import { segmentKey, sidecarKey } from './keys.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import type { ReferenceScan, SegmentReferences } from './reference-scan.ts';
 import { decodeSegment } from './segment-data.ts';
+import type { ListedSegment } from './segment-listing.ts';
 import { type Generation, parseGeneration, type Sidecar, type SidecarContent, type Token } from './sidecar.ts';
-import { markDamaged, release, restore } from './sidecar-changes.ts';
-
-/** What a listing shows of one segment. */
-export interface ListedSegment {
-  readonly address: Address;
-  readonly hasSidecar: boolean;
-  readonly generations: readonly Generation[];
-}
-
-/** A finding, and what mends it. */
-export interface Diagnosis {
-  readonly finding: Omit<Finding, 'repaired'>;
-  /** Returns whether it is mended. Idempotent, and safe beside everything. */
-  readonly mend: (() => Promise<boolean>) | undefined;
-}
+import { markDamaged } from './sidecar-changes.ts';
+import { isUnreadable } from './unreadable.ts';
 
 export interface SegmentAudit {
   readonly diagnoses: readonly Diagnosis[];
@@ -30,7 +20,7 @@ export interface SegmentAudit {
   readonly verifiedBytes: number;
 }
 
-const MAX_MANIFESTS = 100;
+const REBUILD = 'make the sidecar again from what the manifests say';
 
 /**
  * Compares one segment's data and sidecar with what the manifests say. The scan of the manifests is older than what is read here, so
@@ -40,11 +30,13 @@ export class SegmentAuditor {
   readonly #protocol: Protocol;
   readonly #scan: ReferenceScan;
   readonly #hints: Hints;
+  readonly #counts: CountAuditor;
 
   constructor(protocol: Protocol, scan: ReferenceScan, hints: Hints) {
     this.#protocol = protocol;
     this.#scan = scan;
     this.#hints = hints;
+    this.#counts = new CountAuditor(protocol, scan, hints);
   }
 
   async audit(listed: ListedSegment, isSampled: boolean): Promise<SegmentAudit> {
@@ -54,15 +46,15 @@ export class SegmentAuditor {
     try {
       sidecar = await this.#protocol.sidecars.read(address);
     } catch (error) {
-      if (!isVarveError(error, 'CORRUPT')) throw error;
-      return { diagnoses: [this.#unreadableSidecar(listed, references)], sidecar, verifiedBytes: 0 };
+      if (!isUnreadable(error)) throw error;
+      return { diagnoses: [this.#unreadableSidecar(listed, references, error)], sidecar, verifiedBytes: 0 };
     }
     if (sidecar === undefined) {
       return { diagnoses: await this.#withoutSidecar(listed, references), sidecar, verifiedBytes: 0 };
     }
     const diagnoses = [
       ...(await this.#missingData(listed, sidecar, references)),
-      ...(await this.#counts(address, sidecar, references)),
+      ...(await this.#counts.audit(address, sidecar, references)),
       ...this.#deadGenerations(listed, sidecar, references),
     ];
     let verifiedBytes = 0;
@@ -85,91 +77,36 @@ export class SegmentAuditor {
     const suspects = [...(references?.held ?? [])].filter(([, { gen }]) => !listed.generations.includes(gen));
     const confirmed = await forEach(suspects, async ([token, reference]) => {
       if ((await this.#protocol.store.head(segmentKey(address, reference.gen))) !== undefined) return [];
-      return (await this.#scan.isHeld(address, token, reference.gen)) ? [reference] : [];
+      return (await this.#scan.isHeld(address, token, reference.gen)) ? [{ token, ...reference }] : [];
     });
     const missing = confirmed.flat();
     const [first] = missing;
     if (first === undefined) return [];
-    const canHeal = sidecar !== undefined && isUsable(sidecar) && sidecar.gen === first.gen;
+    const message = `the data of segment ${address} is gone`;
+    const about = {
+      address,
+      location: segmentKey(address, first.gen),
+      manifests: firstOf(missing.map(({ key }) => key)),
+    };
+    if (sidecar === undefined) {
+      // As after the loss of a whole range of keys: what the manifests say is enough to await the bytes.
+      const tokens = missing.filter(({ gen }) => gen === first.gen).map(({ token }) => token);
+      return [
+        {
+          finding: harm('missing-data', message, about, TO_MARK),
+          mend: () => this.#awaitBytes(address, first.gen, tokens),
+          needsAllManifests: true,
+        },
+      ];
+    }
+    const canHeal = isUsable(sidecar) && sidecar.gen === first.gen;
+    const repair = !canHeal ? 'none' : sidecar.damaged ? MARKED : TO_MARK;
     return [
       {
-        finding: {
-          kind: 'missing-data',
-          message: `the data of segment ${address} is gone`,
-          address,
-          location: segmentKey(address, first.gen),
-          manifests: missing.map(({ key }) => key).slice(0, MAX_MANIFESTS),
-          repair: canHeal ? HEALING : 'none',
-          harmful: true,
-        },
+        finding: harm('missing-data', message, about, repair),
         mend: canHeal ? () => this.#markDamaged(address, first.gen) : undefined,
       },
     ];
-  }
-
-  async #counts(address: Address, sidecar: Sidecar, references: SegmentReferences | undefined): Promise<Diagnosis[]> {
-    if (sidecar.hot) return [];
-    const diagnoses: Diagnosis[] = [];
-    const location = sidecarKey(address);
-    const named = new Set(sidecar.refs);
-    const suspects = [...(references?.held ?? [])].filter(
-      ([token, { gen }]) => gen === sidecar.gen && !named.has(token),
-    );
-    const unnamed = (
-      await forEach(suspects, async ([token, { key, gen }]) =>
-        (await this.#scan.isHeld(address, token, gen)) && !(await this.#isNamed(address, token))
-          ? [{ token, key }]
-          : [],
-      )
-    ).flat();
-    if (unnamed.length > 0) {
-      diagnoses.push({
-        finding: {
-          kind: 'wrong-count',
-          message: `segment ${address} counts ${unnamed.length} too few references: it might be collected although it is in use`,
-          address,
-          location,
-          manifests: unnamed.map(({ key }) => key).slice(0, MAX_MANIFESTS),
-          repair: 'the references are counted',
-          harmful: false,
-        },
-        mend: () =>
-          this.#restore(
-            address,
-            unnamed.map(({ token }) => token),
-          ),
-      });
-    }
-    const leaked = await this.#scan.leaked(address, sidecar.refs);
-    if (leaked.length > 0) {
-      diagnoses.push({
-        finding: {
-          kind: 'wrong-count',
-          message: `segment ${address} counts ${leaked.length} references that no manifest has: it could never be collected`,
-          address,
-          location,
-          manifests: [],
-          repair: 'the references are no longer counted',
-          harmful: false,
-        },
-        mend: () => this.#release(address, leaked),
-      });
-    }
-    if (sidecar.refCount !== sidecar.refs.length) {
-      diagnoses.push({
-        finding: {
-          kind: 'wrong-count',
-          message: `the sidecar of segment ${address} names ${sidecar.refs.length} references and says ${sidecar.refCount}`,
-          address,
-          location,
-          manifests: [],
-          repair: 'the number is set right',
-          harmful: false,
-        },
-        mend: () => this.#rewrite(address),
-      });
-    }
-    return diagnoses;
   }
 
   /** Data of lives of the segment that are over: late writes, and what a dead collector did not get to. */
@@ -194,48 +131,51 @@ export class SegmentAuditor {
         if ((references?.announced.size ?? 0) === 0) diagnoses.push(this.#orphan(address, gen, 'has no sidecar'));
         continue;
       }
+      const tokens = held.map(([token]) => token);
       diagnoses.push({
         finding: {
           kind: 'unindexed',
           message: `segment ${address} has data and no sidecar`,
           address,
           location: segmentKey(address, gen),
-          manifests: held.map(([, { key }]) => key).slice(0, MAX_MANIFESTS),
-          repair: 'the sidecar is made again from what the manifests say',
+          manifests: firstOf(held.map(([, { key }]) => key)),
+          repair: REBUILD,
           harmful: false,
         },
-        mend: () =>
-          this.#recreate(
-            address,
-            gen,
-            held.map(([token]) => token),
-          ),
+        mend: () => this.#recreate(address, this.#content(gen, tokens)),
+        needsAllManifests: true,
       });
     }
     return diagnoses;
   }
 
-  #unreadableSidecar(listed: ListedSegment, references: SegmentReferences | undefined): Diagnosis {
+  #unreadableSidecar(
+    listed: ListedSegment,
+    references: SegmentReferences | undefined,
+    { code, message }: VarveError,
+  ): Diagnosis {
     const { address } = listed;
     const held = [...(references?.held ?? [])];
     const gen = held[0]?.[1].gen ?? listed.generations[0];
+    // What a newer version wrote is not damaged.
+    const canRebuild = gen !== undefined && code === 'CORRUPT';
+    const rebuild = async (generation: Generation): Promise<boolean> => {
+      const refs = [...held.map(([token]) => token), ...(references?.announced ?? [])];
+      if (refs.length === 0) await this.#hints.write({ segments: [address], manifests: [] });
+      return this.#protocol.sidecars.replaceDamaged(address, this.#content(generation, refs));
+    };
     return {
       finding: {
         kind: 'unindexed',
-        message: `the sidecar of segment ${address} cannot be read`,
+        message: `the sidecar of segment ${address} cannot be read: ${message}`,
         address,
         location: sidecarKey(address),
-        manifests: manifestsOf(references),
-        repair: gen === undefined ? 'none' : 'the sidecar is made again from what the manifests say',
+        manifests: holdersOf(references),
+        repair: canRebuild ? REBUILD : 'none',
         harmful: false,
       },
-      mend:
-        gen === undefined
-          ? undefined
-          : () => {
-              const refs = [...held.map(([token]) => token), ...(references?.announced ?? [])];
-              return this.#protocol.sidecars.replaceDamaged(address, this.#content(gen, refs));
-            },
+      mend: canRebuild ? () => rebuild(gen) : undefined,
+      needsAllManifests: true,
     };
   }
 
@@ -248,19 +188,20 @@ export class SegmentAuditor {
         address,
         location,
         manifests: [],
-        repair: 'it is deleted',
+        repair: 'delete it',
         harmful: false,
       },
       mend: async () => {
         await this.#protocol.store.delete([location]);
         return true;
       },
+      needsAllManifests: true,
     };
   }
 
   async #verify(
     address: Address,
-    { gen }: Sidecar,
+    { gen, damaged }: Sidecar,
     references: SegmentReferences | undefined,
   ): Promise<Diagnosis | undefined> {
     const location = segmentKey(address, gen);
@@ -272,17 +213,11 @@ export class SegmentAuditor {
       return undefined;
     } catch (error) {
       if (!isVarveError(error)) throw error;
-      const manifests = manifestsOf(references);
+      const manifests = holdersOf(references);
+      const message = `the data of segment ${address} is damaged: ${error.message}`;
+      const finding = harm('corrupt-data', message, { address, location, manifests }, damaged ? MARKED : TO_MARK);
       return {
-        finding: {
-          kind: 'corrupt-data',
-          message: `the data of segment ${address} is damaged: ${error.message}`,
-          address,
-          location,
-          manifests,
-          repair: HEALING,
-          harmful: manifests.length > 0,
-        },
+        finding: { ...finding, harmful: manifests.length > 0 },
         mend: () => this.#markDamaged(address, gen),
       };
     }
@@ -295,53 +230,33 @@ export class SegmentAuditor {
     return false;
   }
 
-  async #restore(address: Address, tokens: readonly Token[]): Promise<boolean> {
-    const sidecar = await this.#protocol.sidecars.change(address, restore(tokens));
-    return tokens.every((token) => sidecar?.refs.includes(token));
+  /** Both the data and the sidecar are lost: makes the sidecar again, marked, for the next put of the bytes. */
+  async #awaitBytes(address: Address, gen: Generation, tokens: readonly Token[]): Promise<boolean> {
+    await this.#hints.announceDamage(address);
+    await this.#recreate(address, { ...this.#content(gen, tokens), damaged: true });
+    return false;
   }
 
-  async #release(address: Address, tokens: readonly Token[]): Promise<boolean> {
-    const since = () => this.#protocol.serverClock.latest();
-    await this.#hints.write({ segments: [address], manifests: [] });
-    await this.#protocol.sidecars.change(address, release(new Set(tokens), since));
-    return true;
-  }
-
-  async #rewrite(address: Address): Promise<boolean> {
-    let isDone = false;
-    await this.#protocol.sidecars.change(address, (sidecar) => {
-      if (isDone || sidecar === undefined) return undefined;
-      isDone = true;
-      return sidecar;
-    });
-    return true;
-  }
-
-  async #recreate(address: Address, gen: Generation, refs: readonly Token[]): Promise<boolean> {
-    const sidecar = await this.#protocol.sidecars.change(
-      address,
-      (stored) => (stored === undefined ? this.#content(gen, refs) : undefined),
-      { assumeAbsent: true },
-    );
-    return sidecar?.gen === gen;
+  async #recreate(address: Address, content: SidecarContent): Promise<boolean> {
+    const change = (stored: SidecarContent | undefined) => (stored === undefined ? content : undefined);
+    const sidecar = await this.#protocol.sidecars.change(address, change, { assumeAbsent: true });
+    return sidecar?.gen === content.gen;
   }
 
   #content(gen: Generation, refs: readonly Token[]): SidecarContent {
     return { gen, state: 'live', refs, ...(refs.length === 0 && { since: this.#protocol.serverClock.latest() }) };
   }
-
-  async #isNamed(address: Address, token: Token): Promise<boolean> {
-    const sidecar = await this.#protocol.sidecars.read(address);
-    return sidecar?.hot === true || (sidecar?.refs.includes(token) ?? false);
-  }
 }
 
-const HEALING = 'it is marked, and healed by the next put of the same bytes';
+function harm(
+  kind: 'missing-data' | 'corrupt-data',
+  message: string,
+  about: { readonly address: Address; readonly location: string; readonly manifests: readonly ManifestKey[] },
+  repair: string,
+): Omit<Finding, 'repaired'> {
+  return { kind, message, ...about, repair, harmful: true };
+}
 
 function isUsable({ state }: Sidecar): boolean {
   return state === 'live' || state === 'uploading';
-}
-
-function manifestsOf(references: SegmentReferences | undefined): ManifestKey[] {
-  return [...(references?.held.values() ?? [])].map(({ key }) => key).slice(0, MAX_MANIFESTS);
 }

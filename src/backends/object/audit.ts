@@ -1,17 +1,18 @@
 import type { Address } from '../../address.ts';
 import { throwIfAborted } from '../../errors.ts';
 import type { AuditOptions, AuditReport, Finding, ManifestKey } from '../backend.ts';
-import { type Diagnosis, type ListedSegment, SegmentAuditor } from './audit-segment.ts';
+import { UnhintedGarbage } from './audit-garbage.ts';
+import { SegmentAuditor } from './audit-segment.ts';
 import { cool, isCooling, isToCool } from './cool.ts';
+import { type Diagnosis, MARKED, TO_MARK, WAITING } from './diagnosis.ts';
 import type { Hints } from './hints.ts';
-import { manifestOfObjectKey, parseSegmentKey, SEGMENTS_PREFIX } from './keys.ts';
-import { listObjects } from './listing.ts';
+import { manifestObjectKey, manifestOfObjectKey } from './keys.ts';
 import type { SeenRecord } from './manifest-table.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
 import { isStale, reap } from './reap.ts';
 import { ReferenceScan } from './reference-scan.ts';
+import { type ListedSegment, listSegments } from './segment-listing.ts';
 import type { SegmentTaker } from './segment-taker.ts';
-import type { Generation } from './sidecar.ts';
 
 export interface AuditContext {
   readonly protocol: Protocol;
@@ -27,6 +28,7 @@ export class ObjectAudit {
   readonly #protocol: Protocol;
   readonly #context: AuditContext;
   readonly #options: AuditOptions;
+  readonly #garbage: UnhintedGarbage;
   readonly #damagedManifests = new Set<string>();
   readonly #toCool: Address[] = [];
   readonly #tally = { manifests: 0, segments: 0, verifiedBytes: 0, findings: 0, unrepaired: 0 };
@@ -35,6 +37,7 @@ export class ObjectAudit {
     this.#protocol = context.protocol;
     this.#context = context;
     this.#options = options;
+    this.#garbage = new UnhintedGarbage(context.protocol, context.hints);
   }
 
   async *run(): AsyncGenerator<Finding, AuditReport, undefined> {
@@ -73,7 +76,15 @@ export class ObjectAudit {
     this.#options.onProgress?.({ phase: 'reading manifests', done: scan.manifests, total: scan.manifests });
     yield* this.#tell(damaged);
     const { taker, hints } = this.#context;
-    yield* this.#tell(stale.map((seen) => staleWriter(seen, () => reap(this.#protocol, taker, hints, seen))));
+    yield* this.#tell(
+      stale.map((seen) =>
+        staleWriter(seen, async () => {
+          // The hint that was left with what is releasing may be lost.
+          await hints.announceReleases(releasesOf(seen));
+          return reap(this.#protocol, taker, hints, seen);
+        }),
+      ),
+    );
   }
 
   async *#segments(scan: ReferenceScan, from: string): AsyncGenerator<Finding, void, undefined> {
@@ -90,8 +101,12 @@ export class ObjectAudit {
         if (sidecar && (isToCool(sidecar, scan.of(address)?.held.size ?? 0) || isCooling(sidecar))) {
           this.#toCool.push(address);
         }
-        yield* this.#tell(this.#knowsAllReferences ? diagnoses : diagnoses.map(withoutMendingLosses));
+        yield* this.#tell(this.#knowsAllReferences ? diagnoses : diagnoses.map(waiting));
       }
+      const unheld = audits
+        .map(({ sidecar }, at) => ({ address: (window[at] as ListedSegment).address, sidecar }))
+        .filter(({ address }) => (scan.of(address)?.held.size ?? 0) === 0);
+      yield* this.#tell(await this.#garbage.among(unheld, signal));
       onProgress?.({ phase: 'verifying segments', done: this.#tally.segments, total: this.#tally.segments });
     }
   }
@@ -103,10 +118,11 @@ export class ObjectAudit {
 
   async *#tell(diagnoses: readonly Diagnosis[]): AsyncGenerator<Finding, void, undefined> {
     for (const { finding, mend } of diagnoses) {
-      const repaired = this.#options.repair === true && mend !== undefined && (await mend());
+      const mends = this.#options.repair === true && mend !== undefined;
+      const repaired = mends && (await mend());
       this.#tally.findings++;
       if (!repaired) this.#tally.unrepaired++;
-      yield { ...finding, repaired };
+      yield { ...finding, ...(mends && finding.repair === TO_MARK && { repair: MARKED }), repaired };
     }
   }
 }
@@ -119,29 +135,10 @@ async function* segmentWindows(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ListedSegment[], void, undefined> {
   const unlisted = new Set(scan.referenced());
-  let window: ListedSegment[] = [];
-  let last: { address: Address; hasSidecar: boolean; generations: Generation[] } | undefined;
-  for await (const { key } of listObjects(protocol, SEGMENTS_PREFIX, {
-    ...abortOf(signal),
-    after: `${SEGMENTS_PREFIX}${from}`,
-  })) {
-    const parsed = parseSegmentKey(key);
-    if (parsed === undefined) continue;
-    if (scan.until !== undefined && parsed.address >= scan.until) break;
-    if (parsed.address !== last?.address) {
-      if (last !== undefined) window.push(last);
-      last = { address: parsed.address, hasSidecar: false, generations: [] };
-      unlisted.delete(parsed.address);
-      if (window.length === WINDOW) {
-        yield window;
-        window = [];
-      }
-    }
-    if (parsed.generation === undefined) last.hasSidecar = true;
-    else last.generations.push(parsed.generation);
+  for await (const window of listSegments(protocol, WINDOW, { from, until: scan.until, ...abortOf(signal) })) {
+    for (const { address } of window) unlisted.delete(address);
+    yield window;
   }
-  if (last !== undefined) window.push(last);
-  if (window.length > 0) yield window;
   const lost = [...unlisted].map((address): ListedSegment => ({ address, hasSidecar: false, generations: [] }));
   for (let start = 0; start < lost.length; start += WINDOW) yield lost.slice(start, start + WINDOW);
 }
@@ -167,19 +164,21 @@ function staleWriter({ record }: SeenRecord, mend: () => Promise<boolean>): Diag
     finding: {
       kind: 'stale-writer',
       message: `a writer of ${key.kind} ${JSON.stringify(key.id)} ended before its work did`,
+      location: manifestObjectKey(key),
       manifests: [],
-      repair: 'its attempt is fenced, and what it took is released',
+      repair: 'fence its attempt, and let go of what it took',
       harmful: false,
     },
     mend,
   };
 }
 
-/** Counting more is safe whatever a damaged manifest holds; taking away is not. */
-function withoutMendingLosses(diagnosis: Diagnosis): Diagnosis {
-  const { kind, repair } = diagnosis.finding;
-  const takesAway = kind === 'orphaned-data' || (kind === 'wrong-count' && repair.includes('no longer'));
-  return takesAway
-    ? { finding: { ...diagnosis.finding, repair: 'none, until every manifest can be read' }, mend: undefined }
-    : diagnosis;
+/** What a manifest that cannot be read references is not known, so nothing is taken for unreferenced. */
+function waiting(diagnosis: Diagnosis): Diagnosis {
+  if (!diagnosis.needsAllManifests) return diagnosis;
+  return { finding: { ...diagnosis.finding, repair: WAITING }, mend: undefined };
+}
+
+function releasesOf({ record }: SeenRecord): Parameters<Hints['announceReleases']>[0] {
+  return record === undefined ? [] : [{ objectKey: manifestObjectKey(record.key), releases: record.releasing }];
 }

@@ -1,5 +1,4 @@
 import type { Address } from '../../address.ts';
-import { isVarveError } from '../../errors.ts';
 import type {
   CollectOptions,
   CollectReason,
@@ -11,21 +10,31 @@ import type {
 } from '../backend.ts';
 import { CollectScope, type CollectTotals } from './collect-scope.ts';
 import { expireManifests } from './expire.ts';
-import { decodeReleaseHint, type Hints, type ReleaseHint } from './hints.ts';
-import { KINDS, manifestObjectKey, RELEASE_HINTS_PREFIX, sidecarKey, WRITER_HINTS_PREFIX } from './keys.ts';
+import { ForeseenReleases } from './foreseen-releases.ts';
+import { type Hints, type ReleaseHint, readReleaseHint } from './hints.ts';
+import { KINDS, manifestObjectKey, RELEASE_HINTS_PREFIX, segmentKey, sidecarKey, WRITER_HINTS_PREFIX } from './keys.ts';
 import type { ListIndex } from './list-index.ts';
 import { listObjects } from './listing.ts';
+import type { SeenRecord } from './manifest-table.ts';
 import { type ListedObject, MAX_DELETE_KEYS } from './object-store.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
-import { isStale, reap } from './reap.ts';
+import { isStale, leftBehind, reap } from './reap.ts';
+import { type ListedSegment, listSegments } from './segment-listing.ts';
 import type { SegmentTaker } from './segment-taker.ts';
-import { addressesWithSidecars, sweep, type Verdict } from './sweep.ts';
+import type { Generation } from './sidecar.ts';
+import { sweep, type Verdict } from './sweep.ts';
+import { unlessUnreadable } from './unreadable.ts';
 
 /** A writer that has not renewed its mark for so long has ended, or rests: what it left may be looked for. */
 const STALE_WRITER_MS = 15 * 60 * 1000;
 
+/** So many segments are walked at once. */
+const WALK_WINDOW = 250;
+
 /** So many hints are read at once. */
 const HINT_WINDOW = 64;
+
+const NOTHING_TOLD: ReleaseHint = { segments: [], manifests: [] };
 
 export interface CollectContext {
   readonly protocol: Protocol;
@@ -54,8 +63,12 @@ export class Collection {
   };
   readonly #reasons: Partial<Record<CollectReason, CollectShare>> = {};
   readonly #remnants: Remnant[] = [];
-  /** Segments judged in this run. */
-  readonly #judged = new Set<Address>();
+  /** In a dry run, what a run would have let go of before. */
+  readonly #foreseen = new ForeseenReleases();
+  /** Segments of which nothing can be told. */
+  readonly #unreadable = new Set<Address>();
+  /** Segments told of in this run, and where their data was. */
+  readonly #judged = new Map<Address, Generation | undefined>();
 
   constructor(context: CollectContext, options: CollectOptions) {
     this.#context = context;
@@ -67,7 +80,7 @@ export class Collection {
     const { protocol, index, remove } = this.#context;
     const { clock } = protocol;
     const started = clock.monotonic();
-    const expired = await expireManifests(protocol, index, this.#scope, remove);
+    const expired = await expireManifests(protocol, index, this.#scope, this.#foreseen, remove);
     await this.#finishCrashed();
     await this.#followHints();
     if (this.#scope.full) await this.#walk();
@@ -99,14 +112,16 @@ export class Collection {
     let isAllFinished = true;
     let abandoned = 0;
     for (const kind of KINDS) {
-      const { unsettled } = await index.survey(kind, abortOf(this.#scope.signal));
+      const { unsettled, unreadable } = await index.survey(kind, abortOf(this.#scope.signal));
+      if (unreadable.length > 0) isAllFinished = false;
       for (const seen of unsettled) {
-        if (seen.record === undefined) continue;
+        if (seen.record === undefined || this.#foreseen.hasTouched(seen.record.key)) continue;
         if (!this.#scope.hasObject(manifestObjectKey(seen.record.key))) isAllFinished = false;
         else if (!isStale(protocol, seen)) isAllFinished = false;
         else {
           abandoned++;
-          if (!this.#scope.dryRun) isAllFinished = (await reap(protocol, taker, hints, seen)) && isAllFinished;
+          if (this.#scope.dryRun) this.#foresee(seen);
+          else isAllFinished = (await reap(protocol, taker, hints, seen)) && isAllFinished;
         }
       }
     }
@@ -128,13 +143,16 @@ export class Collection {
     }
     if (this.#scope.isOver()) return;
     await this.#followWindow(window);
+    // A run finds these by the hints that it left.
+    await this.#judge(this.#foreseen.addresses().filter((address) => this.#isToJudge(address)));
     this.#scope.progress('follow hints', done + window.length);
   }
 
   async #followWindow(hints: readonly ListedObject[]): Promise<void> {
     const read = await forEach(hints, async ({ key }) => {
       const object = await this.#context.protocol.store.get(key, abortOf(this.#scope.signal));
-      return object === undefined ? undefined : readHint(object.body, key);
+      // Gone: another run was done with it.
+      return object === undefined ? NOTHING_TOLD : readReleaseHint(object.body);
     });
     const isFinished = await forEach(read, (hint) => this.#finishReleases(hint));
     const segments = [...new Set(read.flatMap((hint) => hint?.segments ?? []))];
@@ -144,7 +162,9 @@ export class Collection {
     // What another shard has yet to collect is not done.
     const open = await sweep(this.#context.protocol, others, { ...this.#sweeping(), dryRun: true });
     const isOpen = new Set([
-      ...verdicts.filter(({ outcome }) => outcome === 'waiting').map(({ address }) => address),
+      ...verdicts
+        .filter(({ outcome }) => outcome === 'waiting' || outcome === 'unreadable')
+        .map(({ address }) => address),
       ...open.filter(({ outcome }) => outcome !== 'referenced').map(({ address }) => address),
     ]);
     const isReferenced = new Set(
@@ -166,42 +186,69 @@ export class Collection {
 
   /** Lets go of what a process began to let go of and did not finish. */
   async #finishReleases(hint: ReleaseHint | undefined): Promise<boolean> {
-    if (hint === undefined || this.#scope.dryRun) return true;
+    // Only a full run makes up for a hint that cannot be read.
+    if (hint === undefined) return this.#scope.full;
     const { protocol, taker, hints } = this.#context;
     const finished = await forEach(hint.manifests, async (objectKey) => {
-      try {
-        const seen = await protocol.manifests.readObject(objectKey);
-        if (seen.record === undefined || seen.record.releasing.length === 0) return true;
-        return await reap(protocol, taker, hints, seen);
-      } catch (error) {
-        // Damage is for an audit to tell of; the garbage of others is collected nevertheless.
-        if (isVarveError(error, 'CORRUPT')) return false;
-        throw error;
-      }
+      const seen = await unlessUnreadable(protocol.manifests.readObject(objectKey));
+      // Damage is for an audit to tell of; the garbage of others is collected nevertheless.
+      if (seen === undefined) return false;
+      if (seen.record === undefined || seen.record.releasing.length === 0) return true;
+      if (!this.#scope.dryRun) return reap(protocol, taker, hints, seen);
+      this.#foresee(seen);
+      return false;
     });
     return finished.every(Boolean);
   }
 
   async #walk(): Promise<void> {
     let done = 0;
-    for await (const page of addressesWithSidecars(this.#context.protocol, this.#scope.signal)) {
+    for await (const page of listSegments(this.#context.protocol, WALK_WINDOW, abortOf(this.#scope.signal))) {
       if (this.#scope.isOver()) return;
-      await this.#judge(page.filter((address) => this.#scope.hasSegment(address) && !this.#judged.has(address)));
+      const withSidecar = page.filter(({ hasSidecar }) => hasSidecar).map(({ address }) => address);
+      const verdicts = await this.#judge(withSidecar.filter((address) => this.#isToJudge(address)));
+      if (this.#erases) this.#tellOrphans(page, verdicts);
       done += page.length;
       this.#scope.progress('walk segments', done);
     }
   }
 
+  #isToJudge(address: Address): boolean {
+    return this.#scope.hasSegment(address) && !this.#judged.has(address);
+  }
+
+  /** Data that no sidecar leads to may be needed all the same (rule 9): that takes an audit to tell. */
+  #tellOrphans(page: readonly ListedSegment[], verdicts: readonly Verdict[]): void {
+    const known = new Map([
+      ...this.#judged,
+      ...verdicts.map(({ address, generation }) => [address, generation] as const),
+    ]);
+    for (const { address, hasSidecar, generations } of page) {
+      // Another shard's, or of a sidecar that came after the listing.
+      if (hasSidecar && (!known.has(address) || this.#unreadable.has(address))) continue;
+      for (const generation of generations.filter((each) => each !== known.get(address))) {
+        this.#remnants.push({ location: segmentKey(address, generation), reason: ORPHAN_REMNANT });
+      }
+    }
+  }
+
+  #foresee(seen: SeenRecord): void {
+    const { record } = seen;
+    if (record === undefined) return;
+    const left = leftBehind(this.#context.protocol, record, seen);
+    if (left !== undefined) this.#foreseen.add(record.key, left.releases);
+  }
+
   #sweeping(): Parameters<typeof sweep>[2] {
     const { graceMs, dryRun, concurrency } = this.#scope;
-    return { graceMs, dryRun, concurrency, isOver: () => this.#scope.isOver() };
+    return { graceMs, dryRun, foreseen: this.#foreseen, concurrency, isOver: () => this.#scope.isOver() };
   }
 
   async #judge(addresses: readonly Address[]): Promise<Verdict[]> {
     const verdicts = await sweep(this.#context.protocol, addresses, this.#sweeping());
-    for (const { address, outcome, length, storedBytes } of verdicts) {
-      if (this.#judged.has(address)) continue;
-      this.#judged.add(address);
+    for (const { address, outcome, generation, length, storedBytes } of verdicts) {
+      if (outcome === 'referenced' || this.#judged.has(address)) continue;
+      this.#judged.set(address, generation);
       if (outcome === 'collected') {
         if (!this.#scope.dryRun) this.#context.forget(address);
         this.#totals.collectedSegments++;
@@ -211,6 +258,9 @@ export class Collection {
         this.#totals.waitingSegments++;
         this.#totals.waitingBytes += length;
         if (this.#erases) this.#remnants.push({ location: sidecarKey(address), reason: HELD_REMNANT });
+      } else {
+        this.#unreadable.add(address);
+        if (this.#erases) this.#remnants.push({ location: sidecarKey(address), reason: UNREADABLE_REMNANT });
       }
     }
     return verdicts;
@@ -233,13 +283,5 @@ export class Collection {
 }
 
 const HELD_REMNANT = 'an audit or collection is at work on this segment: erase again when it has ended';
-
-/** A hint that cannot be read tells of nothing; a full run makes up for it. */
-function readHint(body: Uint8Array, key: string): ReleaseHint | undefined {
-  try {
-    return decodeReleaseHint(body, key);
-  } catch (error) {
-    if (isVarveError(error, 'CORRUPT')) return undefined;
-    throw error;
-  }
-}
+const UNREADABLE_REMNANT = 'what references this segment cannot be read: audit with repair, then erase again';
+const ORPHAN_REMNANT = 'nothing leads to this data: an audit with repair deletes it, if no manifest needs it';

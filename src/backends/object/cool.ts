@@ -48,10 +48,14 @@ export async function cool(
   );
   // What a damaged manifest references is not known: then the holds stay, and nothing is lost.
   if (!isComplete) return;
-  await hints.write({ segments: cooling, manifests: [] });
-  await forEach(cooling, async (address) => {
-    const references = scan.of(address);
-    const tokens = references === undefined ? [] : [...references.held.keys(), ...references.announced];
+  const named = cooling.map((address) => {
+    const { held, announced } = scan.of(address) ?? {};
+    return { address, tokens: [...(held?.keys() ?? []), ...(announced ?? [])] };
+  });
+  // Rule 14: without a hold nothing keeps these from being garbage.
+  const unnamed = named.filter(({ tokens }) => tokens.length === 0).map(({ address }) => address);
+  if (unnamed.length > 0) await hints.write({ segments: unnamed, manifests: [] });
+  await forEach(named, async ({ address, tokens }) => {
     const sidecar = await protocol.sidecars.change(address, restore(tokens));
     // Whoever let go while the segment was hot left its name.
     const leaked = new Set(await scan.leaked(address, sidecar?.refs ?? []));

@@ -1,12 +1,14 @@
 import type { CollectShare, DeleteWrite, ManifestKey, WriteOutcome } from '../backend.ts';
 import type { CollectScope } from './collect-scope.ts';
-import { decodeExpiryHint, expiryPrefix } from './hints.ts';
+import type { ForeseenReleases } from './foreseen-releases.ts';
+import { expiryPrefix, readExpiryHint } from './hints.ts';
 import { EXPIRY_HINTS_PREFIX, KINDS, manifestObjectKey } from './keys.ts';
 import type { ListIndex } from './list-index.ts';
 import { listObjects } from './listing.ts';
 import type { ManifestRecord } from './manifest-record.ts';
 import { MAX_DELETE_KEYS } from './object-store.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { unlessUnreadable } from './unreadable.ts';
 
 /** A hint comes before its commit: one younger than this may be of a commit under way. */
 const SETTLED_HINT_MS = 15 * 60 * 1000;
@@ -28,6 +30,7 @@ export async function expireManifests(
   protocol: Protocol,
   index: ListIndex,
   scope: CollectScope,
+  foreseen: ForeseenReleases,
   remove: (writes: readonly DeleteWrite[]) => Promise<WriteOutcome[]>,
 ): Promise<CollectShare> {
   // People give times by their own clock, so the local one decides, not the server's.
@@ -38,10 +41,10 @@ export async function expireManifests(
     window.push(due);
     if (window.length < WINDOW) continue;
     if (scope.isOver()) return total;
-    await expireWindow(protocol, window, scope, now, remove, total);
+    await expireWindow(protocol, window, scope, foreseen, now, remove, total);
     window = [];
   }
-  if (window.length > 0 && !scope.isOver()) await expireWindow(protocol, window, scope, now, remove, total);
+  if (window.length > 0 && !scope.isOver()) await expireWindow(protocol, window, scope, foreseen, now, remove, total);
   return total;
 }
 
@@ -58,7 +61,8 @@ async function* dueManifests(
     if (!scope.hasObject(hintKey)) continue;
     const object = await protocol.store.get(hintKey, abort);
     if (object === undefined) continue;
-    const key = decodeExpiryHint(object.body, hintKey);
+    const key = readExpiryHint(object.body);
+    if (key === undefined) continue;
     told.add(manifestObjectKey(key));
     const isOld = protocol.serverClock.earliest() - lastModified > SETTLED_HINT_MS;
     yield { key, hint: { key: hintKey, isOld } };
@@ -76,12 +80,21 @@ async function expireWindow(
   protocol: Protocol,
   window: readonly DueManifest[],
   scope: CollectScope,
+  foreseen: ForeseenReleases,
   now: number,
   remove: (writes: readonly DeleteWrite[]) => Promise<WriteOutcome[]>,
   total: { count: number; bytes: number },
 ): Promise<void> {
-  const records = await forEach(window, async ({ key }) => (await protocol.manifests.read(key)).record);
-  const due = records.filter((record): record is ManifestRecord => isDue(record, now) && !record?.current?.hold);
+  // What cannot be read is for an audit to tell of; it stays, and so does its hint.
+  const seen = await forEach(window, ({ key }) => unlessUnreadable(protocol.manifests.read(key)));
+  const records = seen.map((each) => each?.record);
+  // Several hints may tell of one manifest.
+  const told = new Set<string>();
+  const due = records.filter((record): record is ManifestRecord => {
+    if (!isDue(record, now) || record?.current?.hold || foreseen.hasTouched(record.key)) return false;
+    const objectKey = manifestObjectKey(record.key);
+    return !told.has(objectKey) && told.add(objectKey) !== undefined;
+  });
   const writes = due.map(
     ({ key, current }): DeleteWrite => ({ operation: 'delete', key, ...(current && { ifRevision: current.revision }) }),
   );
@@ -90,14 +103,17 @@ async function expireWindow(
     if (!scope.dryRun && outcomes[at]?.status !== 'deleted') continue;
     total.count++;
     total.bytes += record.current?.logicalBytes ?? 0;
+    const releases = [...(record.current?.holds ?? [])].map(([address, { nonce }]) => ({ address, nonce }));
+    if (scope.dryRun) foreseen.add(record.key, releases);
   }
   scope.progress('expire', total.count);
   if (scope.dryRun) return;
   // A hint goes once it tells of nothing: what is held, or was not deleted, is still to come.
-  const deleted = new Set(due.filter((_, at) => outcomes[at]?.status === 'deleted'));
-  const spent = window.flatMap(({ hint }, at) => {
-    const record = records[at];
-    const isOpen = isDue(record, now) && !deleted.has(record as ManifestRecord);
+  const deleted = new Set(
+    due.filter((_, at) => outcomes[at]?.status === 'deleted').map(({ key }) => manifestObjectKey(key)),
+  );
+  const spent = window.flatMap(({ key, hint }, at) => {
+    const isOpen = seen[at] === undefined || (isDue(records[at], now) && !deleted.has(manifestObjectKey(key)));
     return hint?.isOld && !isOpen ? [hint.key] : [];
   });
   for (let start = 0; start < spent.length; start += MAX_DELETE_KEYS) {
@@ -105,6 +121,6 @@ async function expireWindow(
   }
 }
 
-function isDue(record: ManifestRecord | undefined, now: number): boolean {
+function isDue(record: ManifestRecord | undefined, now: number): record is ManifestRecord {
   return (record?.current?.expiresAt ?? Number.POSITIVE_INFINITY) <= now;
 }

@@ -122,24 +122,22 @@ export function expiryPrefix(expiresAt: number): string {
   return `${EXPIRY_HINTS_PREFIX}${String(ms).padStart(16, '0')}`;
 }
 
-/** @throws `CORRUPT`. */
-export function decodeExpiryHint(body: Uint8Array, key: string): ManifestKey {
-  try {
-    const { kind, id } = EXPIRY_HINT.parse(JSON.parse(Buffer.from(body).toString('utf8')));
-    return { kind, id };
-  } catch (cause) {
-    throw new VarveError('CORRUPT', `${key}: not a hint; it may be deleted, a full collection makes up for it`, {
-      cause,
-    });
-  }
+/** The manifest that a hint names. One that cannot be read is as good as none: a full collection makes up for it. */
+export function readExpiryHint(body: Uint8Array): ManifestKey | undefined {
+  const hint = EXPIRY_HINT.safeParse(parseJson(body));
+  return hint.success ? { kind: hint.data.kind, id: hint.data.id } : undefined;
 }
 
-export function decodeReleaseHint(body: Uint8Array, key: string): ReleaseHint {
+/** What a hint tells of. One that cannot be read is as good as none: a full collection makes up for it. */
+export function readReleaseHint(body: Uint8Array): ReleaseHint | undefined {
+  const hint = RELEASE_HINT.safeParse(parseJson(body));
+  return hint.success ? (hint.data as unknown as ReleaseHint) : undefined;
+}
+
+function parseJson(body: Uint8Array): unknown {
   try {
-    return RELEASE_HINT.parse(JSON.parse(Buffer.from(body).toString('utf8'))) as unknown as ReleaseHint;
-  } catch (cause) {
-    throw new VarveError('CORRUPT', `${key}: not a hint; it may be deleted, a full collection makes up for it`, {
-      cause,
-    });
+    return JSON.parse(Buffer.from(body).toString('utf8'));
+  } catch {
+    return undefined;
   }
 }

@@ -8,6 +8,7 @@ import { type ArchivedAt, headOfRecord, type ManifestRecord } from './manifest-r
 import type { SeenRecord } from './manifest-table.ts';
 import type { ListedObject } from './object-store.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { isUnreadable } from './unreadable.ts';
 
 /** What a list needs of a manifest, and the tag of the body that says so. */
 export interface ListedManifest {
@@ -19,7 +20,10 @@ export interface ListedManifest {
 
 export interface ManifestSurvey {
   readonly manifests: readonly ListedManifest[];
+  /** Records that somebody is at work on, or left in the middle of it. */
   readonly unsettled: readonly SeenRecord[];
+  /** What keeps a manifest from being read, for each that cannot be. */
+  readonly unreadable: readonly VarveError[];
 }
 
 /** New heads are written as a rollup once there are so many. */
@@ -79,12 +83,12 @@ export class ListIndex {
     }
   }
 
-  /** Every manifest of a kind, tombstones left out, in no particular order. */
+  /** Every manifest of a kind that can be read, tombstones left out, in no particular order. */
   async all(kind: ManifestKind, options: AbortOptions = {}): Promise<readonly ListedManifest[]> {
     return (await this.survey(kind, options)).manifests;
   }
 
-  /** As {@link all}, and the records that somebody is at work on, or left in the middle of it. */
+  /** As {@link all}, and what is not as a manifest at rest is. */
   async survey(kind: ManifestKind, options: AbortOptions = {}): Promise<ManifestSurvey> {
     await this.#readRollups(kind, options);
     const known = this.#known[kind];
@@ -101,14 +105,21 @@ export class ListIndex {
       }
     }
     for (const key of known.keys()) if (!seen.has(key)) known.delete(key);
-    const looked = await forEach(unknown, ({ key }) => this.#look(kind, key, options));
+    const unreadable: VarveError[] = [];
+    const looked = await forEach(unknown, ({ key }) =>
+      this.#look(kind, key, options).catch((error: unknown) => {
+        if (!isUnreadable(error)) throw error;
+        unreadable.push(error);
+        return undefined;
+      }),
+    );
     const unsettled: SeenRecord[] = [];
-    for (const { entry, seen } of looked) {
+    for (const { entry, seen } of looked.filter((each) => each !== undefined)) {
       if (entry !== undefined) manifests.push(entry);
       if (seen.record !== undefined && !isSettled(seen.record)) unsettled.push(seen);
     }
     if (this.#unwritten[kind].size >= WORTHWHILE_HEADS && this.#isWritable) await this.#write(kind);
-    return { manifests: manifests.filter(({ head }) => head !== undefined), unsettled };
+    return { manifests: manifests.filter(({ head }) => head !== undefined), unsettled, unreadable };
   }
 
   /** Drops everything that is remembered: of what was deleted, too. Lists make it again. */

@@ -58,6 +58,9 @@ export class ManifestTable {
     if (object === undefined) return NOTHING_SEEN;
     this.#serverClock.observe(object.serverTime);
     const record = decodeRecord(object.body, objectKey, expected);
+    if (expected === undefined && manifestObjectKey(record.key) !== objectKey) {
+      throw new VarveError('CORRUPT', `${objectKey}: holds ${record.key.kind} ${JSON.stringify(record.key.id)}`);
+    }
     return { record, etag: object.etag, lastModified: object.lastModified };
   }
 

@@ -166,11 +166,13 @@ export class ObjectBackend implements Backend {
   }
 
   async *list(kind: ManifestKind, filter: ListFilter = {}, options: AbortOptions = {}): AsyncIterable<ManifestHead> {
-    const manifests = await this.#index.all(kind, this.#begin(options));
+    const { manifests, unreadable } = await this.#index.survey(kind, this.#begin(options));
     for (const { archived: _, ...head } of ordered(manifests, filter)) {
       this.#assertOpen(options);
       yield head;
     }
+    // Nobody may take what cannot be read for deleted.
+    for (const error of unreadable) throw error;
   }
 
   async fetch(locators: readonly Locator[], options: AbortOptions = {}): Promise<Uint8Array[]> {

@@ -1,6 +1,6 @@
 import type { Hints } from './hints.ts';
 import { manifestObjectKey } from './keys.ts';
-import type { Release } from './manifest-record.ts';
+import type { ManifestRecord, PendingAttempt, Release } from './manifest-record.ts';
 import type { SeenRecord } from './manifest-table.ts';
 import type { Protocol } from './protocol.ts';
 import { releaseAll } from './release.ts';
@@ -24,6 +24,24 @@ function ageOf({ serverClock }: Protocol, { lastModified = Number.POSITIVE_INFIN
   return serverClock.earliest() - lastModified;
 }
 
+/** What a reaper fences in a record, and what it lets go of; `undefined` while nothing of it is stale. */
+export function leftBehind(
+  protocol: Protocol,
+  record: ManifestRecord,
+  seen: SeenRecord,
+): { stale: readonly PendingAttempt[]; fenced: readonly Release[]; releases: readonly Release[] } | undefined {
+  const age = ageOf(protocol, seen);
+  const stale = record.pending.filter(({ leaseMs }) => age > leaseMs + MARGIN_MS);
+  const isReleasingStale = record.releasing.length > 0 && age > protocol.settings.leaseMs + MARGIN_MS;
+  if (stale.length === 0 && !isReleasingStale) return undefined;
+  const kept = new Map(record.current?.holds);
+  // Rule 6: what is committed meanwhile is not pending any more, but a segment may be both held and announced anew.
+  const fenced = stale.flatMap(({ nonce, adds }) =>
+    adds.filter((address) => kept.get(address)?.nonce !== nonce).map((address): Release => ({ address, nonce })),
+  );
+  return { stale, fenced, releases: [...record.releasing, ...fenced] };
+}
+
 /**
  * Finishes what a crashed writer began. Attempts whose lease has run out are fenced (rule 2): once their entries are out of
  * `pending` they can never commit, so their tokens may leave the sidecars. To fence a writer that is alive after all costs it
@@ -32,16 +50,9 @@ function ageOf({ serverClock }: Protocol, { lastModified = Number.POSITIVE_INFIN
 export async function reap(protocol: Protocol, taker: SegmentTaker, hints: Hints, seen: SeenRecord): Promise<boolean> {
   const { record } = seen;
   if (record === undefined) return true;
-  const age = ageOf(protocol, seen);
-  const stale = record.pending.filter(({ leaseMs }) => age > leaseMs + MARGIN_MS);
-  const isReleasingStale = record.releasing.length > 0 && age > protocol.settings.leaseMs + MARGIN_MS;
-  if (stale.length === 0 && !isReleasingStale) return record.pending.length + record.releasing.length === 0;
-  const kept = new Map(record.current?.holds);
-  // Rule 6: what is committed meanwhile is not pending any more, but a segment may be both held and announced anew.
-  const fenced = stale.flatMap(({ nonce, adds }) =>
-    adds.filter((address) => kept.get(address)?.nonce !== nonce).map((address): Release => ({ address, nonce })),
-  );
-  const releases = [...record.releasing, ...fenced];
+  const left = leftBehind(protocol, record, seen);
+  if (left === undefined) return record.pending.length + record.releasing.length === 0;
+  const { stale, fenced, releases } = left;
   let released = seen;
   if (stale.length > 0) {
     await hints.announceReleases([{ objectKey: manifestObjectKey(record.key), releases: fenced }]);

@@ -1,5 +1,5 @@
 import type { Address } from '../../address.ts';
-import { isVarveError, throwIfAborted } from '../../errors.ts';
+import { throwIfAborted } from '../../errors.ts';
 import type { ManifestKey } from '../backend.ts';
 import { holderOf, KINDS, manifestsPrefix } from './keys.ts';
 import { listPages } from './listing.ts';
@@ -7,6 +7,7 @@ import type { ManifestRecord } from './manifest-record.ts';
 import type { SeenRecord } from './manifest-table.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
 import { type Generation, holderOfToken, type Token, tokenOf } from './sidecar.ts';
+import { isUnreadable, unlessUnreadable } from './unreadable.ts';
 
 /** A committed manifest's reference. */
 export interface Reference {
@@ -106,8 +107,8 @@ export class ReferenceScan {
   async isHeld(address: Address, token: Token, gen: Generation): Promise<boolean> {
     const objectKey = await this.#objectKeyOf(holderOfToken(token));
     if (objectKey === undefined) return false;
-    const record = await this.#readAgain(objectKey);
-    const hold = record === 'damaged' ? undefined : record?.current?.holds.get(address);
+    const seen = await unlessUnreadable(this.#protocol.manifests.readObject(objectKey));
+    const hold = seen?.record?.current?.holds.get(address);
     return hold !== undefined && hold.gen === gen && tokenOf(holderOf(objectKey), hold.nonce) === token;
   }
 
@@ -122,7 +123,7 @@ export class ReferenceScan {
       this.#note(objectKey, seen.record);
       onRecord(seen);
     } catch (error) {
-      if (!isVarveError(error, 'CORRUPT')) throw error;
+      if (!isUnreadable(error)) throw error;
       onDamage(objectKey, error);
     }
   }
@@ -173,19 +174,10 @@ export class ReferenceScan {
   async #isLeaked(address: Address, token: Token): Promise<boolean> {
     const objectKey = await this.#objectKeyOf(holderOfToken(token));
     if (objectKey === undefined) return true;
-    const record = await this.#readAgain(objectKey);
-    // What a damaged manifest names is not known.
-    if (record === 'damaged') return false;
-    return record === undefined || !namesToken(record, objectKey, address, token);
-  }
-
-  async #readAgain(objectKey: string): Promise<ManifestRecord | 'damaged' | undefined> {
-    try {
-      return (await this.#protocol.manifests.readObject(objectKey)).record;
-    } catch (error) {
-      if (isVarveError(error, 'CORRUPT')) return 'damaged';
-      throw error;
-    }
+    const seen = await unlessUnreadable(this.#protocol.manifests.readObject(objectKey));
+    // What cannot be read may have a use for it.
+    if (seen === undefined) return false;
+    return seen.record === undefined || !namesToken(seen.record, objectKey, address, token);
   }
 
   /** Lists the keys when one is asked for first, and again for a holder that came since. */

@@ -103,7 +103,10 @@ export function encodeSidecar(content: SidecarContent, nonce: string): Buffer {
 export function decodeSidecar(body: Uint8Array, key: string): Sidecar {
   const value = parseJson(body, key);
   if (typeof value === 'object' && value !== null && 'v' in value && typeof value.v === 'number' && value.v > 1) {
-    throw new VarveError('UNSUPPORTED_FORMAT', `${key}: sidecar format ${value.v} is newer than this version of Varve`);
+    throw new VarveError(
+      'UNSUPPORTED_FORMAT',
+      `${key}: sidecar format ${value.v} is newer than this version of Varve: install a newer version`,
+    );
   }
   const { success, data, error } = SIDECAR.safeParse(value);
   if (success) return data as unknown as Sidecar;

@@ -1,11 +1,12 @@
 import type { Address } from '../../address.ts';
-import { isVarveError, throwIfAborted } from '../../errors.ts';
+import { throwIfAborted } from '../../errors.ts';
 import type { AbortOptions, ManifestHead, ManifestSurvey, SurveyedSegment } from '../backend.ts';
 import { KINDS, manifestsPrefix, parseSegmentKey, SEGMENTS_PREFIX } from './keys.ts';
 import { listObjects, listPages } from './listing.ts';
 import { headOfRecord, type ManifestContent } from './manifest-record.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
 import { type Generation, parseGeneration } from './sidecar.ts';
+import { unlessUnreadable } from './unreadable.ts';
 
 /** So many manifests are read at once. */
 const WINDOW = 64;
@@ -75,13 +76,9 @@ async function readContent(
   objectKey: string,
   signal: AbortSignal | undefined,
 ): Promise<{ head: ManifestHead; manifest: ManifestContent } | undefined> {
-  try {
-    const { record } = await protocol.manifests.readObject(objectKey, undefined, abortOf(signal));
-    return record?.current && { head: headOfRecord(record.key, record.current), manifest: record.current };
-  } catch (error) {
-    if (!isVarveError(error, 'CORRUPT')) throw error;
-    return undefined;
-  }
+  const seen = await unlessUnreadable(protocol.manifests.readObject(objectKey, undefined, abortOf(signal)));
+  const record = seen?.record;
+  return record?.current && { head: headOfRecord(record.key, record.current), manifest: record.current };
 }
 
 function keep(head: ManifestHead, { entries }: ManifestContent, storedBytes: number): KeptManifest {

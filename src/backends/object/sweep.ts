@@ -1,20 +1,23 @@
 import pLimit from 'p-limit';
 import type { Address } from '../../address.ts';
-import { SEGMENTS_PREFIX, segmentKey } from './keys.ts';
-import { listObjects } from './listing.ts';
+import type { ForeseenReleases } from './foreseen-releases.ts';
+import { segmentKey } from './keys.ts';
 import { MAX_DELETE_KEYS } from './object-store.ts';
 import { forEach, type Protocol } from './protocol.ts';
-import { parseGeneration, type Sidecar } from './sidecar.ts';
+import { type Generation, parseGeneration, type Sidecar } from './sidecar.ts';
 import { bury, condemn, isCollectable } from './sidecar-changes.ts';
+import { isUnreadable } from './unreadable.ts';
 
 /** What a collection found about one segment. */
 export interface Verdict {
   readonly address: Address;
   /**
    * `collected`: its data is gone (in a dry run: would be). `waiting`: nothing references it, but it is within the grace or
-   * held. `referenced`: it is in use, or gone already.
+   * held. `referenced`: it is in use, or gone already. `unreadable`: its sidecar is damaged, so nothing is known of it.
    */
-  readonly outcome: 'collected' | 'waiting' | 'referenced';
+  readonly outcome: 'collected' | 'waiting' | 'referenced' | 'unreadable';
+  /** Where its data is; `undefined` when it has none. */
+  readonly generation: Generation | undefined;
   /** Canonical bytes. */
   readonly length: number;
   /** Bytes of the object. */
@@ -24,6 +27,8 @@ export interface Verdict {
 export interface SweepOptions {
   readonly graceMs: number;
   readonly dryRun: boolean;
+  /** In a dry run: what a run would have let go of before. */
+  readonly foreseen: ForeseenReleases;
   /** Segments at work on at once. */
   readonly concurrency: number;
   /** Whether no further window may begin. */
@@ -53,7 +58,7 @@ export async function sweep(
 async function sweepWindow(
   protocol: Protocol,
   addresses: readonly Address[],
-  { graceMs, dryRun, concurrency }: SweepOptions,
+  { graceMs, dryRun, foreseen, concurrency }: SweepOptions,
 ): Promise<Verdict[]> {
   const { sidecars, serverClock, store } = protocol;
   // Without a grace no clock is asked.
@@ -64,10 +69,18 @@ async function sweepWindow(
     addresses.map((address, at) => ({ address, at })),
     ({ address, at }) =>
       limit(async () => {
-        let sidecar = await sidecars.read(address);
-        const length = sidecar === undefined ? 0 : parseGeneration(sidecar.gen).length;
-        const verdict = { address, length, storedBytes: 0 };
-        if (sidecar === undefined || sidecar.state === 'gone') return { ...verdict, outcome: 'referenced' as const };
+        const nothing = { address, length: 0, storedBytes: 0, generation: undefined };
+        let sidecar: Sidecar | undefined;
+        try {
+          sidecar = await sidecars.read(address);
+        } catch (error) {
+          if (!isUnreadable(error)) throw error;
+          return { ...nothing, outcome: 'unreadable' as const };
+        }
+        if (sidecar === undefined || sidecar.state === 'gone') return { ...nothing, outcome: 'referenced' as const };
+        if (dryRun) sidecar = foreseen.applyTo(address, sidecar, serverClock.latest());
+        const { length } = parseGeneration(sidecar.gen);
+        const verdict = { address, length, storedBytes: 0, generation: sidecar.gen };
         if (sidecar.state !== 'condemned') {
           const isUnused = sidecar.refs.length === 0 && !sidecar.hot;
           if (!isUnused) return { ...verdict, outcome: 'referenced' as const };
@@ -94,20 +107,4 @@ async function sweepWindow(
 
 async function storedBytes({ store }: Protocol, address: Address, { gen }: Sidecar): Promise<number> {
   return (await store.head(segmentKey(address, gen)))?.size ?? 0;
-}
-
-/** Every address that has a sidecar, a page at a time. */
-export async function* addressesWithSidecars(
-  protocol: Protocol,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Address[], void, undefined> {
-  let page: Address[] = [];
-  for await (const { key } of listObjects(protocol, SEGMENTS_PREFIX, signal === undefined ? {} : { signal })) {
-    if (!key.endsWith('.meta')) continue;
-    page.push(key.slice(SEGMENTS_PREFIX.length, -'.meta'.length) as Address);
-    if (page.length < SWEEP_WINDOW) continue;
-    yield page;
-    page = [];
-  }
-  if (page.length > 0) yield page;
 }

@@ -1,11 +1,12 @@
 import type { Address } from '../../address.ts';
 import type { AbortOptions, ManifestKind, Usage } from '../backend.ts';
-import { decodeReleaseHint } from './hints.ts';
+import { readReleaseHint } from './hints.ts';
 import { MANIFESTS_PREFIX, parseSegmentKey, RELEASE_HINTS_PREFIX } from './keys.ts';
 import type { ListIndex } from './list-index.ts';
 import { listObjects, listPages } from './listing.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
 import { parseGeneration } from './sidecar.ts';
+import { unlessUnreadable } from './unreadable.ts';
 
 /** What listings and hints tell: no manifest and no sidecar but those of garbage is read. */
 export async function usageOf(protocol: Protocol, index: ListIndex, { signal }: AbortOptions): Promise<Usage> {
@@ -47,10 +48,10 @@ async function garbageOf(
   for await (const { key } of listObjects(protocol, RELEASE_HINTS_PREFIX, abort)) {
     const object = await protocol.store.get(key, abort);
     if (object === undefined) continue;
-    for (const address of decodeReleaseHint(object.body, key).segments) hinted.add(address);
+    for (const address of readReleaseHint(object.body)?.segments ?? []) hinted.add(address);
   }
   const lengths = await forEach(hinted, async (address) => {
-    const sidecar = await protocol.sidecars.read(address);
+    const sidecar = await unlessUnreadable(protocol.sidecars.read(address));
     if (sidecar === undefined || sidecar.refs.length > 0 || sidecar.hot || sidecar.state === 'gone') return undefined;
     return parseGeneration(sidecar.gen).length;
   });

@@ -1,0 +1,40 @@
+import type { Address } from '../../address.ts';
+import type { ManifestKey } from '../backend.ts';
+import { holderOf, manifestObjectKey } from './keys.ts';
+import type { Release } from './manifest-record.ts';
+import { type Sidecar, type Token, tokenOf } from './sidecar.ts';
+
+/** References that a dry run would have let go of by now, so that it can judge segments as a run would. */
+export class ForeseenReleases {
+  readonly #tokens = new Map<Address, Set<Token>>();
+  readonly #manifests = new Set<string>();
+
+  add(key: ManifestKey, releases: Iterable<Release>): void {
+    const objectKey = manifestObjectKey(key);
+    this.#manifests.add(objectKey);
+    for (const { address, nonce } of releases) {
+      const token = tokenOf(holderOf(objectKey), nonce);
+      const known = this.#tokens.get(address);
+      if (known === undefined) this.#tokens.set(address, new Set([token]));
+      else known.add(token);
+    }
+  }
+
+  /** Whether the manifest's object would have been written by now, so that nothing in it is old. */
+  hasTouched(key: ManifestKey): boolean {
+    return this.#manifests.has(manifestObjectKey(key));
+  }
+
+  addresses(): Address[] {
+    return [...this.#tokens.keys()];
+  }
+
+  /** The sidecar as it would be. */
+  applyTo(address: Address, sidecar: Sidecar, now: number): Sidecar {
+    const released = this.#tokens.get(address);
+    if (released === undefined || sidecar.hot) return sidecar;
+    const refs = sidecar.refs.filter((token) => !released.has(token));
+    if (refs.length === sidecar.refs.length) return sidecar;
+    return { ...sidecar, refs, refCount: refs.length, ...(refs.length === 0 && { since: now }) };
+  }
+}

@@ -1,0 +1,15 @@
+import type { AbortOptions, Backend, ManifestHead, ManifestKind } from '../backends/backend.ts';
+import { isVarveError } from '../errors.ts';
+
+/** The manifests of a kind, without those that are damaged or of a newer format: to tell of these is an audit's. */
+export async function* listReadable(
+  backend: Backend,
+  kind: ManifestKind,
+  options: AbortOptions,
+): AsyncGenerator<ManifestHead, void, undefined> {
+  try {
+    yield* backend.list(kind, {}, options);
+  } catch (error) {
+    if (!isVarveError(error, 'CORRUPT') && !isVarveError(error, 'UNSUPPORTED_FORMAT')) throw error;
+  }
+}

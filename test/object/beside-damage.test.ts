@@ -1,0 +1,241 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { CollectReport } from '../../src/backends/backend.ts';
+import { segmentKey } from '../../src/backends/object/keys.ts';
+import { isVarveError } from '../../src/errors.ts';
+import { Store } from '../../src/store.ts';
+import {
+  append,
+  commit,
+  conversation,
+  entry,
+  idsOf,
+  put,
+  remove,
+  segment,
+  succeeded,
+} from '../conformance/builders.ts';
+import { DamagedStore, KEY, MANIFEST, OTHER_GENERATION, TEXT } from './damaged-store.ts';
+
+/** What goes on although something is damaged, and what is no damage at all. */
+
+let store: DamagedStore;
+beforeEach(async () => {
+  store = await DamagedStore.open();
+});
+
+const collect = (options = {}): Promise<CollectReport> =>
+  store.use((backend) => backend.collect({ graceMs: 0, ...options }));
+
+/** The ids that a list tells, and the code of the error that it ends with. */
+async function listed(): Promise<{ ids: string[]; code?: string }> {
+  return store.use(async (backend) => {
+    const ids: string[] = [];
+    try {
+      for await (const { key } of backend.list('conversation')) ids.push(key.id);
+      return { ids };
+    } catch (error) {
+      if (!isVarveError(error)) throw error;
+      return { ids, code: error.code };
+    }
+  });
+}
+
+describe('beside a manifest that cannot be read', () => {
+  beforeEach(async () => {
+    await store.use((backend) => commit(backend, put('c', [entry('body of c', 'text of c')])));
+    await store.flip(MANIFEST.b);
+  });
+
+  test('a list tells all others, and then that it is not complete', async () => {
+    expect(await listed()).toEqual({ ids: ['a', 'c'], code: 'CORRUPT' });
+  });
+
+  test('collections go on, everyday and full', async () => {
+    await store.use((backend) => commit(backend, remove('a')));
+    // Marks of writers that are gone make a collection look through the manifests.
+    await store.dropWriter(conversation('d'), 'taken by a writer that dies');
+    store.clock.time += 20 * 60_000;
+    expect(await collect()).toMatchObject({ isComplete: true, reasons: { 'abandoned-upload': { count: 1 } } });
+    await store.use((backend) => commit(backend, remove('c')));
+    expect(await collect({ full: true })).toMatchObject({ isComplete: true, collectedSegments: 1 });
+    expect((await collect({ erase: true })).isComplete).toBe(true);
+    // What it holds stays.
+    await store.flip(MANIFEST.b);
+    expect((await store.read()).b).toBe('whole');
+  });
+
+  test('usage is told of what can be read', async () => {
+    const usage = await store.use((backend) => backend.usage());
+    expect(usage.manifests.conversation.count).toBe(2);
+    const surveyed = await store.use((backend) => idsOf(heads(backend.survey())));
+    expect(surveyed).toEqual(['a', 'c']);
+  });
+
+  test('a write of it fails, and no other write of the same commit', async () => {
+    const outcomes = await store.use((backend) =>
+      backend.commit([
+        put('b', [entry('other', 'text of b anew')], { ifExists: 'replace' }),
+        put('d', [entry('body of d', 'text of d')]),
+        append('b', [entry('more', 'text of b, continued')]),
+        remove('a'),
+      ]),
+    );
+    for (const at of [0, 2]) expect(outcomes[at]).toMatchObject({ status: 'failed', error: { code: 'CORRUPT' } });
+    expect([succeeded(outcomes[1]).status, succeeded(outcomes[3]).status]).toEqual(['created', 'deleted']);
+  });
+
+  test('a deep audit reads everything else, and tells of it once', async () => {
+    await store.use((backend) => commit(backend, put({ kind: 'blob', id: 'bad' }, [entry('no blob')])));
+    const findings = await store.use(async (backend) => {
+      const told: unknown[] = [];
+      for await (const { kind, manifests } of new Store(backend).audit({ deep: true })) told.push([kind, manifests]);
+      return told;
+    });
+    expect(findings).toEqual([
+      ['corrupt-manifest', [KEY.b]],
+      ['corrupt-manifest', [conversation('a')]],
+      ['corrupt-manifest', [conversation('c')]],
+      ['corrupt-manifest', [{ kind: 'blob', id: 'bad' }]],
+    ]);
+  });
+
+  test('an erasure ends, and tells who shares what as far as that can be read', async () => {
+    const report = await store.use((backend) => new Store(backend).eraseConversations(['a']));
+    expect(report).toMatchObject({ deleted: ['a'], collection: { isComplete: true, remnants: [] } });
+    expect(report.shared).toEqual([
+      { address: segment(TEXT.shared).address, length: TEXT.shared.length, manifests: [] },
+    ]);
+  });
+});
+
+async function* heads<Head>(surveys: AsyncIterable<{ readonly head: Head }>): AsyncGenerator<Head> {
+  for await (const { head } of surveys) yield head;
+}
+
+describe('beside a sidecar that cannot be read', () => {
+  beforeEach(async () => {
+    await store.use(async (backend) => {
+      await commit(backend, remove('a'));
+      await commit(backend, remove('b'));
+    });
+    await store.write(store.sidecarKey(TEXT.b), 'not a sidecar');
+  });
+
+  test('collections take the garbage of others, and its own once it was repaired', async () => {
+    expect(await collect()).toMatchObject({ isComplete: true, collectedSegments: 2 });
+    expect(await collect({ full: true })).toMatchObject({ isComplete: true, collectedSegments: 0 });
+    await store.findings({ repair: true });
+    expect(await collect()).toMatchObject({ collectedSegments: 1 });
+  });
+
+  test('an erasure says that something is left, and where', async () => {
+    const remnant = {
+      location: store.sidecarKey(TEXT.b),
+      reason: 'what references this segment cannot be read: audit with repair, then erase again',
+    };
+    expect((await collect({ erase: true })).remnants).toEqual([remnant]);
+    await store.findings({ repair: true });
+    expect((await collect({ erase: true })).remnants).toEqual([]);
+    expect(await store.keys(`segments/${segment(TEXT.b).address}/`)).toEqual([]);
+  });
+
+  test('usage counts the garbage of others', async () => {
+    const { garbageSegments } = await store.use((backend) => backend.usage());
+    expect(garbageSegments).toBe(2);
+  });
+});
+
+test('an erasure tells of data that nothing leads to, which it may not delete', async () => {
+  const late = segmentKey(segment(TEXT.b).address, OTHER_GENERATION);
+  const orphan = segmentKey(segment('orphan').address, OTHER_GENERATION);
+  for (const key of [late, orphan]) await store.write(key, 'content of somebody');
+  const reason = 'nothing leads to this data: an audit with repair deletes it, if no manifest needs it';
+  const { remnants = [] } = await collect({ erase: true });
+  expect(remnants.map(({ location }) => location).sort()).toEqual([late, orphan].sort());
+  expect(new Set(remnants.map((each) => each.reason))).toEqual(new Set([reason]));
+  await store.findings({ repair: true });
+  expect((await collect({ erase: true })).remnants).toEqual([]);
+  expect((await store.keys()).filter((key) => [late, orphan].includes(key))).toEqual([]);
+});
+
+describe('a hint that cannot be read', () => {
+  test('of a release keeps no collection from its work, and a full one makes up for it', async () => {
+    await store.use((backend) => commit(backend, remove('a')));
+    const [hint = ''] = await store.keys('hints/releases/');
+    await store.write(hint, '{"v":1,"segments":');
+    await store.use((backend) => commit(backend, remove('b')));
+    expect(await store.use((backend) => backend.usage())).toMatchObject({ garbageSegments: 2 });
+    expect(await collect()).toMatchObject({ isComplete: true, collectedSegments: 2 });
+    expect(await store.keys('hints/releases/')).toContain(hint);
+    expect(await collect({ full: true })).toMatchObject({ collectedSegments: 1 });
+    expect(await store.keys('hints/releases/')).toEqual([]);
+  });
+
+  test('of a time to expire keeps no collection from its work, and a full one makes up for it', async () => {
+    for (const id of ['old', 'older']) {
+      await store.use((backend) => commit(backend, put(id, [entry('1')], { fields: { expiresAt: id.length } })));
+    }
+    const [first = ''] = await store.keys('hints/expiries/');
+    await store.write(first, 'garbage');
+    expect(await collect()).toMatchObject({ isComplete: true, expiredManifests: 1 });
+    expect(await collect({ full: true })).toMatchObject({ expiredManifests: 1 });
+  });
+
+  test('of damage sends a writer to look in vain', async () => {
+    await store.write(`hints/damaged/${segment(TEXT.a).address}`, 'whatever');
+    await store.use((backend) => commit(backend, put('a', [entry('body of a', TEXT.a, TEXT.shared)])));
+    expect(await store.keys('hints/damaged/')).toEqual([]);
+    expect(await store.findings()).toEqual([]);
+  });
+
+  test('expires a manifest once, however many hints tell of it', async () => {
+    const due = { fields: { expiresAt: 5 }, ifExists: 'replace' } as const;
+    await store.use((backend) => commit(backend, put('old', [entry('1')], due)));
+    await store.use((backend) => commit(backend, put('old', [entry('2')], { ...due, fields: { expiresAt: 7 } })));
+    expect(await store.keys('hints/expiries/')).toHaveLength(2);
+    expect(await collect({ dryRun: true })).toMatchObject({ expiredManifests: 1 });
+    expect(await collect()).toMatchObject({ expiredManifests: 1 });
+  });
+});
+
+describe('a list', () => {
+  beforeEach(async () => {
+    // So many that a rollup pays.
+    const writes = Array.from({ length: 20 }, (_, at) => put(`c${at}`, [entry('1')]));
+    await store.use((backend) => backend.commit(writes));
+  });
+
+  test('is right with rollups that are out of date', async () => {
+    const [rollup = ''] = await store.keys('index/conversation/');
+    const kept = await store.bytes(rollup);
+    await store.use((backend) => backend.commit([remove('c3'), put('c4', [entry('2')], { ifExists: 'replace' })]));
+    for (const key of await store.keys('index/conversation/')) await store.write(key, kept);
+    const { ids } = await listed();
+    expect(ids).toHaveLength(21);
+    expect(ids).not.toContain('c3');
+    expect(await store.findings()).toEqual([]);
+  });
+
+  test('is right without rollups, and with rollups that are damaged', async () => {
+    for (const key of await store.keys('index/')) await store.flip(key);
+    expect((await listed()).ids).toHaveLength(22);
+    await store.objects.delete(await store.keys('index/'));
+    expect((await listed()).ids).toHaveLength(22);
+    expect(await store.findings()).toEqual([]);
+  });
+});
+
+test('objects that are not Varve’s are no finding, and stay through repairs, collections and erasures', async () => {
+  const foreign = ['notes.txt', 'segments/README', 'segments/abc/def', 'manifests/README', 'reports/x', 'other/y.meta'];
+  for (const key of foreign) await store.write(key, 'mine');
+  expect(await store.findings({ repair: true })).toEqual([]);
+  await collect({ full: true });
+  expect(await collect({ erase: true })).toMatchObject({ remnants: [] });
+  for (const key of foreign) expect((await store.bytes(key)).toString()).toBe('mine');
+});
+
+test('reports that cannot be read are left out of the history', async () => {
+  await store.write('reports/2026-01-31T00:00:00.000Z-AAAAAAAAAAAA.json', '{"operation"');
+  const history = await store.use((backend) => new Store(backend).gc.history());
+  expect(history).toEqual([]);
+});

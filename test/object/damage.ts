@@ -1,0 +1,64 @@
+import { expect } from 'vitest';
+import type { Finding, FindingKind } from '../../src/backends/backend.ts';
+import { segmentKey } from '../../src/backends/object/keys.ts';
+import { commit, entry, put, segment } from '../conformance/builders.ts';
+import { type DamagedStore, MANIFEST, TEXT } from './damaged-store.ts';
+
+/** A store damaged by hand, and the whole report of an audit of it. */
+export interface Damage {
+  readonly name: string;
+  /** Of what an audit tells first. */
+  readonly kind: FindingKind;
+  readonly damage: (store: DamagedStore) => Promise<void>;
+  /** What an audit tells, exactly. */
+  readonly findings: (store: DamagedStore) => Promise<Finding[]>;
+  /** What an audit tells after a repair. Default: nothing. */
+  readonly after?: (store: DamagedStore) => Promise<Finding[]>;
+  /** How the conversations read before a repair. Default: both are whole. */
+  readonly reads?: Readonly<Record<'a' | 'b', string>>;
+  /** What a repair leaves. */
+  readonly leaves: (store: DamagedStore) => Promise<void>;
+}
+
+export const ADDRESS = {
+  a: segment(TEXT.a).address,
+  b: segment(TEXT.b).address,
+  shared: segment(TEXT.shared).address,
+};
+export const TO_MARK = 'mark it, so that the next put of the same bytes heals it';
+export const MARKED = 'none more: it is marked, and the next put of the same bytes heals it';
+export const REBUILD = 'make the sidecar again from what the manifests say';
+
+/** A finding of bookkeeping that cannot be repaired, unless told otherwise. */
+export function finding(given: Pick<Finding, 'kind' | 'message'> & Partial<Finding>): Finding {
+  return { manifests: [], repair: 'none', repaired: false, harmful: false, ...given };
+}
+
+/** Audits go by the order of addresses. */
+export function byAddress(findings: readonly Finding[]): Finding[] {
+  return [...findings].sort((one, other) => (String(one.address) < String(other.address) ? -1 : 1));
+}
+
+/** Where b's data of a text is or was, by what b says. */
+export async function dataKeyOfB(store: DamagedStore, text: string): Promise<string> {
+  const { address } = segment(text);
+  const gen = (await store.record(MANIFEST.b)).current?.holds.get(address)?.gen;
+  if (gen === undefined) throw new Error('b does not hold it');
+  return segmentKey(address, gen);
+}
+
+export async function dropHints(store: DamagedStore): Promise<void> {
+  await store.objects.delete(await store.keys('hints/releases/'));
+}
+
+/** How many segments a collection takes, by a process of its own. */
+export function collected(store: DamagedStore, options = {}): Promise<number> {
+  return store.use(async (backend) => (await backend.collect({ graceMs: 0, ...options })).collectedSegments);
+}
+
+/** Puts the same bytes again, which heals all who reference them. */
+export async function expectHealing(store: DamagedStore): Promise<void> {
+  await store.use((backend) => commit(backend, put('again', [entry('again', TEXT.a, TEXT.b, TEXT.shared)])));
+  expect(await store.findings()).toEqual([]);
+  expect(await store.read()).toEqual({ a: 'whole', b: 'whole' });
+}

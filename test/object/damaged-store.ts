@@ -1,0 +1,154 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Finding, ManifestKey } from '../../src/backends/backend.ts';
+import { holderOf, manifestObjectKey, segmentKey, sidecarKey } from '../../src/backends/object/keys.ts';
+import { decodeRecord, encodeRecord } from '../../src/backends/object/manifest-codec.ts';
+import type { ManifestRecord } from '../../src/backends/object/manifest-record.ts';
+import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
+import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
+import { type OpenObjectsOptions, openObjects } from '../../src/backends/object/open-objects.ts';
+import { type Generation, type Sidecar, type Token, tokenOf } from '../../src/backends/object/sidecar.ts';
+import { isVarveError } from '../../src/errors.ts';
+import { commit, contentOf, conversation, entry, put, segment } from '../conformance/builders.ts';
+import { StandingClock } from './standing-clock.ts';
+
+export const TEXT = { a: 'text of a', b: 'text of b', shared: 'text of both' };
+export const KEY = { a: conversation('a'), b: conversation('b') };
+export const MANIFEST = { a: manifestObjectKey(KEY.a), b: manifestObjectKey(KEY.b) };
+
+type Json = Record<string, unknown>;
+
+/** A store among objects in memory, with its clock, and the means to damage it. */
+export class DamagedStore {
+  readonly clock = new StandingClock();
+  readonly objects = new MemoryObjectStore({ now: () => this.clock.time });
+
+  /** Two conversations with a segment each of their own, and one that they share. */
+  static async open(options: OpenObjectsOptions = {}): Promise<DamagedStore> {
+    const store = new DamagedStore();
+    await store.use(async (backend) => {
+      for (const id of ['a', 'b'] as const) {
+        await commit(backend, put(id, [entry(`body of ${id}`, TEXT[id], TEXT.shared)]));
+      }
+    }, options);
+    return store;
+  }
+
+  backend(options: OpenObjectsOptions = {}): Promise<ObjectBackend> {
+    return openObjects(this.objects, options, { clock: this.clock });
+  }
+
+  /** Does something as a process that opens the store and closes it. */
+  async use<Result>(
+    work: (backend: ObjectBackend) => Promise<Result>,
+    options: OpenObjectsOptions = {},
+  ): Promise<Result> {
+    const backend = await this.backend(options);
+    try {
+      return await work(backend);
+    } finally {
+      await backend.close();
+    }
+  }
+
+  /** Has a writer take segments for a manifest, among them a text, and then do nothing more, ever. */
+  async dropWriter(key: ManifestKey, text: string): Promise<void> {
+    const writer = await this.backend();
+    await new Promise<void>((isStored) => {
+      async function* entries() {
+        // So much that it is stored before all of it is there.
+        const large = [1, 2, 3].map((byte) => segment(Buffer.alloc(3_000_000, byte)));
+        yield entry('first', text, ...large);
+        isStored();
+        await new Promise(() => {});
+      }
+      void writer.publish({ operation: 'put', key, ifExists: 'replace' }, entries(), () => ({ logicalBytes: 1 }));
+    });
+  }
+
+  async keys(prefix = ''): Promise<string[]> {
+    return (await this.objects.list(prefix)).objects.map(({ key }) => key);
+  }
+
+  /** Every object by its key: what was changed shows. */
+  async snapshot(): Promise<ReadonlyMap<string, string>> {
+    return new Map((await this.objects.list('')).objects.map(({ key, etag }) => [key, etag]));
+  }
+
+  async bytes(key: string): Promise<Buffer> {
+    const object = await this.objects.get(key);
+    if (object === undefined) throw new Error(`there is no object ${key}`);
+    return Buffer.from(object.body);
+  }
+
+  async write(key: string, body: Uint8Array | string): Promise<void> {
+    await this.objects.put(key, Buffer.from(body), { kind: 'any' });
+  }
+
+  async flip(key: string, at = -1): Promise<void> {
+    const body = await this.bytes(key);
+    const position = at < 0 ? body.length + at : at;
+    body[position] = (body[position] as number) ^ 1;
+    await this.write(key, body);
+  }
+
+  sidecarKey(text: string): string {
+    return sidecarKey(segment(text).address);
+  }
+
+  async sidecar(text: string): Promise<Sidecar> {
+    return JSON.parse((await this.bytes(this.sidecarKey(text))).toString());
+  }
+
+  /** The key of the data that the sidecar leads to. */
+  async dataKey(text: string): Promise<string> {
+    return segmentKey(segment(text).address, (await this.sidecar(text)).gen);
+  }
+
+  async alterSidecar(text: string, change: (sidecar: Sidecar) => Json): Promise<void> {
+    const sidecar = await this.sidecar(text);
+    await this.write(this.sidecarKey(text), JSON.stringify({ ...sidecar, ...change(sidecar) }));
+  }
+
+  async record(objectKey: string): Promise<ManifestRecord> {
+    return decodeRecord(await this.bytes(objectKey), objectKey, undefined);
+  }
+
+  async alterRecord(objectKey: string, change: (record: ManifestRecord) => Partial<ManifestRecord>): Promise<void> {
+    const record = await this.record(objectKey);
+    await this.write(objectKey, encodeRecord({ ...record, ...change(record) }));
+  }
+
+  async token(objectKey: string, text: string): Promise<Token> {
+    const hold = (await this.record(objectKey)).current?.holds.get(segment(text).address);
+    if (hold === undefined) throw new Error(`${objectKey} does not hold "${text}"`);
+    return tokenOf(holderOf(objectKey), hold.nonce);
+  }
+
+  /** What an audit finds, by a process of its own. */
+  findings(options: { repair?: boolean } = {}): Promise<Finding[]> {
+    return this.use(async (backend) => {
+      const findings: Finding[] = [];
+      for await (const finding of backend.audit(options)) findings.push(finding);
+      return findings;
+    });
+  }
+
+  /** What becomes of reading each conversation: `whole`, what else it is, or the code of the error. */
+  async read(): Promise<Record<'a' | 'b', string>> {
+    return this.use(async (backend) => ({ a: await readFrom(backend, 'a'), b: await readFrom(backend, 'b') }));
+  }
+}
+
+async function readFrom(backend: ObjectBackend, id: 'a' | 'b'): Promise<string> {
+  try {
+    const content = await contentOf(backend, id);
+    const isWhole = isDeepStrictEqual(content, [{ body: `body of ${id}`, segments: [TEXT[id], TEXT.shared] }]);
+    return isWhole ? 'whole' : content === undefined ? 'absent' : JSON.stringify(content);
+  } catch (error) {
+    if (!isVarveError(error)) throw error;
+    return error.code;
+  }
+}
+
+/** A name of a life of a segment that it never had. */
+export const OTHER_GENERATION = 'AAAAAAAAAAAAb9' as Generation;
