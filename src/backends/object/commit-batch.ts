@@ -5,6 +5,7 @@ import { Backoff } from './backoff.ts';
 import type { Hints } from './hints.ts';
 import type { ManifestJob, Plan } from './manifest-job.ts';
 import { forEach, type Protocol } from './protocol.ts';
+import { isUnreadable } from './unreadable.ts';
 
 interface Planned {
   readonly job: ManifestJob;
@@ -54,13 +55,13 @@ export class CommitBatch {
   }
 
   async #round(jobs: readonly ManifestJob[], signal: AbortSignal | undefined): Promise<void> {
-    const planned = await forEach(jobs, (job) => this.#plan(job));
+    const planned = (await forEach(jobs, (job) => failing(job, this.#plan(job)))).filter((each) => each !== undefined);
     for (const { job, plan } of planned) if (!plan.isChanged) await this.#settleUnchanged(job, plan);
     const changing = planned.filter(({ plan }) => plan.isChanged);
     const ready = changing.filter(({ plan }) => plan.missing.size === 0);
     const needy = changing.filter(({ plan }) => plan.missing.size > 0);
-    const announced = await forEach(needy, async ({ job, plan }) =>
-      this.#steps.announce(job, plan.missing.keys(), signal),
+    const announced = await forEach(needy, ({ job, plan }) =>
+      failing(job, this.#steps.announce(job, plan.missing.keys(), signal)),
     );
     ready.push(...(await this.#take(needy.filter((_, at) => announced[at]))));
     throwIfAborted(signal);
@@ -109,7 +110,7 @@ export class CommitBatch {
     });
     await forEach(commits, async ({ job, plan, ...committing }) => {
       try {
-        if (await this.#steps.commit(job, committing, signal)) job.outcomes = plan.outcomes;
+        if (await failing(job, this.#steps.commit(job, committing, signal))) job.outcomes = plan.outcomes;
       } catch (error) {
         if (!isVarveError(error, 'OUTCOME_UNKNOWN')) throw error;
         // Rule 7: it may yet happen, so nothing is taken back. If it does not, a collection fences the attempt.
@@ -145,6 +146,17 @@ export class CommitBatch {
       newBytes += length;
     }
     return { newSegments, newBytes };
+  }
+}
+
+/** A manifest whose object cannot be read fails its own writes, and no others: then this resolves with `undefined`. */
+async function failing<Result>(job: ManifestJob, step: Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await step;
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    job.outcomes = new Map(job.writes.map(({ position }) => [position, { status: 'failed', error }]));
+    return undefined;
   }
 }
 
