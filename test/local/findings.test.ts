@@ -6,63 +6,28 @@ import type { Finding } from '../../src/backends/backend.ts';
 import { encodeBlock } from '../../src/backends/local/block.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { Store } from '../../src/store.ts';
-import { commit, contentOf, entry, put, segment } from '../conformance/builders.ts';
+import { commit, contentOf, entry, put } from '../conformance/builders.ts';
 import { Child } from './process/child.ts';
 import { compileAgent } from './process/compiled.ts';
-import { auditAfresh, openStore, packFiles, scratchFolder } from './support.ts';
+import {
+  ADDRESS,
+  alter,
+  BODY_BLOCK_OF_B,
+  blockOf,
+  KEY,
+  packPath,
+  rewriteBytes,
+  SEGMENT_BLOCK_OF_B,
+  smallStore,
+  TEXT,
+} from './small-store.ts';
+import { auditAfresh, openStore, scratchFolder } from './support.ts';
 
 /** Stores damaged on purpose, one for each kind of finding, and the whole report of an audit of each. */
 
 const compiled = { agent: '', remove: () => {} };
 beforeAll(() => Object.assign(compiled, compileAgent()));
 afterAll(() => compiled.remove());
-
-const TEXT = { a: 'segment of a', b: 'segment of b' };
-const ADDRESS = { a: segment(TEXT.a).address, b: segment(TEXT.b).address };
-const KEY = { a: { kind: 'conversation', id: 'a' }, b: { kind: 'conversation', id: 'b' } } as const;
-
-/** Two conversations of a segment each, in blocks of their own: records 0 and 1 of either space, blocks 1 to 4. */
-async function smallStore(): Promise<string> {
-  const path = scratchFolder();
-  const backend = await LocalBackend.open(path);
-  for (const id of ['a', 'b'] as const) await commit(backend, put(id, [entry(`body of ${id}`, TEXT[id])]));
-  await backend.close();
-  return path;
-}
-
-function alter(path: string, sql: string, ...parameters: unknown[]): void {
-  const index = new Sqlite(join(path, 'varve.db'));
-  try {
-    index.prepare(sql).run(...parameters);
-  } finally {
-    index.close();
-  }
-}
-
-interface Block {
-  readonly start: number;
-  readonly length: number;
-}
-
-function blockOf(path: string, id: number): Block {
-  const index = new Sqlite(join(path, 'varve.db'), { readonly: true });
-  try {
-    return index.prepare('SELECT start, length FROM block WHERE id = ?').get(id) as Block;
-  } finally {
-    index.close();
-  }
-}
-
-function rewriteBytes(path: string, change: (pack: Buffer) => void): void {
-  const [pack = ''] = packFiles(path);
-  const bytes = readFileSync(pack);
-  change(bytes);
-  writeFileSync(pack, bytes);
-}
-
-const packPath = (path: string) => join(path, 'packs', '00000001.pack');
-const SEGMENT_BLOCK_OF_B = 3;
-const BODY_BLOCK_OF_B = 4;
 
 /** The findings, and those of a repair, and those after it. */
 async function reports(path: string): Promise<{ found: Finding[]; repairing: Finding[]; after: Finding[] }> {
