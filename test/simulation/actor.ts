@@ -1,4 +1,4 @@
-import type { Locator, ManifestKey, Revision } from '../../src/backends/backend.ts';
+import type { CollectOptions, CollectReport, Locator, ManifestKey, Revision } from '../../src/backends/backend.ts';
 import { manifestObjectKey } from '../../src/backends/object/keys.ts';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import type { State } from './commit-history.ts';
@@ -78,13 +78,13 @@ export class Actor {
     }
   }
 
-  /** Returns how many segments were collected. */
-  async collect(isFull: boolean): Promise<number> {
-    let collected = 0;
+  /** Without a grace. Returns what was done; `undefined` when the service failed. */
+  async collect(isFull: boolean, options: CollectOptions = {}): Promise<CollectReport | undefined> {
+    let report: CollectReport | undefined;
     await this.#maintain('collecting', async () => {
-      collected = (await this.#backend.collect({ graceMs: 0, full: isFull })).collectedSegments;
+      report = await this.#backend.collect({ graceMs: 0, full: isFull, ...options });
     });
-    return collected;
+    return report;
   }
 
   /** Returns what was found; `undefined` when the service failed. */

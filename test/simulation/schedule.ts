@@ -6,7 +6,8 @@ import { assertQuiescence } from './quiescence.ts';
 import { SeededRandom } from './random.ts';
 import { Scheduler } from './scheduler.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
-import { type FaultRates, type Misfortune, NO_FAULTS, UnreliableNetwork } from './unreliable-network.ts';
+import { drawMisfortunes, drawRates, THEMES, type Theme } from './themes.ts';
+import { type FaultRates, NO_FAULTS, UnreliableNetwork } from './unreliable-network.ts';
 import { promise } from './violation.ts';
 import { World } from './world.ts';
 
@@ -26,107 +27,6 @@ const KEYS: readonly ManifestKey[] = [
   { kind: 'pin', id: 'p1' },
   { kind: 'conversation', id: 'c3' },
   { kind: 'blob', id: 'b1' },
-];
-
-/** What a schedule is about: the fewer things happen, the more often they meet. */
-interface Theme {
-  readonly keys: readonly number[];
-  readonly segments: readonly number[];
-  readonly operations: Readonly<Record<OperationName, number>>;
-  /** Whether processes wait for seconds before what they do, so that leases run out meanwhile. */
-  readonly isSlow: boolean;
-  /** How much more often answers are lost. */
-  readonly faults: number;
-  readonly pauses: number;
-}
-
-type OperationName =
-  | 'put'
-  | 'error'
-  | 'skip'
-  | 'append'
-  | 'delete'
-  | 'several'
-  | 'publish'
-  | 'revised'
-  | 'read'
-  | 'list'
-  | 'collect'
-  | 'audit';
-
-const NONE: Readonly<Record<OperationName, number>> = {
-  put: 0,
-  error: 0,
-  skip: 0,
-  append: 0,
-  delete: 0,
-  several: 0,
-  publish: 0,
-  revised: 0,
-  read: 0,
-  list: 0,
-  collect: 0,
-  audit: 0,
-};
-
-const THEMES: readonly Theme[] = [
-  {
-    keys: [1, 2, 2, 3],
-    segments: [1, 1, 2, 3],
-    operations: {
-      put: 36,
-      error: 4,
-      skip: 3,
-      append: 14,
-      delete: 16,
-      several: 6,
-      publish: 5,
-      revised: 4,
-      read: 6,
-      list: 2,
-      collect: 10,
-      audit: 6,
-    },
-    isSlow: false,
-    faults: 1,
-    pauses: 0.25,
-  },
-  // Collectors at the heels of writers.
-  {
-    keys: [1, 2],
-    segments: [1],
-    operations: { ...NONE, put: 4, delete: 4, collect: 5 },
-    isSlow: false,
-    faults: 1,
-    pauses: 0.3,
-  },
-  // Writers that are taken for dead.
-  {
-    keys: [1, 2],
-    segments: [1, 2],
-    operations: { ...NONE, put: 8, append: 3, publish: 2, delete: 2, collect: 5, audit: 2 },
-    isSlow: true,
-    faults: 1,
-    pauses: 0.7,
-  },
-  // Answers that do not come.
-  {
-    keys: [1],
-    segments: [1, 2],
-    operations: { ...NONE, put: 4, append: 6, delete: 2, read: 1 },
-    isSlow: false,
-    faults: 5,
-    pauses: 0.2,
-  },
-  // One segment that everybody uses.
-  {
-    keys: [5],
-    segments: [1],
-    operations: { ...NONE, put: 9, several: 9, delete: 5, collect: 2, audit: 4 },
-    isSlow: false,
-    faults: 1,
-    pauses: 0.3,
-  },
 ];
 
 const LEASE_MS = 1500;
@@ -169,6 +69,7 @@ export async function runSchedule(build: ProtocolBuild, seed: number): Promise<S
   try {
     await runProcesses(world, network, random, theme, rates, tell);
     tell('everybody has stopped');
+    network.rates = NO_FAULTS;
     await assertQuiescence(world, network, rates === NO_FAULTS ? 'kind' : 'harsh');
     return { seed, violation: undefined, trace, elapsed: scheduler.now };
   } catch (error) {
@@ -326,25 +227,4 @@ function drawLane(
     const waits = theme.isSlow ? random.pick([0, 0, 1000, 5000, 8000]) : random.pick([0, 0, 0, 10, 50]);
     return { waits, operation: drawOperation() };
   });
-}
-
-function drawRates(random: SeededRandom, factor: number): FaultRates {
-  const rate = () => factor * random.pick([0, 0, 0.02, 0.05]);
-  return {
-    lostReply: rate(),
-    lostRequest: rate(),
-    late: rate(),
-    refused: rate(),
-    throttled: factor * random.pick([0, 0, 0.01, 0.02]),
-    slow: random.pick([0, 0.02, 0.1]),
-  };
-}
-
-function drawMisfortunes(random: SeededRandom, { pauses }: Theme): Misfortune[] {
-  const misfortunes: Misfortune[] = [];
-  if (random.chance(0.3)) misfortunes.push({ kind: 'crash', at: random.between(1, 25) });
-  if (random.chance(pauses)) {
-    misfortunes.push({ kind: 'pause', at: random.between(1, 25), ms: random.pick([2000, 6000, 30_000]) });
-  }
-  return misfortunes;
 }

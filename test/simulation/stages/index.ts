@@ -1,0 +1,14 @@
+import { COLLECTION_STAGES } from './collection-stages.ts';
+import { COOLING_STAGES } from './cooling-stages.ts';
+import { DAMAGE_STAGES } from './damage-stages.ts';
+import { OUTCOME_STAGES } from './outcome-stages.ts';
+import { REFERENCE_STAGES } from './reference-stages.ts';
+import type { Stage } from './stage.ts';
+
+export const STAGES: readonly Stage[] = [
+  ...REFERENCE_STAGES,
+  ...COOLING_STAGES,
+  ...OUTCOME_STAGES,
+  ...COLLECTION_STAGES,
+  ...DAMAGE_STAGES,
+];
