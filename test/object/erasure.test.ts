@@ -1,7 +1,11 @@
 import { expect, test } from 'vitest';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
+import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
+import type { PutResult } from '../../src/backends/object/object-store.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
+import { VarveError } from '../../src/errors.ts';
 import { Store } from '../../src/store.ts';
+import { commit, contentOf, entry, put, remove, segment } from '../conformance/builders.ts';
 
 /** The keys of objects that hold any of the texts, compressed or not. */
 async function holding(
@@ -45,4 +49,33 @@ test('erasing leaves no content of what was deleted in any object, and tells wha
   expect(await holding(objects, store.backend, ['a short secret'])).toEqual(['manifests/conversation/stays.json']);
   expect(await store.conversations.get('stays')).toBeDefined();
   await store.close();
+});
+
+/** A store that turns changes of sidecars away, while it is told to. */
+class BusyStore extends MemoryObjectStore {
+  isBusy = false;
+
+  override async put(...[key, ...rest]: Parameters<MemoryObjectStore['put']>): Promise<PutResult> {
+    if (this.isBusy && key.endsWith('.meta')) throw new VarveError('THROTTLED', 'slow down');
+    return super.put(key, ...rest);
+  }
+}
+
+test('an erasure tells what it could not get rid of, although nothing needs it any more', async () => {
+  const objects = new BusyStore();
+  const writer = new ObjectBackend(objects);
+  for (const id of ['a', 'b']) await commit(writer, put(id, [entry('body', segment(`of ${id}`))]));
+  objects.isBusy = true;
+  await commit(writer, remove('a'));
+  objects.isBusy = false;
+  // Data that came late, of a writer that had been given up.
+  const data = (await objects.list('segments/')).objects.filter(({ key }) => !key.endsWith('.meta'));
+  const [late] = data.filter(({ key }) => key.includes(segment('of a').address)).map(({ key }) => key);
+  await objects.put(`segments/${segment('c').address}/AAAAAAAAAAAAb1`, Buffer.from('c'), { kind: 'any' });
+  const report = await new ObjectBackend(objects).collect({ erase: true });
+  expect(report.isComplete).toBe(true);
+  expect(report.remnants?.map(({ location }) => location).sort()).toEqual(
+    [late, `segments/${segment('c').address}/AAAAAAAAAAAAb1`].sort(),
+  );
+  expect((await contentOf(writer, 'b'))?.length).toBe(1);
 });

@@ -12,16 +12,16 @@ import { CollectScope, type CollectTotals } from './collect-scope.ts';
 import { expireManifests } from './expire.ts';
 import { ForeseenReleases } from './foreseen-releases.ts';
 import { type Hints, type ReleaseHint, readReleaseHint } from './hints.ts';
-import { KINDS, manifestObjectKey, RELEASE_HINTS_PREFIX, segmentKey, sidecarKey, WRITER_HINTS_PREFIX } from './keys.ts';
+import { KINDS, manifestObjectKey, RELEASE_HINTS_PREFIX, WRITER_HINTS_PREFIX } from './keys.ts';
 import type { ListIndex } from './list-index.ts';
 import { listObjects } from './listing.ts';
 import type { SeenRecord } from './manifest-table.ts';
 import { type ListedObject, MAX_DELETE_KEYS } from './object-store.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
 import { isStale, leftBehind, reap } from './reap.ts';
-import { type ListedSegment, listSegments } from './segment-listing.ts';
+import { findRemnants } from './remnants.ts';
+import { listSegments } from './segment-listing.ts';
 import type { SegmentTaker } from './segment-taker.ts';
-import type { Generation } from './sidecar.ts';
 import { sweep, type Verdict } from './sweep.ts';
 import { unlessUnreadable } from './unreadable.ts';
 
@@ -62,13 +62,11 @@ export class Collection {
     freedBytes: 0,
   };
   readonly #reasons: Partial<Record<CollectReason, CollectShare>> = {};
-  readonly #remnants: Remnant[] = [];
+  #remnants: readonly Remnant[] = [];
   /** In a dry run, what a run would have let go of before. */
   readonly #foreseen = new ForeseenReleases();
-  /** Segments of which nothing can be told. */
-  readonly #unreadable = new Set<Address>();
-  /** Segments told of in this run, and where their data was. */
-  readonly #judged = new Map<Address, Generation | undefined>();
+  /** Segments told of in this run. */
+  readonly #judged = new Set<Address>();
 
   constructor(context: CollectContext, options: CollectOptions) {
     this.#context = context;
@@ -84,7 +82,10 @@ export class Collection {
     await this.#finishCrashed();
     await this.#followHints();
     if (this.#scope.full) await this.#walk();
-    if (this.#erases && !this.#scope.dryRun) await index.erase();
+    if (this.#erases && !this.#scope.dryRun) {
+      await index.erase();
+      if (!this.#scope.isOver()) this.#remnants = await findRemnants(protocol, this.#scope.signal);
+    }
     const { collectedSegments: count, collectedBytes: bytes } = this.#totals;
     this.#note('expired', expired);
     this.#note('unreferenced', { count, bytes });
@@ -206,8 +207,7 @@ export class Collection {
     for await (const page of listSegments(this.#context.protocol, WALK_WINDOW, abortOf(this.#scope.signal))) {
       if (this.#scope.isOver()) return;
       const withSidecar = page.filter(({ hasSidecar }) => hasSidecar).map(({ address }) => address);
-      const verdicts = await this.#judge(withSidecar.filter((address) => this.#isToJudge(address)));
-      if (this.#erases) this.#tellOrphans(page, verdicts);
+      await this.#judge(withSidecar.filter((address) => this.#isToJudge(address)));
       done += page.length;
       this.#scope.progress('walk segments', done);
     }
@@ -215,21 +215,6 @@ export class Collection {
 
   #isToJudge(address: Address): boolean {
     return this.#scope.hasSegment(address) && !this.#judged.has(address);
-  }
-
-  /** Data that no sidecar leads to may be needed all the same (rule 9): that takes an audit to tell. */
-  #tellOrphans(page: readonly ListedSegment[], verdicts: readonly Verdict[]): void {
-    const known = new Map([
-      ...this.#judged,
-      ...verdicts.map(({ address, generation }) => [address, generation] as const),
-    ]);
-    for (const { address, hasSidecar, generations } of page) {
-      // Another shard's, or of a sidecar that came after the listing.
-      if (hasSidecar && (!known.has(address) || this.#unreadable.has(address))) continue;
-      for (const generation of generations.filter((each) => each !== known.get(address))) {
-        this.#remnants.push({ location: segmentKey(address, generation), reason: ORPHAN_REMNANT });
-      }
-    }
   }
 
   #foresee(seen: SeenRecord): void {
@@ -246,9 +231,9 @@ export class Collection {
 
   async #judge(addresses: readonly Address[]): Promise<Verdict[]> {
     const verdicts = await sweep(this.#context.protocol, addresses, this.#sweeping());
-    for (const { address, outcome, generation, length, storedBytes } of verdicts) {
+    for (const { address, outcome, length, storedBytes } of verdicts) {
       if (outcome === 'referenced' || this.#judged.has(address)) continue;
-      this.#judged.set(address, generation);
+      this.#judged.add(address);
       if (outcome === 'collected') {
         if (!this.#scope.dryRun) this.#context.forget(address);
         this.#totals.collectedSegments++;
@@ -257,10 +242,6 @@ export class Collection {
       } else if (outcome === 'waiting') {
         this.#totals.waitingSegments++;
         this.#totals.waitingBytes += length;
-        if (this.#erases) this.#remnants.push({ location: sidecarKey(address), reason: HELD_REMNANT });
-      } else {
-        this.#unreadable.add(address);
-        if (this.#erases) this.#remnants.push({ location: sidecarKey(address), reason: UNREADABLE_REMNANT });
       }
     }
     return verdicts;
@@ -281,7 +262,3 @@ export class Collection {
     return listObjects(this.#context.protocol, prefix, abortOf(this.#scope.signal));
   }
 }
-
-const HELD_REMNANT = 'an audit or collection is at work on this segment: erase again when it has ended';
-const UNREADABLE_REMNANT = 'what references this segment cannot be read: audit with repair, then erase again';
-const ORPHAN_REMNANT = 'nothing leads to this data: an audit with repair deletes it, if no manifest needs it';

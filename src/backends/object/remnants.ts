@@ -1,0 +1,103 @@
+import type { Address } from '../../address.ts';
+import type { Remnant } from '../backend.ts';
+import { parseSegmentKey, SEGMENTS_PREFIX, segmentKey, sidecarKey } from './keys.ts';
+import { listObjects } from './listing.ts';
+import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { ReferenceScan } from './reference-scan.ts';
+import type { Generation, Sidecar } from './sidecar.ts';
+import { isUnreadable } from './unreadable.ts';
+
+interface StoredData {
+  readonly address: Address;
+  readonly generation: Generation;
+}
+
+/**
+ * What an erasure could not get rid of: stored data that no manifest needs, by what the manifests say. The sidecars are not asked, for
+ * what keeps deleted content is that one of them is wrong: it counts a reference that somebody has yet to let go of or
+ * died with, it is hot, or it knows nothing of data that came late.
+ */
+export async function findRemnants(protocol: Protocol, signal: AbortSignal | undefined): Promise<Remnant[]> {
+  const suspects: StoredData[] = [];
+  for (let from: string | undefined = ''; from !== undefined; ) {
+    const scan: ReferenceScan = new ReferenceScan(protocol, { from });
+    await read(scan, signal);
+    suspects.push(...(await unneeded(protocol, scan, from, signal)));
+    from = scan.until;
+  }
+  if (suspects.length === 0) return [];
+  // A writer announces before it stores, so what is needed since the first scan is told by a second one.
+  const again = new ReferenceScan(protocol, {
+    only: new Set(suspects.map(({ address }) => address)),
+    most: Number.POSITIVE_INFINITY,
+  });
+  await read(again, signal);
+  const left = suspects.filter(({ address }) => !isNeeded(again, address));
+  const remnants = await forEach(left, (data) => describe(protocol, again, data, signal));
+  return [...new Map(remnants.flat().map((remnant) => [remnant.location, remnant])).values()];
+}
+
+/** What a damaged manifest needs, the sidecars tell. */
+function read(scan: ReferenceScan, signal: AbortSignal | undefined): Promise<void> {
+  return scan.run(
+    () => {},
+    () => {},
+    signal,
+  );
+}
+
+async function unneeded(
+  protocol: Protocol,
+  scan: ReferenceScan,
+  from: string,
+  signal: AbortSignal | undefined,
+): Promise<StoredData[]> {
+  const found: StoredData[] = [];
+  const options = { ...abortOf(signal), after: `${SEGMENTS_PREFIX}${from}` };
+  for await (const { key } of listObjects(protocol, SEGMENTS_PREFIX, options)) {
+    const { address, generation } = parseSegmentKey(key) ?? {};
+    if (address === undefined || generation === undefined) continue;
+    if (scan.until !== undefined && address >= scan.until) break;
+    if (!isNeeded(scan, address)) found.push({ address, generation });
+  }
+  return found;
+}
+
+function isNeeded(scan: ReferenceScan, address: Address): boolean {
+  const references = scan.of(address);
+  return references !== undefined && references.held.size + references.announced.size > 0;
+}
+
+async function describe(
+  protocol: Protocol,
+  scan: ReferenceScan,
+  { address, generation }: StoredData,
+  signal: AbortSignal | undefined,
+): Promise<Remnant[]> {
+  const key = segmentKey(address, generation);
+  if ((await protocol.store.head(key, abortOf(signal))) === undefined) return [];
+  let sidecar: Sidecar | undefined;
+  try {
+    sidecar = await protocol.sidecars.read(address);
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    return [{ location: sidecarKey(address), reason: UNREADABLE }];
+  }
+  if (sidecar?.gen !== generation) return [{ location: key, reason: ORPHANED }];
+  if ((sidecar.holds ?? []).length > 0) return [{ location: sidecarKey(address), reason: HELD }];
+  const { refs } = sidecar;
+  const gone = new Set([...(await scan.leaked(address, refs)), ...(scan.of(address)?.releasing ?? [])]);
+  // Whatever else is counted is a damaged manifest's.
+  if (!sidecar.hot && refs.some((token) => !gone.has(token))) return [];
+  return [{ location: key, reason: FORGOTTEN }];
+}
+
+const HELD = 'an audit is at work on this segment: erase again when it has ended';
+
+const UNREADABLE = 'what references this segment cannot be read: audit with repair, then erase again';
+
+const ORPHANED = 'nothing leads to this data: an audit with repair deletes it, if no manifest needs it';
+
+const FORGOTTEN =
+  'nothing needs this data, and whoever let go of it has not finished or has died: erase again in a minute, ' +
+  'and if it is still there, audit with repair first';
