@@ -1,4 +1,12 @@
-import type { CollectOptions, CollectReport, Locator, ManifestKey, Revision } from '../../src/backends/backend.ts';
+import type {
+  CollectOptions,
+  CollectReport,
+  Locator,
+  ManifestHead,
+  ManifestKey,
+  ManifestKind,
+  Revision,
+} from '../../src/backends/backend.ts';
 import { manifestObjectKey } from '../../src/backends/object/keys.ts';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import type { State } from './commit-history.ts';
@@ -80,41 +88,58 @@ export class Actor {
 
   /** Without a grace. Returns what was done; `undefined` when the service failed. */
   async collect(isFull: boolean, options: CollectOptions = {}): Promise<CollectReport | undefined> {
+    const { watch, history } = this.#world;
+    history.collectors.add(this.#name);
     let report: CollectReport | undefined;
+    const erasure = options.erase ? watch.beginErasure() : undefined;
     await this.#maintain('collecting', async () => {
       report = await this.#backend.collect({ graceMs: 0, full: isFull, ...options });
     });
+    if (report?.isComplete && report.remnants?.length === 0) erasure?.assertDone();
+    erasure?.end();
     return report;
   }
 
-  /** Returns what was found; `undefined` when the service failed. */
-  async audit(repair: boolean): Promise<string[] | undefined> {
+  /** Returns what was found; `undefined` when the service failed. `sample`: the share of data that is read, from 0 to 1. */
+  async audit(repair: boolean, sample = 1): Promise<string[] | undefined> {
     const findings: string[] = [];
     const isDone = await this.#maintain('auditing', async () => {
-      for await (const { kind, message, harmful } of this.#backend.audit({ repair })) {
-        promise(!harmful, () => `an audit found a loss: ${kind}: ${message}`);
+      for await (const { kind, message, harmful, location } of this.#backend.audit({ repair, sample })) {
+        const isDamage = kind === 'corrupt-data' && this.#world.watch.everDamaged.has(location ?? '');
+        promise(!harmful || isDamage, () => `an audit found a loss: ${kind}: ${message}`);
         findings.push(`${kind}: ${message}`);
       }
     });
     return isDone ? findings : undefined;
   }
 
-  async list(): Promise<void> {
+  /** Lists, and holds it against what was there meanwhile. */
+  async list(kind: ManifestKind = 'conversation'): Promise<readonly ManifestHead[]> {
+    const listed = new Map<string, ManifestHead>();
     await this.#maintain('listing', async () => {
       const from = this.#world.bucket.version;
-      const listed = new Map<string, Revision>();
-      for await (const { key, revision } of this.#backend.list('conversation')) {
-        const objectKey = manifestObjectKey(key);
+      for await (const head of this.#backend.list(kind)) {
+        const objectKey = manifestObjectKey(head.key);
         promise(!listed.has(objectKey), () => `${objectKey} was listed twice`);
-        listed.set(objectKey, revision);
+        listed.set(objectKey, head);
       }
       const span = { from, to: this.#world.bucket.version };
       for (const objectKey of this.#world.watch.records.keys()) {
-        if (!objectKey.startsWith('manifests/conversation/')) continue;
-        const isTrue = this.#during(objectKey, span).some(({ revision }) => revision === listed.get(objectKey));
+        if (!objectKey.startsWith(`manifests/${kind}/`)) continue;
+        const isTrue = this.#during(objectKey, span).some((state) => isListedAs(state, listed.get(objectKey)));
         promise(isTrue, () => `${objectKey} was listed as it never was meanwhile`);
       }
     });
+    return [...listed.values()];
+  }
+
+  /** Deletes all of a kind that the list shows and nobody holds, each at the revision that was listed. */
+  async prune(kind: ManifestKind): Promise<void> {
+    const heads = await this.list(kind);
+    const writes = heads
+      .filter(({ hold }) => hold === undefined)
+      .map(({ key, revision }) => this.#world.register.delete(key, revision));
+    if (writes.length > 0) await this.commit(writes);
   }
 
   async #fetch(objectKey: string, locators: readonly Locator[], state: State): Promise<void> {
@@ -129,6 +154,9 @@ export class Actor {
         );
       }
     } catch (error) {
+      const { everDamaged } = this.#world.watch;
+      const isDamage = locators.some((locator) => everDamaged.has(`segments/${locator}`));
+      if (isDamage && codeOf(error) === 'CORRUPT') return;
       if (codeOf(error) !== 'NOT_FOUND') throw error;
       const now = this.#world.history.latest(objectKey);
       promise(now.revision !== state.revision, () => `${objectKey} has not changed, and a segment of it was not found`);
@@ -171,4 +199,8 @@ export class Actor {
   #during(objectKey: string, { from, to }: Span): State[] {
     return this.#world.history.during(objectKey, from, to);
   }
+}
+
+function isListedAs({ revision, expiresAt, isHeld }: State, head: ManifestHead | undefined): boolean {
+  return head?.revision === revision && head?.expiresAt === expiresAt && (head?.hold !== undefined) === isHeld;
 }

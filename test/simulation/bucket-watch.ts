@@ -7,6 +7,9 @@ import { decodeSidecar, type Generation, type Sidecar, tokenOf } from '../../src
 import type { BucketObject } from './bucket.ts';
 import { promise } from './violation.ts';
 
+/** In whose name data is damaged. */
+export const DAMAGER = 'the damager';
+
 /** Told of a manifest's new body. */
 export type RecordObserver = (
   objectKey: string,
@@ -24,6 +27,11 @@ export class BucketWatch {
   readonly sidecars = new Map<Address, Sidecar>();
   /** Generations whose data is stored and right. */
   readonly data = new Map<string, Address>();
+  /** Those whose data is stored and was damaged, and those of which it ever was. */
+  readonly damaged = new Map<string, Address>();
+  readonly everDamaged = new Set<string>();
+  /** For each erasure under way, segments that some manifest needed since it began. */
+  readonly #needed = new Set<Set<Address>>();
   readonly #bodies = new Map<string, Set<string>>();
   /** Generations that a sidecar named, and those that it gave up. */
   readonly #named = new Set<string>();
@@ -43,9 +51,26 @@ export class BucketWatch {
     this.#isKind = isKind;
   }
 
+  /** Notes what is needed from now on, until the erasure has ended: all else has to be gone by then. */
+  beginErasure(): { readonly assertDone: () => void; readonly end: () => void } {
+    const needed = new Set<Address>();
+    for (const record of this.records.values()) addNeeded(needed, record);
+    this.#needed.add(needed);
+    return {
+      assertDone: () => {
+        for (const [dataKey, address] of [...this.data, ...this.damaged]) {
+          promise(needed.has(address), () => `an erasure is told complete, and ${dataKey} holds what nothing needs`);
+        }
+      },
+      end: () => {
+        this.#needed.delete(needed);
+      },
+    };
+  }
+
   observe(key: string, object: BucketObject | undefined, actor: string): void {
     if (key.startsWith('manifests/')) this.#observeRecord(key, object, actor);
-    else if (key.startsWith('segments/')) this.#observeSegment(key, object);
+    else if (key.startsWith('segments/')) this.#observeSegment(key, object, actor);
     else return;
     this.#assertReadable();
   }
@@ -56,6 +81,7 @@ export class BucketWatch {
     const now = decodeRecord(object.body, key, undefined);
     const before = this.records.get(key);
     this.records.set(key, now);
+    for (const needed of this.#needed) addNeeded(needed, now);
     const holder = holderOf(key);
     for (const { nonce, adds } of now.pending) {
       for (const address of adds) this.#announced.add(`${address} ${tokenOf(holder, nonce)}`);
@@ -81,22 +107,37 @@ export class BucketWatch {
     }
   }
 
-  #observeSegment(key: string, object: BucketObject | undefined): void {
+  #observeSegment(key: string, object: BucketObject | undefined, actor: string): void {
     const parsed = parseSegmentKey(key);
     promise(parsed !== undefined, () => `${key} is no name for anything`);
     const { address, generation } = parsed;
-    if (generation !== undefined) this.#observeData(key, address, generation, object);
+    if (generation !== undefined) this.#observeData(key, address, generation, object, actor);
     else this.#observeSidecar(key, address, object);
   }
 
-  #observeData(key: string, address: Address, generation: Generation, object: BucketObject | undefined): void {
-    if (object === undefined) {
-      this.data.delete(key);
+  #observeData(
+    key: string,
+    address: Address,
+    generation: Generation,
+    object: BucketObject | undefined,
+    actor: string,
+  ): void {
+    this.data.delete(key);
+    this.damaged.delete(key);
+    if (object === undefined) return;
+    if (actor === DAMAGER) {
+      this.damaged.set(key, address);
+      this.everDamaged.add(key);
       return;
     }
     promise(this.#named.has(key), () => `${key} was written before a sidecar named that generation`);
     decodeSegment(object.body, address, generation);
     this.data.set(key, address);
+  }
+
+  /** Whether the data of a generation is stored, right or damaged. */
+  isStored(dataKey: string): boolean {
+    return this.data.has(dataKey) || this.damaged.has(dataKey);
   }
 
   #observeSidecar(key: string, address: Address, object: BucketObject | undefined): void {
@@ -110,7 +151,7 @@ export class BucketWatch {
     const isUsable = state === 'live' || state === 'uploading';
     promise(!isUsable || !this.#abandoned.has(dataKey), () => `${dataKey} came back after it had been given up`);
     promise(!sidecar.hot || state === 'live', () => `${key} is hot and ${state}`);
-    promise(state !== 'live' || this.data.has(dataKey), () => `${key} is live, and its data is not there`);
+    promise(state !== 'live' || this.isStored(dataKey), () => `${key} is live, and its data is not there`);
     this.wasHot ||= sidecar.hot === true;
     if (!isUsable) this.#abandoned.add(dataKey);
     const before = this.sidecars.get(address);
@@ -136,7 +177,7 @@ export class BucketWatch {
     for (const [objectKey, { current }] of this.records) {
       for (const [address, { gen, nonce }] of current?.holds ?? []) {
         const what = () => `${objectKey} holds ${address.slice(0, 8)} at ${gen}`;
-        promise(this.data.has(segmentKey(address, gen)), () => `${what()}, whose data is not there`);
+        promise(this.isStored(segmentKey(address, gen)), () => `${what()}, whose data is not there`);
         const sidecar = this.sidecars.get(address);
         promise(sidecar !== undefined, () => `${what()}, which has no sidecar`);
         promise(sidecar.gen === gen, () => `${what()}, and its sidecar is at ${sidecar.gen}`);
@@ -150,4 +191,9 @@ export class BucketWatch {
       }
     }
   }
+}
+
+function addNeeded(needed: Set<Address>, { current, pending }: ManifestRecord): void {
+  for (const address of current?.holds.keys() ?? []) needed.add(address);
+  for (const { adds } of pending) for (const address of adds) needed.add(address);
 }

@@ -1,4 +1,4 @@
-import type { Revision } from '../../src/backends/backend.ts';
+import type { ManifestKey, Revision } from '../../src/backends/backend.ts';
 import { segmentKey } from '../../src/backends/object/keys.ts';
 import type { ManifestContent, ManifestRecord, RecordEntry } from '../../src/backends/object/manifest-record.ts';
 import { decodeSegment } from '../../src/backends/object/segment-data.ts';
@@ -13,7 +13,13 @@ export interface State {
   readonly revision: Revision | undefined;
   /** Entries' bodies; `undefined`: no manifest. */
   readonly bodies: readonly string[] | undefined;
-  /** Writes that made it. Deletes look alike, so one is known by who asked for it, and claimed by the caller who is told of it. */
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number | undefined;
+  readonly isHeld: boolean;
+  /**
+   * Writes that made it. Deletes and holds look alike, so one is known by who asked for it, and claimed by the caller who is told of
+   * it.
+   */
   readonly writes: TrackedWrite[];
   readonly actor: string;
 }
@@ -25,11 +31,16 @@ export interface State {
 export class CommitHistory {
   readonly #register: WriteRegister;
   readonly #bucket: () => Bucket;
+  readonly #clockOf: (actor: string) => number;
   readonly #states = new Map<string, State[]>();
+  /** Who collects, or has done so: they delete what has expired. */
+  readonly collectors = new Set<string>();
 
-  constructor(register: WriteRegister, bucket: () => Bucket) {
+  /** `clockOf` tells what time an actor thinks that it is, in ms since the epoch. */
+  constructor(register: WriteRegister, bucket: () => Bucket, clockOf: (actor: string) => number) {
     this.#register = register;
     this.#bucket = bucket;
+    this.#clockOf = clockOf;
   }
 
   /** States that the manifest was in at any time from one version of the bucket to another. */
@@ -48,11 +59,14 @@ export class CommitHistory {
   }
 
   observe(objectKey: string, before: ManifestRecord | undefined, now: ManifestRecord, actor: string): void {
-    if (before?.current?.revision === now.current?.revision) return;
-    const states = this.#statesOf(objectKey);
-    const previous = states.at(-1) as State;
+    const isHeld = now.current?.hold !== undefined;
+    const previous = this.latest(objectKey);
+    if (before?.current?.revision === now.current?.revision) {
+      if (isHeld !== previous.isHeld) this.#observeHold(objectKey, previous, now, isHeld, actor);
+      return;
+    }
     const bodies = now.current && this.#bodiesOf(now.current);
-    if (bodies === undefined) this.#assertDeletable(objectKey, now, actor);
+    if (bodies === undefined) this.#assertDeletable(objectKey, previous, now, actor);
     const writes = bodies === undefined ? [] : this.#explain(objectKey, previous, bodies);
     for (const write of writes) {
       write.happened++;
@@ -60,7 +74,28 @@ export class CommitHistory {
       promise(!write.isOver, () => `${objectKey}: ${nameOf(write)} happened after its caller had been told otherwise`);
       this.#assertAllowed(objectKey, previous, write);
     }
-    states.push({ since: this.#bucket().version, revision: now.current?.revision, bodies, writes, actor });
+    const isAppended = writes[0]?.write.operation === 'append';
+    const expiresAt = now.current?.expiresAt;
+    const expected = writes.reduce(expiryAfter, isAppended ? previous.expiresAt : undefined);
+    promise(expiresAt === expected, () => `${objectKey} expires at ${expiresAt} instead of ${expected}`);
+    promise(
+      isHeld === (isAppended && previous.isHeld),
+      () => `${objectKey} is ${isHeld ? '' : 'not '}held by a mistake`,
+    );
+    const since = this.#bucket().version;
+    const { revision } = now.current ?? {};
+    this.#statesOf(objectKey).push({ since, revision, bodies, expiresAt, isHeld, writes, actor });
+  }
+
+  #observeHold(objectKey: string, previous: State, { key }: ManifestRecord, isHeld: boolean, actor: string): void {
+    const isAsked = this.#register.holds.some(
+      (each) => isOpen(each, key, actor) && 'held' in each.write && each.write.held === isHeld,
+    );
+    promise(
+      isAsked,
+      () => `${objectKey} was ${isHeld ? 'held' : 'released'} by ${actor}, whom nobody had asked for it`,
+    );
+    this.#statesOf(objectKey).push({ ...previous, since: this.#bucket().version, isHeld, writes: [], actor });
   }
 
   /** The content is whole writes, one after the other: those of the state before and new ones, or new ones after a put. */
@@ -89,27 +124,45 @@ export class CommitHistory {
     if (write.ifRevision !== undefined) {
       promise(write.ifRevision === previous.revision, () => `${objectKey} was written at another revision than asked`);
     }
-    if (write.operation === 'put' && write.ifExists !== 'replace') {
-      promise(previous.bodies === undefined, () => `${objectKey} was replaced by a write that must not replace`);
+    if (write.operation === 'put') {
+      promise(!previous.isHeld, () => `${objectKey} was replaced while it was held`);
+      const mayReplace = write.ifExists === 'replace' || previous.bodies === undefined;
+      promise(mayReplace, () => `${objectKey} was replaced by a write that must not replace`);
     }
     if (write.operation === 'append') {
       promise(previous.bodies !== undefined, () => `${objectKey} was appended to when it did not exist`);
     }
   }
 
-  #assertDeletable(objectKey: string, { key }: ManifestRecord, actor: string): void {
+  #assertDeletable(objectKey: string, previous: State, { key }: ManifestRecord, actor: string): void {
+    promise(!previous.isHeld, () => `${objectKey} was deleted while it was held`);
     const isAsked = this.#register.deletes.some(
-      ({ write, isOver, ...each }) =>
-        write.key.kind === key.kind && write.key.id === key.id && each.actor === actor && each.calls > 0 && !isOver,
+      (each) =>
+        isOpen(each, key, actor) &&
+        (each.write.ifRevision === undefined || each.write.ifRevision === previous.revision),
     );
-    promise(isAsked, () => `${objectKey} was deleted by ${actor}, whom nobody had asked for it`);
+    const now = this.#clockOf(actor);
+    const hasExpired = this.collectors.has(actor) && (previous.expiresAt ?? Number.POSITIVE_INFINITY) <= now;
+    promise(
+      isAsked || hasExpired,
+      () => `${objectKey} was deleted by ${actor}, whom nobody had asked for it; it expires at ${previous.expiresAt}`,
+    );
   }
 
   /** Whether somebody deleted the manifest between two versions; nobody can say so of that deletion again. */
   claimDeletion(objectKey: string, write: TrackedWrite, from: number, to: number): boolean {
+    return this.#claim(objectKey, write, from, to, ({ bodies }) => bodies === undefined);
+  }
+
+  /** The same of placing a hold, or of lifting it. */
+  claimHold(objectKey: string, write: TrackedWrite, isHeld: boolean, from: number, to: number): boolean {
+    return this.#claim(objectKey, write, from, to, (state) => state.bodies !== undefined && state.isHeld === isHeld);
+  }
+
+  #claim(objectKey: string, write: TrackedWrite, from: number, to: number, is: (state: State) => boolean): boolean {
     const state = this.#statesOf(objectKey).find(
-      ({ since, bodies, actor, writes }) =>
-        bodies === undefined && since > from && since <= to && actor === write.actor && writes.length === 0,
+      (each) =>
+        is(each) && each.since > from && each.since <= to && each.actor === write.actor && each.writes.length === 0,
     );
     state?.writes.push(write);
     return state !== undefined;
@@ -146,10 +199,29 @@ export class CommitHistory {
   #statesOf(objectKey: string): State[] {
     const known = this.#states.get(objectKey);
     if (known !== undefined) return known;
-    const states: State[] = [{ since: 0, revision: undefined, bodies: undefined, writes: [], actor: '' }];
+    const states: State[] = [{ ...NOTHING, writes: [] }];
     this.#states.set(objectKey, states);
     return states;
   }
+}
+
+const NOTHING = {
+  since: 0,
+  revision: undefined,
+  bodies: undefined,
+  expiresAt: undefined,
+  isHeld: false,
+  actor: '',
+};
+
+/** Whether an actor was asked for a write that may happen yet. */
+function isOpen({ write, calls, isOver, actor }: TrackedWrite, key: ManifestKey, by: string): boolean {
+  return write.key.kind === key.kind && write.key.id === key.id && actor === by && calls > 0 && !isOver;
+}
+
+function expiryAfter(before: number | undefined, { write }: TrackedWrite): number | undefined {
+  if (write.operation === 'put') return write.fields.expiresAt;
+  return write.operation === 'append' ? (write.fields?.expiresAt ?? before) : before;
 }
 
 export function nameOf({ write, bodies }: TrackedWrite): string {

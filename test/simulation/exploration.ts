@@ -147,7 +147,7 @@ async function perform(
   try {
     if (scene.setting !== undefined) {
       const { backend } = world.start('stage', calm);
-      await runToEnd(scheduler, [scene.setting(world, new Actor(world, backend, 'stage'))]);
+      await scheduler.finish(scene.setting(world, new Actor(world, backend, 'stage')));
     }
     const network = new ChosenNetwork();
     let left = scene.parts.length;
@@ -219,22 +219,6 @@ function enabledOf(
   if (own === undefined) return [...firsts.values()];
   if (interruptions >= scene.interruptions) return [own];
   return [own, ...[...firsts.values()].filter((each) => each !== own)];
-}
-
-async function runToEnd(scheduler: Scheduler, work: readonly Promise<void>[]): Promise<void> {
-  let isDone = false;
-  let failure: unknown;
-  Promise.all(work).then(
-    () => {
-      isDone = true;
-    },
-    (error: unknown) => {
-      failure = error;
-      isDone = true;
-    },
-  );
-  await scheduler.run(() => isDone);
-  if (failure !== undefined) throw failure;
 }
 
 async function passTime(scheduler: Scheduler, network: ChosenNetwork, isDone: () => boolean): Promise<boolean> {

@@ -31,19 +31,20 @@ describe.skipIf(leftOut('mutants of the object protocol'))('the simulation finds
   }
 
   for (const { rule, promise, play, mutants } of STAGES) {
-    it(`rule ${rule}: ${promise}`, async () => {
+    const name = typeof rule === 'number' ? `rule ${rule}` : rule;
+    it(`${name}: ${promise}`, async () => {
       await play(await simulatedBuild(builds));
     }, 60_000);
 
-    for (const { name, patches } of mutants) {
-      it(`rule ${rule}: it ${name}`, async () => {
-        const failure = await simulatedBuild(builds, patches)
+    for (const mutant of mutants) {
+      it(`${name}: it ${mutant.name}`, async () => {
+        const failure = await simulatedBuild(builds, mutant.patches)
           .then(play)
           .then(
             () => undefined,
             (error: unknown) => error,
           );
-        searches.push(`rule ${rule}: it ${name}: a stage: ${(failure as Error | undefined)?.message}`);
+        searches.push(`${name}: it ${mutant.name}: a stage: ${(failure as Error | undefined)?.message}`);
         expect(failure, 'nobody noticed').toBeInstanceOf(Error);
         // A play that goes astray has shown nothing.
         expect((failure as Error).name, (failure as Error).stack).not.toBe('Misdirection');
@@ -52,8 +53,8 @@ describe.skipIf(leftOut('mutants of the object protocol'))('the simulation finds
   }
 
   it('every rule that can be broken', () => {
-    const rules = new Set([...MUTATIONS, ...STAGES].map(({ rule }) => rule));
-    expect([...rules].sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+    const rules = [...MUTATIONS, ...STAGES].map(({ rule }) => rule).filter((rule) => typeof rule === 'number');
+    expect([...new Set(rules)].sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
   });
 
   async function findBySchedules({ patches, theme }: Mutation): Promise<{ found: Error | undefined; runs: number }> {

@@ -83,6 +83,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 4,
     name: 'heats what may not be stored yet',
+    theme: 'one segment',
     patches: [patch('sidecar-changes.ts', "const isHot = state === 'live' && ", 'const isHot = ')],
   },
   {
@@ -94,6 +95,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 4,
     name: 'collects what is hot',
+    theme: 'one segment',
     patches: [
       patch('sidecar-changes.ts', ' && refs.length === 0 && !hot && ', ' && (hot || refs.length === 0) && '),
       patch('sweep.ts', 'sidecar.refs.length === 0 && !sidecar.hot', 'sidecar.refs.length === 0 || sidecar.hot'),
@@ -139,6 +141,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 10,
     name: 'deletes the sidecars of what it collected',
+    theme: 'collectors',
     patches: [
       patch(
         'sweep.ts',
@@ -156,6 +159,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 14,
     name: 'leaves no hint of what it lets go of',
+    theme: 'collectors',
     patches: [patch('hints.ts', 'if (releasing.length === 0) return;', 'return;')],
   },
 ];

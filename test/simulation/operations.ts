@@ -10,7 +10,7 @@ export const SEGMENTS: readonly NewSegment[] = ['a', 'b', 'c', 'd'].map((name) =
 /** A write whose bodies are unlike those of any other, so that what is stored tells who wrote it. */
 export interface TrackedWrite {
   readonly write: ManifestWrite;
-  /** Bodies in order, none for a delete. */
+  /** Bodies in order, none for a delete or a hold. */
   readonly bodies: readonly string[];
   /** How many callers have asked for it: a retry asks again. */
   calls: number;
@@ -35,16 +35,17 @@ export interface ExpectedEntry {
 export class WriteRegister {
   readonly #entries = new Map<string, ExpectedEntry>();
   readonly deletes: TrackedWrite[] = [];
+  readonly holds: TrackedWrite[] = [];
   #count = 0;
 
   put(
     key: ManifestKey,
     ifExists: 'error' | 'skip' | 'replace',
     segments: readonly (readonly NewSegment[])[],
-    ifRevision?: Revision,
+    { ifRevision, expiresAt }: { readonly ifRevision?: Revision; readonly expiresAt?: number } = {},
   ): TrackedWrite {
     const entries = this.#newEntries(segments);
-    const fields = { logicalBytes: 1 };
+    const fields = { logicalBytes: 1, ...(expiresAt !== undefined && { expiresAt }) };
     return this.#track(
       { operation: 'put', key, ifExists, fields, entries, ...(ifRevision !== undefined && { ifRevision }) },
       entries,
@@ -54,7 +55,7 @@ export class WriteRegister {
   append(
     key: ManifestKey,
     segments: readonly (readonly NewSegment[])[],
-    idempotencyKey: string | undefined,
+    { idempotencyKey, expiresAt }: { readonly idempotencyKey?: string; readonly expiresAt?: number } = {},
   ): TrackedWrite {
     const entries = this.#newEntries(segments);
     return this.#track(
@@ -64,6 +65,7 @@ export class WriteRegister {
         logicalBytes: 1,
         entries,
         ...(idempotencyKey !== undefined && { idempotencyKey }),
+        ...(expiresAt !== undefined && { fields: { expiresAt } }),
       },
       entries,
     );
@@ -72,6 +74,13 @@ export class WriteRegister {
   delete(key: ManifestKey, ifRevision?: Revision): TrackedWrite {
     const write = this.#track({ operation: 'delete', key, ...(ifRevision !== undefined && { ifRevision }) }, []);
     this.deletes.push(write);
+    return write;
+  }
+
+  /** Places a hold, or lifts it. */
+  hold(key: ManifestKey, held: boolean): TrackedWrite {
+    const write = this.#track({ operation: 'hold', key, held }, []);
+    this.holds.push(write);
     return write;
   }
 

@@ -31,6 +31,12 @@ export function checkOutcome(history: CommitHistory, tracked: TrackedWrite, outc
     case 'deleted':
       promise(history.claimDeletion(objectKey, tracked, span.from, span.to), told('and it was not'));
       break;
+    case 'held':
+    case 'released': {
+      const isHeld = outcome.status === 'held';
+      promise(history.claimHold(objectKey, tracked, isHeld, span.from, span.to), told('and it was not'));
+      break;
+    }
     case 'absent':
       promise(
         some(({ bodies }) => bodies === undefined),
@@ -43,6 +49,13 @@ export function checkOutcome(history: CommitHistory, tracked: TrackedWrite, outc
         some(({ revision }) => revision === outcome.revision),
         told('at a revision that was not stored'),
       );
+      if (tracked.write.operation === 'hold') {
+        const { held } = tracked.write;
+        promise(
+          some(({ isHeld }) => isHeld === held),
+          told('and it never was so'),
+        );
+      }
       if (tracked.write.operation !== 'append') break;
       promise(
         some(({ bodies }) => bodies?.includes(tracked.bodies[0] as string) ?? false),
@@ -79,6 +92,12 @@ export function checkFailure(tracked: TrackedWrite, error: unknown, states: read
       promise(
         some(({ revision }) => revision !== write.ifRevision),
         () => `${what()}, and was at that revision all the time`,
+      );
+      return;
+    case 'HELD':
+      promise(
+        some(({ isHeld }) => isHeld),
+        () => `${what()}, and was never held meanwhile`,
       );
       return;
     case 'NOT_FOUND':

@@ -18,7 +18,7 @@ const put =
 const append =
   (key: ManifestKey, segments: readonly NewSegment[] = SHARED): Part =>
   ({ register }, actor) =>
-    actor.commit([register.append(key, [segments], undefined)]);
+    actor.commit([register.append(key, [segments])]);
 
 const remove =
   (key: ManifestKey): Part =>

@@ -47,6 +47,18 @@ export class Scheduler {
       event.happen();
     }
   }
+
+  /** Lets events happen until the work has ended. Throws what it throws, or that it waits for what never comes. */
+  async finish<Result>(work: Promise<Result>): Promise<Result> {
+    let isDone = false;
+    const done = () => {
+      isDone = true;
+    };
+    work.then(done, done);
+    await this.run(() => isDone);
+    if (!isDone) throw new Error('somebody waits for what never comes');
+    return work;
+  }
 }
 
 function isBefore(a: Event, b: Event): boolean {

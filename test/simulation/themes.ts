@@ -1,7 +1,16 @@
 import type { SeededRandom } from './random.ts';
 import type { FaultRates, Misfortune } from './unreliable-network.ts';
 
-export type ThemeName = 'everything' | 'collectors' | 'dead writers' | 'lost answers' | 'one segment';
+export type ThemeName =
+  | 'everything'
+  | 'collectors'
+  | 'dead writers'
+  | 'lost answers'
+  | 'one segment'
+  | 'retention'
+  | 'erasure'
+  | 'shards'
+  | 'damage';
 
 /** What a schedule is about: the fewer things happen, the more often they meet. */
 export interface Theme {
@@ -14,6 +23,10 @@ export interface Theme {
   /** How much more often answers are lost. */
   readonly faults: number;
   readonly pauses: number;
+  /** Whether it is about pins in the first place, and clocks are right but for some. Default: false. */
+  readonly isOfPins?: boolean;
+  /** Whether there is an erasure as soon as all have stopped. Default: false. */
+  readonly isErased?: boolean;
 }
 
 export type OperationName =
@@ -25,10 +38,18 @@ export type OperationName =
   | 'several'
   | 'publish'
   | 'revised'
+  | 'expiring'
+  | 'hold'
+  | 'lift'
+  | 'prune'
   | 'read'
   | 'list'
   | 'collect'
-  | 'audit';
+  | 'shard'
+  | 'hurry'
+  | 'erase'
+  | 'audit'
+  | 'damage';
 
 const NONE: Readonly<Record<OperationName, number>> = {
   put: 0,
@@ -39,10 +60,18 @@ const NONE: Readonly<Record<OperationName, number>> = {
   several: 0,
   publish: 0,
   revised: 0,
+  expiring: 0,
+  hold: 0,
+  lift: 0,
+  prune: 0,
   read: 0,
   list: 0,
   collect: 0,
+  shard: 0,
+  hurry: 0,
+  erase: 0,
   audit: 0,
+  damage: 0,
 };
 
 export const THEMES: readonly Theme[] = [
@@ -51,6 +80,7 @@ export const THEMES: readonly Theme[] = [
     keys: [1, 2, 2, 3],
     segments: [1, 1, 2, 3],
     operations: {
+      ...NONE,
       put: 36,
       error: 4,
       skip: 3,
@@ -63,6 +93,13 @@ export const THEMES: readonly Theme[] = [
       list: 2,
       collect: 10,
       audit: 6,
+      expiring: 3,
+      hold: 2,
+      lift: 2,
+      prune: 2,
+      shard: 2,
+      hurry: 2,
+      erase: 2,
     },
     isSlow: false,
     faults: 1,
@@ -108,6 +145,48 @@ export const THEMES: readonly Theme[] = [
     faults: 1,
     pauses: 0.3,
   },
+  // Pins that expire, are renewed and held, beside those who collect and prune.
+  {
+    name: 'retention',
+    keys: [1, 2],
+    isOfPins: true,
+    segments: [1],
+    operations: { ...NONE, expiring: 9, put: 1, append: 2, delete: 3, hold: 5, lift: 4, prune: 2, collect: 6, list: 1 },
+    isSlow: false,
+    faults: 1,
+    pauses: 0.2,
+  },
+  // Erasures, beside writers and beside what crashed writers left.
+  {
+    name: 'erasure',
+    isErased: true,
+    keys: [1, 2],
+    segments: [1, 2],
+    operations: { ...NONE, put: 8, append: 1, delete: 7, publish: 1, collect: 2, erase: 6, audit: 2 },
+    isSlow: false,
+    faults: 1,
+    pauses: 0.3,
+  },
+  // Collectors that do a part of the work each.
+  {
+    name: 'shards',
+    keys: [2, 3],
+    segments: [2, 4],
+    operations: { ...NONE, put: 6, delete: 6, expiring: 1, shard: 6, hurry: 4, collect: 1 },
+    isSlow: false,
+    faults: 1,
+    pauses: 0.2,
+  },
+  // Data that goes bad.
+  {
+    name: 'damage',
+    keys: [1, 2],
+    segments: [1, 2],
+    operations: { ...NONE, put: 8, append: 2, delete: 3, read: 2, collect: 2, audit: 5, damage: 4 },
+    isSlow: false,
+    faults: 1,
+    pauses: 0.2,
+  },
 ];
 
 /** The first so many seeds of schedules that are about something. */
@@ -135,4 +214,9 @@ export function drawMisfortunes(random: SeededRandom, { pauses }: Theme): Misfor
     misfortunes.push({ kind: 'pause', at: random.between(1, 25), ms: random.pick([2000, 6000, 30_000]) });
   }
   return misfortunes;
+}
+
+/** How wrong a process's clock is, in ms. */
+export function drawSkew(random: SeededRandom, { isOfPins = false }: Theme): number {
+  return isOfPins ? random.pick([0, 0, -300, 300, 2e9]) : random.between(-1e9, 1e9);
 }

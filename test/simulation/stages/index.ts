@@ -3,6 +3,7 @@ import { COOLING_STAGES } from './cooling-stages.ts';
 import { DAMAGE_STAGES } from './damage-stages.ts';
 import { OUTCOME_STAGES } from './outcome-stages.ts';
 import { REFERENCE_STAGES } from './reference-stages.ts';
+import { RETENTION_STAGES } from './retention-stages.ts';
 import type { Stage } from './stage.ts';
 
 export const STAGES: readonly Stage[] = [
@@ -11,4 +12,5 @@ export const STAGES: readonly Stage[] = [
   ...OUTCOME_STAGES,
   ...COLLECTION_STAGES,
   ...DAMAGE_STAGES,
+  ...RETENTION_STAGES,
 ];

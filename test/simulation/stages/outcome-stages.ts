@@ -14,10 +14,10 @@ export const OUTCOME_STAGES: readonly Stage[] = [
       const other = play.enter('other');
       await play.act(other.commit([register.put(A, 'replace', [[]])]));
       const held = play.hold({ by: 'writer', verb: 'PUT', key: MANIFEST });
-      const writing = play.begin(play.enter('writer').commit([register.append(A, [[]], undefined)]));
+      const writing = play.begin(play.enter('writer').commit([register.append(A, [[]])]));
       await play.reached(held);
       held.happen();
-      await play.act(other.commit([register.append(A, [[]], undefined)]));
+      await play.act(other.commit([register.append(A, [[]])]));
       held.lose();
       await play.end(writing);
     },
@@ -43,7 +43,7 @@ export const OUTCOME_STAGES: readonly Stage[] = [
       await play.act(play.enter('other').commit([register.put(A, 'replace', [[]])]));
       const held = play.hold({ by: 'writer', verb: 'PUT', key: MANIFEST });
       play.lose({ by: 'writer', verb: 'PUT', key: MANIFEST });
-      const writing = play.begin(play.enter('writer').commit([register.append(A, [[]], undefined)]));
+      const writing = play.begin(play.enter('writer').commit([register.append(A, [[]])]));
       await play.reached(held);
       held.lose();
       await play.end(writing);

@@ -136,7 +136,7 @@ export const REFERENCE_STAGES: readonly Stage[] = [
       const replacing = play.begin(play.enter('replacer').commit([register.put(A, 'replace', [[]])]));
       await play.reached(letting);
       const taking = play.hold({ by: 'writer', verb: 'PUT', key: SIDECAR });
-      const writing = play.begin(play.enter('writer').commit([register.append(A, [SEGMENTS.slice(1, 2)], undefined)]));
+      const writing = play.begin(play.enter('writer').commit([register.append(A, [SEGMENTS.slice(1, 2)])]));
       await play.reached(taking);
       promise(
         [...play.world.watch.records.values()].some(({ pending, releasing }) => pending.length * releasing.length > 0),
@@ -168,7 +168,7 @@ export const REFERENCE_STAGES: readonly Stage[] = [
       const other = play.enter('other');
       await play.act(other.commit([register.put(A, 'replace', [[]])]));
       const storing = play.hold({ by: 'writer', verb: 'PUT', key: /^segments\/.*\/./ });
-      const writing = play.begin(play.enter('writer').commit([register.append(A, [SEGMENT], undefined)]));
+      const writing = play.begin(play.enter('writer').commit([register.append(A, [SEGMENT])]));
       await play.reached(storing);
       await play.act(other.commit([register.put(A, 'replace', [[]])]));
       const renewing = play.hold({ by: 'writer', verb: 'PUT', key: MANIFEST });

@@ -2,7 +2,8 @@ import type { Patch, ProtocolBuild } from '../protocol-build.ts';
 
 /** What a rule is for, shown by a play that only the protocol with that rule gets through. */
 export interface Stage {
-  readonly rule: number;
+  /** As in ARCHITECTURE.md, or what else was promised. */
+  readonly rule: number | 'erasure';
   readonly promise: string;
   /** Throws when the promise is broken. */
   readonly play: (build: ProtocolBuild) => Promise<void>;
