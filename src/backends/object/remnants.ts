@@ -32,7 +32,7 @@ export async function findRemnants(protocol: Protocol, signal: AbortSignal | und
     most: Number.POSITIVE_INFINITY,
   });
   await read(again, signal);
-  const left = suspects.filter(({ address }) => !isNeeded(again, address));
+  const left = suspects.filter((data) => !isNeeded(again, data));
   const remnants = await forEach(left, (data) => describe(protocol, again, data, signal));
   return [...new Map(remnants.flat().map((remnant) => [remnant.location, remnant])).values()];
 }
@@ -58,14 +58,16 @@ async function unneeded(
     const { address, generation } = parseSegmentKey(key) ?? {};
     if (address === undefined || generation === undefined) continue;
     if (scan.until !== undefined && address >= scan.until) break;
-    if (!isNeeded(scan, address)) found.push({ address, generation });
+    if (!isNeeded(scan, { address, generation })) found.push({ address, generation });
   }
   return found;
 }
 
-function isNeeded(scan: ReferenceScan, address: Address): boolean {
-  const references = scan.of(address);
-  return references !== undefined && references.held.size + references.announced.size > 0;
+/** Whether a manifest references the data, or a writer is about to reference the segment. */
+function isNeeded(scan: ReferenceScan, { address, generation }: StoredData): boolean {
+  const { held, announced } = scan.of(address) ?? {};
+  if ((announced?.size ?? 0) > 0) return true;
+  return [...(held?.values() ?? [])].some(({ gen }) => gen === generation);
 }
 
 async function describe(
