@@ -4,6 +4,7 @@ import { VarveError } from '../../errors.ts';
 import type { NewSegment } from '../backend.ts';
 import { checkedBytes } from '../write-validation.ts';
 import { Backoff } from './backoff.ts';
+import { atMost } from './cache-bound.ts';
 import { asVarveError } from './fold.ts';
 import { segmentKey } from './keys.ts';
 import type { PutCondition } from './object-store.ts';
@@ -43,7 +44,7 @@ const KNOWN_GENERATIONS = 100_000;
 export class SegmentTaker {
   readonly #protocol: Protocol;
   /** Generations whose data this process stored or saw. */
-  readonly #stored = new LRUCache<Address, Generation>({ max: KNOWN_GENERATIONS });
+  readonly #stored = new LRUCache<Address, Generation>(atMost(KNOWN_GENERATIONS));
 
   constructor(protocol: Protocol) {
     this.#protocol = protocol;

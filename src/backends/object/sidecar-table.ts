@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Address } from '../../address.ts';
 import { isVarveError } from '../../errors.ts';
 import { Backoff } from './backoff.ts';
+import { atMost } from './cache-bound.ts';
 import type { Clock, Randomness } from './clock.ts';
 import { sidecarKey } from './keys.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -44,7 +45,7 @@ export class SidecarTable {
   readonly #serverClock: ServerClock;
   readonly #randomness: Randomness;
   readonly #timeoutMs: number;
-  readonly #cache = new LRUCache<Address, Known>({ max: CACHED_SIDECARS });
+  readonly #cache = new LRUCache<Address, Known>(atMost(CACHED_SIDECARS));
   readonly #lanes = new Map<Address, Request[]>();
 
   constructor(
