@@ -219,7 +219,8 @@ export class Collection {
 
   #foresee(seen: SeenRecord): void {
     const { record } = seen;
-    if (record === undefined) return;
+    // What a run would have written by now is not old any more.
+    if (record === undefined || this.#foreseen.hasTouched(record.key)) return;
     const left = leftBehind(this.#context.protocol, record, seen);
     if (left !== undefined) this.#foreseen.add(record.key, left.releases);
   }
