@@ -336,7 +336,7 @@ export interface Finding {
   readonly location?: string;
   /** Manifests that cannot be read because of it (the first 100). */
   readonly manifests: readonly ManifestKey[];
-  /** What repair does about it; `none` when only a copy from elsewhere helps. */
+  /** What repair does about it; `none` when only a copy from elsewhere helps, `none…: ` and why when nothing more can be done now. */
   readonly repair: string;
   readonly repaired: boolean;
   /** Whether content of a manifest is lost or altered: `false` for bookkeeping and garbage. */

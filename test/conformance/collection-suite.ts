@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ManifestKind } from '../../src/backends/backend.ts';
+import type { CollectOptions, ManifestKind } from '../../src/backends/backend.ts';
 import { randomBytes } from '../cas/random-bytes.ts';
 import {
   append,
@@ -206,6 +206,28 @@ export function describeCollection(fixture: Fixture): void {
       }
     });
 
+    test.each<CollectOptions>([
+      { graceMs: -1 },
+      { graceMs: Number.NaN },
+      { deadlineMs: -1 },
+      { concurrency: 0 },
+      { concurrency: 1.5 },
+      { shard: { index: 2, count: 2 } },
+      { shard: { index: -1, count: 2 } },
+      { shard: { index: 0.5, count: 2 } },
+      { shard: { index: 0, count: 0 } },
+      { erase: true, shard: { index: 0, count: 2 } },
+    ])('refuses what cannot be: %o', async (options) => {
+      const { backend } = fixture;
+      const name = Object.keys(options).at(-1);
+      for (const dryRun of [false, true]) {
+        await expect(backend.collect({ ...options, dryRun })).rejects.toMatchObject({
+          code: 'INVALID_ARGUMENT',
+          message: expect.stringContaining(name as string),
+        });
+      }
+    });
+
     test('reports its progress', async () => {
       const { backend } = fixture;
       await commit(backend, put('a', [entry('1', 'text')]));
@@ -226,6 +248,13 @@ export function describeCollection(fixture: Fixture): void {
       const { findings, report } = await auditOf(fixture.backend);
       expect(findings).toEqual([]);
       expect(report).toMatchObject({ manifests: 0, segments: 0, findings: 0, unrepaired: 0 });
+    });
+
+    test.each([-0.1, 1.1, Number.NaN])('refuses a share of %d', async (sample) => {
+      await expect(fixture.backend.audit({ sample }).next()).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        message: expect.stringContaining('sample'),
+      });
     });
 
     test('of a sound store finds nothing, and has read all of it', async () => {

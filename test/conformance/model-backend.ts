@@ -34,6 +34,7 @@ import {
   type WriteOutcome,
   type WriteSuccess,
 } from '../../src/backends/backend.ts';
+import { checkAuditOptions, checkCollectOptions } from '../../src/backends/maintenance-validation.ts';
 import { checkLease, checkReason, checkReport, heldError } from '../../src/backends/write-validation.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../src/errors.ts';
 
@@ -179,6 +180,7 @@ export class ModelBackend implements Backend {
   }
 
   async collect(options: CollectOptions = {}): Promise<CollectReport> {
+    checkCollectOptions(options);
     this.#checkWritable(options);
     const { graceMs = DAY_MS, dryRun = false } = options;
     const now = this.#now();
@@ -217,6 +219,7 @@ export class ModelBackend implements Backend {
   }
 
   async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
+    checkAuditOptions(options);
     this.#check(options);
     const counted = new Map<Segment, number>();
     const holders = new Map<Segment, ManifestKey[]>();

@@ -8,7 +8,7 @@ import { Child } from './process/child.ts';
 import { compileAgent } from './process/compiled.ts';
 import { Random } from './process/random.ts';
 import { keyOf, readNames } from './process/workload.ts';
-import { expectSound, expectSoundNow, openStore, rejection, scratchFolder } from './support.ts';
+import { expectSound, expectSoundNow, openStore, scratchFolder } from './support.ts';
 
 const compiled = { agent: '', remove: () => {} };
 beforeAll(() => Object.assign(compiled, compileAgent()));
@@ -113,16 +113,6 @@ describe('shards', () => {
     }
     expect(totals[1]).toEqual(totals[0]);
     expect(totals[0]?.collectedSegments).toBe(7500);
-  });
-
-  test.each([
-    { index: 2, count: 2 },
-    { index: -1, count: 2 },
-    { index: 0.5, count: 2 },
-    { index: 0, count: 0 },
-  ])('that do not exist are refused: %o', async (shard) => {
-    const backend = await openStore(scratchFolder());
-    expect((await rejection(backend.collect({ shard }), 'INVALID_ARGUMENT')).message).toContain('shard');
   });
 });
 

@@ -9,7 +9,7 @@ import { Child } from './process/child.ts';
 import { compileAgent } from './process/compiled.ts';
 import { Random } from './process/random.ts';
 import { keyOf, namesOf, readNames } from './process/workload.ts';
-import { expectSound, expectSoundNow, openStore, rejection, scratchFolder } from './support.ts';
+import { expectSound, expectSoundNow, openStore, scratchFolder } from './support.ts';
 
 const compiled = { agent: '', remove: () => {} };
 beforeAll(() => Object.assign(compiled, compileAgent()));
@@ -199,11 +199,6 @@ describe('an erasure', () => {
     expect(await backend.collect({ erase: true })).toMatchObject({ isComplete: true, remnants: [] });
     for (const pack of readdirSync(join(path, 'packs'))) expect(statSync(join(path, 'packs', pack)).size).toBe(0);
     expect((await auditOf(backend)).findings).toEqual([]);
-  });
-
-  test('goes with no shard', async () => {
-    const backend = await openStore(scratchFolder());
-    await rejection(backend.collect({ erase: true, shard: { index: 0, count: 2 } }), 'INVALID_ARGUMENT');
   });
 });
 

@@ -1,5 +1,5 @@
-import { VarveError } from '../../errors.ts';
 import type { CollectOptions, CollectReport, Remnant } from '../backend.ts';
+import { checkCollectOptions } from '../maintenance-validation.ts';
 import { planSweep } from './collect-plan.ts';
 import { CollectScope, cutoffOf } from './collect-scope.ts';
 import { claimStainedPacks, findRemnants, forgetUnusedNames, removeStrayPacks, scrubIndex } from './erase.ts';
@@ -138,22 +138,4 @@ async function finishErasure(
 
 function graceOf({ erase = false, graceMs = GRACE_MS }: CollectOptions): number {
   return erase ? 0 : graceMs;
-}
-
-function checkCollectOptions({ graceMs = 0, deadlineMs = 0, concurrency = 1, shard, erase }: CollectOptions): void {
-  if (!(graceMs >= 0)) throw invalid(`graceMs is a number of milliseconds of at least 0, not ${graceMs}`);
-  if (!(deadlineMs >= 0)) throw invalid(`deadlineMs is a number of milliseconds of at least 0, not ${deadlineMs}`);
-  if (!Number.isInteger(concurrency) || concurrency < 1) {
-    throw invalid(`concurrency is a whole number of at least 1, not ${concurrency}`);
-  }
-  if (shard === undefined) return;
-  if (erase === true) throw invalid('an erasure concerns the whole store: leave out shard');
-  const { index, count } = shard;
-  if (!Number.isInteger(count) || count < 1 || !Number.isInteger(index) || index < 0 || index >= count) {
-    throw invalid(`shard ${index} of ${count} does not exist: shards are numbered from 0 to one less than their count`);
-  }
-}
-
-function invalid(message: string): VarveError {
-  return new VarveError('INVALID_ARGUMENT', message);
 }

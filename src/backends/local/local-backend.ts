@@ -33,6 +33,7 @@ import type {
   Usage,
   WriteOutcome,
 } from '../backend.ts';
+import { checkAuditOptions } from '../maintenance-validation.ts';
 import { auditLocal } from './audit.ts';
 import { backUp } from './backup.ts';
 import { collectLocal } from './collect.ts';
@@ -260,6 +261,7 @@ export class LocalBackend implements Backend {
   }
 
   async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
+    checkAuditOptions(options);
     if (options.repair === true) this.#assertWritable();
     const { findings, report } = await this.#maintain('auditing', options, (context, signalled) =>
       auditLocal(context, signalled),

@@ -29,6 +29,7 @@ import type {
   Usage,
   WriteOutcome,
 } from '../backend.ts';
+import { checkAuditOptions, checkCollectOptions } from '../maintenance-validation.ts';
 import { ObjectAudit } from './audit.ts';
 import type { Clock, Randomness } from './clock.ts';
 import { type CollectContext, Collection } from './collect.ts';
@@ -196,12 +197,14 @@ export class ObjectBackend implements Backend {
 
   async collect(options: CollectOptions = {}): Promise<CollectReport> {
     return this.#work(async () => {
+      checkCollectOptions(options);
       if (options.dryRun !== true) this.#assertWritable();
       return new Collection(this.#maintenance(), this.#beginLong(options)).run();
     });
   }
 
   async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
+    checkAuditOptions(options);
     if (options.repair === true) this.#assertWritable();
     try {
       return yield* new ObjectAudit(this.#maintenance(), this.#beginLong(options)).run();
