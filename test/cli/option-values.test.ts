@@ -1,0 +1,109 @@
+import { Command, CommanderError } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { COMMANDS } from '../../src/cli/commands/index.ts';
+import { addGlobalOptions } from '../../src/cli/session.ts';
+
+/** What the parser of the command line says to arguments; nothing is done with those that it takes. */
+async function told(args: readonly string[]): Promise<string> {
+  let errors = '';
+  const program = addGlobalOptions(new Command('varve'))
+    .configureOutput({
+      writeErr: (text) => {
+        errors += text;
+      },
+    })
+    .exitOverride();
+  for (const addCommand of COMMANDS) addCommand(program, async () => {});
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return 'taken';
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return errors.trimEnd();
+  }
+}
+
+const DURATION = 'Write a number and a unit (ms, s, m, h, d or w), such as 24h, or 0.';
+const COUNT = 'Write a whole number of at least 1.';
+const SHARD = 'Write the number of a shard, from 0, and how many there are, such as 0/8.';
+const SHARE = 'Write a share from 0% to 100%, such as 1% or 0.01.';
+const CONDITION = 'Write a path of keys, "=" and a value, such as metadata.tenant=acme.';
+
+/** Verb, option as the help tells it, what is allowed, values that are not. */
+const REFUSED: readonly [verb: string, option: string, allowed: string, values: readonly string[]][] = [
+  ['gc', '--grace <duration>', DURATION, ['5', '-1h', '', '1y', '24 h', 'NaN']],
+  ['gc', '--every <duration>', DURATION, ['6', 'hourly']],
+  ['gc', '--jitter <duration>', DURATION, ['-5m']],
+  ['gc', '--deadline <duration>', DURATION, ['600', '10min']],
+  ['gc', '--shard <i/n>', SHARD, ['2/2', '0/0', '-1/2', '1', '0.5/2', 'a/b']],
+  ['gc', '--concurrency <n>', COUNT, ['0', '1.5', '-3', 'all']],
+  ['gc', '--limit <number>', COUNT, ['0', 'x']],
+  ['audit', '--sample <share>', SHARE, ['101%', '1.01', '-1%', 'half', '%']],
+  ['prune', '--older-than <duration>', DURATION, ['90', '3 months']],
+  ['prune', '--idle-for <duration>', DURATION, ['-1d']],
+  ['prune', '--keep-last <number>', COUNT, ['0', '-1', '2.5']],
+  ['prune', '--where <condition>', CONDITION, ['tenant', '=acme']],
+  ['du', '--top <number>', COUNT, ['0', 'many']],
+];
+
+const CHOICES: readonly [verb: string, option: string, allowed: string][] = [
+  ['prune', '--per <field>', 'Allowed choices are application, model.'],
+  ['du', '--by <field>', 'Allowed choices are application, model, month.'],
+];
+
+describe('a value that cannot be', () => {
+  it.each(REFUSED)(
+    'of %s %s is refused, with the option and what is allowed',
+    async (verb, option, allowed, values) => {
+      const flag = option.split(' ')[0] as string;
+      for (const value of values) {
+        const expected = `error: option '${option}' argument '${value}' is invalid. ${allowed}`;
+        expect(await told([verb, `${flag}=${value}`])).toBe(expected);
+      }
+    },
+  );
+
+  it.each(CHOICES)('of %s %s is refused, with the choices', async (verb, option, allowed) => {
+    const flag = option.split(' ')[0] as string;
+    expect(await told([verb, flag, 'tenant'])).toBe(
+      `error: option '${option}' argument 'tenant' is invalid. ${allowed}`,
+    );
+  });
+});
+
+describe('options that do not go together', () => {
+  it.each([
+    [['gc', '--every', '6h', '--dry-run'], '--every <duration>', '-n, --dry-run'],
+    [['gc', '--history', '--every', '6h'], '--history', '--every <duration>'],
+    [['gc', '--history', '--full'], '--history', '--full'],
+    [['hold', 'a', '--release', '--reason', 'x'], '--release', '--reason <text>'],
+    [['hold', '--list', '--release'], '--release', '--list'],
+  ])('%j are refused, both named', async (args, one, other) => {
+    expect(await told(args)).toBe(`error: option '${one}' cannot be used with option '${other}'`);
+  });
+});
+
+describe('arguments that are missing', () => {
+  it.each([
+    ['rm', 'id'],
+    ['backup', 'directory'],
+    ['restore', 'directory'],
+  ])('of %s are asked for', async (verb, argument) => {
+    expect(await told([verb])).toBe(`error: missing required argument '${argument}'`);
+  });
+});
+
+describe('values at the edge', () => {
+  it.each([
+    ['gc', '--grace=0', '--deadline=0', '--shard=0/1', '--concurrency=1', '--full'],
+    ['gc', '--every=500ms', '--jitter=0', '--grace=1.5h'],
+    ['gc', '--history', '--limit=1'],
+    ['audit', '--sample=0%'],
+    ['audit', '--sample=100%', '--repair', '--deep'],
+    ['audit', '--sample=0.001'],
+    ['prune', '--older-than=0', '--idle-for=2w', '--keep-last=1', '--per=model', '--where=a.b=', '--dry-run'],
+    ['du', '--by=month', '--top=1'],
+  ])('are taken: varve %s %s …', async (...args) => {
+    expect(await told(args)).toBe('taken');
+  });
+});
