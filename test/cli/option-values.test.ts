@@ -75,7 +75,13 @@ describe('options that do not go together', () => {
   it.each([
     [['gc', '--every', '6h', '--dry-run'], '--every <duration>', '-n, --dry-run'],
     [['gc', '--history', '--every', '6h'], '--history', '--every <duration>'],
+    [['gc', '--every', '6h', '--erase'], '--every <duration>', '--erase'],
     [['gc', '--history', '--full'], '--history', '--full'],
+    [['gc', '--history', '--erase'], '--history', '--erase'],
+    [['gc', '--history', '--grace', '1h'], '--history', '--grace <duration>'],
+    [['gc', '--history', '--shard', '0/2'], '--history', '--shard <i/n>'],
+    [['gc', '--history', '--deadline', '1h'], '--history', '--deadline <duration>'],
+    [['gc', '--history', '--concurrency', '2'], '--history', '--concurrency <n>'],
     [['hold', 'a', '--release', '--reason', 'x'], '--release', '--reason <text>'],
     [['hold', '--list', '--release'], '--release', '--list'],
   ])('%j are refused, both named', async (args, one, other) => {
@@ -97,6 +103,7 @@ describe('values at the edge', () => {
   it.each([
     ['gc', '--grace=0', '--deadline=0', '--shard=0/1', '--concurrency=1', '--full'],
     ['gc', '--every=500ms', '--jitter=0', '--grace=1.5h'],
+    ['gc', '--history'],
     ['gc', '--history', '--limit=1'],
     ['audit', '--sample=0%'],
     ['audit', '--sample=100%', '--repair', '--deep'],

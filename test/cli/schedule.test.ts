@@ -67,6 +67,18 @@ describe('varve gc --every', () => {
     });
   }
 
+  it('keeps to a deadline, a shard and a concurrency in each run', async () => {
+    const location = storeWith('limits');
+    const limits = ['--deadline', '0', '--shard', '1/2', '--concurrency', '2'];
+    const child = here.start(['gc', '--every', '1h', '--jitter', '0', ...limits, '--json', '-s', location]);
+    for await (const line of createInterface(child.stdout)) {
+      expect(JSON.parse(line).report).toMatchObject({ isComplete: false });
+      child.kill('SIGTERM');
+    }
+    const { options } = JSON.parse(here.succeed(['gc', '--history', '--json', '-s', location]));
+    expect(options).toMatchObject({ deadline: 0, shard: { index: 1, count: 2 }, concurrency: 2 });
+  });
+
   it('fails at once where there is no store, and refuses what cannot be', () => {
     expect(here.varve(['gc', '--every', '6h', '-s', here.path('none')]).status).toBe(4);
     const location = storeWith('refuses');
@@ -74,6 +86,8 @@ describe('varve gc --every', () => {
       ['--every', '0'],
       ['--every', 'x'],
       ['--every', '6h', '--dry-run'],
+      ['--jitter', '5m'],
+      ['--limit', '5'],
     ]) {
       expect(here.varve(['gc', ...args, '-s', location]).status, args.join(' ')).toBe(2);
     }

@@ -1,5 +1,6 @@
 import { Option } from 'commander';
 import type { CollectShard } from '../../backends/backend.ts';
+import { VarveError } from '../../errors.ts';
 import { collectLines } from '../collect-lines.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -38,14 +39,19 @@ export const addGc: AddCommand = (program, run) => {
     .addOption(
       new Option('--every <duration>', 'stay and collect again and again, such as 6h, until SIGTERM or SIGINT')
         .argParser(age)
-        .conflicts('dryRun'),
+        .conflicts(['dryRun', 'erase']),
     )
     .option('--jitter <duration>', 'with --every: a random delay of up to this before each run', age)
     .addOption(
       new Option('--history', 'tell what collections, audits and prunes did until now, newest first').conflicts([
         'dryRun',
+        'grace',
         'full',
         'every',
+        'erase',
+        'shard',
+        'deadline',
+        'concurrency',
       ]),
     )
     .addOption(new Option('--limit <number>', 'with --history: at most so many').argParser(count).default(100))
@@ -55,10 +61,19 @@ export const addGc: AddCommand = (program, run) => {
     .option('--concurrency <n>', 'requests under way at once, where the store is reached by requests', count);
   command.action(({ every, jitter, history, limit, ...options }: Options) =>
     run(command, async (session) => {
+      if (jitter !== undefined && every === undefined) throw needs('--jitter', '--every');
+      if (!history && command.getOptionValueSource('limit') === 'cli') throw needs('--limit', '--history');
       if (history) return tellHistory(session, limit);
       const { dryRun = false, grace, full = false, erase = false, deadline, ...limits } = options;
       if (every !== undefined) {
-        return collectRegularly(session, { every, ...(jitter !== undefined && { jitter }), grace, full });
+        const rhythm = { every, ...(jitter !== undefined && { jitter }) };
+        return collectRegularly(session, {
+          ...rhythm,
+          grace,
+          full,
+          ...(deadline !== undefined && { deadline }),
+          ...limits,
+        });
       }
       const store = await session.open(dryRun ? 'read' : 'change');
       const progress = await session.progress('collecting', 'items');
@@ -82,3 +97,7 @@ export const addGc: AddCommand = (program, run) => {
     }),
   );
 };
+
+function needs(option: string, other: string): VarveError {
+  return new VarveError('INVALID_ARGUMENT', `${option} goes with ${other} only`);
+}
