@@ -1,5 +1,6 @@
 import { throwIfAborted, VarveError } from '../../errors.ts';
 import type { Clock, Randomness } from './clock.ts';
+import type { Foundation } from './protocol.ts';
 
 const FIRST_BOUND_MS = 20;
 const LONGEST_BOUND_MS = 1000;
@@ -14,10 +15,11 @@ export class Backoff {
   readonly #deadline: number;
   #bound = FIRST_BOUND_MS;
 
-  constructor(clock: Clock, randomness: Randomness, timeoutMs: number) {
+  /** Until the settings' `timeoutMs` from now. */
+  constructor({ clock, randomness, settings }: Pick<Foundation, 'clock' | 'randomness' | 'settings'>) {
     this.#clock = clock;
     this.#randomness = randomness;
-    this.#deadline = clock.monotonic() + timeoutMs;
+    this.#deadline = clock.monotonic() + settings.timeoutMs;
   }
 
   get isOver(): boolean {

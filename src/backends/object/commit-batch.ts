@@ -33,8 +33,7 @@ export class CommitBatch {
    * @throws it, when it kept all of them.
    */
   async run(jobs: readonly ManifestJob[], signal?: AbortSignal): Promise<Map<number, WriteOutcome>> {
-    const { clock, randomness, settings } = this.#protocol;
-    const backoff = new Backoff(clock, randomness, settings.timeoutMs);
+    const backoff = new Backoff(this.#protocol);
     let failure: VarveError | undefined;
     try {
       let active = [...jobs];

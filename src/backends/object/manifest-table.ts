@@ -1,12 +1,11 @@
 import { VarveError } from '../../errors.ts';
 import type { AbortOptions, ManifestKey } from '../backend.ts';
 import { Backoff } from './backoff.ts';
-import type { Clock, Randomness } from './clock.ts';
 import { manifestObjectKey } from './keys.ts';
 import { decodeRecord, encodeRecord } from './manifest-codec.ts';
 import { type ManifestRecord, nextRecord, type RecordChange, wasApplied } from './manifest-record.ts';
-import type { ObjectStore, PutCondition, PutResult } from './object-store.ts';
-import type { ServerClock } from './server-clock.ts';
+import type { PutCondition, PutResult } from './object-store.ts';
+import type { Foundation } from './protocol.ts';
 
 /** A manifest's object as it was seen. */
 export interface SeenRecord {
@@ -27,24 +26,10 @@ export type SwapResult =
 
 /** The objects of manifests, changed by compare-and-swap. */
 export class ManifestTable {
-  readonly #store: ObjectStore;
-  readonly #clock: Clock;
-  readonly #serverClock: ServerClock;
-  readonly #randomness: Randomness;
-  readonly #timeoutMs: number;
+  readonly #foundation: Foundation;
 
-  constructor(
-    store: ObjectStore,
-    clock: Clock,
-    serverClock: ServerClock,
-    randomness: Randomness,
-    settings: { readonly timeoutMs: number },
-  ) {
-    this.#store = store;
-    this.#clock = clock;
-    this.#serverClock = serverClock;
-    this.#randomness = randomness;
-    this.#timeoutMs = settings.timeoutMs;
+  constructor(foundation: Foundation) {
+    this.#foundation = foundation;
   }
 
   /** @throws `CORRUPT` when the object is damaged or another manifest's. */
@@ -54,9 +39,9 @@ export class ManifestTable {
 
   /** As {@link read}, for whoever knows the object and not the manifest. */
   async readObject(objectKey: string, expected?: ManifestKey, options: AbortOptions = {}): Promise<SeenRecord> {
-    const object = await this.#store.get(objectKey, options);
+    const object = await this.#foundation.store.get(objectKey, options);
     if (object === undefined) return NOTHING_SEEN;
-    this.#serverClock.observe(object.serverTime);
+    this.#foundation.serverClock.observe(object.serverTime);
     const record = decodeRecord(object.body, objectKey, expected);
     if (expected === undefined && manifestObjectKey(record.key) !== objectKey) {
       throw new VarveError('CORRUPT', `${objectKey}: holds ${record.key.kind} ${JSON.stringify(record.key.id)}`);
@@ -73,16 +58,16 @@ export class ManifestTable {
    */
   async swap(key: ManifestKey, base: SeenRecord, change: RecordChange, signal?: AbortSignal): Promise<SwapResult> {
     const objectKey = manifestObjectKey(key);
-    const record = nextRecord(key, base.record, change, this.#randomness.nonce());
+    const record = nextRecord(key, base.record, change, this.#foundation.randomness.nonce());
     const body = encodeRecord(record);
     const condition =
       base.etag === undefined ? { kind: 'absent' as const } : { kind: 'match' as const, etag: base.etag };
-    const backoff = new Backoff(this.#clock, this.#randomness, this.#timeoutMs);
+    const backoff = new Backoff(this.#foundation);
     let mayHaveHappened = false;
     for (;;) {
       const result = await this.#put(objectKey, key, body, condition, mayHaveHappened);
       if (result.outcome === 'stored') {
-        this.#serverClock.observe(result.serverTime);
+        this.#foundation.serverClock.observe(result.serverTime);
         return { isStored: true, seen: { record, etag: result.etag } };
       }
       if (result.outcome === 'unknown') mayHaveHappened = true;
@@ -111,7 +96,7 @@ export class ManifestTable {
     mayHaveHappened: boolean,
   ): Promise<PutResult> {
     try {
-      return await this.#store.put(objectKey, body, condition);
+      return await this.#foundation.store.put(objectKey, body, condition);
     } catch (cause) {
       throw mayHaveHappened ? outcomeUnknown(key, cause) : cause;
     }

@@ -44,7 +44,14 @@ import { MeteredStore } from './metered-store.ts';
 import { acquireLease } from './named-lease.ts';
 import type { ObjectStore } from './object-store.ts';
 import { ObjectWriter } from './object-writer.ts';
-import { abortOf, DEFAULT_SETTINGS, forEach, type Protocol, type ProtocolSettings } from './protocol.ts';
+import {
+  abortOf,
+  DEFAULT_SETTINGS,
+  type Foundation,
+  forEach,
+  type Protocol,
+  type ProtocolSettings,
+} from './protocol.ts';
 import { ObjectReportLog } from './report-log.ts';
 import { RequestMeter } from './request-meter.ts';
 import { SegmentReader } from './segment-reader.ts';
@@ -100,20 +107,16 @@ export class ObjectBackend implements Backend {
       spillAbove: options.spillAbove ?? DEFAULT_SETTINGS.spillAbove,
       scannedReferences: options.scannedReferences ?? DEFAULT_SETTINGS.scannedReferences,
     };
-    const serverClock = new ServerClock(clock);
     this.#meter = components.meter ?? new RequestMeter();
     const metered = components.meter === undefined ? new MeteredStore(store, this.#meter) : store;
     const limited = new LimitedStore(metered, concurrency);
     this.location = store.location;
     this.capabilities = { writable: !readOnly, multiMachine: true, countsReferencesOf: 'manifests', inlineBelow };
+    const foundation: Foundation = { store: limited, clock, serverClock: new ServerClock(clock), randomness, settings };
     this.#protocol = {
-      store: limited,
-      clock,
-      serverClock,
-      randomness,
-      settings,
-      sidecars: new SidecarTable(limited, clock, serverClock, randomness, settings),
-      manifests: new ManifestTable(limited, clock, serverClock, randomness, settings),
+      ...foundation,
+      sidecars: new SidecarTable(foundation),
+      manifests: new ManifestTable(foundation),
     };
     const reports = new ObjectReportLog(this.#protocol);
     this.reports = {

@@ -27,15 +27,19 @@ export const DEFAULT_SETTINGS: ProtocolSettings = {
   scannedReferences: 1_000_000,
 };
 
-/** What the parts of the protocol share. */
-export interface Protocol {
+/** What the protocol stands on. */
+export interface Foundation {
   readonly store: ObjectStore;
-  readonly sidecars: SidecarTable;
-  readonly manifests: ManifestTable;
   readonly clock: Clock;
   readonly serverClock: ServerClock;
   readonly randomness: Randomness;
   readonly settings: ProtocolSettings;
+}
+
+/** What the parts of the protocol share. */
+export interface Protocol extends Foundation {
+  readonly sidecars: SidecarTable;
+  readonly manifests: ManifestTable;
 }
 
 /** Runs `work` over all items at once; the first failure is thrown once all have ended. */

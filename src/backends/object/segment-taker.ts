@@ -121,9 +121,9 @@ export class SegmentTaker {
 
   /** Returns whether this stored it; `false`: it was there. */
   async #put(address: Address, gen: Generation, source: Source, condition: PutCondition): Promise<boolean> {
-    const { store, clock, randomness, settings, serverClock } = this.#protocol;
+    const { store, settings, serverClock } = this.#protocol;
     const body = encodeSegment(source.bytes(), source.encoding, settings.compressionLevel);
-    const backoff = new Backoff(clock, randomness, settings.timeoutMs);
+    const backoff = new Backoff(this.#protocol);
     for (;;) {
       const result = await store.put(segmentKey(address, gen), body, condition);
       if (result.outcome === 'stored') {

@@ -3,10 +3,8 @@ import type { Address } from '../../address.ts';
 import { isVarveError } from '../../errors.ts';
 import { Backoff } from './backoff.ts';
 import { atMost } from './cache-bound.ts';
-import type { Clock, Randomness } from './clock.ts';
 import { sidecarKey } from './keys.ts';
-import type { ObjectStore } from './object-store.ts';
-import type { ServerClock } from './server-clock.ts';
+import type { Foundation } from './protocol.ts';
 import { decodeSidecar, encodeSidecar, type Sidecar, type SidecarContent } from './sidecar.ts';
 
 /**
@@ -40,26 +38,12 @@ const NOTHING_KNOWN: Known = { sidecar: undefined, etag: undefined, isFresh: fal
 
 /** All sidecars, changed by compare-and-swap. Changes of one sidecar that meet in this process share a request. */
 export class SidecarTable {
-  readonly #store: ObjectStore;
-  readonly #clock: Clock;
-  readonly #serverClock: ServerClock;
-  readonly #randomness: Randomness;
-  readonly #timeoutMs: number;
+  readonly #foundation: Foundation;
   readonly #cache = new LRUCache<Address, Known>(atMost(CACHED_SIDECARS));
   readonly #lanes = new Map<Address, Request[]>();
 
-  constructor(
-    store: ObjectStore,
-    clock: Clock,
-    serverClock: ServerClock,
-    randomness: Randomness,
-    settings: { readonly timeoutMs: number },
-  ) {
-    this.#store = store;
-    this.#clock = clock;
-    this.#serverClock = serverClock;
-    this.#randomness = randomness;
-    this.#timeoutMs = settings.timeoutMs;
+  constructor(foundation: Foundation) {
+    this.#foundation = foundation;
   }
 
   /** The sidecar as it is stored now. */
@@ -93,10 +77,14 @@ export class SidecarTable {
   /** Puts a whole sidecar in the place of one that cannot be read. Returns whether it was still that one. */
   async replaceDamaged(address: Address, content: SidecarContent): Promise<boolean> {
     const key = sidecarKey(address);
-    const object = await this.#store.get(key);
+    const object = await this.#foundation.store.get(key);
     if (object === undefined || isReadable(object.body, key)) return false;
     const condition = { kind: 'match' as const, etag: object.etag };
-    const result = await this.#store.put(key, encodeSidecar(content, this.#randomness.nonce()), condition);
+    const result = await this.#foundation.store.put(
+      key,
+      encodeSidecar(content, this.#foundation.randomness.nonce()),
+      condition,
+    );
     this.#cache.delete(address);
     return result.outcome === 'stored';
   }
@@ -118,7 +106,7 @@ export class SidecarTable {
   }
 
   async #apply(address: Address, requests: readonly Request[]): Promise<void> {
-    const backoff = new Backoff(this.#clock, this.#randomness, this.#timeoutMs);
+    const backoff = new Backoff(this.#foundation);
     let known = this.#cache.get(address);
     if (known === undefined) {
       known = requests.some(({ assumeAbsent }) => assumeAbsent) ? NOTHING_KNOWN : await this.#read(address);
@@ -145,15 +133,15 @@ export class SidecarTable {
 
   async #put(address: Address, content: SidecarContent, base: Known): Promise<Sidecar | undefined> {
     const key = sidecarKey(address);
-    const body = encodeSidecar(content, this.#randomness.nonce());
+    const body = encodeSidecar(content, this.#foundation.randomness.nonce());
     const condition =
       base.etag === undefined ? { kind: 'absent' as const } : { kind: 'match' as const, etag: base.etag };
-    const result = await this.#store.put(key, body, condition);
+    const result = await this.#foundation.store.put(key, body, condition);
     if (result.outcome !== 'stored') {
       this.#cache.delete(address);
       return undefined;
     }
-    this.#serverClock.observe(result.serverTime);
+    this.#foundation.serverClock.observe(result.serverTime);
     const sidecar = decodeSidecar(body, key);
     this.#cache.set(address, { sidecar, etag: result.etag, isFresh: false });
     return sidecar;
@@ -161,12 +149,12 @@ export class SidecarTable {
 
   async #read(address: Address): Promise<Known> {
     const key = sidecarKey(address);
-    const object = await this.#store.get(key);
+    const object = await this.#foundation.store.get(key);
     if (object === undefined) {
       this.#cache.delete(address);
       return { ...NOTHING_KNOWN, isFresh: true };
     }
-    this.#serverClock.observe(object.serverTime);
+    this.#foundation.serverClock.observe(object.serverTime);
     const known = { sidecar: decodeSidecar(object.body, key), etag: object.etag };
     this.#cache.set(address, { ...known, isFresh: false });
     return { ...known, isFresh: true };
