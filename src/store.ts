@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type {
   AbortOptions,
@@ -20,6 +21,8 @@ import { auditContent } from './gc/deep-audit.ts';
 import { type ErasureReport, findShared, segmentsOf } from './gc/erasure.ts';
 import { type ErasureOptions, GarbageCollection } from './gc/garbage-collection.ts';
 import { Prune } from './gc/prune.ts';
+import { prepareReplica, replicaIn } from './gc/replica-folder.ts';
+import { Replication } from './gc/replication.ts';
 import { RunLog } from './gc/run-log.ts';
 import { breakDownUsage, type UsageBreakdown, type UsageBreakdownOptions } from './gc/usage-breakdown.ts';
 import { Blobs } from './manifest/blobs.ts';
@@ -136,18 +139,40 @@ export interface RestoreReport extends BackupReport {
 }
 
 /**
- * Makes a store of a backup in a new or empty folder, and audits it. The backup stays as it is.
+ * Makes a store of a backup, at a location where there is none or an empty one, and audits it. The backup stays as it is. It need not go where it
+ * came from: a directory's can be restored to a bucket, and the other way round.
  *
  * @throws `NOT_FOUND`, `INVALID_ARGUMENT`, `NO_SPACE`, `IO`; what an audit finds is in the report.
  */
 export async function restoreStore(
   folder: string,
-  location: string | URL,
+  location: string | URL | S3Config,
   options: BackupOptions = {},
 ): Promise<RestoreReport> {
-  const path = pathOf(location instanceof URL ? location.href : location);
-  const report = await restoreBackup(folder, path, options);
-  const backend = await LocalBackend.open(path, { create: false });
+  const place = location instanceof URL ? location.href : location;
+  const replica = await replicaIn(folder);
+  if (replica === undefined && !isOfObjects(place)) {
+    const path = pathOf(place);
+    const report = await restoreBackup(folder, path, options);
+    return audited(report, await LocalBackend.open(path, { create: false }), options);
+  }
+  const source = await LocalBackend.open(replica ?? folder, { readOnly: true });
+  try {
+    const { backend } = await openStore(place);
+    try {
+      await assertEmpty(backend, 'a backup is restored where there is nothing yet, and');
+      return audited(await copyContent(source, backend, options), backend, options);
+    } catch (error) {
+      await backend.close();
+      throw error;
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+/** Audits a store that was restored, and closes it. */
+async function audited(report: BackupReport, backend: Backend, options: BackupOptions): Promise<RestoreReport> {
   try {
     const findings: Finding[] = [];
     const audit = backend.audit(options);
@@ -157,6 +182,40 @@ export async function restoreStore(
   } finally {
     await backend.close();
   }
+}
+
+async function isEmpty(backend: Backend): Promise<boolean> {
+  return (await firstOf(backend)) === undefined;
+}
+
+async function assertEmpty(backend: Backend, reason: string): Promise<void> {
+  const first = await firstOf(backend);
+  if (first === undefined) return;
+  throw new VarveError(
+    'INVALID_ARGUMENT',
+    `${reason} ${backend.location} is not empty (it holds ${first.kind} ${JSON.stringify(first.id)}): name one that is new`,
+  );
+}
+
+async function firstOf(backend: Backend): Promise<ManifestKey | undefined> {
+  for (const kind of ['conversation', 'blob', 'pin'] as const) {
+    for await (const { key } of backend.list(kind)) return key;
+  }
+  return undefined;
+}
+
+async function copyContent(source: Backend, target: Backend, options: BackupOptions): Promise<BackupReport> {
+  const started = performance.now();
+  const { manifests, copiedBytes, unreadable } = await new Replication(source, target, options).run();
+  const { storedBytes, indexBytes } = await target.usage();
+  return {
+    location: target.location,
+    manifests,
+    unreadable,
+    bytes: storedBytes + indexBytes,
+    copiedBytes,
+    durationMs: performance.now() - started,
+  };
 }
 
 /** An open store. Close it when done: that folds its write-ahead log in. */
@@ -241,20 +300,25 @@ export class Store implements AsyncDisposable {
   }
 
   /**
-   * Copies the store as it is at one moment into a folder, while it is written to. An older backup in the folder is
-   * brought up to date. See {@link restoreStore}; the copy can also be opened as it is.
+   * Copies the store into a folder, while it is written to: a directory as it is at one moment, a bucket conversation by conversation, each as it is
+   * at one moment. An older backup in the folder is brought up to date. See {@link restoreStore}.
    *
-   * @throws `INVALID_ARGUMENT` when the folder holds anything but an older backup of this store, or when the store is not
-   *   in a directory; `BUSY`, `NO_SPACE`, `IO`.
+   * @throws `INVALID_ARGUMENT` when the folder holds anything but an older backup of this store; `BUSY`, `NO_SPACE`, `IO`.
    */
-  async backup(folder: string, options?: BackupOptions): Promise<BackupReport> {
-    if (this.backend.backup === undefined) {
-      throw new VarveError(
-        'INVALID_ARGUMENT',
-        `${this.location} is no directory: copy it with the means of its service, such as replication of the bucket`,
-      );
+  async backup(folder: string, options: BackupOptions = {}): Promise<BackupReport> {
+    if (this.backend.backup !== undefined) return this.backend.backup(folder, options);
+    const target = await LocalBackend.open(await prepareReplica(resolve(folder), this.location), {});
+    try {
+      // A bucket that was lost and made anew must not take its backup with it.
+      if (await isEmpty(this.backend))
+        await assertEmpty(target, `there is nothing in ${this.location} to back up, and`);
+      const report = await copyContent(this.backend, target, options);
+      // Of what an older backup had and the store no longer has.
+      await target.collect({ graceMs: 0, ...(options.signal !== undefined && { signal: options.signal }) });
+      return { ...report, location: resolve(folder) };
+    } finally {
+      await target.close();
     }
-    return this.backend.backup(folder, options);
   }
 
   /**

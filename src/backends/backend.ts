@@ -365,9 +365,14 @@ export interface BackupOptions extends AbortOptions {
 }
 
 export interface BackupReport {
-  /** The folder that holds the copy now. */
+  /** The folder, or another location, that holds the copy now. */
   readonly location: string;
-  readonly packs: number;
+  /** Files that were copied as they are; absent where content was copied from one kind of store to another. */
+  readonly packs?: number;
+  /** Manifests in the copy, where content was copied. */
+  readonly manifests?: number;
+  /** Manifests that cannot be read, where content was copied; an older backup's state of them is kept. */
+  readonly unreadable?: readonly ManifestKey[];
   /** Everything the copy occupies. */
   readonly bytes: number;
   /** Of that, what had to be copied: an older backup in the same folder had the rest. */
@@ -557,7 +562,7 @@ export interface Backend {
 
   /**
    * Copies the store as it is at one moment into a folder, which then is a store of its own; an older backup there is
-   * brought up to date and whole at any moment. Writers go on. Absent where the medium has better ways.
+   * brought up to date and whole at any moment. Writers go on. Absent where content is copied instead of files.
    *
    * @throws `INVALID_ARGUMENT` when the folder holds anything else, `BUSY` when collections never let it end, `NO_SPACE`.
    */

@@ -1,10 +1,14 @@
+import { copyLine, unreadableLines } from '../backup-lines.ts';
 import type { AddCommand } from '../command.ts';
-import { bytes, counted, seconds } from '../human.ts';
+import { EXIT } from '../exit-codes.ts';
+import { seconds } from '../human.ts';
 
 export const addBackup: AddCommand = (program, run) => {
   const command = program
     .command('backup')
-    .description('Copy the store, as it is at one moment, into a folder, or bring an older backup there up to date.')
+    .description(
+      'Copy the store into a folder, or bring an older backup there up to date. Exit code 5 when something cannot be read.',
+    )
     .argument('<directory>', 'a new or empty folder, or one that holds a backup of this store');
   command.action((directory: string) =>
     run(command, async (session) => {
@@ -16,8 +20,10 @@ export const addBackup: AddCommand = (program, run) => {
       });
       progress.stop();
       await session.report(report, [
-        `${counted(report.packs, 'pack')}, ${bytes(report.bytes)}, ${bytes(report.copiedBytes)} of it copied, in ${report.location}; took ${seconds(report.durationMs)}`,
+        `${copyLine(report)}; took ${seconds(report.durationMs)}`,
+        ...unreadableLines(report),
       ]);
+      if (report.unreadable?.length) session.exitCode = EXIT.corruption;
     }),
   );
 };

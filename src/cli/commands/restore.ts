@@ -1,11 +1,12 @@
+import { copyLine, unreadableLines } from '../backup-lines.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
-import { bytes, counted, seconds } from '../human.ts';
+import { counted, seconds } from '../human.ts';
 
 export const addRestore: AddCommand = (program, run) => {
   const command = program
     .command('restore')
-    .description('Make a store of a backup, in a new or empty folder, and verify it. Exit code 5 when it is damaged.')
+    .description('Make a store of a backup, where there is none yet, and verify it. Exit code 5 when it is damaged.')
     .argument('<directory>', 'the backup, which stays as it is');
   command.action((directory: string) =>
     run(command, async (session) => {
@@ -19,10 +20,11 @@ export const addRestore: AddCommand = (program, run) => {
       progress.stop();
       const { audit, findings } = report;
       await session.report(report, [
-        `${counted(report.packs, 'pack')}, ${bytes(report.bytes)}, in ${report.location}; ${counted(audit.manifests, 'manifest')} verified; took ${seconds(report.durationMs + audit.durationMs)}`,
+        `${copyLine(report)}; ${counted(audit.manifests, 'manifest')} verified; took ${seconds(report.durationMs + audit.durationMs)}`,
+        ...unreadableLines(report),
         ...findings.map(({ kind, message }) => `${kind}: ${message}`),
       ]);
-      if (audit.unrepaired > 0) session.exitCode = EXIT.corruption;
+      if (audit.unrepaired > 0 || report.unreadable?.length) session.exitCode = EXIT.corruption;
     }),
   );
 };

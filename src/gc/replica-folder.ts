@@ -1,0 +1,61 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { VarveError } from '../errors.ts';
+
+/** Says what the folder is a backup of. */
+const MARK_FILE = 'backup-of.json';
+
+/** The store beside it. */
+const STORE_FOLDER = 'store';
+
+const MARK = z.object({ v: z.literal(1), location: z.string() });
+
+/**
+ * Prepares a folder for the backup of a store that is in no directory: a mark that says of which, and beside it a store. The mark
+ * comes first, so that whatever a backup leaves behind can be gone on with.
+ *
+ * @returns where the store goes.
+ * @throws `INVALID_ARGUMENT` when the folder holds anything but a backup of that store.
+ */
+export async function prepareReplica(folder: string, location: string): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  const marked = await readMark(folder);
+  if (marked === undefined) {
+    const [other] = (await readdir(folder)).filter((name) => name !== 'lost+found');
+    if (other !== undefined) {
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        `${folder} holds ${JSON.stringify(other)}, not a backup of ${location}: name a new or empty folder`,
+      );
+    }
+    await writeFile(join(folder, MARK_FILE), `${JSON.stringify({ v: 1, location })}\n`, { flush: true });
+  } else if (marked !== location) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `${folder} holds a backup of ${marked}, not of ${location}: name a new folder`,
+    );
+  }
+  return join(folder, STORE_FOLDER);
+}
+
+/** The store in the backup of one that is in no directory; `undefined` when the folder is no such backup. */
+export async function replicaIn(folder: string): Promise<string | undefined> {
+  return (await readMark(folder)) === undefined ? undefined : join(folder, STORE_FOLDER);
+}
+
+async function readMark(folder: string): Promise<string | undefined> {
+  let text: string;
+  try {
+    text = await readFile(join(folder, MARK_FILE), 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new VarveError('IO', `${join(folder, MARK_FILE)} cannot be read: ${code}`, { cause: error });
+  }
+  try {
+    return MARK.parse(JSON.parse(text)).location;
+  } catch (cause) {
+    throw new VarveError('CORRUPT', `${join(folder, MARK_FILE)} is damaged: back up to a new folder`, { cause });
+  }
+}
