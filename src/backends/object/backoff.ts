@@ -1,6 +1,6 @@
 import { throwIfAborted, VarveError } from '../../errors.ts';
 import type { Clock, Randomness } from './clock.ts';
-import type { Foundation } from './protocol.ts';
+import type { Foundation } from './foundation.ts';
 
 const FIRST_BOUND_MS = 20;
 const LONGEST_BOUND_MS = 1000;

@@ -1,11 +1,11 @@
 import { VarveError } from '../../errors.ts';
 import type { AbortOptions, ManifestKey } from '../backend.ts';
 import { Backoff } from './backoff.ts';
+import type { Foundation } from './foundation.ts';
 import { manifestObjectKey } from './keys.ts';
 import { decodeRecord, encodeRecord } from './manifest-codec.ts';
 import { type ManifestRecord, nextRecord, type RecordChange, wasApplied } from './manifest-record.ts';
 import type { PutCondition, PutResult } from './object-store.ts';
-import type { Foundation } from './protocol.ts';
 
 /** A manifest's object as it was seen. */
 export interface SeenRecord {

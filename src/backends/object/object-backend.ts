@@ -34,6 +34,7 @@ import { ObjectAudit } from './audit.ts';
 import type { Clock, Randomness } from './clock.ts';
 import { type CollectContext, Collection } from './collect.ts';
 import { DamageNotes } from './damage-notes.ts';
+import { DEFAULT_SETTINGS, type Foundation, type ProtocolSettings } from './foundation.ts';
 import { Hints } from './hints.ts';
 import { LimitedStore } from './limited-store.ts';
 import { ListIndex } from './list-index.ts';
@@ -44,14 +45,7 @@ import { MeteredStore } from './metered-store.ts';
 import { acquireLease } from './named-lease.ts';
 import type { ObjectStore } from './object-store.ts';
 import { ObjectWriter } from './object-writer.ts';
-import {
-  abortOf,
-  DEFAULT_SETTINGS,
-  type Foundation,
-  forEach,
-  type Protocol,
-  type ProtocolSettings,
-} from './protocol.ts';
+import { abortOf, forEach, type Protocol } from './protocol.ts';
 import { ObjectReportLog } from './report-log.ts';
 import { RequestMeter } from './request-meter.ts';
 import { SegmentReader } from './segment-reader.ts';

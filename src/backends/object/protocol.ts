@@ -1,40 +1,7 @@
 import type { AbortOptions } from '../backend.ts';
-import type { Clock, Randomness } from './clock.ts';
+import type { Foundation } from './foundation.ts';
 import type { ManifestTable } from './manifest-table.ts';
-import type { ObjectStore } from './object-store.ts';
-import type { ServerClock } from './server-clock.ts';
 import type { SidecarTable } from './sidecar-table.ts';
-
-/** Settings of the protocol: each may differ from one opening to the next. */
-export interface ProtocolSettings {
-  /** How long an attempt may go without a sign of life before anybody may fence it, in ms. Default: 30,000. */
-  readonly leaseMs: number;
-  /** How long a change is tried against contention or outage before it fails, in ms. Default: 60,000. */
-  readonly timeoutMs: number;
-  /** zstd level of segments, 1 to 19. Default: 9. */
-  readonly compressionLevel: number;
-  /** A manifest whose inline bodies have more bytes keeps them in segments. Default: 64 KiB. */
-  readonly spillAbove: number;
-  /** Most references that an audit keeps in memory; where there are more it reads the manifests again. Default: 1,000,000. */
-  readonly scannedReferences: number;
-}
-
-export const DEFAULT_SETTINGS: ProtocolSettings = {
-  leaseMs: 30_000,
-  timeoutMs: 60_000,
-  compressionLevel: 9,
-  spillAbove: 64 * 1024,
-  scannedReferences: 1_000_000,
-};
-
-/** What the protocol stands on. */
-export interface Foundation {
-  readonly store: ObjectStore;
-  readonly clock: Clock;
-  readonly serverClock: ServerClock;
-  readonly randomness: Randomness;
-  readonly settings: ProtocolSettings;
-}
 
 /** What the parts of the protocol share. */
 export interface Protocol extends Foundation {

@@ -3,8 +3,8 @@ import type { Address } from '../../address.ts';
 import { isVarveError } from '../../errors.ts';
 import { Backoff } from './backoff.ts';
 import { atMost } from './cache-bound.ts';
+import type { Foundation } from './foundation.ts';
 import { sidecarKey } from './keys.ts';
-import type { Foundation } from './protocol.ts';
 import { decodeSidecar, encodeSidecar, type Sidecar, type SidecarContent } from './sidecar.ts';
 
 /**
