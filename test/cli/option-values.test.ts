@@ -102,7 +102,7 @@ describe('arguments that are missing', () => {
 describe('values at the edge', () => {
   it.each([
     ['gc', '--grace=0', '--deadline=0', '--shard=0/1', '--concurrency=1', '--full'],
-    ['gc', '--every=500ms', '--jitter=0', '--grace=1.5h'],
+    ['gc', '--every=1s', '--jitter=0', '--grace=1.5h'],
     ['gc', '--history'],
     ['gc', '--history', '--limit=1'],
     ['audit', '--sample=0%'],

@@ -1,4 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -45,6 +46,16 @@ export class Workplace {
     return { status: run.status, stdout: run.stdout.toString(), stderr: run.stderr.toString(), bytes: run.stdout };
   }
 
+  /** Runs it while this process goes on, and can serve it. */
+  async run(args: readonly string[], env: Readonly<Record<string, string>> = {}, input = ''): Promise<Result> {
+    const child = this.start(args, env);
+    const output = Promise.all([collected(child.stdout), collected(child.stderr)]);
+    child.stdin.end(input);
+    const [status] = await once(child, 'close');
+    const [bytes, errors] = await output;
+    return { status, stdout: bytes.toString(), stderr: errors.toString(), bytes };
+  }
+
   /** Runs it and returns what it printed; throws when it fails. */
   succeed(args: readonly string[], options?: RunOptions): string {
     const { status, stdout, stderr } = this.varve(args, options);
@@ -62,9 +73,15 @@ export class Workplace {
   }
 
   /** Starts it, for tests that interfere. */
-  start(args: readonly string[]): ChildProcessWithoutNullStreams {
-    return spawn(process.execPath, [CLI, ...args], { cwd: this.folder, env: environment() });
+  start(args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcessWithoutNullStreams {
+    return spawn(process.execPath, [CLI, ...args], { cwd: this.folder, env: { ...environment(), ...env } });
   }
+}
+
+async function collected(source: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of source) chunks.push(chunk);
+  return Buffer.concat(chunks);
 }
 
 function environment(): NodeJS.ProcessEnv {

@@ -61,15 +61,17 @@ async function openForAudit(session: Session, repair: boolean): Promise<Store> {
 
 async function tell(session: Session, finding: Finding): Promise<void> {
   if (session.json) return session.output.line(JSON.stringify({ finding }));
-  const fate = finding.repaired
-    ? 'repaired'
-    : finding.repair === 'none'
-      ? 'cannot be repaired here'
-      : `repair would ${finding.repair}`;
-  await session.output.line(`${finding.kind}: ${finding.message} (${fate})`);
+  await session.output.line(`${finding.kind}: ${finding.message} (${fateOf(finding)})`);
   for (const { kind, id } of finding.manifests.slice(0, NAMED))
     await session.output.line(`  affects ${kind} ${name(id)}`);
   if (finding.manifests.length > NAMED) await session.output.line(`  and ${finding.manifests.length - NAMED} more`);
+}
+
+function fateOf({ repaired, repair }: Finding): string {
+  if (repaired) return 'repaired';
+  if (repair === 'none') return 'cannot be repaired here';
+  const [, reason] = /^none[^:]*: (.*)$/.exec(repair) ?? [];
+  return reason ?? `repair would ${repair}`;
 }
 
 function summaryOf(report: AuditReport): string {

@@ -1,0 +1,19 @@
+import { listPages } from '../../src/backends/object/listing.ts';
+import type { ObjectStore } from '../../src/backends/object/object-store.ts';
+import { ServerClock } from '../../src/backends/object/server-clock.ts';
+import { SystemClock } from '../../src/backends/object/system-clock.ts';
+import { decodeFrame } from '../../src/frame.ts';
+
+/** The keys of objects that hold any of the texts, compressed or not. */
+export async function holding(store: ObjectStore, texts: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for await (const page of listPages({ store, serverClock: new ServerClock(new SystemClock()) }, '')) {
+    for (const { key } of page) {
+      const body = Buffer.from((await store.get(key))?.body ?? []);
+      const isFrame = body.subarray(0, 3).toString() === 'VFR';
+      const plain = isFrame ? Buffer.from(decodeFrame(body, key)) : body;
+      if (texts.some((text) => plain.includes(text))) found.push(key);
+    }
+  }
+  return found;
+}
