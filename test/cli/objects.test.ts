@@ -65,7 +65,7 @@ async function seed(prefix: string): Promise<void> {
 const holders = async (prefix: string, texts: readonly string[]) =>
   (await holding(objects, texts)).filter((key) => key.startsWith(`${prefix}/`));
 
-describe.concurrent('on a bucket', () => {
+describe('on a bucket', () => {
   it('gc tells in a dry run what its shards then collect', async () => {
     await seed('gc');
     await succeed('gc', ['rm', 'a1', 'a2', 'b1']);
