@@ -234,6 +234,26 @@ test('objects that are not Varve’s are no finding, and stay through repairs, c
   for (const key of foreign) expect((await store.bytes(key)).toString()).toBe('mine');
 });
 
+test('the report of an audit counts what it found by kind, what a deep one adds told once', async () => {
+  await store.objects.delete([await store.dataKey(TEXT.b)]);
+  await store.flip(await store.dataKey(TEXT.a));
+  await store.alterSidecar(TEXT.shared, () => ({ refCount: 9 }));
+  const [report] = await store.use(async (backend) => {
+    const opened = new Store(backend);
+    // Entries that are no conversation's: a deep audit of them finds damage, unless it was told of before.
+    for await (const finding of opened.audit({ repair: true, deep: true })) expect(finding.message).not.toBe('');
+    return opened.gc.history();
+  });
+  expect(report).toMatchObject({
+    operation: 'audit',
+    outcome: 'done',
+    options: { repair: true, deep: true },
+    counts: { 'missing-data': 1, 'corrupt-data': 1, 'wrong-count': 1 },
+    result: { manifests: 2, findings: 3, unrepaired: 2 },
+  });
+  expect(report?.counts).not.toHaveProperty('corrupt-manifest');
+});
+
 test('reports that cannot be read are left out of the history', async () => {
   await store.write('reports/2026-01-31T00:00:00.000Z-AAAAAAAAAAAA.json', '{"operation"');
   const history = await store.use((backend) => new Store(backend).gc.history());
