@@ -1,11 +1,13 @@
 import { cpSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { addressOf } from '../../src/address.ts';
 import { openStore } from '../../src/store.ts';
 import { Workplace } from './varve.ts';
 
 /** What operators run on a store in a directory. */
+
+vi.setConfig({ testTimeout: 120_000 });
 
 const here = new Workplace();
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { addressOf } from '../../src/address.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { openStore } from '../../src/store.ts';
@@ -9,6 +9,9 @@ import { S3Server } from '../object/s3/s3-server.ts';
 import { type Result, Workplace } from './varve.ts';
 
 /** The command line on a bucket, of a server in this process. */
+
+// Each command loads the SDK in a process of its own, and all cores may be busy.
+vi.setConfig({ testTimeout: 120_000 });
 
 const here = new Workplace();
 const CREDENTIALS = { AWS_ACCESS_KEY_ID: 'an-access-key', AWS_SECRET_ACCESS_KEY: 'a-secret-key' };
@@ -44,7 +47,7 @@ const LINES =
   lineOf('b1', 'lab', long('only b1'), 'short of b1');
 
 /** Stores the conversations, without the command line, which is slower. */
-async function seed(prefix: string): Promise<void> {
+async function seed(prefix: string, removed: readonly string[] = []): Promise<void> {
   const credentials = {
     accessKeyId: CREDENTIALS.AWS_ACCESS_KEY_ID,
     secretAccessKey: CREDENTIALS.AWS_SECRET_ACCESS_KEY,
@@ -58,6 +61,7 @@ async function seed(prefix: string): Promise<void> {
     credentials,
   });
   await store.importJsonl([Buffer.from(LINES)], { ifExists: 'skip' });
+  await store.conversations.deleteMany(removed);
   await store.close();
 }
 
@@ -67,8 +71,7 @@ const holders = async (prefix: string, texts: readonly string[]) =>
 
 describe('on a bucket', () => {
   it('gc tells in a dry run what its shards then collect', async () => {
-    await seed('gc');
-    await succeed('gc', ['rm', 'a1', 'a2', 'b1']);
+    await seed('gc', ['a1', 'a2', 'b1']);
     const plan = await json('gc', ['gc', '-n', '--grace', '0']);
     expect(plan).toMatchObject({ dryRun: true, collectedSegments: 4, reasons: { unreferenced: { count: 4 } } });
     const shards = [];
@@ -135,7 +138,6 @@ describe('on a bucket', () => {
     expect(prune).toMatch(
       /^held \(case 12\): a1, of application "desk"\ndeleted 1 conversation of 2 .*; 1 conversation held\n$/,
     );
-    expect(await succeed('hold', ['ls'])).toBe('a1\nb1\n');
   });
 
   it('audit ends with 5 until what it finds is repaired or healed', async () => {
