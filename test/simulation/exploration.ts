@@ -1,11 +1,12 @@
+import type { ErrorCode } from '../../src/errors.ts';
 import { Actor } from './actor.ts';
+import { ChosenNetwork, commute, type Fate, type Footprint, type Waiting } from './chosen-network.ts';
 import type { ProtocolBuild } from './protocol-build.ts';
 import { assertQuiescence } from './quiescence.ts';
 import { SeededRandom } from './random.ts';
 import { Scheduler, settled } from './scheduler.ts';
-import type { Network, Request } from './simulated-store.ts';
 import { NO_FAULTS, UnreliableNetwork } from './unreliable-network.ts';
-import { promise } from './violation.ts';
+import { promise, Violation } from './violation.ts';
 import { World } from './world.ts';
 
 /** Processes whose requests are interleaved in every possible way. */
@@ -23,6 +24,10 @@ export interface Scene {
    * Context Bounding", 2007). Default: as often as it likes, with all requests in every order.
    */
   readonly interruptions?: number;
+  /** How many requests may go wrong in a run: any of them that may write, in every way that there is. Default: 0. */
+  readonly faults?: number;
+  /** Whether there is more of it than a thorough run goes through. Default: false. */
+  readonly isLarge?: boolean;
 }
 
 export interface Exploration {
@@ -34,67 +39,40 @@ export interface Exploration {
   readonly trace: readonly string[];
 }
 
-/** A request that waits for its turn. */
-interface Waiting {
-  readonly actor: string;
-  /** The same in every run that began the same way. */
+/** A request that may come next, and how it may end. */
+interface Option {
   readonly id: string;
-  readonly footprint: Footprint;
-  readonly proceed: () => void;
-}
-
-interface Footprint {
-  readonly isWrite: boolean;
-  readonly isList: boolean;
-  readonly keys: readonly string[];
+  readonly fate: Fate;
+  /** By which it is known among those that are asleep. */
+  readonly name: string;
 }
 
 /** A point at which there was a choice. */
 interface Choice {
-  readonly enabled: readonly Waiting[];
-  /** Requests that need not be tried here: a run that began with them was the same. */
+  readonly enabled: readonly Option[];
+  /** Options that need not be tried here: a run that began with them was the same. */
   readonly asleep: Map<string, Footprint>;
   taken: number;
+  /** What the option taken touched. */
+  effect?: Footprint;
 }
+
+const SETTINGS = { leaseMs: 30_000, timeoutMs: 60_000, compressionLevel: 1, cacheBytes: 0 };
 
 /** Most runs that turn out to repeat others, for each that does not. */
 const REDUNDANCY = 8;
 
-/** Requests wait until somebody chooses one; then it happens and is answered at once. */
-class ChosenNetwork implements Network {
-  readonly waiting: Waiting[] = [];
-  readonly #counts = new Map<string, number>();
-
-  send<Result>({ process, verb, keys, apply }: Request<Result>): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      const base = `${process.name} ${verb} ${keys.join(' ')}`;
-      const count = (this.#counts.get(base) ?? 0) + 1;
-      this.#counts.set(base, count);
-      const footprint = { isWrite: verb === 'PUT' || verb === 'DELETE', isList: verb === 'LIST', keys };
-      const proceed = () => {
-        try {
-          resolve(apply());
-        } catch (error) {
-          // What the bucket's watch finds ends the run; the process never hears of it.
-          reject(error);
-          throw error;
-        }
-      };
-      this.waiting.push({ actor: process.name, id: `${base} ${count}`, footprint, proceed });
-    });
-  }
-}
-
 /**
  * Runs a scene in every interleaving of its requests, depth first, up to `limit` runs. Each run starts anew and follows the choices of the
  * one before it up to the last that had an alternative. Sleep sets (Godefroid, 1996) leave out what differs only in the order
- * of requests that do not touch the same keys.
+ * of requests that do not touch the same keys. Whoever waits for time to pass goes on when nobody else can.
  */
 export async function explore(build: ProtocolBuild, scene: Scene, limit: number): Promise<Exploration> {
   const path: Choice[] = [];
+  const clean = new Set<string>();
   let schedules = 0;
   for (let runs = 1; ; runs++) {
-    const { trace, violation, isRedundant } = await perform(build, scene, path);
+    const { trace, violation, isRedundant } = await perform(build, scene, path, clean);
     if (!isRedundant) schedules++;
     if (violation !== undefined) return { schedules, isComplete: false, violation, trace };
     if (!advance(path)) return { schedules, isComplete: true, violation: undefined, trace };
@@ -106,9 +84,9 @@ export async function explore(build: ProtocolBuild, scene: Scene, limit: number)
 /** Goes on to the next alternative of the last choice that has one. */
 function advance(path: Choice[]): boolean {
   for (let last = path.at(-1); last !== undefined; last = path.at(-1)) {
-    const tried = last.enabled[last.taken] as Waiting;
-    last.asleep.set(tried.id, tried.footprint);
-    const next = last.enabled.findIndex(({ id }) => !last.asleep.has(id));
+    const tried = last.enabled[last.taken] as Option;
+    last.asleep.set(tried.name, last.effect as Footprint);
+    const next = last.enabled.findIndex(({ name }) => !last.asleep.has(name));
     if (next >= 0) {
       last.taken = next;
       return true;
@@ -122,91 +100,116 @@ async function perform(
   build: ProtocolBuild,
   scene: Scene,
   path: Choice[],
+  clean: Set<string>,
 ): Promise<{ trace: string[]; violation: Error | undefined; isRedundant: boolean }> {
   const scheduler = new Scheduler();
   const trace: string[] = [];
-  const world = new World(build, scheduler, {
-    seed: 1,
-    isKind: false,
-    wholeSeconds: false,
-    backend: {
-      leaseMs: 30_000,
-      timeoutMs: 60_000,
-      compressionLevel: 1,
-      spillAbove: scene.spillAbove ?? 64 * 1024,
-      cacheBytes: 0,
-    },
-  });
-  const calm = new UnreliableNetwork(
-    scheduler,
-    new SeededRandom(1),
-    NO_FAULTS,
-    () => {},
-    (code, message) => new build.VarveError(code, message),
-  );
+  const backend = { ...SETTINGS, spillAbove: scene.spillAbove ?? 64 * 1024 };
+  const world = new World(build, scheduler, { seed: 1, isKind: false, wholeSeconds: false, backend });
+  const failure = (code: ErrorCode, message: string) => new build.VarveError(code, message);
+  const calm = new UnreliableNetwork(scheduler, new SeededRandom(1), NO_FAULTS, () => {}, failure);
   try {
     if (scene.setting !== undefined) {
-      const { backend } = world.start('stage', calm);
-      await scheduler.finish(scene.setting(world, new Actor(world, backend, 'stage')));
+      const stage = world.start('stage', calm);
+      await scheduler.finish(scene.setting(world, new Actor(world, stage.backend, 'stage')));
     }
-    const network = new ChosenNetwork();
-    let left = scene.parts.length;
-    let failure: unknown;
-    for (const [at, part] of scene.parts.entries()) {
-      const name = `p${at + 1}`;
-      const { backend } = world.start(name, network);
-      part(world, new Actor(world, backend, name)).then(
-        () => {
-          left--;
-        },
-        (error: unknown) => {
-          failure ??= error;
-        },
-      );
-    }
-    let asleep = new Map<string, Footprint>();
-    let current = '';
-    let interruptions = 0;
-    for (let depth = 0; ; ) {
-      await settled();
-      if (failure !== undefined) throw failure;
-      if (left === 0) break;
-      if (network.waiting.length === 0) {
-        // Nobody has anything to ask, so somebody waits for time to pass.
-        promise(await passTime(scheduler, network, () => left === 0), () => 'somebody waits for what never comes');
-        continue;
-      }
-      let choice = path[depth];
-      if (choice === undefined) {
-        const enabled = enabledOf(network, scene, current, interruptions);
-        choice = { enabled, asleep: new Map(asleep), taken: enabled.findIndex(({ id }) => !asleep.has(id)) };
-        if (choice.taken < 0) return { trace, violation: undefined, isRedundant: true };
-        path.push(choice);
-      }
-      const { id, footprint, actor } = choice.enabled[choice.taken] as Waiting;
-      if (actor !== current && network.waiting.some((each) => each.actor === current)) interruptions++;
-      current = actor;
-      const position = network.waiting.findIndex((each) => each.id === id);
-      promise(position >= 0, () => `the same choices led elsewhere: ${id} is not there`);
-      asleep =
-        scene.interruptions === undefined
-          ? new Map([...choice.asleep].filter(([, other]) => commute(other, footprint)))
-          : new Map();
-      const [chosen] = network.waiting.splice(position, 1) as [Waiting];
-      trace.push(id);
-      chosen.proceed();
-      depth++;
-    }
-    await assertQuiescence(world, calm, 'harsh');
+    const isWhole = await interleave(world, scene, path, new ChosenNetwork(world.bucket, failure), trace);
+    if (!isWhole) return { trace, violation: undefined, isRedundant: true };
+    const state = fingerprintOf(world);
+    if (!clean.has(state)) await assertQuiescence(world, calm, scene.isHasty ? 'harsh' : 'fair');
+    clean.add(state);
     return { trace, violation: undefined, isRedundant: false };
   } catch (error) {
     return { trace, violation: error as Error, isRedundant: false };
   }
 }
 
-/** Requests that may come next: all of them, or the first of each process that may run. */
-function enabledOf(
+/** Follows the path, and adds to it. Returns whether it came to the end; otherwise another run has been the same. */
+async function interleave(
+  world: World,
+  scene: Scene,
+  path: Choice[],
+  network: ChosenNetwork,
+  trace: string[],
+): Promise<boolean> {
+  const { scheduler } = world;
+  const ended = new Set<string>();
+  let failure: unknown;
+  for (const [at, part] of scene.parts.entries()) {
+    const name = `p${at + 1}`;
+    part(world, new Actor(world, world.start(name, network).backend, name)).then(
+      () => ended.add(name),
+      (error: unknown) => {
+        failure ??= error;
+      },
+    );
+  }
+  let asleep = new Map<string, Footprint>();
+  let current = '';
+  let interruptions = 0;
+  let faults = 0;
+  for (let depth = 0; ; ) {
+    await settled();
+    if (failure !== undefined) throw failure;
+    if (ended.size === scene.parts.length) return true;
+    if (network.waiting.length === 0) {
+      // Nobody has anything to ask, so somebody waits for time to pass.
+      await scheduler.run(() => network.waiting.length > 0 || ended.size === scene.parts.length);
+      const isStuck = network.waiting.length === 0 && ended.size < scene.parts.length;
+      promise(!isStuck, () => 'somebody waits for what never comes');
+      continue;
+    }
+    let choice = path[depth];
+    if (choice === undefined) {
+      const enabled = optionsOf(network, scene, { current, interruptions, faults });
+      choice = { enabled, asleep: new Map(asleep), taken: enabled.findIndex(({ name }) => !asleep.has(name)) };
+      if (choice.taken < 0) return false;
+      path.push(choice);
+    }
+    const { id, fate, name } = choice.enabled[choice.taken] as Option;
+    const chosen = network.waiting.find((each) => each.id === id);
+    if (chosen === undefined) throw new Violation(`the same choices led elsewhere: ${id} is not there`);
+    const actor = chosen.process.name;
+    if (actor !== current && network.waiting.some((each) => each.process.name === current)) interruptions++;
+    if (fate !== 'answered') faults++;
+    current = actor;
+    network.waiting = network.waiting.filter((each) => each !== chosen);
+    trace.push(name);
+    const effect = chosen.proceed(fate);
+    choice.effect = effect;
+    if (fate === 'fatal') ended.add(actor);
+    const isReduced = scene.interruptions === undefined;
+    asleep = new Map([...choice.asleep].filter(([, other]) => isReduced && commute(other, effect)));
+    depth++;
+  }
+}
+
+/** The bucket as it is now: where it has been so before, what follows has been seen, too. */
+function fingerprintOf({ bucket, scheduler }: World): string {
+  const objects = [...bucket.objects].map(([key, { etag, lastModified }]) => `${key} ${etag} ${lastModified}`);
+  return `${scheduler.now} ${objects.sort().join('\n')}`;
+}
+
+/** What may come next: any request, or the first of each process that may run; and each may go wrong, as long as that is allowed. */
+function optionsOf(
   { waiting }: ChosenNetwork,
+  scene: Scene,
+  { current, interruptions, faults }: { current: string; interruptions: number; faults: number },
+): readonly Option[] {
+  const mayFail = faults < (scene.faults ?? 0);
+  return requestsOf(waiting, scene, current, interruptions).flatMap(({ id, mayWrite }): Option[] => {
+    const fine = { id, fate: 'answered' as const, name: id };
+    if (!mayFail || !mayWrite) return [fine];
+    return [
+      fine,
+      { id, fate: 'lost', name: `${id}, and its answer is lost` },
+      { id, fate: 'fatal', name: `${id}, and its process dies` },
+    ];
+  });
+}
+
+function requestsOf(
+  waiting: readonly Waiting[],
   scene: Scene,
   current: string,
   interruptions: number,
@@ -214,26 +217,9 @@ function enabledOf(
   const sorted = [...waiting].sort((a, b) => (a.id < b.id ? -1 : 1));
   if (scene.interruptions === undefined) return sorted;
   const firsts = new Map<string, Waiting>();
-  for (const each of sorted) if (!firsts.has(each.actor)) firsts.set(each.actor, each);
+  for (const each of sorted) if (!firsts.has(each.process.name)) firsts.set(each.process.name, each);
   const own = firsts.get(current);
   if (own === undefined) return [...firsts.values()];
   if (interruptions >= scene.interruptions) return [own];
   return [own, ...[...firsts.values()].filter((each) => each !== own)];
-}
-
-async function passTime(scheduler: Scheduler, network: ChosenNetwork, isDone: () => boolean): Promise<boolean> {
-  await scheduler.run(() => network.waiting.length > 0 || isDone());
-  return network.waiting.length > 0 || isDone();
-}
-
-/** Whether the order of two requests makes no difference to anybody. */
-function commute(a: Footprint, b: Footprint): boolean {
-  if (!a.isWrite && !b.isWrite) return true;
-  return !a.keys.some((key) => b.keys.some((other) => touches(key, a, other, b)));
-}
-
-function touches(key: string, a: Footprint, other: string, b: Footprint): boolean {
-  if (a.isList) return other.startsWith(key);
-  if (b.isList) return key.startsWith(other);
-  return key === other;
 }

@@ -162,4 +162,40 @@ export const MUTATIONS: readonly Mutation[] = [
     theme: 'collectors',
     patches: [patch('hints.ts', 'if (releasing.length === 0) return;', 'return;')],
   },
+  {
+    rule: 7,
+    name: 'does a write again whose answer was lost',
+    scene: 'append beside append, with a fault',
+    patches: [
+      patch(
+        'manifest-table.ts',
+        'const applied = wasApplied(record, now.record);',
+        'const applied = false as boolean | undefined;',
+      ),
+    ],
+  },
+  {
+    rule: 14,
+    name: 'dies without having left a mark',
+    scene: 'put, with a fault',
+    patches: [
+      patch(
+        'hints.ts',
+        'if (this.#markedAt !== undefined && now - this.#markedAt < WRITER_MARK_MS) return;',
+        'if (now > 0) return;',
+      ),
+    ],
+  },
+  {
+    rule: 14,
+    name: 'removes hints before a collection can die no more',
+    scene: 'collect, with a fault',
+    patches: [
+      patch(
+        'collect.ts',
+        'const isFinished = await forEach(read',
+        'await this.#delete(hints); const isFinished = await forEach(read',
+      ),
+    ],
+  },
 ];

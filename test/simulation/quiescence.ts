@@ -13,8 +13,11 @@ const REST_MS = 60 * 60 * 1000;
 /** Longer than any lease. */
 const LEASE_MS = 60_000;
 
-/** `harsh`: things went wrong. `kind`: nothing did, so that nothing may be left for a repair to find. */
-export type Weather = 'harsh' | 'kind';
+/**
+ * `harsh`: things went wrong. `kind`: nothing did, so that nothing may be left for a repair to find. `fair`: processes died and answers were
+ * lost, but nobody was late, so that everyday collections have to find what is left.
+ */
+export type Weather = 'harsh' | 'fair' | 'kind';
 
 /**
  * What has to be true when everybody has stopped and an operator has cleaned up: the counts are those of the manifests, and
@@ -31,11 +34,18 @@ export async function assertQuiescence(world: World, network: Network, weather: 
 
 async function cleanUp(world: World, operator: Actor, weather: Weather): Promise<void> {
   // What was hot left names that nobody kept up.
-  if (weather === 'kind' && !world.watch.wasHot) {
+  if (weather !== 'harsh' && !world.watch.wasHot) {
     await operator.collect(false);
     assertExpiredGone(world);
+    if (weather === 'fair') {
+      // What it deleted or fenced had new bodies since.
+      await wait(world, LEASE_MS);
+      await operator.collect(false);
+    }
     const missed = (await operator.collect(true))?.collectedSegments;
     promise(missed === 0, () => `hints did not tell of ${missed} segments that nothing references`);
+  }
+  if (weather === 'kind' && !world.watch.wasHot) {
     const findings = await operator.audit(false);
     promise(findings?.length === 0, () => `nothing went wrong, and an audit found: ${findings?.join('; ')}`);
   }

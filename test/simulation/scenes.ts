@@ -2,6 +2,7 @@ import type { ManifestKey, NewSegment } from '../../src/backends/backend.ts';
 import type { Actor } from './actor.ts';
 import type { Scene } from './exploration.ts';
 import { SEGMENTS } from './operations.ts';
+import { EPOCH } from './simulated-process.ts';
 import type { World } from './world.ts';
 
 const A: ManifestKey = { kind: 'conversation', id: 'a' };
@@ -25,6 +26,16 @@ const remove =
   ({ register }, actor) =>
     actor.commit([register.delete(key)]);
 
+const expiring =
+  (key: ManifestKey, expiresAt: number): Part =>
+  ({ register }, actor) =>
+    actor.commit([register.put(key, 'replace', [SHARED], { expiresAt })]);
+
+const hold =
+  (key: ManifestKey, held: boolean): Part =>
+  ({ register }, actor) =>
+    actor.commit([register.hold(key, held)]);
+
 const publish =
   (key: ManifestKey): Part =>
   ({ register }, actor) =>
@@ -36,6 +47,10 @@ const collect: Part = async (_, actor) => {
 
 const reap: Part = async (_, actor) => {
   await actor.collect(true);
+};
+
+const erase: Part = async (_, actor) => {
+  await actor.collect(true, { erase: true });
 };
 
 const repair: Part = async (_, actor) => {
@@ -62,6 +77,48 @@ const hot = then(...['h1', 'h2', 'h3', 'h4', 'h5'].map((id) => put({ kind: 'pin'
 
 /** Hot, and all that were named are gone. */
 const hotAndForsaken = then(hot, ...['h1', 'h2', 'h3', 'h4', 'h5'].map((id) => remove({ kind: 'pin', id })));
+
+/** Everything that a process may be interrupted in for good, or hear nothing of. */
+const ALONE: readonly Pick<Scene, 'name' | 'setting' | 'parts'>[] = [
+  { name: 'put', parts: [put(A, SEGMENTS.slice(0, 2))] },
+  { name: 'put of a stored segment', setting: put(B), parts: [put(A)] },
+  { name: 'replace', setting: put(A), parts: [put(A, SEGMENTS.slice(1, 2))] },
+  { name: 'append', setting: put(A), parts: [append(A, SEGMENTS.slice(0, 2))] },
+  { name: 'delete', setting: put(A), parts: [remove(A)] },
+  { name: 'publish', parts: [publish(A)] },
+  { name: 'hold', setting: put(A), parts: [then(hold(A, true), hold(A, false))] },
+  { name: 'collect', setting: garbage, parts: [collect] },
+  { name: 'collect in full', setting: garbage, parts: [reap] },
+  { name: 'collect what has expired', setting: expiring(A, EPOCH), parts: [collect] },
+  { name: 'erase', setting: garbage, parts: [erase] },
+  { name: 'cool', setting: then(hotAndForsaken, put(A)), parts: [repair] },
+];
+
+/** Pairs that are explored once more with one request that goes wrong, wherever that may be. */
+const FAULTY: readonly Pick<Scene, 'name' | 'setting' | 'parts'>[] = [
+  { name: 'append beside append', setting: put(A, []), parts: [append(A, []), append(A, [])] },
+  { name: 'put beside put of one segment', parts: [put(A), put(B)] },
+  { name: 'put beside collect', setting: garbage, parts: [put(B), collect] },
+  { name: 'delete beside put of one segment', setting: put(A), parts: [remove(A), put(B)] },
+  { name: 'replace beside repair', setting: put(A), parts: [put(A, []), repair] },
+  { name: 'renew beside expiry', setting: expiring(A, EPOCH), parts: [expiring(A, EPOCH + 1e9), collect] },
+  { name: 'two collectors', setting: garbage, parts: [collect, collect] },
+];
+
+/** What takes so many requests that it is run through with one interruption, and for a while with two. */
+const COOLING: readonly Pick<Scene, 'name' | 'setting' | 'parts'>[] = [
+  {
+    name: 'put beside cooling and collecting',
+    setting: hotAndForsaken,
+    parts: [put(A), then(repair, repair, reap)],
+  },
+  { name: 'put beside two coolers', setting: hotAndForsaken, parts: [put(A), repair, repair] },
+  {
+    name: 'put beside a cooler and a repair that collects',
+    setting: then(hotAndForsaken, put(A)),
+    parts: [repair, then(repair, reap)],
+  },
+];
 
 export const SCENES: readonly Scene[] = [
   { name: 'put beside put of one segment', parts: [put(A), put(B)] },
@@ -92,19 +149,8 @@ export const SCENES: readonly Scene[] = [
   { name: 'delete beside repair', setting: put(A), parts: [remove(A), repair] },
   { name: 'replace beside repair', setting: put(A), parts: [put(A, []), repair] },
   { name: 'put beside cooling', interruptions: 2, setting: hotAndForsaken, parts: [put(A), repair] },
-  {
-    name: 'put beside cooling and collecting',
-    interruptions: 2,
-    setting: hotAndForsaken,
-    parts: [put(A), then(repair, repair, reap)],
-  },
-  { name: 'put beside two coolers', interruptions: 2, setting: hotAndForsaken, parts: [put(A), repair, repair] },
-  {
-    name: 'put beside a cooler and a repair that collects',
-    interruptions: 2,
-    setting: then(hotAndForsaken, put(A)),
-    parts: [repair, then(repair, reap)],
-  },
+  ...COOLING.map((scene) => ({ ...scene, interruptions: 1 })),
+  ...COOLING.map((scene) => ({ ...scene, name: `${scene.name}, once more`, interruptions: 2, isLarge: true })),
   {
     name: 'read beside replace and collect',
     interruptions: 2,
@@ -112,4 +158,22 @@ export const SCENES: readonly Scene[] = [
     setting: put(A),
     parts: [read(A), then(put(A), collect)],
   },
+  { name: 'hold beside delete', setting: put(A, []), parts: [hold(A, true), remove(A)] },
+  { name: 'hold beside replace', setting: put(A, []), parts: [hold(A, true), put(A, [])] },
+  {
+    name: 'hold beside expiry',
+    interruptions: 2,
+    setting: expiring(A, EPOCH),
+    parts: [hold(A, true), collect],
+  },
+  {
+    name: 'renew beside expiry',
+    interruptions: 2,
+    setting: expiring(A, EPOCH),
+    parts: [expiring(A, EPOCH + 1e9), collect],
+  },
+  { name: 'put beside erasure', interruptions: 2, setting: garbage, parts: [put(B), erase] },
+  { name: 'delete beside erasure', interruptions: 2, setting: put(A), parts: [remove(A), erase] },
+  ...ALONE.map((scene) => ({ ...scene, name: `${scene.name}, with a fault`, faults: 1 })),
+  ...FAULTY.map((scene) => ({ ...scene, name: `${scene.name}, with a fault`, interruptions: 1, faults: 1 })),
 ];

@@ -1,3 +1,5 @@
+import { IS_THOROUGH } from '../thorough.ts';
+
 /** How many schedules are run: `VARVE_SEEDS`, or few enough for a test run that people wait for. */
 export function scheduleCount(): number {
   return Number(process.env['VARVE_SEEDS'] ?? 200);
@@ -9,7 +11,7 @@ export function replayedSeed(): number | undefined {
   return seed === undefined ? undefined : Number(seed);
 }
 
-/** Runs of each scene and mutant: `VARVE_INTERLEAVINGS`. */
+/** Runs of each scene that is not run through: `VARVE_INTERLEAVINGS`. */
 export function interleavingCount(): number {
-  return Number(process.env['VARVE_INTERLEAVINGS'] ?? 15);
+  return Number(process.env['VARVE_INTERLEAVINGS'] ?? (IS_THOROUGH ? 300 : 10));
 }
