@@ -39,6 +39,22 @@ export function drawUniverse(random: SeededRandom, theme: Theme): Universe {
   };
 }
 
+/** What is there when a schedule begins: every key, some of it about to expire, some of it held. */
+export async function furnish(
+  { register }: World,
+  actor: Actor,
+  random: SeededRandom,
+  theme: Theme,
+  { keys, segments }: Universe,
+): Promise<void> {
+  for (const key of keys) {
+    const entries = [random.sample(segments, 2)];
+    const expiresAt = theme.isOfPins ? EPOCH + random.pick(EXPIRIES) : undefined;
+    await actor.commit([register.put(key, 'replace', entries, expiresAt === undefined ? {} : { expiresAt })]);
+    if (theme.isOfPins && random.chance(0.3)) await actor.commit([register.hold(key, true)]);
+  }
+}
+
 export function drawLane(
   world: World,
   actor: Actor,

@@ -7,8 +7,13 @@ import { SCENES } from './scenes.ts';
 import { runSchedule } from './schedule.ts';
 import { HASTE, simulatedBuild } from './simulated-build.ts';
 import { STAGES } from './stages/index.ts';
+import type { Rule } from './stages/stage.ts';
 import { seedsOf } from './themes.ts';
 import { Violation } from './violation.ts';
+
+function titleOf(rule: Rule): string {
+  return typeof rule === 'number' ? `rule ${rule}` : rule;
+}
 
 /** Schedules or interleavings after which a mutant has got away: several times what any of them needs. */
 const MOST = Number(process.env['VARVE_MUTANT_SCHEDULES'] ?? 200);
@@ -22,16 +27,16 @@ describe.skipIf(leftOut('mutants of the object protocol'))('the simulation finds
   });
 
   for (const mutation of MUTATIONS) {
-    it(`rule ${mutation.rule}: it ${mutation.name}`, async () => {
+    it(`${titleOf(mutation.rule)}: it ${mutation.name}`, async () => {
       const { found, runs } = await (mutation.scene === undefined ? findBySchedules(mutation) : findByScene(mutation));
       const where = mutation.scene ?? `schedules about ${mutation.theme ?? 'everything'}`;
-      searches.push(`rule ${mutation.rule}: it ${mutation.name}: run ${runs} of ${where}: ${found?.message}`);
+      searches.push(`${titleOf(mutation.rule)}: it ${mutation.name}: run ${runs} of ${where}: ${found?.message}`);
       expect(found, `nobody noticed in ${runs} runs`).toBeInstanceOf(Error);
     }, 600_000);
   }
 
   for (const { rule, promise, play, mutants } of STAGES) {
-    const name = typeof rule === 'number' ? `rule ${rule}` : rule;
+    const name = titleOf(rule);
     it(`${name}: ${promise}`, async () => {
       await play(await simulatedBuild(builds));
     }, 60_000);

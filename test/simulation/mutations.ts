@@ -1,10 +1,10 @@
 import type { Patch } from './protocol-build.ts';
-import { patch } from './stages/stage.ts';
+import { patch, type Rule } from './stages/stage.ts';
 import type { ThemeName } from './themes.ts';
 
-/** The protocol with one of its rules dropped. Rules are numbered as in ARCHITECTURE.md. */
+/** The protocol with one of its rules dropped. */
 export interface Mutation {
-  readonly rule: number;
+  readonly rule: Rule;
   /** What the mutant does, or does not do. */
   readonly name: string;
   readonly patches: readonly Patch[];
@@ -197,5 +197,25 @@ export const MUTATIONS: readonly Mutation[] = [
         'await this.#delete(hints); const isFinished = await forEach(read',
       ),
     ],
+  },
+  {
+    rule: 11,
+    name: 'ignores a hold',
+    theme: 'retention',
+    patches: [
+      patch('fold.ts', 'if (content.hold !== undefined) throw heldError(write.key, content.hold);\n  return', 'return'),
+    ],
+  },
+  {
+    rule: 13,
+    name: 'leaves damage as it is',
+    theme: 'damage',
+    patches: [patch('segment-taker.ts', '    if (sidecar.damaged) {', '    if (sidecar.refs.length < 0) {')],
+  },
+  {
+    rule: 'erasure',
+    name: 'takes what it collected for all there was',
+    theme: 'erasure',
+    patches: [patch('collect.ts', 'this.#remnants = await findRemnants(protocol, this.#scope.signal);', '{}')],
   },
 ];

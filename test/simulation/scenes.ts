@@ -95,13 +95,18 @@ const ALONE: readonly Pick<Scene, 'name' | 'setting' | 'parts'>[] = [
 ];
 
 /** Pairs that are explored once more with one request that goes wrong, wherever that may be. */
-const FAULTY: readonly Pick<Scene, 'name' | 'setting' | 'parts'>[] = [
+const FAULTY: readonly Pick<Scene, 'name' | 'setting' | 'parts' | 'interruptions'>[] = [
   { name: 'append beside append', setting: put(A, []), parts: [append(A, []), append(A, [])] },
   { name: 'put beside put of one segment', parts: [put(A), put(B)] },
   { name: 'put beside collect', setting: garbage, parts: [put(B), collect] },
   { name: 'delete beside put of one segment', setting: put(A), parts: [remove(A), put(B)] },
   { name: 'replace beside repair', setting: put(A), parts: [put(A, []), repair] },
-  { name: 'renew beside expiry', setting: expiring(A, EPOCH), parts: [expiring(A, EPOCH + 1e9), collect] },
+  {
+    name: 'renew beside expiry',
+    interruptions: 1,
+    setting: expiring(A, EPOCH),
+    parts: [expiring(A, EPOCH + 1e9), collect],
+  },
   { name: 'two collectors', setting: garbage, parts: [collect, collect] },
 ];
 
@@ -122,30 +127,28 @@ const COOLING: readonly Pick<Scene, 'name' | 'setting' | 'parts'>[] = [
 
 export const SCENES: readonly Scene[] = [
   { name: 'put beside put of one segment', parts: [put(A), put(B)] },
-  { name: 'put beside put of one manifest', interruptions: 2, parts: [put(A), put(A)] },
+  { name: 'put beside put of one manifest', parts: [put(A), put(A)] },
   { name: 'put beside collect', setting: garbage, parts: [put(B), collect] },
   { name: 'put beside two collectors', interruptions: 2, setting: garbage, parts: [put(B), collect, collect] },
   { name: 'delete beside put of one segment', setting: put(A), parts: [remove(A), put(B)] },
   {
     name: 'delete beside put beside collect',
-    interruptions: 2,
     setting: put(A),
     parts: [then(remove(A), collect), put(B)],
   },
-  { name: 'delete beside put of one manifest', interruptions: 2, setting: put(A), parts: [remove(A), put(A)] },
+  { name: 'delete beside put of one manifest', setting: put(A), parts: [remove(A), put(A)] },
   { name: 'append beside replace', setting: put(A), parts: [append(A), put(A)] },
-  { name: 'append beside append', interruptions: 2, setting: put(A, []), parts: [append(A), append(A)] },
+  { name: 'append beside append', setting: put(A, []), parts: [append(A), append(A)] },
   { name: 'append beside delete', setting: put(A), parts: [append(A), remove(A)] },
-  { name: 'put beside reaping', interruptions: 2, isHasty: true, parts: [put(A), reap] },
+  { name: 'put beside reaping', isHasty: true, parts: [put(A), reap] },
   {
     name: 'replace beside reaping',
-    interruptions: 2,
     isHasty: true,
     setting: put(A),
     parts: [put(A, SEGMENTS.slice(0, 2)), reap],
   },
-  { name: 'put beside a repair that takes it for dead', interruptions: 2, isHasty: true, parts: [put(A), repair] },
-  { name: 'publish beside reaping', interruptions: 2, isHasty: true, parts: [publish(A), reap] },
+  { name: 'put beside a repair that takes it for dead', isHasty: true, parts: [put(A), repair] },
+  { name: 'publish beside reaping', isHasty: true, parts: [publish(A), reap] },
   { name: 'delete beside repair', setting: put(A), parts: [remove(A), repair] },
   { name: 'replace beside repair', setting: put(A), parts: [put(A, []), repair] },
   { name: 'put beside cooling', interruptions: 2, setting: hotAndForsaken, parts: [put(A), repair] },
@@ -153,7 +156,6 @@ export const SCENES: readonly Scene[] = [
   ...COOLING.map((scene) => ({ ...scene, name: `${scene.name}, once more`, interruptions: 2, isLarge: true })),
   {
     name: 'read beside replace and collect',
-    interruptions: 2,
     spillAbove: 0,
     setting: put(A),
     parts: [read(A), then(put(A), collect)],
@@ -162,18 +164,16 @@ export const SCENES: readonly Scene[] = [
   { name: 'hold beside replace', setting: put(A, []), parts: [hold(A, true), put(A, [])] },
   {
     name: 'hold beside expiry',
-    interruptions: 2,
     setting: expiring(A, EPOCH),
     parts: [hold(A, true), collect],
   },
   {
     name: 'renew beside expiry',
-    interruptions: 2,
     setting: expiring(A, EPOCH),
     parts: [expiring(A, EPOCH + 1e9), collect],
   },
-  { name: 'put beside erasure', interruptions: 2, setting: garbage, parts: [put(B), erase] },
-  { name: 'delete beside erasure', interruptions: 2, setting: put(A), parts: [remove(A), erase] },
+  { name: 'put beside erasure', setting: garbage, parts: [put(B), erase] },
+  { name: 'delete beside erasure', setting: put(A), parts: [remove(A), erase] },
   ...ALONE.map((scene) => ({ ...scene, name: `${scene.name}, with a fault`, faults: 1 })),
-  ...FAULTY.map((scene) => ({ ...scene, name: `${scene.name}, with a fault`, interruptions: 1, faults: 1 })),
+  ...FAULTY.map((scene) => ({ ...scene, name: `${scene.name}, with a fault`, faults: 1 })),
 ];

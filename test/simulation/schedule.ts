@@ -1,5 +1,5 @@
 import { Actor } from './actor.ts';
-import { drawLane, drawUniverse } from './lanes.ts';
+import { drawLane, drawUniverse, furnish } from './lanes.ts';
 import type { ProtocolBuild } from './protocol-build.ts';
 import { assertQuiescence } from './quiescence.ts';
 import { SeededRandom } from './random.ts';
@@ -79,6 +79,12 @@ async function runProcesses(
   tell: (line: string) => void,
 ): Promise<void> {
   const universe = drawUniverse(random, theme);
+  if (theme.isFurnished) {
+    network.rates = NO_FAULTS;
+    const { backend } = world.start('stage', network);
+    await world.scheduler.finish(furnish(world, new Actor(world, backend, 'stage'), random, theme, universe));
+    network.rates = rates;
+  }
   let failure: unknown;
   const doing = new Map<SimulatedProcess, number>();
   for (let number = 1; number <= random.pick([2, 3, 3, 4]); number++) {

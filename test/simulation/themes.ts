@@ -25,6 +25,8 @@ export interface Theme {
   readonly pauses: number;
   /** Whether it is about pins in the first place, and clocks are right but for some. Default: false. */
   readonly isOfPins?: boolean;
+  /** Whether everything is there when it begins. Default: false. */
+  readonly isFurnished?: boolean;
   /** Whether there is an erasure as soon as all have stopped. Default: false. */
   readonly isErased?: boolean;
 }
@@ -148,10 +150,11 @@ export const THEMES: readonly Theme[] = [
   // Pins that expire, are renewed and held, beside those who collect and prune.
   {
     name: 'retention',
+    isFurnished: true,
     keys: [1, 2],
     isOfPins: true,
     segments: [1],
-    operations: { ...NONE, expiring: 9, put: 1, append: 2, delete: 3, hold: 5, lift: 4, prune: 2, collect: 6, list: 1 },
+    operations: { ...NONE, expiring: 9, put: 1, append: 2, delete: 5, hold: 5, lift: 3, prune: 2, collect: 9, list: 1 },
     isSlow: false,
     faults: 1,
     pauses: 0.2,
@@ -159,10 +162,11 @@ export const THEMES: readonly Theme[] = [
   // Erasures, beside writers and beside what crashed writers left.
   {
     name: 'erasure',
+    isFurnished: true,
     isErased: true,
     keys: [1, 2],
     segments: [1, 2],
-    operations: { ...NONE, put: 8, append: 1, delete: 7, publish: 1, collect: 2, erase: 6, audit: 2 },
+    operations: { ...NONE, put: 5, append: 1, delete: 10, publish: 1, collect: 1, erase: 6, audit: 2 },
     isSlow: false,
     faults: 1,
     pauses: 0.3,
@@ -170,9 +174,10 @@ export const THEMES: readonly Theme[] = [
   // Collectors that do a part of the work each.
   {
     name: 'shards',
+    isFurnished: true,
     keys: [2, 3],
     segments: [2, 4],
-    operations: { ...NONE, put: 6, delete: 6, expiring: 1, shard: 6, hurry: 4, collect: 1 },
+    operations: { ...NONE, put: 3, delete: 9, expiring: 1, shard: 6, hurry: 6 },
     isSlow: false,
     faults: 1,
     pauses: 0.2,
@@ -180,6 +185,7 @@ export const THEMES: readonly Theme[] = [
   // Data that goes bad.
   {
     name: 'damage',
+    isFurnished: true,
     keys: [1, 2],
     segments: [1, 2],
     operations: { ...NONE, put: 8, append: 2, delete: 3, read: 2, collect: 2, audit: 5, damage: 4 },

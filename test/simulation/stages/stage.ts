@@ -1,9 +1,11 @@
 import type { Patch, ProtocolBuild } from '../protocol-build.ts';
 
+/** A rule of the protocol by its number, or what else was promised. */
+export type Rule = number | 'erasure';
+
 /** What a rule is for, shown by a play that only the protocol with that rule gets through. */
 export interface Stage {
-  /** As in ARCHITECTURE.md, or what else was promised. */
-  readonly rule: number | 'erasure';
+  readonly rule: Rule;
   readonly promise: string;
   /** Throws when the promise is broken. */
   readonly play: (build: ProtocolBuild) => Promise<void>;
