@@ -30,8 +30,8 @@ export class BucketWatch {
   /** Those whose data is stored and was damaged, and those of which it ever was. */
   readonly damaged = new Map<string, Address>();
   readonly everDamaged = new Set<string>();
-  /** For each erasure under way, segments that some manifest needed since it began. */
-  readonly #needed = new Set<Set<Address>>();
+  /** For each erasure under way, data that was referenced since it began, and segments that somebody was about to reference. */
+  readonly #needed = new Set<Set<string>>();
   readonly #bodies = new Map<string, Set<string>>();
   /** Generations that a sidecar named, and those that it gave up. */
   readonly #named = new Set<string>();
@@ -53,13 +53,14 @@ export class BucketWatch {
 
   /** Notes what is needed from now on, until the erasure has ended: all else has to be gone by then. */
   beginErasure(): { readonly assertDone: () => void; readonly end: () => void } {
-    const needed = new Set<Address>();
+    const needed = new Set<string>();
     for (const record of this.records.values()) addNeeded(needed, record);
     this.#needed.add(needed);
     return {
       assertDone: () => {
         for (const [dataKey, address] of [...this.data, ...this.damaged]) {
-          promise(needed.has(address), () => `an erasure is told complete, and ${dataKey} holds what nothing needs`);
+          const isNeeded = needed.has(dataKey) || needed.has(address);
+          promise(isNeeded, () => `an erasure is told complete, and ${dataKey} holds what nothing needs`);
         }
       },
       end: () => {
@@ -193,7 +194,7 @@ export class BucketWatch {
   }
 }
 
-function addNeeded(needed: Set<Address>, { current, pending }: ManifestRecord): void {
-  for (const address of current?.holds.keys() ?? []) needed.add(address);
+function addNeeded(needed: Set<string>, { current, pending }: ManifestRecord): void {
+  for (const [address, { gen }] of current?.holds ?? []) needed.add(segmentKey(address, gen));
   for (const { adds } of pending) for (const address of adds) needed.add(address);
 }

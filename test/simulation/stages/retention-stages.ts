@@ -190,8 +190,8 @@ export const RETENTION_STAGES: readonly Stage[] = [
         patches: [
           patch(
             'remnants.ts',
-            'return references !== undefined && references.held.size + references.announced.size > 0',
-            'return references !== undefined',
+            'if ((announced?.size ?? 0) > 0) return true;',
+            'if (scan.of(address) !== undefined) return true;',
           ),
         ],
       },
