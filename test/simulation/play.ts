@@ -6,16 +6,16 @@ import { Scheduler } from './scheduler.ts';
 import { World } from './world.ts';
 
 /** Leases of plays, in ms. */
-export const LEASE_MS = 1500;
+const LEASE_MS = 1500;
 
 /** How long a change is tried in plays, in ms. */
-export const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 15_000;
 
 export const A: ManifestKey = { kind: 'conversation', id: 'a' };
 export const B: ManifestKey = { kind: 'conversation', id: 'b' };
 
 /** A play that cannot go on as it was written: it proves nothing, whatever the protocol does. */
-export class Misdirection extends Error {
+class Misdirection extends Error {
   override readonly name = 'Misdirection';
 }
 
