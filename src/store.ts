@@ -206,13 +206,17 @@ async function firstOf(backend: Backend): Promise<ManifestKey | undefined> {
 
 async function copyContent(source: Backend, target: Backend, options: BackupOptions): Promise<BackupReport> {
   const started = performance.now();
-  const { manifests, copiedBytes, unreadable } = await new Replication(source, target, options).run();
-  const { storedBytes, indexBytes } = await target.usage();
+  const { manifests, copiedBytes, unreadable, listFault } = await new Replication(source, target, options).run();
+  // A report could not name it, and a copy that lacks something must not look whole.
+  if (listFault !== undefined) {
+    throw new VarveError(listFault.code, `everything else was copied: ${listFault.message}`, { cause: listFault });
+  }
+  const { storedBytes } = await target.usage();
   return {
     location: target.location,
     manifests,
     unreadable,
-    bytes: storedBytes + indexBytes,
+    bytes: storedBytes,
     copiedBytes,
     durationMs: performance.now() - started,
   };
@@ -303,7 +307,8 @@ export class Store implements AsyncDisposable {
    * Copies the store into a folder, while it is written to: a directory as it is at one moment, a bucket conversation by conversation, each as it is
    * at one moment. An older backup in the folder is brought up to date. See {@link restoreStore}.
    *
-   * @throws `INVALID_ARGUMENT` when the folder holds anything but an older backup of this store; `BUSY`, `NO_SPACE`, `IO`.
+   * @throws `INVALID_ARGUMENT` when the folder holds anything but an older backup of this store; `BUSY`, `NO_SPACE`, `IO`; `CORRUPT` or
+   *   `UNSUPPORTED_FORMAT` when a manifest cannot even be listed, after everything else was copied.
    */
   async backup(folder: string, options: BackupOptions = {}): Promise<BackupReport> {
     if (this.backend.backup !== undefined) return this.backend.backup(folder, options);

@@ -44,6 +44,8 @@ export interface ReplicationReport {
   readonly copiedBytes: number;
   /** That cannot be read; the target keeps what it has of them. */
   readonly unreadable: readonly ManifestKey[];
+  /** Present when there are more of those, of which not even the ids are known: why. */
+  readonly listFault: VarveError | undefined;
 }
 
 /**
@@ -56,6 +58,8 @@ export class Replication {
   readonly #target: Backend;
   readonly #options: BackupOptions;
   readonly #unreadable: ManifestKey[] = [];
+  /** What keeps a manifest from being listed, so that not even its id is known. */
+  #listFault: VarveError | undefined;
   readonly #tally = { manifests: 0, changed: 0, deleted: 0, copiedBytes: 0 };
 
   constructor(source: Backend, target: Backend, options: BackupOptions = {}) {
@@ -66,7 +70,7 @@ export class Replication {
 
   async run(): Promise<ReplicationReport> {
     for (const kind of KINDS) await this.#copyKind(kind);
-    return { ...this.#tally, unreadable: this.#unreadable };
+    return { ...this.#tally, unreadable: this.#unreadable, listFault: this.#listFault };
   }
 
   async #copyKind(kind: ManifestKind): Promise<void> {
@@ -89,6 +93,7 @@ export class Replication {
       // A list ends with an error where manifests cannot be read, after all that can.
       if (!isUnreadable(error)) throw error;
       isListWhole = false;
+      this.#listFault ??= error;
     }
     await next();
     if (isListWhole) await this.#deleteOthers(kind, present);

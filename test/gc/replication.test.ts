@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -232,4 +232,32 @@ describe('a backup of a store of objects', () => {
     await keeper.close();
     expect(existsSync(join(folder, 'varve.db'))).toBe(true);
   });
+});
+
+test('a bucket with a manifest that cannot be read is backed up but for that, and the backup says so', async () => {
+  const objects = new MemoryObjectStore();
+  const store = new Store(await openObjects(objects));
+  for (const id of ['a', 'b']) await store.conversations.put({ id, messages: [{ content: `text of ${id}` }] });
+  const folder = scratchFolder();
+  await store.backup(folder);
+  await store.conversations.put({ id: 'c', messages: [{ content: 'text of c' }] });
+  await objects.put('manifests/conversation/b.json', Buffer.from('damaged'), { kind: 'any' });
+  await expect(store.backup(folder)).rejects.toMatchObject({
+    code: 'CORRUPT',
+    message: expect.stringMatching(/^everything else was copied: manifests\/conversation\/b\.json: /),
+  });
+  const copy = await openStore(join(folder, 'store'), { readOnly: true });
+  // What the backup had of it, it keeps.
+  expect(await idsOf(copy.backend.list('conversation'))).toEqual(['a', 'b', 'c']);
+  await copy.close();
+});
+
+test('a backup of a bucket tells what it takes, once', async () => {
+  const store = new Store(await memory());
+  await store.conversations.put({ id: 'a', messages: [{ content: 'text' }] });
+  const folder = scratchFolder();
+  const { bytes } = await store.backup(folder);
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
+  const taken = files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+  expect(bytes).toBeLessThan(1.5 * taken);
 });
