@@ -170,16 +170,23 @@ describe('on a bucket', () => {
     expect(await json('audit', ['audit', '--deep'])).toMatchObject({ report: { findings: 0, unrepaired: 0 } });
   });
 
-  it('backup and restore say that a bucket has means of its own, du breaks down what it takes', async () => {
+  it('backup copies a bucket into a folder, and restore makes a bucket of it where there is none', async () => {
+    await seed('original');
+    const copy = here.path('copy');
+    expect(await succeed('original', ['backup', copy])).toMatch(/^3 manifests, .* of content copied, in .*copy; took /);
+    expect(await succeed('restored', ['restore', copy])).toMatch(/^3 manifests, .*; 3 manifests verified; took /);
+    expect(await succeed('restored', ['export'])).toBe(LINES);
+    const again = await run('restored', ['restore', copy]);
+    expect(again.status).toBe(2);
+    expect(again.stderr).toMatch(/^varve: a backup is restored where there is nothing yet, and s3:.* is not empty/);
+    await objects.put('original/manifests/conversation/a1.json', Buffer.from('damaged'), { kind: 'any' });
+    const damaged = await run('original', ['backup', copy]);
+    expect(damaged.status).toBe(5);
+    expect(damaged.stderr).toMatch(/^varve: everything else was copied: manifests\/conversation\/a1\.json: /);
+  });
+
+  it('du breaks down what a bucket takes', async () => {
     await seed('du');
-    const backup = await run('du', ['backup', here.path('copy')]);
-    expect(backup.status).toBe(2);
-    expect(backup.stderr).toMatch(
-      /^varve: s3:.* is no directory: copy it with the means of its service, such as replication/,
-    );
-    const restore = await run('du', ['restore', here.path('copy')]);
-    expect(restore.status).toBe(2);
-    expect(restore.stderr).toMatch(/^varve: .*s3/);
     const { parts, total, otherBytes, usage, topSegments } = await json('du', [
       'du',
       '--by',
