@@ -67,6 +67,14 @@ export function isVarveError(error: unknown, code?: ErrorCode): error is VarveEr
   return error instanceof VarveError && (code === undefined || error.code === code);
 }
 
+/**
+ * Whether what is stored, rather than the moment, keeps something from being read: it is damaged, or a newer Varve wrote it. An audit tells of
+ * it; work on everything else goes on.
+ */
+export function isUnreadable(error: unknown): error is VarveError {
+  return isVarveError(error, 'CORRUPT') || isVarveError(error, 'UNSUPPORTED_FORMAT');
+}
+
 /** Throws `ABORTED` when `signal` has fired, with the signal's reason as the cause. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) {

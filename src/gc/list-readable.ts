@@ -1,5 +1,5 @@
 import type { AbortOptions, Backend, ManifestHead, ManifestKind } from '../backends/backend.ts';
-import { isVarveError } from '../errors.ts';
+import { isUnreadable } from '../errors.ts';
 
 /** The manifests of a kind, without those that are damaged or of a newer format: to tell of these is an audit's. */
 export async function* listReadable(
@@ -10,6 +10,6 @@ export async function* listReadable(
   try {
     yield* backend.list(kind, {}, options);
   } catch (error) {
-    if (!isVarveError(error, 'CORRUPT') && !isVarveError(error, 'UNSUPPORTED_FORMAT')) throw error;
+    if (!isUnreadable(error)) throw error;
   }
 }

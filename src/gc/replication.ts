@@ -16,7 +16,7 @@ import type {
   StoredManifest,
   WriteOutcome,
 } from '../backends/backend.ts';
-import { isVarveError, throwIfAborted, type VarveError } from '../errors.ts';
+import { isUnreadable, isVarveError, throwIfAborted, type VarveError } from '../errors.ts';
 
 const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
 
@@ -285,8 +285,4 @@ function fieldsOf({ application, model, createdAt, expiresAt, logicalBytes }: Ma
 
 function isHeld(outcome: WriteOutcome): boolean {
   return outcome.status === 'failed' && outcome.error.code === 'HELD';
-}
-
-function isUnreadable(error: unknown): error is VarveError {
-  return isVarveError(error, 'CORRUPT') || isVarveError(error, 'UNSUPPORTED_FORMAT');
 }

@@ -1,5 +1,5 @@
 import type { Address } from '../../address.ts';
-import { isVarveError, type VarveError } from '../../errors.ts';
+import { isUnreadable, isVarveError, type VarveError } from '../../errors.ts';
 import type { Finding, ManifestKey } from '../backend.ts';
 import { CountAuditor } from './audit-counts.ts';
 import { type Diagnosis, firstOf, holdersOf, MARKED, TO_MARK } from './diagnosis.ts';
@@ -11,7 +11,6 @@ import { decodeSegment } from './segment-data.ts';
 import type { ListedSegment } from './segment-listing.ts';
 import { type Generation, parseGeneration, type Sidecar, type SidecarContent, type Token } from './sidecar.ts';
 import { markDamaged } from './sidecar-changes.ts';
-import { isUnreadable } from './unreadable.ts';
 
 export interface SegmentAudit {
   readonly diagnoses: readonly Diagnosis[];

@@ -1,11 +1,10 @@
-import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
+import { isUnreadable, isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
 import type { NewEntry, WriteOutcome } from '../backend.ts';
 import type { AttemptSteps, Wanting } from './attempt-steps.ts';
 import { Backoff } from './backoff.ts';
 import type { Hints } from './hints.ts';
 import type { ManifestJob, Plan } from './manifest-job.ts';
 import { forEach, type Protocol } from './protocol.ts';
-import { isUnreadable } from './unreadable.ts';
 
 interface Planned {
   readonly job: ManifestJob;

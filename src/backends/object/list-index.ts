@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { VarveError } from '../../errors.ts';
+import { isUnreadable, VarveError } from '../../errors.ts';
 import { decodeFrame, encodeFrame } from '../../frame.ts';
 import type { AbortOptions, ManifestHead, ManifestKind } from '../backend.ts';
 import { manifestsPrefix, rollupsPrefix } from './keys.ts';
@@ -8,7 +8,6 @@ import { type ArchivedAt, headOfRecord, type ManifestRecord } from './manifest-r
 import type { SeenRecord } from './manifest-table.ts';
 import type { ListedObject } from './object-store.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
-import { isUnreadable } from './unreadable.ts';
 
 /** What a list needs of a manifest, and the tag of the body that says so. */
 export interface ListedManifest {

@@ -1,5 +1,5 @@
 import type { Address } from '../../address.ts';
-import { throwIfAborted } from '../../errors.ts';
+import { isUnreadable, throwIfAborted } from '../../errors.ts';
 import type { ManifestKey } from '../backend.ts';
 import { holderOf, KINDS, manifestsPrefix } from './keys.ts';
 import { listPages } from './listing.ts';
@@ -7,7 +7,7 @@ import type { ManifestRecord } from './manifest-record.ts';
 import type { SeenRecord } from './manifest-table.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
 import { type Generation, holderOfToken, type Token, tokenOf } from './sidecar.ts';
-import { isUnreadable, unlessUnreadable } from './unreadable.ts';
+import { unlessUnreadable } from './unreadable.ts';
 
 /** A committed manifest's reference. */
 export interface Reference {

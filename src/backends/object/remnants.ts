@@ -1,11 +1,11 @@
 import type { Address } from '../../address.ts';
+import { isUnreadable } from '../../errors.ts';
 import type { Remnant } from '../backend.ts';
 import { parseSegmentKey, SEGMENTS_PREFIX, segmentKey, sidecarKey } from './keys.ts';
 import { listObjects } from './listing.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
 import { ReferenceScan } from './reference-scan.ts';
 import type { Generation, Sidecar } from './sidecar.ts';
-import { isUnreadable } from './unreadable.ts';
 
 interface StoredData {
   readonly address: Address;

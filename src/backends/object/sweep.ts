@@ -1,12 +1,12 @@
 import pLimit from 'p-limit';
 import type { Address } from '../../address.ts';
+import { isUnreadable } from '../../errors.ts';
 import type { ForeseenReleases } from './foreseen-releases.ts';
 import { segmentKey } from './keys.ts';
 import { MAX_DELETE_KEYS } from './object-store.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import { type Generation, parseGeneration, type Sidecar } from './sidecar.ts';
 import { bury, condemn, isCollectable } from './sidecar-changes.ts';
-import { isUnreadable } from './unreadable.ts';
 
 /** What a collection found about one segment. */
 export interface Verdict {

@@ -1,12 +1,4 @@
-import { isVarveError, type VarveError } from '../../errors.ts';
-
-/**
- * Whether an object's content, rather than the service, keeps it from being read: it is damaged, or a newer Varve wrote it. An
- * audit tells of it; work on everything else goes on.
- */
-export function isUnreadable(error: unknown): error is VarveError {
-  return isVarveError(error, 'CORRUPT') || isVarveError(error, 'UNSUPPORTED_FORMAT');
-}
+import { isUnreadable } from '../../errors.ts';
 
 /** What `read` resolves with, `undefined` where the content cannot be read. */
 export async function unlessUnreadable<Content>(read: Promise<Content>): Promise<Content | undefined> {
