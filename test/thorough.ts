@@ -9,3 +9,8 @@ export function leftOut(what: string): boolean {
   if (!IS_THOROUGH) console.warn(`!!! SKIPPED: ${what}: set VARVE_THOROUGH=1`);
   return !IS_THOROUGH;
 }
+
+/** How often to try: as often as people wait for, or as often as continuous integration does. */
+export function times(usual: number, thorough: number): number {
+  return IS_THOROUGH ? thorough : usual;
+}

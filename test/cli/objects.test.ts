@@ -6,6 +6,7 @@ import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { openStore } from '../../src/store.ts';
 import { holding } from '../object/holding.ts';
 import { S3Server } from '../object/s3/s3-server.ts';
+import { leftOut } from '../thorough.ts';
 import { type Result, Workplace } from './varve.ts';
 
 /** The command line on a bucket, of a server in this process. */
@@ -69,7 +70,7 @@ async function seed(prefix: string, removed: readonly string[] = []): Promise<vo
 const holders = async (prefix: string, texts: readonly string[]) =>
   (await holding(objects, texts)).filter((key) => key.startsWith(`${prefix}/`));
 
-describe('on a bucket', () => {
+describe.skipIf(leftOut('the command line on a bucket'))('on a bucket', () => {
   it('gc tells in a dry run what its shards then collect', async () => {
     await seed('gc', ['a1', 'a2', 'b1']);
     const plan = await json('gc', ['gc', '-n', '--grace', '0']);

@@ -4,6 +4,7 @@ import type { CollectOptions, CollectReport } from '../../src/backends/backend.t
 import { LocalBackend, type LocalOptions } from '../../src/backends/local/local-backend.ts';
 import { commit, contentOf, entry, put, remove } from '../conformance/builders.ts';
 import { effectOf, histories, play } from '../conformance/collection-history.ts';
+import { times } from '../thorough.ts';
 import { Child } from './process/child.ts';
 import { compileAgent } from './process/compiled.ts';
 import { Random } from './process/random.ts';
@@ -49,7 +50,7 @@ describe('a plan', () => {
           await backend.close();
         },
       ),
-      { numRuns: 60, seed: 7 },
+      { numRuns: times(20, 60), seed: 7 },
     );
   });
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import { times } from '../thorough.ts';
 import { PUBLISHED_ENTRIES } from './process/agent.ts';
 import { Child } from './process/child.ts';
 import { compileAgent } from './process/compiled.ts';
@@ -36,13 +37,13 @@ async function expectStored(path: string, acknowledged: number, total: number, e
   }
 }
 
-describe('kill -9', { timeout: 60_000 * SOAK }, () => {
+describe('kill -9', { timeout: 180_000 * SOAK }, () => {
   test('at any moment of commits loses nothing that was acknowledged, and the same work again completes', async () => {
     const path = scratchFolder();
     const random = new Random(SEED);
-    const total = 1200;
+    const total = times(500, 1200);
     let acknowledged = 0;
-    for (let round = 0; round < 5 * SOAK; round++) {
+    for (let round = 0; round < times(3, 5) * SOAK; round++) {
       // Small packs and blocks: files are begun and sealed all the time. Each process starts over at the beginning.
       const child = new Child(compiled.agent, {
         path,
@@ -76,7 +77,7 @@ describe('kill -9', { timeout: 60_000 * SOAK }, () => {
     const path = scratchFolder();
     const random = new Random(SEED + 1);
     let acknowledged = 0;
-    for (let round = 0; round < 4 * SOAK; round++) {
+    for (let round = 0; round < times(2, 4) * SOAK; round++) {
       const child = new Child(compiled.agent, { path, task: 'publish', to: 20 });
       await child.says(`entry ${Math.min(19, acknowledged)} ${random.below(PUBLISHED_ENTRIES)}`);
       await sleep(random.below(60));
@@ -106,7 +107,7 @@ describe('kill -9', { timeout: 60_000 * SOAK }, () => {
     await backend.commit(removed.map((number) => ({ operation: 'delete', key: keyOf(number) })));
     const wanted = await contents(path);
     await backend.close();
-    for (let round = 0; round < 5 * SOAK; round++) {
+    for (let round = 0; round < times(3, 5) * SOAK; round++) {
       const child = new Child(compiled.agent, {
         path,
         task: 'collect',

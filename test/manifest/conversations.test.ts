@@ -5,6 +5,7 @@ import { Conversations } from '../../src/manifest/conversations.ts';
 import { importJsonl } from '../../src/manifest/import.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';
 import { ModelStore } from '../conformance/model-store.ts';
+import { times } from '../thorough.ts';
 import { message, WRITERS, write } from './json-writers.ts';
 
 const LONG = 'a message that is long enough to be a segment of its own, '.repeat(8);
@@ -266,7 +267,7 @@ describe('append', () => {
           `${JSON.stringify({ id: 'x', messages: steps.flat(), end: true })}\n`,
         );
       }),
-      { numRuns: 100 },
+      { numRuns: times(50, 100) },
     );
   });
 
@@ -411,7 +412,7 @@ describe('ifExists append', () => {
           expect(again.failed).toBeLessThanOrEqual(refused);
         },
       ),
-      { numRuns: 80 },
+      { numRuns: times(40, 80) },
     );
   });
 

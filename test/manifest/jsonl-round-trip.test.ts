@@ -5,6 +5,7 @@ import { Conversations } from '../../src/manifest/conversations.ts';
 import { exportJsonl } from '../../src/manifest/export.ts';
 import { type ImportOptions, importJsonl } from '../../src/manifest/import.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';
+import { times } from '../thorough.ts';
 import { conversation, WRITERS, write } from './json-writers.ts';
 
 async function exported(backend: Backend, ids?: string[]): Promise<Buffer> {
@@ -64,7 +65,7 @@ describe('import then export', () => {
           expect((await exported(backend)).equals(bytes)).toBe(true);
         },
       ),
-      { numRuns: 150 },
+      { numRuns: times(60, 150) },
     );
   });
 
@@ -78,7 +79,7 @@ describe('import then export', () => {
         expect(stored).toStrictEqual(JSON.parse(line));
         expect(JSON.stringify(stored)).toBe(JSON.stringify(JSON.parse(line)));
       }),
-      { numRuns: 150 },
+      { numRuns: times(60, 150) },
     );
   });
 

@@ -7,6 +7,7 @@ import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { parseGeneration, type Sidecar } from '../../src/backends/object/sidecar.ts';
 import { auditOf } from '../conformance/builders.ts';
 import { effectOf, histories, play, type Stage, type Step } from '../conformance/collection-history.ts';
+import { times } from '../thorough.ts';
 import { MortalStore } from './mortal-store.ts';
 import { StandingClock } from './standing-clock.ts';
 
@@ -107,7 +108,7 @@ describe('a plan for objects', () => {
         const { findings } = await auditOf(store.process());
         expect(findings.filter(({ kind }) => kind !== 'stale-writer')).toEqual([]);
       }),
-      { numRuns: 60, seed: 7 },
+      { numRuns: times(20, 60), seed: 7 },
     );
   });
 
@@ -120,7 +121,7 @@ describe('a plan for objects', () => {
         await reader.collect({ ...collecting, dryRun: true });
         expect(await store.objects.list('')).toEqual(before);
       }),
-      { numRuns: 15, seed: 7 },
+      { numRuns: times(6, 15), seed: 7 },
     );
   });
 
@@ -131,7 +132,7 @@ describe('a plan for objects', () => {
         const plan = await store.process().collect({ erase: true, dryRun: true });
         expect(effectOf(plan)).toEqual(effectOf(await collectWatched(store, { erase: true })));
       }),
-      { numRuns: 20, seed: 8 },
+      { numRuns: times(8, 20), seed: 8 },
     );
   });
 });
@@ -148,7 +149,7 @@ test('an everyday run finds by hints what a full one finds by a walk', async () 
       const rest = await store.process().collect({ graceMs: 0, full: true, dryRun: true });
       if (graceMs === 0) expect(rest.collectedSegments).toBe(0);
     }),
-    { numRuns: 30, seed: 9 },
+    { numRuns: times(10, 30), seed: 9 },
   );
 });
 
@@ -184,6 +185,6 @@ test('shards are disjoint and together do what one run does, each as its plan sa
         for (const field of SUMMED) expect([field, sum(reports, field)]).toEqual([field, sum(whole, field)]);
       },
     ),
-    { numRuns: 20, seed: 10 },
+    { numRuns: times(8, 20), seed: 10 },
   );
 });
