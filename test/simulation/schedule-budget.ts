@@ -13,5 +13,5 @@ export function replayedSeed(): number | undefined {
 
 /** Runs of each scene that is not run through: `VARVE_INTERLEAVINGS`. */
 export function interleavingCount(): number {
-  return Number(process.env['VARVE_INTERLEAVINGS'] ?? (IS_THOROUGH ? 300 : 10));
+  return Number(process.env['VARVE_INTERLEAVINGS'] ?? (IS_THOROUGH ? 300 : 3));
 }
