@@ -1,11 +1,8 @@
 export { type Address, addressOf, isAddress, parseAddress } from './address.ts';
+export type { Backend, BackendCapabilities, RequestMetrics } from './backends/backend.ts';
 export type {
-  AbortOptions,
-  AppendWrite,
   AuditOptions,
   AuditReport,
-  Backend,
-  BackendCapabilities,
   BackupOptions,
   BackupReport,
   CollectOptions,
@@ -13,11 +10,22 @@ export type {
   CollectReport,
   CollectShard,
   CollectShare,
-  DeleteWrite,
   Finding,
   FindingKind,
-  HoldWrite,
   Lease,
+  ManifestSurvey,
+  Remnant,
+  ReportLog,
+  StoredReport,
+  SurveyedSegment,
+  Usage,
+} from './backends/maintenance.ts';
+export { KEPT_REPORTS, MAX_REPORT_BYTES } from './backends/maintenance.ts';
+export type {
+  AbortOptions,
+  AppendWrite,
+  DeleteWrite,
+  HoldWrite,
   ListFilter,
   Locator,
   ManifestFields,
@@ -25,33 +33,20 @@ export type {
   ManifestHold,
   ManifestKey,
   ManifestKind,
-  ManifestSurvey,
   ManifestWrite,
   NewEntry,
   NewSegment,
   PutWrite,
-  Remnant,
-  ReportLog,
-  RequestMetrics,
   Revision,
   SegmentDescription,
   SegmentEncoding,
   StoredEntry,
   StoredManifest,
-  StoredReport,
-  SurveyedSegment,
-  Usage,
   WriteFailure,
   WriteOutcome,
   WriteSuccess,
-} from './backends/backend.ts';
-export {
-  KEPT_REPORTS,
-  MAX_ID_BYTES,
-  MAX_REASON_BYTES,
-  MAX_REPORT_BYTES,
-  MAX_SEGMENT_BYTES,
-} from './backends/backend.ts';
+} from './backends/manifests.ts';
+export { MAX_ID_BYTES, MAX_REASON_BYTES, MAX_SEGMENT_BYTES } from './backends/manifests.ts';
 export type {
   PinFilter,
   PinHead,

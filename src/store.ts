@@ -1,19 +1,10 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type {
-  AbortOptions,
-  AuditOptions,
-  AuditReport,
-  Backend,
-  BackupOptions,
-  BackupReport,
-  Finding,
-  ManifestKey,
-  RequestMetrics,
-  Usage,
-} from './backends/backend.ts';
+import type { Backend, RequestMetrics } from './backends/backend.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
 import { restoreBackup } from './backends/local/restore.ts';
+import type { AuditOptions, AuditReport, BackupOptions, BackupReport, Finding, Usage } from './backends/maintenance.ts';
+import type { AbortOptions, ManifestKey } from './backends/manifests.ts';
 import type { S3Config } from './backends/object/s3/s3-location.ts';
 import { Segments } from './cas/segments.ts';
 import { isVarveError, VarveError } from './errors.ts';

@@ -1,5 +1,5 @@
 import { VarveError } from '../errors.ts';
-import type { AuditOptions, CollectOptions } from './backend.ts';
+import type { AuditOptions, CollectOptions } from './maintenance.ts';
 
 /** @throws `INVALID_ARGUMENT`, saying which option cannot be and what is allowed. */
 export function checkCollectOptions({

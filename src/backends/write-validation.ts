@@ -1,16 +1,15 @@
 import { type Address, addressOf } from '../address.ts';
 import { VarveError } from '../errors.ts';
+import { MAX_REPORT_BYTES, type StoredReport } from './maintenance.ts';
 import {
   MAX_ID_BYTES,
   MAX_REASON_BYTES,
-  MAX_REPORT_BYTES,
   MAX_SEGMENT_BYTES,
   type ManifestFields,
   type ManifestHold,
   type NewEntry,
   type NewSegment,
-  type StoredReport,
-} from './backend.ts';
+} from './manifests.ts';
 
 /** The longest body of an entry: what a block's frame can hold beside its references. */
 const MAX_BODY_BYTES = 48 * 1024 * 1024;

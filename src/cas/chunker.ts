@@ -1,5 +1,5 @@
 import { addressOf } from '../address.ts';
-import { MAX_SEGMENT_BYTES } from '../backends/backend.ts';
+import { MAX_SEGMENT_BYTES } from '../backends/manifests.ts';
 import { VarveError } from '../errors.ts';
 
 /**

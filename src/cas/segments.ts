@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { type Address, addressOf } from '../address.ts';
+import type { Backend } from '../backends/backend.ts';
 import {
   type AbortOptions,
-  type Backend,
   type ListFilter,
   type Locator,
   MAX_SEGMENT_BYTES,
@@ -14,7 +14,7 @@ import {
   type Revision,
   type SegmentEncoding,
   type WriteSuccess,
-} from '../backends/backend.ts';
+} from '../backends/manifests.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
 import { tokenSegmentBytes, tokenSegmentIds } from './token-segment.ts';
 

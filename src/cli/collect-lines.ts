@@ -1,4 +1,4 @@
-import type { CollectReason, CollectReport, CollectShare } from '../backends/backend.ts';
+import type { CollectReason, CollectReport, CollectShare } from '../backends/maintenance.ts';
 import { bytes, counted, seconds } from './human.ts';
 
 type Tell = (part: CollectShare, dryRun: boolean) => string;

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import type { CollectShard } from '../backends/backend.ts';
+import type { CollectShard } from '../backends/maintenance.ts';
 import { parseDuration } from '../duration.ts';
 import { isVarveError } from '../errors.ts';
 import { parseWhere, type WhereCondition } from '../where.ts';

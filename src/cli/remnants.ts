@@ -1,4 +1,5 @@
-import type { BackendCapabilities, CollectReport } from '../backends/backend.ts';
+import type { BackendCapabilities } from '../backends/backend.ts';
+import type { CollectReport } from '../backends/maintenance.ts';
 
 /** Where an erasure may have left something, or that it has not. */
 export function remnantLines({ remnants }: CollectReport, { multiMachine }: BackendCapabilities): string[] {

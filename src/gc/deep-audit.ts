@@ -1,5 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { AuditOptions, Backend, Finding, ManifestKey, ManifestKind } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { AuditOptions, Finding } from '../backends/maintenance.ts';
+import type { ManifestKey, ManifestKind } from '../backends/manifests.ts';
 import { throwIfAborted, VarveError } from '../errors.ts';
 import type { Blobs } from '../manifest/blobs.ts';
 import type { Conversations } from '../manifest/conversations.ts';

@@ -1,13 +1,7 @@
 import type { Address } from '../address.ts';
-import type {
-  AbortOptions,
-  Backend,
-  CollectReport,
-  Locator,
-  ManifestKey,
-  ManifestKind,
-  StoredManifest,
-} from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { CollectReport } from '../backends/maintenance.ts';
+import type { AbortOptions, Locator, ManifestKey, ManifestKind, StoredManifest } from '../backends/manifests.ts';
 import { isVarveError, type VarveError } from '../errors.ts';
 import { listReadable } from './list-readable.ts';
 

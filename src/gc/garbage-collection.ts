@@ -1,4 +1,5 @@
-import type { Backend, CollectOptions, CollectReport } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { CollectOptions, CollectReport } from '../backends/maintenance.ts';
 import { type Duration, parseDuration } from '../duration.ts';
 import type { HistoryOptions, RunLog, RunReport } from './run-log.ts';
 import { type Schedule, type ScheduleOptions, startSchedule } from './schedule.ts';

@@ -1,4 +1,5 @@
-import type { AbortOptions, Backend, ManifestHead, ManifestKind } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { AbortOptions, ManifestHead, ManifestKind } from '../backends/manifests.ts';
 import { isUnreadable } from '../errors.ts';
 
 /** The manifests of a kind, without those that are damaged or of a newer format: to tell of these is an audit's. */

@@ -1,4 +1,4 @@
-import type { AbortOptions, ListFilter, ManifestHead } from '../backends/backend.ts';
+import type { AbortOptions, ListFilter, ManifestHead } from '../backends/manifests.ts';
 import { type Duration, parseDuration } from '../duration.ts';
 import { VarveError } from '../errors.ts';
 import { type WhereCondition, whereText } from '../where.ts';

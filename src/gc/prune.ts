@@ -1,11 +1,5 @@
-import type {
-  Backend,
-  ManifestHead,
-  ManifestHold,
-  ManifestWrite,
-  Revision,
-  WriteOutcome,
-} from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { ManifestHead, ManifestHold, ManifestWrite, Revision, WriteOutcome } from '../backends/manifests.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
 import { ConversationReader } from '../manifest/conversation-reader.ts';
 import { meets } from '../where.ts';

@@ -1,8 +1,8 @@
 import type { Address } from '../address.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { BackupOptions } from '../backends/maintenance.ts';
 import type {
   AbortOptions,
-  Backend,
-  BackupOptions,
   Locator,
   ManifestFields,
   ManifestHead,
@@ -15,7 +15,7 @@ import type {
   StoredEntry,
   StoredManifest,
   WriteOutcome,
-} from '../backends/backend.ts';
+} from '../backends/manifests.ts';
 import { isUnreadable, isVarveError, throwIfAborted, type VarveError } from '../errors.ts';
 
 const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];

@@ -1,4 +1,5 @@
-import type { AbortOptions, Backend } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { AbortOptions } from '../backends/manifests.ts';
 import { type ErrorCode, isVarveError, VarveError } from '../errors.ts';
 import { version } from '../version.ts';
 

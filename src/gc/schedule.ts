@@ -1,4 +1,5 @@
-import type { Backend, CollectReport, Lease } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { CollectReport, Lease } from '../backends/maintenance.ts';
 import { type Duration, parseDuration } from '../duration.ts';
 import { isVarveError, VarveError } from '../errors.ts';
 

@@ -1,5 +1,6 @@
 import type { Address } from '../address.ts';
-import type { ManifestKey, SurveyedSegment } from '../backends/backend.ts';
+import type { SurveyedSegment } from '../backends/maintenance.ts';
+import type { ManifestKey } from '../backends/manifests.ts';
 
 /** A segment that is stored once and referenced often. */
 export interface SharedSegment {

@@ -1,4 +1,6 @@
-import type { AbortOptions, Backend, ManifestSurvey, Usage } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { ManifestSurvey, Usage } from '../backends/maintenance.ts';
+import type { AbortOptions } from '../backends/manifests.ts';
 import { VarveError } from '../errors.ts';
 import { type SharedSegment, TopSegments } from './top-segments.ts';
 

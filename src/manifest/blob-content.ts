@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { AbortOptions, Backend, Locator, ManifestKey, StoredManifest } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { AbortOptions, Locator, ManifestKey, StoredManifest } from '../backends/manifests.ts';
 import { isVarveError, VarveError } from '../errors.ts';
 import { type BlobEnd, decodeBlobEntry } from './blob-body.ts';
 

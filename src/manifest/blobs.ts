@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { addressOf } from '../address.ts';
+import type { Backend } from '../backends/backend.ts';
 import type {
   AbortOptions,
-  Backend,
   ListFilter,
   ManifestHead,
   ManifestKey,
@@ -10,7 +10,7 @@ import type {
   PutWrite,
   Revision,
   StoredManifest,
-} from '../backends/backend.ts';
+} from '../backends/manifests.ts';
 import { BLOB_CHUNKS, Chunker } from '../cas/chunker.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
 import { type BlobEnd, encodeBlobEntry } from './blob-body.ts';

@@ -1,5 +1,5 @@
 import { ADDRESS_BYTES, type Address, addressOf } from '../address.ts';
-import type { Locator, NewEntry, NewSegment, StoredEntry } from '../backends/backend.ts';
+import type { Locator, NewEntry, NewSegment, StoredEntry } from '../backends/manifests.ts';
 import { VarveError } from '../errors.ts';
 import { ByteReader, ByteWriter } from '../varint.ts';
 import { chunkSegments } from './content-encoder.ts';

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { type Address, addressOf } from '../address.ts';
-import type { NewSegment, SegmentEncoding } from '../backends/backend.ts';
+import type { NewSegment, SegmentEncoding } from '../backends/manifests.ts';
 import { cutPoints, TEXT_CHUNKS, TOKEN_CHUNKS } from '../cas/chunker.ts';
 import { unescapeText } from './json-escapes.ts';
 import { REFERENCE, Reference } from './reference.ts';

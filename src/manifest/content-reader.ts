@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { addressOf } from '../address.ts';
-import type { AbortOptions, Backend, Locator, StoredEntry } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { AbortOptions, Locator, StoredEntry } from '../backends/manifests.ts';
 import { VarveError } from '../errors.ts';
 import { decodeEntry, type EntryShape, type Skeleton, type StoredReference, spillOf } from './body.ts';
 import { escapeText } from './json-escapes.ts';

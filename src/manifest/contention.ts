@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AbortOptions } from '../backends/backend.ts';
+import type { AbortOptions } from '../backends/manifests.ts';
 import { throwIfAborted } from '../errors.ts';
 
 /** How often a write that lost a race reads again and retries, where the caller left that to us. */

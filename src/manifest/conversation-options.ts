@@ -1,4 +1,4 @@
-import type { AbortOptions, ListFilter, Revision } from '../backends/backend.ts';
+import type { AbortOptions, ListFilter, Revision } from '../backends/manifests.ts';
 import type { VarveError } from '../errors.ts';
 import type { IfExists } from './conversation-writer.ts';
 

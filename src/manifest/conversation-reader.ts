@@ -1,4 +1,5 @@
-import type { AbortOptions, Backend, ManifestHead, ManifestKey, StoredManifest } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { AbortOptions, ManifestHead, ManifestKey, StoredManifest } from '../backends/manifests.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
 import type { StoredReference } from './body.ts';
 import { type Composition, compose, joinSkeletons, splitAtMessages } from './composition.ts';

@@ -1,12 +1,12 @@
+import type { Backend } from '../backends/backend.ts';
 import type {
   AbortOptions,
-  Backend,
   Locator,
   ManifestHead,
   ManifestHold,
   Revision,
   StoredManifest,
-} from '../backends/backend.ts';
+} from '../backends/manifests.ts';
 
 /** What a list tells of a conversation. */
 export interface ConversationHead {

@@ -1,6 +1,6 @@
+import type { Backend } from '../backends/backend.ts';
 import type {
   AbortOptions,
-  Backend,
   ManifestFields,
   ManifestWrite,
   NewEntry,
@@ -8,7 +8,7 @@ import type {
   StoredManifest,
   WriteFailure,
   WriteOutcome,
-} from '../backends/backend.ts';
+} from '../backends/manifests.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
 import { type EntryShape, encodeEntry, LINE_FEED, NOTHING, type Skeleton } from './body.ts';
 import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';

@@ -1,4 +1,5 @@
-import type { AbortOptions, Backend, Revision, StoredEntry, WriteOutcome, WriteSuccess } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { AbortOptions, Revision, StoredEntry, WriteOutcome, WriteSuccess } from '../backends/manifests.ts';
 import { throwIfAborted, VarveError } from '../errors.ts';
 import { globMatcher } from '../glob.ts';
 import { entryHead, LINE_FEED, NOTHING } from './body.ts';

@@ -1,4 +1,5 @@
-import type { AbortOptions, Backend, ManifestHead, StoredManifest } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { AbortOptions, ManifestHead, StoredManifest } from '../backends/manifests.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
 import { LINE_FEED, type StoredReference } from './body.ts';
 import { type Composition, visitSkeleton } from './composition.ts';

@@ -1,4 +1,5 @@
-import type { AbortOptions, Backend, WriteOutcome } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { AbortOptions, WriteOutcome } from '../backends/manifests.ts';
 import { isVarveError } from '../errors.ts';
 import { conversationKey } from './conversation-reader.ts';
 import { type ConversationHead, headOf } from './conversation-stat.ts';

@@ -1,4 +1,5 @@
-import type { AbortOptions, Backend, WriteOutcome } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
+import type { AbortOptions, WriteOutcome } from '../backends/manifests.ts';
 import { throwIfAborted, VarveError } from '../errors.ts';
 import { NOTHING } from './body.ts';
 import { type ByteSource, piecesOf } from './byte-source.ts';

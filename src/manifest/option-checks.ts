@@ -1,4 +1,4 @@
-import type { ListFilter } from '../backends/backend.ts';
+import type { ListFilter } from '../backends/manifests.ts';
 import { VarveError } from '../errors.ts';
 
 /** @throws `INVALID_ARGUMENT` unless `value` is one of `choices`, or absent. */

@@ -1,4 +1,4 @@
-import { MAX_ID_BYTES, type ManifestFields } from '../backends/backend.ts';
+import { MAX_ID_BYTES, type ManifestFields } from '../backends/manifests.ts';
 import { VarveError } from '../errors.ts';
 import type { Skeleton } from './body.ts';
 import { ContentEncoder } from './content-encoder.ts';

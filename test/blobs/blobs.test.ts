@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Revision } from '../../src/backends/backend.ts';
+import type { Revision } from '../../src/backends/manifests.ts';
 import { decodeBlobEntry, encodeBlobEntry } from '../../src/manifest/blob-body.ts';
 import { Blobs, type GetBlobOptions } from '../../src/manifest/blobs.ts';
 import type { ByteSource } from '../../src/manifest/byte-source.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Revision } from '../../src/backends/backend.ts';
+import type { Revision } from '../../src/backends/manifests.ts';
 import { append, codeOf, commit, commitFails, contentOf, entry, headOf, put, remove } from './builders.ts';
 import type { Fixture } from './fixture.ts';
 

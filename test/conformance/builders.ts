@@ -1,11 +1,10 @@
 import { expect } from 'vitest';
 import { type Address, addressOf } from '../../src/address.ts';
+import type { Backend } from '../../src/backends/backend.ts';
+import type { AuditReport, Finding } from '../../src/backends/maintenance.ts';
 import type {
   AppendWrite,
-  AuditReport,
-  Backend,
   DeleteWrite,
-  Finding,
   HoldWrite,
   ManifestFields,
   ManifestHead,
@@ -18,7 +17,7 @@ import type {
   StoredManifest,
   WriteOutcome,
   WriteSuccess,
-} from '../../src/backends/backend.ts';
+} from '../../src/backends/manifests.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 
 /** Words to build writes with and to read back what a backend holds. */

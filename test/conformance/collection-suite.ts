@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { CollectOptions, ManifestKind } from '../../src/backends/backend.ts';
+import type { CollectOptions } from '../../src/backends/maintenance.ts';
+import type { ManifestKind } from '../../src/backends/manifests.ts';
 import { randomBytes } from '../cas/random-bytes.ts';
 import {
   append,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MAX_ID_BYTES, type ManifestKind } from '../../src/backends/backend.ts';
+import { MAX_ID_BYTES, type ManifestKind } from '../../src/backends/manifests.ts';
 import { commit, commitFails, contentOf, entry, headOf, idsOf, put, remove, succeeded } from './builders.ts';
 import type { Fixture } from './fixture.ts';
 

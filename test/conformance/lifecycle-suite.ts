@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Backend, Locator, Revision } from '../../src/backends/backend.ts';
+import type { Backend } from '../../src/backends/backend.ts';
+import type { Locator, Revision } from '../../src/backends/manifests.ts';
 import { randomBytes } from '../cas/random-bytes.ts';
 import {
   append,

@@ -1,18 +1,23 @@
 import { type Address, addressOf } from '../../src/address.ts';
+import type { Backend, BackendCapabilities } from '../../src/backends/backend.ts';
+import {
+  type AuditOptions,
+  type AuditReport,
+  type CollectOptions,
+  type CollectReport,
+  type Finding,
+  KEPT_REPORTS,
+  type Lease,
+  type ManifestSurvey,
+  type ReportLog,
+  type Usage,
+} from '../../src/backends/maintenance.ts';
+import { checkAuditOptions, checkCollectOptions } from '../../src/backends/maintenance-validation.ts';
 import {
   type AbortOptions,
   type AppendWrite,
-  type AuditOptions,
-  type AuditReport,
-  type Backend,
-  type BackendCapabilities,
-  type CollectOptions,
-  type CollectReport,
   type DeleteWrite,
-  type Finding,
   type HoldWrite,
-  KEPT_REPORTS,
-  type Lease,
   type ListFilter,
   type Locator,
   MAX_SEGMENT_BYTES,
@@ -20,21 +25,17 @@ import {
   type ManifestHead,
   type ManifestKey,
   type ManifestKind,
-  type ManifestSurvey,
   type ManifestWrite,
   type NewEntry,
   type NewSegment,
   type PutWrite,
   type ReadManifestOptions,
-  type ReportLog,
   type Revision,
   type SegmentDescription,
   type StoredManifest,
-  type Usage,
   type WriteOutcome,
   type WriteSuccess,
-} from '../../src/backends/backend.ts';
-import { checkAuditOptions, checkCollectOptions } from '../../src/backends/maintenance-validation.ts';
+} from '../../src/backends/manifests.ts';
 import { checkLease, checkReason, checkReport, heldError } from '../../src/backends/write-validation.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../src/errors.ts';
 

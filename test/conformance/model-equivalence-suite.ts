@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Backend } from '../../src/backends/backend.ts';
 import type {
-  Backend,
   ManifestKey,
   ManifestKind,
   ManifestWrite,
   NewSegment,
   Revision,
   WriteOutcome,
-} from '../../src/backends/backend.ts';
+} from '../../src/backends/manifests.ts';
 import {
   append,
   auditOf,

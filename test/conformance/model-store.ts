@@ -1,4 +1,5 @@
 import type { Address } from '../../src/address.ts';
+import type { StoredReport } from '../../src/backends/maintenance.ts';
 import {
   type ListFilter,
   type Locator,
@@ -13,8 +14,7 @@ import {
   type Revision,
   type SegmentEncoding,
   type StoredEntry,
-  type StoredReport,
-} from '../../src/backends/backend.ts';
+} from '../../src/backends/manifests.ts';
 import { VarveError } from '../../src/errors.ts';
 
 export const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];

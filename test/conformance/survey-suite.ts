@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Backend, ManifestKind, ManifestSurvey } from '../../src/backends/backend.ts';
+import type { Backend } from '../../src/backends/backend.ts';
+import type { ManifestSurvey } from '../../src/backends/maintenance.ts';
+import type { ManifestKind } from '../../src/backends/manifests.ts';
 import { append, commit, entry, headOf, put, remove, segment, tokens } from './builders.ts';
 import type { Fixture } from './fixture.ts';
 

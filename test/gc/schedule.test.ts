@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { CollectReport } from '../../src/backends/backend.ts';
+import type { CollectReport } from '../../src/backends/maintenance.ts';
 import { isVarveError, VarveError } from '../../src/errors.ts';
 import { Store } from '../../src/store.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';

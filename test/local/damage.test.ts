@@ -2,9 +2,9 @@ import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, trunca
 import { dirname, join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
-import type { Finding } from '../../src/backends/backend.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { FORMAT_VERSION } from '../../src/backends/local/schema.ts';
+import type { Finding } from '../../src/backends/maintenance.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { auditOf, commit, contentOf, entry, put, segment, succeeded } from '../conformance/builders.ts';
 import { auditAfresh, expectSound, openStore, packFiles, rejection, scratchFolder } from './support.ts';

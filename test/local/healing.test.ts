@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Finding } from '../../src/backends/backend.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import type { Finding } from '../../src/backends/maintenance.ts';
 import { commit, contentOf, entry, put, remove, segment, withoutBytes } from '../conformance/builders.ts';
 import { auditAfresh, expectSound, openStore, packFiles, rejection, scratchFolder } from './support.ts';
 

@@ -3,8 +3,8 @@ import { copyFileSync, mkdirSync, readFileSync, renameSync, truncateSync, writeF
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
-import type { FindingKind } from '../../src/backends/backend.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import type { FindingKind } from '../../src/backends/maintenance.ts';
 import { isVarveError } from '../../src/errors.ts';
 import { contentOf } from '../conformance/builders.ts';
 import {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Locator, NewEntry, StoredEntry } from '../../src/backends/backend.ts';
+import type { Locator, NewEntry, StoredEntry } from '../../src/backends/manifests.ts';
 import { decodeEntry, encodeEntry, entryHead, spillOf } from '../../src/manifest/body.ts';
 import { ESCAPES } from '../../src/manifest/json-escapes.ts';
 import { RecordEncoder } from '../../src/manifest/record.ts';

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Finding, ManifestKey } from '../../src/backends/backend.ts';
+import type { Finding } from '../../src/backends/maintenance.ts';
+import type { ManifestKey } from '../../src/backends/manifests.ts';
 import { holderOf, manifestObjectKey, segmentKey, sidecarKey } from '../../src/backends/object/keys.ts';
 import { decodeRecord, encodeRecord } from '../../src/backends/object/manifest-codec.ts';
 import type { ManifestRecord } from '../../src/backends/object/manifest-record.ts';

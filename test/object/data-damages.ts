@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Finding } from '../../src/backends/backend.ts';
+import type { Finding } from '../../src/backends/maintenance.ts';
 import { segmentKey } from '../../src/backends/object/keys.ts';
 import { append, commit, entry, put, remove, segment } from '../conformance/builders.ts';
 import { ADDRESS, collected, type Damage, dataKeyOfB, expectHealing, finding, MARKED, TO_MARK } from './damage.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Address } from '../../src/address.ts';
-import type { Finding } from '../../src/backends/backend.ts';
+import type { Finding } from '../../src/backends/maintenance.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
 import { auditOf, commit, contentOf, entry, put, segment } from '../conformance/builders.ts';

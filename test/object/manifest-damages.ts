@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Finding } from '../../src/backends/backend.ts';
+import type { Finding } from '../../src/backends/maintenance.ts';
 import { encodeFrame } from '../../src/frame.ts';
 import { ByteWriter } from '../../src/varint.ts';
 import { ADDRESS, byAddress, collected, type Damage, finding } from './damage.ts';

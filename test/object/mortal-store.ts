@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../../src/backends/backend.ts';
+import type { AbortOptions } from '../../src/backends/manifests.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Finding } from '../../src/backends/backend.ts';
+import type { Finding } from '../../src/backends/maintenance.ts';
 import { commit, remove, segment } from '../conformance/builders.ts';
 import { ADDRESS, byAddress, collected, type Damage, dataKeyOfB, dropHints, finding, REBUILD } from './damage.ts';
 import { type DamagedStore, KEY, MANIFEST, TEXT } from './damaged-store.ts';

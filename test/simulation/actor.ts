@@ -1,12 +1,5 @@
-import type {
-  CollectOptions,
-  CollectReport,
-  Locator,
-  ManifestHead,
-  ManifestKey,
-  ManifestKind,
-  Revision,
-} from '../../src/backends/backend.ts';
+import type { CollectOptions, CollectReport } from '../../src/backends/maintenance.ts';
+import type { Locator, ManifestHead, ManifestKey, ManifestKind, Revision } from '../../src/backends/manifests.ts';
 import { manifestObjectKey } from '../../src/backends/object/keys.ts';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import type { State } from './commit-history.ts';

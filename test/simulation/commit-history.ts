@@ -1,4 +1,4 @@
-import type { ManifestKey, Revision } from '../../src/backends/backend.ts';
+import type { ManifestKey, Revision } from '../../src/backends/manifests.ts';
 import { segmentKey } from '../../src/backends/object/keys.ts';
 import type { ManifestContent, ManifestRecord, RecordEntry } from '../../src/backends/object/manifest-record.ts';
 import { decodeSegment } from '../../src/backends/object/segment-data.ts';

@@ -1,5 +1,5 @@
 import { type Address, addressOf } from '../../src/address.ts';
-import type { ManifestKey, ManifestWrite, NewEntry, NewSegment, Revision } from '../../src/backends/backend.ts';
+import type { ManifestKey, ManifestWrite, NewEntry, NewSegment, Revision } from '../../src/backends/manifests.ts';
 
 /** Contents that writers share, so that they meet. */
 export const SEGMENTS: readonly NewSegment[] = ['a', 'b', 'c', 'd'].map((name) => {

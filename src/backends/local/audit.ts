@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted, VarveError } from '../../errors.ts';
-import type { AuditOptions, AuditReport, Finding, ManifestKey } from '../backend.ts';
+import type { AuditOptions, AuditReport, Finding } from '../maintenance.ts';
+import type { ManifestKey } from '../manifests.ts';
 import { type BlockSurvey, strayFiles, surveyBlocks } from './audit-blocks.ts';
 import { markDamaged, repairCounts, repairFingerprints, repairStrayFile } from './audit-repair.ts';
 import {

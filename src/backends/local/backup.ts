@@ -14,7 +14,7 @@ import {
 import { join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted, VarveError } from '../../errors.ts';
-import type { BackupOptions, BackupReport } from '../backend.ts';
+import type { BackupOptions, BackupReport } from '../maintenance.ts';
 import { BLOCK_HEADER_BYTES } from './block.ts';
 import { IndexDatabase } from './index-database.ts';
 import { INDEX_FILE, makeFolder } from './index-file.ts';

@@ -1,4 +1,4 @@
-import type { CollectShare } from '../backend.ts';
+import type { CollectShare } from '../maintenance.ts';
 import { isDamage } from './block.ts';
 import { type CollectScope, cutoffOf } from './collect-scope.ts';
 import { CountTable } from './count-table.ts';

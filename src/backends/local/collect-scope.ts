@@ -1,4 +1,4 @@
-import type { CollectOptions } from '../backend.ts';
+import type { CollectOptions } from '../maintenance.ts';
 
 /** Records with neighbouring ids lie in the same blocks: a shard takes this many in a row. */
 const SHARD_RECORDS = 4096;

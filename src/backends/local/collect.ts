@@ -1,4 +1,4 @@
-import type { CollectOptions, CollectReport, Remnant } from '../backend.ts';
+import type { CollectOptions, CollectReport, Remnant } from '../maintenance.ts';
 import { checkCollectOptions } from '../maintenance-validation.ts';
 import { planSweep } from './collect-plan.ts';
 import { CollectScope, cutoffOf } from './collect-scope.ts';

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../errors.ts';
-import type { WriteOutcome } from '../backend.ts';
+import type { WriteOutcome } from '../manifests.ts';
 import { CommitTransaction, type CommitTuning, type LocalWrite } from './commit-transaction.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { PackOwner } from './pack-owner.ts';

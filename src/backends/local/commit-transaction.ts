@@ -13,7 +13,7 @@ import type {
   Revision,
   WriteOutcome,
   WriteSuccess,
-} from '../backend.ts';
+} from '../manifests.ts';
 import {
   checkEntry,
   checkedBytes,

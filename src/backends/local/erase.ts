@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { throwIfAborted } from '../../errors.ts';
-import type { CollectOptions, Remnant } from '../backend.ts';
+import type { CollectOptions, Remnant } from '../maintenance.ts';
 import { strayFiles } from './audit-blocks.ts';
 import { repairStrayFile } from './audit-repair.ts';
 import type { CollectScope } from './collect-scope.ts';

@@ -1,5 +1,6 @@
 import { throwIfAborted } from '../../errors.ts';
-import type { CollectOptions, CollectShare, Revision } from '../backend.ts';
+import type { CollectOptions, CollectShare } from '../maintenance.ts';
+import type { Revision } from '../manifests.ts';
 import type { CollectScope } from './collect-scope.ts';
 import type { LocalWrite } from './commit-transaction.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';

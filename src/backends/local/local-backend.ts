@@ -4,36 +4,37 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import type { Address } from '../../address.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
 import { countTokens } from '../../token-codec.ts';
+import type { Backend, BackendCapabilities } from '../backend.ts';
 import type {
-  AbortOptions,
   AuditOptions,
   AuditReport,
-  Backend,
-  BackendCapabilities,
   BackupOptions,
   BackupReport,
   CollectOptions,
   CollectReport,
   Finding,
   Lease,
+  ManifestSurvey,
+  ReportLog,
+  Usage,
+} from '../maintenance.ts';
+import { checkAuditOptions } from '../maintenance-validation.ts';
+import type {
+  AbortOptions,
   ListFilter,
   Locator,
   ManifestFields,
   ManifestHead,
   ManifestKey,
   ManifestKind,
-  ManifestSurvey,
   ManifestWrite,
   NewEntry,
   PutWrite,
   ReadManifestOptions,
-  ReportLog,
   SegmentDescription,
   StoredManifest,
-  Usage,
   WriteOutcome,
-} from '../backend.ts';
-import { checkAuditOptions } from '../maintenance-validation.ts';
+} from '../manifests.ts';
 import { auditLocal } from './audit.ts';
 import { backUp } from './backup.ts';
 import { collectLocal } from './collect.ts';

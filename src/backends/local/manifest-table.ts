@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { ManifestFields, ManifestHead, ManifestKey, ManifestKind, Revision } from '../backend.ts';
+import type { ManifestFields, ManifestHead, ManifestKey, ManifestKind, Revision } from '../manifests.ts';
 import { FINGERPRINT_BITS, type FingerprintEntry } from './fingerprint.ts';
 import type { FingerprintIndex } from './fingerprint-index.ts';
 import type { HoldTable } from './hold-table.ts';

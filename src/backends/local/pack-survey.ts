@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import type { CollectReport, CollectShare } from '../backend.ts';
+import type { CollectReport, CollectShare } from '../maintenance.ts';
 import type { CollectScope } from './collect-scope.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { packPath } from './pack-files.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { throwIfAborted, VarveError } from '../../errors.ts';
-import type { AbortOptions, ManifestFields, NewEntry, PutWrite, WriteOutcome, WriteSuccess } from '../backend.ts';
+import type { AbortOptions, ManifestFields, NewEntry, PutWrite, WriteOutcome, WriteSuccess } from '../manifests.ts';
 import type { AdoptWrite, LocalWrite } from './commit-transaction.ts';
 import type { LocalKey } from './manifest-table.ts';
 

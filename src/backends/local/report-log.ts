@@ -1,4 +1,4 @@
-import { KEPT_REPORTS, type ReportLog, type StoredReport } from '../backend.ts';
+import { KEPT_REPORTS, type ReportLog, type StoredReport } from '../maintenance.ts';
 import { checkReport } from '../write-validation.ts';
 import type { IndexDatabase } from './index-database.ts';
 import { REPORT_TABLE } from './schema.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../errors.ts';
-import type { CollectOptions } from '../backend.ts';
+import type { CollectOptions } from '../maintenance.ts';
 import { type BlockDirectory, type BlockRecord, isDamage } from './block.ts';
 import { BlockStager } from './block-stager.ts';
 import type { CollectScope } from './collect-scope.ts';

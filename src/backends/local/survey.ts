@@ -1,5 +1,6 @@
 import { countTokens } from '../../token-codec.ts';
-import type { ManifestKey, ManifestSurvey, SurveyedSegment } from '../backend.ts';
+import type { ManifestSurvey, SurveyedSegment } from '../maintenance.ts';
+import type { ManifestKey } from '../manifests.ts';
 import { isDamage } from './block.ts';
 import type { LocalIndex } from './local-index.ts';
 import { PackVanished } from './pack-files.ts';

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../errors.ts';
-import type { CollectOptions, CollectShare } from '../backend.ts';
+import type { CollectOptions, CollectShare } from '../maintenance.ts';
 import { isDamage } from './block.ts';
 import type { CollectScope } from './collect-scope.ts';
 import type { LocalIndex } from './local-index.ts';

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ManifestKind, Usage } from '../backend.ts';
+import type { Usage } from '../maintenance.ts';
+import type { ManifestKind } from '../manifests.ts';
 import type { LocalIndex } from './local-index.ts';
 import { KIND_NUMBERS, SEGMENTS, SWEPT } from './schema.ts';
 

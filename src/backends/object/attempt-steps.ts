@@ -1,6 +1,6 @@
 import type { Address } from '../../address.ts';
 import { isVarveError, VarveError } from '../../errors.ts';
-import type { NewSegment } from '../backend.ts';
+import type { NewSegment } from '../manifests.ts';
 import type { Hints } from './hints.ts';
 import { keepLeases } from './lease.ts';
 import type { ManifestJob } from './manifest-job.ts';

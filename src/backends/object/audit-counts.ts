@@ -1,5 +1,5 @@
 import type { Address } from '../../address.ts';
-import type { ManifestKey } from '../backend.ts';
+import type { ManifestKey } from '../manifests.ts';
 import { type Diagnosis, firstOf } from './diagnosis.ts';
 import type { Hints } from './hints.ts';
 import { sidecarKey } from './keys.ts';

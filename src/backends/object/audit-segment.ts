@@ -1,6 +1,7 @@
 import type { Address } from '../../address.ts';
 import { isUnreadable, isVarveError, type VarveError } from '../../errors.ts';
-import type { Finding, ManifestKey } from '../backend.ts';
+import type { Finding } from '../maintenance.ts';
+import type { ManifestKey } from '../manifests.ts';
 import { CountAuditor } from './audit-counts.ts';
 import { type Diagnosis, firstOf, holdersOf, MARKED, TO_MARK } from './diagnosis.ts';
 import type { Hints } from './hints.ts';

@@ -1,6 +1,7 @@
 import type { Address } from '../../address.ts';
 import { throwIfAborted } from '../../errors.ts';
-import type { AuditOptions, AuditReport, Finding, ManifestKey } from '../backend.ts';
+import type { AuditOptions, AuditReport, Finding } from '../maintenance.ts';
+import type { ManifestKey } from '../manifests.ts';
 import { UnhintedGarbage } from './audit-garbage.ts';
 import { SegmentAuditor } from './audit-segment.ts';
 import { cool, isCooling, isToCool } from './cool.ts';

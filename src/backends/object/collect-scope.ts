@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Address } from '../../address.ts';
 import { throwIfAborted } from '../../errors.ts';
-import type { CollectOptions, CollectReport } from '../backend.ts';
+import type { CollectOptions, CollectReport } from '../maintenance.ts';
 import type { Clock } from './clock.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;

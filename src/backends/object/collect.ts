@@ -1,13 +1,6 @@
 import type { Address } from '../../address.ts';
-import type {
-  CollectOptions,
-  CollectReason,
-  CollectReport,
-  CollectShare,
-  DeleteWrite,
-  Remnant,
-  WriteOutcome,
-} from '../backend.ts';
+import type { CollectOptions, CollectReason, CollectReport, CollectShare, Remnant } from '../maintenance.ts';
+import type { DeleteWrite, WriteOutcome } from '../manifests.ts';
 import { CollectScope, type CollectTotals } from './collect-scope.ts';
 import { expireManifests } from './expire.ts';
 import { ForeseenReleases } from './foreseen-releases.ts';

@@ -1,5 +1,5 @@
 import { isUnreadable, isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
-import type { NewEntry, WriteOutcome } from '../backend.ts';
+import type { NewEntry, WriteOutcome } from '../manifests.ts';
 import type { AttemptSteps, Wanting } from './attempt-steps.ts';
 import { Backoff } from './backoff.ts';
 import type { Hints } from './hints.ts';

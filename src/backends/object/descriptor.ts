@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { VarveError } from '../../errors.ts';
-import type { AbortOptions } from '../backend.ts';
+import type { AbortOptions } from '../manifests.ts';
 import { DESCRIPTOR_KEY, SEGMENTS_PREFIX } from './keys.ts';
 import type { ObjectStore } from './object-store.ts';
 

@@ -1,4 +1,5 @@
-import type { Finding, ManifestKey } from '../backend.ts';
+import type { Finding } from '../maintenance.ts';
+import type { ManifestKey } from '../manifests.ts';
 import type { SegmentReferences } from './reference-scan.ts';
 
 /** A finding, and what mends it. */

@@ -1,4 +1,5 @@
-import type { CollectShare, DeleteWrite, ManifestKey, WriteOutcome } from '../backend.ts';
+import type { CollectShare } from '../maintenance.ts';
+import type { DeleteWrite, ManifestKey, WriteOutcome } from '../manifests.ts';
 import type { CollectScope } from './collect-scope.ts';
 import type { ForeseenReleases } from './foreseen-releases.ts';
 import { expiryPrefix, readExpiryHint } from './hints.ts';

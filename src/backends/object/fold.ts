@@ -12,7 +12,7 @@ import type {
   NewSegment,
   PutWrite,
   WriteOutcome,
-} from '../backend.ts';
+} from '../manifests.ts';
 import { checkEntry, checkFields, checkNonce, checkReason, heldError } from '../write-validation.ts';
 import { type ArchivedAt, type ManifestContent, type RecordEntry, revisionOf } from './manifest-record.ts';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Address } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
-import type { ManifestKey } from '../backend.ts';
+import type { ManifestKey } from '../manifests.ts';
 import type { Clock, Randomness } from './clock.ts';
 import {
   DAMAGE_HINTS_PREFIX,

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Address } from '../../address.ts';
-import type { ManifestKey, ManifestKind } from '../backend.ts';
+import type { ManifestKey, ManifestKind } from '../manifests.ts';
 import type { Generation } from './sidecar.ts';
 
 /**

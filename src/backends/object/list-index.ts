@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { isUnreadable, VarveError } from '../../errors.ts';
 import { decodeFrame, encodeFrame } from '../../frame.ts';
-import type { AbortOptions, ManifestHead, ManifestKind } from '../backend.ts';
+import type { AbortOptions, ManifestHead, ManifestKind } from '../manifests.ts';
 import { manifestsPrefix, rollupsPrefix } from './keys.ts';
 import { listObjects, listPages } from './listing.ts';
 import { type ArchivedAt, headOfRecord, type ManifestRecord } from './manifest-record.ts';

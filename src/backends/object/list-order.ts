@@ -1,4 +1,4 @@
-import type { ListFilter, ManifestHead } from '../backend.ts';
+import type { ListFilter, ManifestHead } from '../manifests.ts';
 import type { ListedManifest } from './list-index.ts';
 import type { ArchivedAt } from './manifest-record.ts';
 

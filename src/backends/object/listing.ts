@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../backend.ts';
+import type { AbortOptions } from '../manifests.ts';
 import type { ListedObject } from './object-store.ts';
 import type { Protocol } from './protocol.ts';
 

@@ -3,7 +3,7 @@ import type { Address } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
 import { decodeFrame, encodeFrame } from '../../frame.ts';
 import { ByteReader, ByteWriter } from '../../varint.ts';
-import type { ManifestKey } from '../backend.ts';
+import type { ManifestKey } from '../manifests.ts';
 import type { Hold, ManifestContent, ManifestRecord, RecordBody, RecordEntry } from './manifest-record.ts';
 
 /**

@@ -1,6 +1,6 @@
 import type { Address } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
-import type { ManifestKey, NewSegment, WriteOutcome } from '../backend.ts';
+import type { ManifestKey, NewSegment, WriteOutcome } from '../manifests.ts';
 import { type DraftContent, fold, type PlacedWrite } from './fold.ts';
 import { holderOf, manifestObjectKey } from './keys.ts';
 import {

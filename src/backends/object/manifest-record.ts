@@ -1,5 +1,5 @@
 import type { Address } from '../../address.ts';
-import type { ManifestHead, ManifestKey, Revision } from '../backend.ts';
+import type { ManifestHead, ManifestKey, Revision } from '../manifests.ts';
 import type { Generation } from './sidecar.ts';
 
 /** A manifest's hold on one segment: the generation of its data, and the nonce of the attempt that took the reference. */

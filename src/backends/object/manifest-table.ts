@@ -1,5 +1,5 @@
 import { VarveError } from '../../errors.ts';
-import type { AbortOptions, ManifestKey } from '../backend.ts';
+import type { AbortOptions, ManifestKey } from '../manifests.ts';
 import { Backoff } from './backoff.ts';
 import type { Foundation } from './foundation.ts';
 import { manifestObjectKey } from './keys.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { throwIfAborted } from '../../errors.ts';
-import type { AbortOptions } from '../backend.ts';
+import type { AbortOptions } from '../manifests.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,

@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../backend.ts';
+import type { AbortOptions } from '../manifests.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { AbortOptions, Lease } from '../backend.ts';
+import type { Lease } from '../maintenance.ts';
+import type { AbortOptions } from '../manifests.ts';
 import { checkLease } from '../write-validation.ts';
 import { LEASES_PREFIX } from './keys.ts';
 import { abortOf, type Protocol } from './protocol.ts';

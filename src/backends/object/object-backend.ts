@@ -1,35 +1,35 @@
 import { setMaxListeners } from 'node:events';
 import type { Address } from '../../address.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
+import type { Backend, BackendCapabilities, RequestMetrics } from '../backend.ts';
 import type {
-  AbortOptions,
   AuditOptions,
   AuditReport,
-  Backend,
-  BackendCapabilities,
   CollectOptions,
   CollectReport,
   Finding,
   Lease,
+  ManifestSurvey,
+  ReportLog,
+  Usage,
+} from '../maintenance.ts';
+import { checkAuditOptions, checkCollectOptions } from '../maintenance-validation.ts';
+import type {
+  AbortOptions,
   ListFilter,
   Locator,
   ManifestFields,
   ManifestHead,
   ManifestKey,
   ManifestKind,
-  ManifestSurvey,
   ManifestWrite,
   NewEntry,
   PutWrite,
   ReadManifestOptions,
-  ReportLog,
-  RequestMetrics,
   SegmentDescription,
   StoredManifest,
-  Usage,
   WriteOutcome,
-} from '../backend.ts';
-import { checkAuditOptions, checkCollectOptions } from '../maintenance-validation.ts';
+} from '../manifests.ts';
 import { ObjectAudit } from './audit.ts';
 import type { Clock, Randomness } from './clock.ts';
 import { type CollectContext, Collection } from './collect.ts';

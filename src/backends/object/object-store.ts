@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../backend.ts';
+import type { AbortOptions } from '../manifests.ts';
 
 /**
  * What the protocol needs of an object storage service, and nothing more. An implementation adds no meaning: it tells

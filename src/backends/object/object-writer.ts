@@ -9,7 +9,7 @@ import type {
   NewSegment,
   PutWrite,
   WriteOutcome,
-} from '../backend.ts';
+} from '../manifests.ts';
 import { checkId } from '../write-validation.ts';
 import { AttemptSteps } from './attempt-steps.ts';
 import { CommitBatch } from './commit-batch.ts';

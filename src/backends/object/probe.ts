@@ -1,5 +1,5 @@
 import { VarveError } from '../../errors.ts';
-import type { AbortOptions } from '../backend.ts';
+import type { AbortOptions } from '../manifests.ts';
 import type { Randomness } from './clock.ts';
 import type { ObjectStore, PutResult } from './object-store.ts';
 

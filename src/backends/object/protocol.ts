@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../backend.ts';
+import type { AbortOptions } from '../manifests.ts';
 import type { Foundation } from './foundation.ts';
 import type { ManifestTable } from './manifest-table.ts';
 import type { SidecarTable } from './sidecar-table.ts';

@@ -8,7 +8,7 @@ import type {
   PutWrite,
   WriteOutcome,
   WriteSuccess,
-} from '../backend.ts';
+} from '../manifests.ts';
 import type { AttemptSteps } from './attempt-steps.ts';
 import type { CommitBatch } from './commit-batch.ts';
 import { keepLeases } from './lease.ts';

@@ -1,6 +1,6 @@
 import type { Address } from '../../address.ts';
 import { isUnreadable, throwIfAborted } from '../../errors.ts';
-import type { ManifestKey } from '../backend.ts';
+import type { ManifestKey } from '../manifests.ts';
 import { holderOf, KINDS, manifestsPrefix } from './keys.ts';
 import { listPages } from './listing.ts';
 import type { ManifestRecord } from './manifest-record.ts';

@@ -1,6 +1,6 @@
 import type { Address } from '../../address.ts';
 import { isUnreadable } from '../../errors.ts';
-import type { Remnant } from '../backend.ts';
+import type { Remnant } from '../maintenance.ts';
 import { parseSegmentKey, SEGMENTS_PREFIX, segmentKey, sidecarKey } from './keys.ts';
 import { listObjects } from './listing.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';

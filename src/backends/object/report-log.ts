@@ -1,6 +1,7 @@
 import { VarveError } from '../../errors.ts';
-import type { AbortOptions, ReportLog, StoredReport } from '../backend.ts';
-import { KEPT_REPORTS } from '../backend.ts';
+import type { ReportLog, StoredReport } from '../maintenance.ts';
+import { KEPT_REPORTS } from '../maintenance.ts';
+import type { AbortOptions } from '../manifests.ts';
 import { checkReport } from '../write-validation.ts';
 import { REPORTS_PREFIX } from './keys.ts';
 import { listObjects } from './listing.ts';

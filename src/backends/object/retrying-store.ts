@@ -1,5 +1,5 @@
 import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
-import type { AbortOptions } from '../backend.ts';
+import type { AbortOptions } from '../manifests.ts';
 import type { Clock, Randomness } from './clock.ts';
 import type {
   ListObjectsOptions,

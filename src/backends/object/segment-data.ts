@@ -2,7 +2,7 @@ import { type Address, addressOf } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
 import { decodeFrame, encodeFrame } from '../../frame.ts';
 import { packTokens, unpackTokens } from '../../token-codec.ts';
-import type { SegmentEncoding } from '../backend.ts';
+import type { SegmentEncoding } from '../manifests.ts';
 import { segmentKey } from './keys.ts';
 import { type Generation, parseGeneration } from './sidecar.ts';
 

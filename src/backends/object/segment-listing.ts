@@ -1,5 +1,5 @@
 import type { Address } from '../../address.ts';
-import type { AbortOptions } from '../backend.ts';
+import type { AbortOptions } from '../manifests.ts';
 import { parseSegmentKey, SEGMENTS_PREFIX } from './keys.ts';
 import { listObjects } from './listing.ts';
 import { abortOf, type Protocol } from './protocol.ts';

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Address } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
-import type { AbortOptions, Locator, SegmentDescription } from '../backend.ts';
+import type { AbortOptions, Locator, SegmentDescription } from '../manifests.ts';
 import { segmentKey } from './keys.ts';
 import type { Hold, RecordBody, RecordEntry } from './manifest-record.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';

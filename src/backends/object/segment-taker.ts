@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Address } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
-import type { NewSegment } from '../backend.ts';
+import type { NewSegment } from '../manifests.ts';
 import { checkedBytes } from '../write-validation.ts';
 import { Backoff } from './backoff.ts';
 import { atMost } from './cache-bound.ts';

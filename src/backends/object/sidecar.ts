@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { VarveError } from '../../errors.ts';
-import type { SegmentEncoding } from '../backend.ts';
+import type { SegmentEncoding } from '../manifests.ts';
 
 /**
  * One life of a segment's data, a name never used twice: `<12 random characters><b|t><canonical length in base 36>`. It

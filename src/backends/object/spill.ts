@@ -1,5 +1,5 @@
 import { type Address, addressOf } from '../../address.ts';
-import { MAX_SEGMENT_BYTES, type NewSegment } from '../backend.ts';
+import { MAX_SEGMENT_BYTES, type NewSegment } from '../manifests.ts';
 import type { DraftContent } from './fold.ts';
 import type { RecordBody, RecordEntry, SpilledPart } from './manifest-record.ts';
 

@@ -1,6 +1,7 @@
 import type { Address } from '../../address.ts';
 import { throwIfAborted } from '../../errors.ts';
-import type { AbortOptions, ManifestHead, ManifestSurvey, SurveyedSegment } from '../backend.ts';
+import type { ManifestSurvey, SurveyedSegment } from '../maintenance.ts';
+import type { AbortOptions, ManifestHead } from '../manifests.ts';
 import { KINDS, manifestsPrefix, parseSegmentKey, SEGMENTS_PREFIX } from './keys.ts';
 import { listObjects, listPages } from './listing.ts';
 import { headOfRecord, type ManifestContent } from './manifest-record.ts';

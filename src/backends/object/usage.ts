@@ -1,5 +1,6 @@
 import type { Address } from '../../address.ts';
-import type { AbortOptions, ManifestKind, Usage } from '../backend.ts';
+import type { Usage } from '../maintenance.ts';
+import type { AbortOptions, ManifestKind } from '../manifests.ts';
 import { readReleaseHint } from './hints.ts';
 import { MANIFESTS_PREFIX, parseSegmentKey, RELEASE_HINTS_PREFIX } from './keys.ts';
 import type { ListIndex } from './list-index.ts';

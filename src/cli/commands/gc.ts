@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import type { CollectShard } from '../../backends/backend.ts';
+import type { CollectShard } from '../../backends/maintenance.ts';
 import { VarveError } from '../../errors.ts';
 import { collectLines } from '../collect-lines.ts';
 import type { AddCommand } from '../command.ts';

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import type { Usage } from '../../backends/backend.ts';
+import type { Usage } from '../../backends/maintenance.ts';
 import { isVarveError, VarveError } from '../../errors.ts';
 import type { ImportCounts, ImportOptions, ImportReport } from '../../manifest/import.ts';
 import type { Store } from '../../store.ts';

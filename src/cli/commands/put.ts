@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import type { Revision } from '../../backends/backend.ts';
+import type { Revision } from '../../backends/manifests.ts';
 import { VarveError } from '../../errors.ts';
 import type { PutOptions } from '../../manifest/conversations.ts';
 import type { AddCommand } from '../command.ts';

@@ -1,4 +1,4 @@
-import type { Revision } from '../../backends/backend.ts';
+import type { Revision } from '../../backends/manifests.ts';
 import { isVarveError, VarveError } from '../../errors.ts';
 import type { Store } from '../../store.ts';
 import type { AddCommand } from '../command.ts';

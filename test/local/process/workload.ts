@@ -1,12 +1,12 @@
 import { addressOf } from '../../../src/address.ts';
+import type { Backend } from '../../../src/backends/backend.ts';
 import type {
-  Backend,
   ManifestKey,
   ManifestWrite,
   NewEntry,
   NewSegment,
   StoredManifest,
-} from '../../../src/backends/backend.ts';
+} from '../../../src/backends/manifests.ts';
 
 /**
  * Content that can be told from its name alone, so that whoever reads it can check every byte without having seen it

@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import type { ManifestWrite } from '../../../src/backends/backend.ts';
+import type { ManifestWrite } from '../../../src/backends/manifests.ts';
 import type { ObjectBackend } from '../../../src/backends/object/object-backend.ts';
 import { VarveError } from '../../../src/errors.ts';
 import { Random } from '../../local/process/random.ts';

@@ -1,5 +1,5 @@
 import type { Address } from '../../../src/address.ts';
-import type { ManifestKey } from '../../../src/backends/backend.ts';
+import type { ManifestKey } from '../../../src/backends/manifests.ts';
 import { sidecarKey } from '../../../src/backends/object/keys.ts';
 import type { Actor } from '../actor.ts';
 import { SEGMENTS } from '../operations.ts';

@@ -1,6 +1,6 @@
 import type { LifecycleRule } from '@aws-sdk/client-s3';
 import { VarveError } from '../../../errors.ts';
-import type { AbortOptions } from '../../backend.ts';
+import type { AbortOptions } from '../../manifests.ts';
 import type { S3Requests } from './s3-requests.ts';
 
 export interface BucketFacts {

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { VarveError } from '../../../errors.ts';
-import type { AbortOptions } from '../../backend.ts';
+import type { AbortOptions } from '../../manifests.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,
