@@ -2,8 +2,19 @@ import { readFileSync } from 'node:fs';
 
 let known: string | undefined;
 
-/** The version of this package. package.json is one folder up, from src as well as from dist. */
+/** The version of this package. package.json is one folder up, from src as well as from dist; in a bundle there is none, or another's. */
 export function version(): string {
-  known ??= String(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version);
+  known ??= read();
   return known;
 }
+
+function read(): string {
+  try {
+    const { name, version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+    return name === 'varve' ? String(version) : UNKNOWN;
+  } catch {
+    return UNKNOWN;
+  }
+}
+
+const UNKNOWN = 'unknown';
