@@ -93,11 +93,16 @@ export function heldError(
   { kind, id }: { readonly kind: string; readonly id: string },
   hold: ManifestHold,
 ): VarveError {
-  const reason = hold.reason === undefined ? '' : ` (${hold.reason})`;
+  const reason = hold.reason === undefined ? '' : ` (${visible(hold.reason)})`;
   return new VarveError(
     'HELD',
     `${kind} ${JSON.stringify(id)} is held since ${new Date(hold.since).toISOString()}${reason}: release the hold first`,
   );
+}
+
+/** On one line, and without what a terminal would act upon. */
+function visible(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
 }
 
 export function checkEntry({ body, segments }: NewEntry): void {

@@ -22,6 +22,18 @@ describe('varve hold', () => {
     expect(here.succeed(['ls', '-s', location])).toBe('b\nc\n');
   });
 
+  it('tells a reason on one line, without what a terminal would act upon', () => {
+    const location = storeWith('hostile', 'a', 'b');
+    here.succeed(['hold', 'a', '--reason', 'red \u001b[31m\nand a line', '-s', location]);
+    const { stderr } = here.varve(['rm', 'a', '-s', location]);
+    expect(stderr).toContain('(red \\u{1b}[31m\\u{a}and a line): release the hold first');
+    const [line] = here
+      .succeed(['prune', '--idle-for', '0', '-n', '-s', location])
+      .split('\n')
+      .filter((each) => each.startsWith('held'));
+    expect(line).toBe('held ("red \\u001b[31m\\nand a line"): a, not written to for 0');
+  });
+
   it('deletes those that are not held beside those that are, and says so with exit code 3', () => {
     const location = storeWith('mixed', 'a', 'b');
     here.succeed(['hold', 'a', '-s', location]);

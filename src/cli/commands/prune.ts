@@ -68,7 +68,7 @@ const FATES: Record<PruneDecision['status'], string> = {
 };
 
 function lineOf({ status, id, why, hold }: PruneDecision): string {
-  const reason = hold?.reason === undefined ? '' : ` (${hold.reason})`;
+  const reason = hold?.reason === undefined ? '' : ` (${name(hold.reason)})`;
   return `${FATES[status]}${reason}: ${name(id)}, ${why.join(', ')}`;
 }
 
