@@ -326,6 +326,8 @@ export class Store implements AsyncDisposable {
    */
   async eraseConversations(ids: Iterable<string>, options: ErasureOptions = {}): Promise<ErasureReport> {
     const { onProgress, ...abort } = options;
+    // A string is an iterable of its characters, any of which may be an id.
+    if (typeof ids === 'string') throw new VarveError('INVALID_ARGUMENT', 'ids to erase are a list; not one string');
     const wanted = [...new Set(ids)];
     const keys = wanted.map((id) => ({ kind: 'conversation', id }) as const);
     const segments = await segmentsOf(this.backend, keys, abort);

@@ -33,6 +33,8 @@ export function collectLines(report: CollectReport): string[] {
   }
   if (report.deadBytes > 0)
     lines.push(`${bytes(report.deadBytes)} of disk hold nothing any more; --full gives them back`);
-  if (!report.isComplete) lines.push('stopped at the deadline: the next run goes on from there');
+  // What an erasure left tells its own reason.
+  if (!report.isComplete && report.remnants === undefined)
+    lines.push('stopped at the deadline: the next run goes on from there');
   return lines;
 }

@@ -59,12 +59,18 @@ export class GarbageCollection {
    * The report's `remnants` tell where that could not be done; nothing there means nothing is left.
    */
   erase(options: ErasureOptions = {}): Promise<CollectReport> {
-    const work = async () => this.#backend.collect({ ...toCollectOptions(options), erase: true });
+    const work = async () => withUnfinished(await this.#backend.collect({ ...toCollectOptions(options), erase: true }));
     return this.#runs.record('gc', { ...options, erase: true }, work);
   }
 }
 
 export type ErasureOptions = Pick<CollectOptions, 'signal' | 'onProgress'> & Pick<GarbageCollectionOptions, 'deadline'>;
+
+/** An erasure that the deadline ended has not looked what is left: that it found nothing says nothing. */
+function withUnfinished(report: CollectReport): CollectReport {
+  if (report.isComplete || (report.remnants?.length ?? 0) > 0) return report;
+  return { ...report, remnants: [{ location: 'the store', reason: 'the deadline came first: erase again' }] };
+}
 
 function toCollectOptions({ grace, deadline, ...options }: GarbageCollectionOptions): CollectOptions {
   return {
