@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -160,6 +160,41 @@ describe('a backup', () => {
     const theirs = filesOf(foreign);
     expect((await rejection(backend.backup(foreign), 'INVALID_ARGUMENT')).message).toContain('another store');
     for (const [name, bytes] of theirs) expect(readFileSync(join(foreign, name)).equals(bytes), name).toBe(true);
+  });
+
+  test('never takes the place of that of another store, even of one that has no pack in common with it', async () => {
+    const backend = await smallStore();
+    const folder = scratchFolder();
+    await backend.backup(folder);
+    const before = filesOf(folder);
+    const empty = await openStore(scratchFolder());
+    expect((await rejection(empty.backup(folder), 'INVALID_ARGUMENT')).message).toContain('another store');
+    for (const [name, bytes] of before) expect(readFileSync(join(folder, name)).equals(bytes), name).toBe(true);
+    const restored = join(scratchFolder(), 'restored');
+    await restoreStore(folder, restored);
+    expect(await (await openStore(restored)).backup(folder)).toMatchObject({ location: folder });
+  });
+
+  test('whose index is damaged is told from a store that is', async () => {
+    const backend = await smallStore();
+    const folder = scratchFolder();
+    await backend.backup(folder);
+    truncateSync(join(folder, 'varve.db'), 50_000);
+    expect((await rejection(backend.backup(folder), 'CORRUPT')).message).toContain(`older backup in ${folder}`);
+  });
+
+  test('that lacks a pack is restored without it, and one of a store that does is refused', async () => {
+    const backend = await smallStore();
+    const folder = scratchFolder();
+    await backend.backup(folder);
+    const [, lost = ''] = packFiles(folder);
+    rmSync(lost);
+    const { audit, findings } = await restoreStore(folder, join(scratchFolder(), 'restored'));
+    expect(audit.unrepaired).toBeGreaterThan(0);
+    expect(findings.map(({ kind }) => kind)).toContain('missing-data');
+    const path = backend.location.slice('file:'.length);
+    rmSync(packFiles(path)[1] ?? '');
+    expect((await rejection(backend.backup(scratchFolder()), 'CORRUPT')).message).toContain('is missing');
   });
 
   test('that is damaged says so when it is restored', async () => {

@@ -18,8 +18,9 @@ import type { BackupOptions, BackupReport } from '../maintenance.ts';
 import { BLOCK_HEADER_BYTES } from './block.ts';
 import { IndexDatabase } from './index-database.ts';
 import { INDEX_FILE, makeFolder } from './index-file.ts';
-import { packPath, syncFolder } from './pack-files.ts';
-import { BACKUP_MARK } from './schema.ts';
+import { PackVanished, packPath, syncFolder } from './pack-files.ts';
+import { BACKUP_MARK, CREATED } from './schema.ts';
+import { toVarveError } from './system-error.ts';
 import { isWriterAlive } from './writer-lock.ts';
 
 /** Copied at once. */
@@ -54,7 +55,7 @@ export async function backUp(
 ): Promise<BackupReport> {
   const started = performance.now();
   const folder = resolve(target);
-  prepareTarget(root, folder);
+  prepareTarget(root, folder, database.meta(CREATED));
   const partial = join(folder, `${INDEX_FILE}.partial`);
   let copiedBytes = 0;
   for (let attempt = 1; ; attempt++) {
@@ -67,7 +68,12 @@ export async function backUp(
       let isCurrent = true;
       for (const [number, row] of rows.entries()) {
         throwIfAborted(signal);
-        const copied = copyPack(root, folder, copy, row);
+        let copied = copyPack(root, folder, copy, row);
+        if (copied === undefined && isNeeded(database, row)) {
+          // What is made of a backup is audited, which tells what the pack held.
+          if (mark !== undefined) throw new PackVanished(root, row.id);
+          copied = 0;
+        }
         if (copied === undefined) {
           isCurrent = false;
           break;
@@ -99,8 +105,17 @@ export async function backUp(
   }
 }
 
-/** Only an empty folder, or one that holds a backup that nobody has written to, is written into. */
-function prepareTarget(root: string, folder: string): void {
+/** Whether the store as it is now has something in the pack. Collections take that out before they remove the file. */
+function isNeeded(database: IndexDatabase, { id }: PackRow): boolean {
+  return database.get('SELECT 1 FROM block WHERE pack = ?', id) !== undefined;
+}
+
+/**
+ * Only an empty folder, or one that holds a backup that nobody has written to, is written into.
+ *
+ * @param created when the store was, in ms, which no two are likely to have in common.
+ */
+function prepareTarget(root: string, folder: string, created: number): void {
   if (folder === root || folder.startsWith(`${root}/`)) {
     throw new VarveError(
       'INVALID_ARGUMENT',
@@ -118,12 +133,18 @@ function prepareTarget(root: string, folder: string): void {
         `${folder} holds ${JSON.stringify(others[0])}, not a backup: name a new or empty folder`,
       );
     }
-    const index = IndexDatabase.inspect(join(folder, INDEX_FILE));
+    const index = inspectBackup(folder);
     try {
       if (index.meta(BACKUP_MARK) === 0) {
         throw new VarveError(
           'INVALID_ARGUMENT',
           `${folder} holds a store, or a backup that was written to: name a new or empty folder, or move it away`,
+        );
+      }
+      if (index.meta(CREATED) !== created) {
+        throw new VarveError(
+          'INVALID_ARGUMENT',
+          `${folder} holds a backup of another store, made ${new Date(index.meta(BACKUP_MARK)).toISOString()}: name a new or empty folder, or move it away`,
         );
       }
     } finally {
@@ -135,6 +156,15 @@ function prepareTarget(root: string, folder: string): void {
   const locks = readdirSync(join(folder, 'locks')).filter((name) => name.endsWith('.lock'));
   if (locks.some((name) => isWriterAlive(folder, name.slice(0, -'.lock'.length)))) {
     throw new VarveError('BUSY', `a process is writing to the backup in ${folder}: close it first`);
+  }
+}
+
+/** What is wrong with it is wrong with the backup, not with the store. */
+function inspectBackup(folder: string): IndexDatabase {
+  try {
+    return IndexDatabase.inspect(join(folder, INDEX_FILE));
+  } catch (cause) {
+    throw toVarveError(cause, `reading the older backup in ${folder}`);
   }
 }
 

@@ -17,7 +17,7 @@ import {
 } from './index-file.ts';
 import { migrate, standInFor } from './migrations.ts';
 import { retain } from './retained.ts';
-import { APPLICATION_ID, FORMAT_VERSION, SCHEMA } from './schema.ts';
+import { APPLICATION_ID, CREATED, FORMAT_VERSION, SCHEMA } from './schema.ts';
 import { toVarveError } from './system-error.ts';
 
 /** Memory for SQLite's page cache, in KiB. */
@@ -365,7 +365,7 @@ export class IndexDatabase {
         this.#connection.exec(SCHEMA);
         this.#connection.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
         this.#connection.exec(`PRAGMA user_version = ${FORMAT_VERSION}`);
-        this.setMeta('created', Date.now());
+        this.setMeta(CREATED, Date.now());
       }
       this.#connection.exec('COMMIT');
     } catch (error) {

@@ -12,6 +12,9 @@ export const FORMAT_VERSION = 2;
 /** The entry of `meta` that marks an index as that of a backup which nobody has written to. */
 export const BACKUP_MARK = 'backup';
 
+/** The entry of `meta` that tells when the store was made, which its backups and what is restored of them keep. */
+export const CREATED = 'created';
+
 /** Numbers of manifest kinds in the index. `upload` is internal: what a stream has stored so far. */
 export const KIND_NUMBERS = { conversation: 0, blob: 1, pin: 2, upload: 3 } as const;
 
