@@ -9,7 +9,7 @@ import { Child } from './process/child.ts';
 import { compileAgent } from './process/compiled.ts';
 import { Random } from './process/random.ts';
 import { keyOf, namesOf, readNames } from './process/workload.ts';
-import { expectSound, expectSoundNow, openStore, scratchFolder } from './support.ts';
+import { expectSound, expectSoundNow, openStore, packFiles, scratchFolder } from './support.ts';
 
 const compiled = { agent: '', remove: () => {} };
 beforeAll(() => Object.assign(compiled, compileAgent()));
@@ -224,4 +224,20 @@ describe('erasing conversations', () => {
     expect(await store.conversations.get('b')).toMatchObject({ messages: messages(shared) });
     expect(await store.eraseConversations(['b'])).toMatchObject({ deleted: ['b'], shared: [] });
   });
+});
+
+test('an erasure does not call gone what a manifest held that could not be read when it was deleted', async () => {
+  const path = scratchFolder();
+  const backend = await openStore(path);
+  await backend.commit([put('a', [entry('body', SECRET.text)]), put('b', [entry('other')])]);
+  const [pack = ''] = packFiles(path);
+  const bytes = readFileSync(pack);
+  const last = bytes.length - 1;
+  bytes[last] = (bytes[last] as number) ^ 1;
+  writeFileSync(pack, bytes);
+  await commit(backend, remove('a'));
+  const { remnants, isComplete } = await backend.collect({ erase: true });
+  expect(filesWith(path, SECRET.text)).not.toEqual([]);
+  expect(isComplete).toBe(false);
+  expect(remnants).toEqual([{ location: path, reason: expect.stringContaining('could not be read') }]);
 });

@@ -8,6 +8,7 @@ import { repairStrayFile } from './audit-repair.ts';
 import type { CollectScope } from './collect-scope.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { packPath } from './pack-files.ts';
+import { BODIES } from './schema.ts';
 
 /** How long an erasure waits for readers that keep the write-ahead log, unless a deadline is given, in ms. */
 const PATIENCE_MS = 60_000;
@@ -100,10 +101,29 @@ export async function scrubIndex(
   return true;
 }
 
+/**
+ * Whether there are manifest bodies that count as needed and that no manifest names: those that were damaged when theirs was
+ * deleted, along with the references in them. Each body is of one entry.
+ */
+function hasOrphanedBodies({ index }: MaintenanceContext): boolean {
+  const { database } = index;
+  const stored = database.value<number>('SELECT sum(records) FROM block WHERE space = ?', BODIES) ?? 0;
+  const gone = database.value<number>('SELECT count(*) FROM state WHERE space = ? AND refs <= 0', BODIES) ?? 0;
+  const named = database.value<number>('SELECT (SELECT count(body) FROM manifest) + (SELECT count(*) FROM entry)');
+  return stored - gone > (named ?? 0);
+}
+
 /** What an erasure has not got rid of, and why. */
 export function findRemnants(context: MaintenanceContext, isScrubbed: boolean): Remnant[] {
-  const { root } = context;
+  const { root, index } = context;
   const remnants: Remnant[] = [];
+  if (index.database.snapshot(() => hasOrphanedBodies(context))) {
+    remnants.push({
+      location: root,
+      reason:
+        'a manifest could not be read when it was deleted or replaced, so what it held still counts as needed: audit with repair, replace what that cannot mend, then erase again',
+    });
+  }
   for (const { id, sealed } of stainedPacks(context)) {
     remnants.push({
       location: packPath(root, id),
