@@ -1,6 +1,7 @@
 import type { AbortOptions, ListFilter, ManifestHead } from '../backends/manifests.ts';
 import { type Duration, parseDuration } from '../duration.ts';
 import { VarveError } from '../errors.ts';
+import { checkNumber, checkString } from '../manifest/option-checks.ts';
 import { type WhereCondition, whereText } from '../where.ts';
 
 /**
@@ -34,7 +35,9 @@ export class PruneRule {
 
   /** @throws `INVALID_ARGUMENT` for criteria that cannot be, and when there is none at all. */
   constructor(criteria: PruneCriteria) {
+    checkNames(criteria);
     const { olderThan, idleFor, keepLast = 0, per, application, model, where = [], now = Date.now() } = criteria;
+    checkConditions(where);
     const given = [olderThan, idleFor, criteria.keepLast, application, model].some((each) => each !== undefined);
     if (!given && where.length === 0) {
       throw new VarveError(
@@ -48,6 +51,9 @@ export class PruneRule {
     if (per !== undefined && (criteria.keepLast === undefined || !['application', 'model'].includes(per))) {
       throw new VarveError('INVALID_ARGUMENT', 'per is application or model, and goes with keepLast');
     }
+    checkString('application', application);
+    checkString('model', model);
+    checkNumber('now (ms since the epoch)', now);
     this.#criteria = criteria;
     this.keepLast = keepLast;
     this.where = where;
@@ -96,6 +102,32 @@ export class PruneRule {
       ...this.where.map((condition) => `where ${whereText(condition)}`),
     ];
   }
+}
+
+const NAMES = ['olderThan', 'idleFor', 'keepLast', 'per', 'application', 'model', 'where', 'now', 'signal'];
+
+/** A criterion that is misspelt would be one that spares nothing. */
+function checkNames(criteria: object): void {
+  const unknown = Object.keys(criteria).find((each) => !NAMES.includes(each));
+  if (unknown === undefined) return;
+  throw new VarveError(
+    'INVALID_ARGUMENT',
+    `there is no criterion ${JSON.stringify(unknown)}: there are ${NAMES.join(', ')}`,
+  );
+}
+
+function checkConditions(where: unknown): void {
+  if (Array.isArray(where) && where.every(isCondition)) return;
+  throw new VarveError(
+    'INVALID_ARGUMENT',
+    'where is a list of conditions { path: [key, …], equals: a string, number, boolean or null }',
+  );
+}
+
+function isCondition(value: unknown): boolean {
+  const { path, equals } = (value ?? {}) as { path?: unknown; equals?: unknown };
+  const isPath = Array.isArray(path) && path.length > 0 && path.every((key) => typeof key === 'string');
+  return isPath && (equals === null || ['string', 'number', 'boolean'].includes(typeof equals));
 }
 
 function ageText(duration: Duration): string {

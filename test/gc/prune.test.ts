@@ -73,6 +73,16 @@ describe('prune', () => {
       { per: 'model' },
       { olderThan: '90 days' },
       { application: 'x', per: 'application' },
+      // What a program that is not type-checked may pass: none of it may select more than was meant.
+      ...([
+        { olderThan: '90d', keeplast: 1000 },
+        { olderThan: '90d', where: null },
+        { olderThan: '90d', where: { path: ['a'], equals: 1 } },
+        { where: [{ path: 'a', equals: 1 }] },
+        { where: [{ path: ['a'] }] },
+        { olderThan: '90d', application: null },
+        { olderThan: '90d', now: Number.NaN },
+      ] as unknown as PruneCriteria[]),
     ];
     for (const criteria of bad) {
       for (const verb of ['plan', 'run'] as const) {
