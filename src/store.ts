@@ -141,13 +141,14 @@ export async function restoreStore(
   options: BackupOptions = {},
 ): Promise<RestoreReport> {
   const place = location instanceof URL ? location.href : location;
-  const replica = await replicaIn(folder);
+  const backup = pathOf(folder);
+  const replica = await replicaIn(backup);
   if (replica === undefined && !isOfObjects(place)) {
     const path = pathOf(place);
-    const report = await restoreBackup(folder, path, options);
+    const report = await restoreBackup(backup, path, options);
     return audited(report, await LocalBackend.open(path, { create: false }), options);
   }
-  const source = await LocalBackend.open(replica ?? folder, { readOnly: true });
+  const source = await LocalBackend.open(replica ?? backup, { readOnly: true });
   try {
     const { backend } = await openStore(place);
     try {
@@ -302,8 +303,9 @@ export class Store implements AsyncDisposable {
    *   `UNSUPPORTED_FORMAT` when a manifest cannot even be listed, after everything else was copied.
    */
   async backup(folder: string, options: BackupOptions = {}): Promise<BackupReport> {
-    if (this.backend.backup !== undefined) return this.backend.backup(folder, options);
-    const target = await LocalBackend.open(await prepareReplica(resolve(folder), this.location), {});
+    const path = resolve(pathOf(folder));
+    if (this.backend.backup !== undefined) return this.backend.backup(path, options);
+    const target = await LocalBackend.open(await prepareReplica(path, this.location, this.backend.identity), {});
     try {
       // A bucket that was lost and made anew must not take its backup with it.
       if (await isEmpty(this.backend))
@@ -311,7 +313,7 @@ export class Store implements AsyncDisposable {
       const report = await copyContent(this.backend, target, options);
       // Of what an older backup had and the store no longer has.
       await target.collect({ graceMs: 0, ...(options.signal !== undefined && { signal: options.signal }) });
-      return { ...report, location: resolve(folder) };
+      return { ...report, location: path };
     } finally {
       await target.close();
     }
@@ -327,7 +329,9 @@ export class Store implements AsyncDisposable {
   async eraseConversations(ids: Iterable<string>, options: ErasureOptions = {}): Promise<ErasureReport> {
     const { onProgress, ...abort } = options;
     // A string is an iterable of its characters, any of which may be an id.
-    if (typeof ids === 'string') throw new VarveError('INVALID_ARGUMENT', 'ids to erase are a list; not one string');
+    if (typeof ids === 'string' || typeof ids?.[Symbol.iterator] !== 'function') {
+      throw new VarveError('INVALID_ARGUMENT', 'ids to erase are a list; not one string');
+    }
     const wanted = [...new Set(ids)];
     const keys = wanted.map((id) => ({ kind: 'conversation', id }) as const);
     const segments = await segmentsOf(this.backend, keys, abort);
@@ -372,7 +376,7 @@ function pathOf(location: string): string {
   if (typeof location !== 'string' || location.includes('\0')) {
     throw new VarveError('INVALID_ARGUMENT', 'the location of a store is a path or a URL, without NUL characters');
   }
-  if (location === '') throw new VarveError('INVALID_ARGUMENT', 'the location of a store is empty: name a directory');
+  if (location === '') throw new VarveError('INVALID_ARGUMENT', 'a location is empty: name a directory');
   if (location.startsWith('file:')) return filePath(location);
   // One letter is a Windows drive.
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(location)?.[1];

@@ -76,6 +76,8 @@ export interface Backend {
   readonly capabilities: BackendCapabilities;
   /** The location without credentials, for people. */
   readonly location: string;
+  /** Tells this store from another that is made later at its location; absent where {@link backup} tells them apart. */
+  readonly identity?: string | undefined;
 
   /**
    * Makes the writes happen, each whole or not at all, in order where they concern one key; durable when the promise

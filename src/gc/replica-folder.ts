@@ -9,7 +9,9 @@ const MARK_FILE = 'backup-of.json';
 /** The store beside it. */
 const STORE_FOLDER = 'store';
 
-const MARK = z.object({ v: z.literal(1), location: z.string() });
+const MARK = z.object({ v: z.literal(1), location: z.string(), identity: z.string().optional() });
+
+type Mark = z.infer<typeof MARK>;
 
 /**
  * Prepares a folder for the backup of a store that is in no directory: a mark that says of which, and beside it a store. The mark
@@ -18,7 +20,7 @@ const MARK = z.object({ v: z.literal(1), location: z.string() });
  * @returns where the store goes.
  * @throws `INVALID_ARGUMENT` when the folder holds anything but a backup of that store.
  */
-export async function prepareReplica(folder: string, location: string): Promise<string> {
+export async function prepareReplica(folder: string, location: string, identity?: string): Promise<string> {
   await mkdir(folder, { recursive: true });
   const marked = await readMark(folder);
   if (marked === undefined) {
@@ -29,11 +31,18 @@ export async function prepareReplica(folder: string, location: string): Promise<
         `${folder} holds ${JSON.stringify(other)}, not a backup of ${location}: name a new or empty folder`,
       );
     }
-    await writeFile(join(folder, MARK_FILE), `${JSON.stringify({ v: 1, location })}\n`, { flush: true });
-  } else if (marked !== location) {
+    await writeFile(join(folder, MARK_FILE), `${JSON.stringify({ v: 1, location, identity } satisfies Mark)}\n`, {
+      flush: true,
+    });
+  } else if (marked.location !== location) {
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `${folder} holds a backup of ${marked}, not of ${location}: name a new folder`,
+      `${folder} holds a backup of ${marked.location}, not of ${location}: name a new folder`,
+    );
+  } else if (marked.identity !== identity) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `${folder} holds a backup of another store that was at ${location} before (of ${marked.identity}, this one is of ${identity}): name a new folder`,
     );
   }
   return join(folder, STORE_FOLDER);
@@ -44,7 +53,7 @@ export async function replicaIn(folder: string): Promise<string | undefined> {
   return (await readMark(folder)) === undefined ? undefined : join(folder, STORE_FOLDER);
 }
 
-async function readMark(folder: string): Promise<string | undefined> {
+async function readMark(folder: string): Promise<Mark | undefined> {
   let text: string;
   try {
     text = await readFile(join(folder, MARK_FILE), 'utf8');
@@ -54,7 +63,7 @@ async function readMark(folder: string): Promise<string | undefined> {
     throw new VarveError('IO', `${join(folder, MARK_FILE)} cannot be read: ${code}`, { cause: error });
   }
   try {
-    return MARK.parse(JSON.parse(text)).location;
+    return MARK.parse(JSON.parse(text));
   } catch (cause) {
     throw new VarveError('CORRUPT', `${join(folder, MARK_FILE)} is damaged: back up to a new folder`, { cause });
   }

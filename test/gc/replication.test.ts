@@ -205,8 +205,10 @@ describe('a backup of a store of objects', () => {
     const other = new Store(await openObjects(new MemoryObjectStore({ location: 'memory:elsewhere' })));
     await expect(other.backup(folder)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     const madeAnew = new Store(await memory());
-    await expect(madeAnew.backup(folder)).rejects.toThrow(/nothing in memory: to back up/);
     expect((await store.backup(folder)).copiedBytes).toBe(0);
+    await madeAnew.conversations.put({ id: 'new', messages: [] });
+    await expect(madeAnew.backup(folder)).rejects.toThrow(/another store that was at memory: before/);
+    await expect(store.backup('s3://bucket/prefix')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     await madeAnew.close();
     const foreign = scratchFolder();
     writeFileSync(join(foreign, 'thesis.tex'), '');
@@ -215,6 +217,19 @@ describe('a backup of a store of objects', () => {
     await expect(restoreStore(folder, join(folder, 'store'))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     await expect(restoreStore(scratchFolder(), 'memory:')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await other.close();
+    await store.close();
+  });
+
+  test('of a store that is empty now leaves an older one alone', async () => {
+    const store = new Store(await memory());
+    const folder = scratchFolder();
+    await store.conversations.put({ id: 'c1', messages: [] });
+    await store.backup(folder);
+    await store.conversations.delete('c1');
+    await expect(store.backup(folder)).rejects.toThrow(/nothing in memory: to back up/);
+    const copy = await openStore(join(folder, 'store'), { readOnly: true });
+    expect(await idsOf(copy.backend.list('conversation'))).toEqual(['c1']);
+    await copy.close();
     await store.close();
   });
 

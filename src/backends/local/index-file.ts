@@ -66,6 +66,7 @@ export function makeFolder(path: string): void {
 
 export function prepareFolder(root: string, { create, readOnly }: IndexOptions): void {
   if (!create || readOnly) {
+    if (!existsSync(join(root, INDEX_FILE))) assertNoPacks(root);
     throw new VarveError('NOT_FOUND', `there is no Varve store at ${root}`);
   }
   makeFolder(root);

@@ -153,7 +153,14 @@ async function failing<Result>(job: ManifestJob, step: Promise<Result>): Promise
     return await step;
   } catch (error) {
     if (!isUnreadable(error)) throw error;
-    job.outcomes = new Map(job.writes.map(({ position }) => [position, { status: 'failed', error }]));
+    const advice = isVarveError(error, 'CORRUPT')
+      ? new VarveError(
+          'CORRUPT',
+          `${error.message}; if no copy of that object is left, delete it with the means of the service, audit with repair, and write again`,
+          { cause: error },
+        )
+      : error;
+    job.outcomes = new Map(job.writes.map(({ position }) => [position, { status: 'failed', error: advice }]));
     return undefined;
   }
 }

@@ -10,34 +10,40 @@ const FORMAT = 1;
 /** `varve.json`: says that a store is here, and how to read it. Written once, before anything else. */
 const DESCRIPTOR = z.object({ varve: z.literal('objects'), format: z.int(), hash: z.string(), created: z.string() });
 
+export type StoreDescriptor = z.infer<typeof DESCRIPTOR>;
+
 /**
- * Whether there is a store.
+ * What says that a store is here; `undefined` where none is.
  *
  * @throws `UNSUPPORTED_FORMAT` when a newer Varve made it; `CORRUPT` when its descriptor is none, or is missing beside segments.
  */
-export async function hasStore(store: ObjectStore, options: AbortOptions = {}): Promise<boolean> {
+export async function findStore(store: ObjectStore, options: AbortOptions = {}): Promise<StoreDescriptor | undefined> {
   const object = await store.get(DESCRIPTOR_KEY, options);
-  if (object !== undefined) {
-    checkDescriptor(object.body, store.location);
-    return true;
-  }
+  if (object !== undefined) return decodeDescriptor(object.body, store.location);
   const { objects } = await store.list(SEGMENTS_PREFIX, { ...options, limit: 1 });
-  if (objects.length === 0) return false;
+  if (objects.length === 0) return undefined;
   throw new VarveError('CORRUPT', `${store.location} holds segments and no ${DESCRIPTOR_KEY}: restore that object`);
 }
 
 /** Makes a store where there is none; harmless where somebody else has just done so. */
-export async function createStore(store: ObjectStore, now: number, options: AbortOptions = {}): Promise<void> {
-  const descriptor = { varve: 'objects', format: FORMAT, hash: 'sha256', created: new Date(now).toISOString() };
+export async function createStore(
+  store: ObjectStore,
+  now: number,
+  options: AbortOptions = {},
+): Promise<StoreDescriptor> {
+  const created = new Date(now).toISOString();
+  const descriptor: StoreDescriptor = { varve: 'objects', format: FORMAT, hash: 'sha256', created };
   const body = Buffer.from(`${JSON.stringify(descriptor, undefined, 2)}\n`);
   const result = await store.put(DESCRIPTOR_KEY, body, { kind: 'absent' }, options);
-  if (result.outcome === 'stored' || (await hasStore(store, options))) return;
+  if (result.outcome === 'stored') return descriptor;
+  const found = await findStore(store, options);
+  if (found !== undefined) return found;
   throw new VarveError('UNAVAILABLE', `the store at ${store.location} could not be created: try again later`, {
     cause: result.outcome === 'unknown' ? result.error : undefined,
   });
 }
 
-function checkDescriptor(body: Uint8Array, location: string): void {
+function decodeDescriptor(body: Uint8Array, location: string): StoreDescriptor {
   let value: unknown;
   try {
     value = JSON.parse(Buffer.from(body).toString('utf8'));
@@ -52,4 +58,5 @@ function checkDescriptor(body: Uint8Array, location: string): void {
       `${location} was written by a newer version of Varve (format ${data.format}, ${data.hash}): install a newer version`,
     );
   }
+  return data;
 }

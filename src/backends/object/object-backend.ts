@@ -72,12 +72,15 @@ export interface ObjectComponents {
   readonly randomness?: Randomness;
   /** Counts the requests that the objects send. Default: the calls are counted. */
   readonly meter?: RequestMeter;
+  /** See `Backend.identity`. */
+  readonly identity?: string;
 }
 
 /** A store on an object storage service: see ARCHITECTURE.md for objects, steps and invariants. */
 export class ObjectBackend implements Backend {
   readonly capabilities: BackendCapabilities;
   readonly location: string;
+  readonly identity: string | undefined;
   readonly reports: ReportLog;
   readonly #protocol: Protocol;
   readonly #meter: RequestMeter;
@@ -105,6 +108,7 @@ export class ObjectBackend implements Backend {
     const metered = components.meter === undefined ? new MeteredStore(store, this.#meter) : store;
     const limited = new LimitedStore(metered, concurrency);
     this.location = store.location;
+    this.identity = components.identity;
     this.capabilities = { writable: !readOnly, multiMachine: true, countsReferencesOf: 'manifests', inlineBelow };
     const foundation: Foundation = { store: limited, clock, serverClock: new ServerClock(clock), randomness, settings };
     this.#protocol = {

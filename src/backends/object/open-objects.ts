@@ -1,5 +1,5 @@
 import { VarveError } from '../../errors.ts';
-import { createStore, hasStore } from './descriptor.ts';
+import { createStore, findStore, type StoreDescriptor } from './descriptor.ts';
 import { ObjectBackend, type ObjectBackendOptions, type ObjectComponents } from './object-backend.ts';
 import type { ObjectStore } from './object-store.ts';
 import { SystemClock } from './system-clock.ts';
@@ -24,15 +24,16 @@ export async function openObjects(
 ): Promise<ObjectBackend> {
   const { readOnly = false, create = !readOnly } = options;
   const { clock = new SystemClock() } = components;
+  let descriptor: StoreDescriptor | undefined;
   try {
-    const [exists] = await Promise.all([hasStore(store), readOnly ? undefined : verify()]);
-    if (!exists) {
+    [descriptor] = await Promise.all([findStore(store), readOnly ? undefined : verify()]);
+    if (descriptor === undefined) {
       if (!create || readOnly) throw new VarveError('NOT_FOUND', `there is no Varve store at ${store.location}`);
-      await createStore(store, clock.now());
+      descriptor = await createStore(store, clock.now());
     }
   } catch (error) {
     await store.close();
     throw error;
   }
-  return new ObjectBackend(store, options, components);
+  return new ObjectBackend(store, options, { identity: descriptor.created, ...components });
 }

@@ -57,12 +57,14 @@ function publishedBody(number: number, entry: number): string {
   return JSON.stringify(namesOf(number, entry)).padEnd(1_000_000);
 }
 
+const FEWEST_OPERATIONS = 11;
+
 /** Writes at random to a few ids that others write to as well; what is refused is part of the game. */
 async function churn(backend: LocalBackend, { seed = 0, forMs = 1000 }: Job): Promise<void> {
   const random = new Random(seed);
   const end = performance.now() + forMs;
   let operations = 0;
-  while (performance.now() < end) {
+  while (performance.now() < end || operations < FEWEST_OPERATIONS) {
     const writes: ManifestWrite[] = Array.from({ length: 1 + random.below(4) }, () =>
       randomWrite(random, seed, operations),
     );
@@ -103,7 +105,8 @@ async function collect(backend: LocalBackend, { forMs = 1000, seed = 0 }: Job): 
     rewritten += report.rewrittenPacks;
     runs++;
   }
-  tell(`runs ${runs} rewritten ${rewritten}`);
+  tell(`rewritten ${rewritten}`);
+  tell(`runs ${runs}`);
 }
 
 async function audit(backend: LocalBackend, { forMs = 1000 }: Job): Promise<void> {
