@@ -283,7 +283,7 @@ describe('an index', () => {
     lose(join(path, 'varve.db'));
     const error = await rejection(LocalBackend.open(path), 'CORRUPT');
     expect(error.message).toMatch(/restore/);
-    await rejection(LocalBackend.open(path, { readOnly: true }), 'NOT_FOUND');
+    await rejection(LocalBackend.open(path, { readOnly: true }), 'CORRUPT');
     expect(readFileSync(pack).equals(before)).toBe(true);
     cpSync(`${path}.kept`, join(path, 'varve.db'));
     await expectSound(path);

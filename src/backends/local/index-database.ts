@@ -304,8 +304,10 @@ export class IndexDatabase {
       this.#createSchema(path);
       version = this.#assertOurs(path);
     }
-    if (version === 0)
+    if (version === 0) {
+      assertNoPacks(dirname(path));
       throw new VarveError('NOT_FOUND', `there is no Varve store at ${dirname(path)}: ${path} is empty`);
+    }
     if (version < FORMAT_VERSION) {
       if (readOnly) this.#connection.exec(standInFor(version));
       else this.#upgrade(path);
