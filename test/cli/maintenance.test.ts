@@ -3,11 +3,14 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { addressOf } from '../../src/address.ts';
 import { openStore } from '../../src/store.ts';
+import { leftOut } from '../thorough.ts';
 import { Workplace } from './varve.ts';
 
 /** What operators run on a store in a directory. */
 
 vi.setConfig({ testTimeout: 120_000 });
+
+const isLeftOut = leftOut('what operators run on a store in a directory');
 
 const here = new Workplace();
 
@@ -43,7 +46,7 @@ function filesWith(path: string, ...texts: string[]): string[] {
     .filter((name) => texts.some((text) => readFileSync(join(path, name)).includes(text)));
 }
 
-describe('varve gc', () => {
+describe.skipIf(isLeftOut)('varve gc', () => {
   it('does a share of the work with --shard, nothing with --deadline 0, and all of it with the rest', async () => {
     // Records are shared out in thousands, so that all of these are in the first shard.
     const location = await storeWith('shards', [
@@ -66,7 +69,7 @@ describe('varve gc', () => {
   });
 });
 
-describe('an erasure', () => {
+describe.skipIf(isLeftOut)('an erasure', () => {
   const given = [
     { id: ID, application: 'application-of-jane', contents: [SHARED, SECRET, `${SECRET} ${'x'.repeat(600)}`] },
     { id: 'other', contents: [SHARED] },
@@ -100,7 +103,7 @@ describe('an erasure', () => {
   });
 });
 
-describe('varve prune', () => {
+describe.skipIf(isLeftOut)('varve prune', () => {
   it('goes by the model, and by rank among those that the filters let pass', async () => {
     const given = [1, 2, 3, 4].map((number) => ({
       id: `c${number}`,
@@ -125,7 +128,7 @@ describe('varve prune', () => {
   });
 });
 
-describe('varve audit', () => {
+describe.skipIf(isLeftOut)('varve audit', () => {
   it('ends with 5 until what it found is repaired, then with 0', async () => {
     const location = await storeWith('audit', [{ id: 'a', contents: [SHARED] }]);
     const stray = join(location, 'packs', '00000077.pack');
@@ -160,7 +163,7 @@ describe('varve audit', () => {
   });
 });
 
-describe('varve backup and restore', () => {
+describe.skipIf(isLeftOut)('varve backup and restore', () => {
   it('copy a store, bring the copy up to date, and make a store of it that is as it was', async () => {
     const location = await storeWith('original', [{ id: 'a', contents: [SHARED] }]);
     const [copy, restored] = [here.path('copy'), here.path('restored')];

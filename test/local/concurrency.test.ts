@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { removeDeadLocks, WriterLock } from '../../src/backends/local/writer-lock.ts';
 import { contentOf, entry, put, remove, succeeded } from '../conformance/builders.ts';
+import { times } from '../thorough.ts';
 import { CHURNED } from './process/agent.ts';
 import { Child } from './process/child.ts';
 import { compileAgent } from './process/compiled.ts';
@@ -30,7 +31,7 @@ describe('several processes on one store', { timeout: 60_000 * SOAK }, () => {
 
   test('write, read, collect and audit the same few manifests, and the store stays sound', async () => {
     const path = scratchFolder();
-    const small = { path, packBytes: 15_000, blockBytes: 3_000, forMs: 4000 * SOAK };
+    const small = { path, packBytes: 15_000, blockBytes: 3_000, forMs: times(2000, 4000) * SOAK };
     const children = [
       new Child(compiled.agent, { ...small, task: 'churn', seed: 1 }),
       new Child(compiled.agent, { ...small, task: 'churn', seed: 2 }),

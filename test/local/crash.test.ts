@@ -41,9 +41,9 @@ describe('kill -9', { timeout: 180_000 * SOAK }, () => {
   test('at any moment of commits loses nothing that was acknowledged, and the same work again completes', async () => {
     const path = scratchFolder();
     const random = new Random(SEED);
-    const total = times(500, 1200);
+    const total = times(300, 1200);
     let acknowledged = 0;
-    for (let round = 0; round < times(3, 5) * SOAK; round++) {
+    for (let round = 0; round < times(2, 5) * SOAK; round++) {
       // Small packs and blocks: files are begun and sealed all the time. Each process starts over at the beginning.
       const child = new Child(compiled.agent, {
         path,
@@ -107,7 +107,7 @@ describe('kill -9', { timeout: 180_000 * SOAK }, () => {
     await backend.commit(removed.map((number) => ({ operation: 'delete', key: keyOf(number) })));
     const wanted = await contents(path);
     await backend.close();
-    for (let round = 0; round < times(3, 5) * SOAK; round++) {
+    for (let round = 0; round < times(2, 5) * SOAK; round++) {
       const child = new Child(compiled.agent, {
         path,
         task: 'collect',

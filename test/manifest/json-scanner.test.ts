@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { elementEnds } from '../../src/manifest/composition.ts';
 import { FIELD, JsonScanner, SPAN } from '../../src/manifest/json-scanner.ts';
+import { times } from '../thorough.ts';
 
 const scanner = new JsonScanner();
 
@@ -80,7 +81,7 @@ describe('JsonScanner', () => {
         else invalid++;
         expect(accepts(line)).toBe(expected);
       }),
-      { numRuns: 10_000 },
+      { numRuns: times(4000, 10_000) },
     );
     expect(Math.min(valid, invalid)).toBeGreaterThan(250);
   });
