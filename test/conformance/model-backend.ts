@@ -190,8 +190,10 @@ export class ModelBackend implements Backend {
     );
     if (!dryRun) for (const manifest of expired) this.#remove(manifest);
     const unreferenced = [...this.#store.segments.values()].filter(({ references }) => references === 0);
-    const due = unreferenced.filter((segment) => segment.unreferencedSince + graceMs <= now);
-    const waiting = unreferenced.filter((segment) => segment.unreferencedSince + graceMs > now);
+    // What has just expired is unreferenced since a moment that may be later than the first.
+    const swept = this.#now();
+    const due = unreferenced.filter((segment) => segment.unreferencedSince + graceMs <= swept);
+    const waiting = unreferenced.filter((segment) => segment.unreferencedSince + graceMs > swept);
     if (!dryRun) {
       for (const segment of due) {
         this.#store.segments.delete(segment.address);

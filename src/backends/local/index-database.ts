@@ -23,6 +23,9 @@ import { toVarveError } from './system-error.ts';
 /** Memory for SQLite's page cache, in KiB. */
 const CACHE_KIB = 32 * 1024;
 
+/** The same for work that comes by each page once: with more, a sweep of a million segments takes no less time. */
+const SWEEP_CACHE_KIB = 8 * 1024;
+
 /** The write-ahead log is copied into the database when it has grown to this many pages of 4 KiB. */
 const CHECKPOINT_PAGES = 4000;
 
@@ -260,6 +263,16 @@ export class IndexDatabase {
   holdSnapshot(): void {
     this.#connection.exec('BEGIN');
     this.#connection.exec('SELECT 1 FROM meta LIMIT 1');
+  }
+
+  /** Runs work that comes by each page once, with little memory for pages. */
+  async sweeping<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#connection.exec(`PRAGMA cache_size = -${SWEEP_CACHE_KIB}`);
+    try {
+      return await work();
+    } finally {
+      if (this.#connection.open) this.#connection.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
+    }
   }
 
   close(): void {

@@ -258,7 +258,9 @@ export class LocalBackend implements Backend {
 
   async collect(options: CollectOptions = {}): Promise<CollectReport> {
     if (options.dryRun !== true) this.#assertWritable();
-    return this.#maintain('collecting', options, (context, signalled) => collectLocal(context, signalled));
+    return this.#maintain('collecting', options, (context, signalled) =>
+      this.#database.sweeping(() => collectLocal(context, signalled)),
+    );
   }
 
   async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
