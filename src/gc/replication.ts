@@ -26,7 +26,7 @@ const TOGETHER = 64;
 /** A manifest of more bytes goes by itself, as a stream. */
 const LARGE_BYTES = 1024 * 1024;
 
-/** Bytes of segments in memory at once, about. */
+/** Segments of one stream in memory at once. */
 const WINDOW_SEGMENTS = 64;
 
 /** How often a manifest is read anew because it changed and what it was made of is gone. */

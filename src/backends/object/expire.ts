@@ -93,8 +93,8 @@ async function expireWindow(
   const told = new Set<string>();
   const due = records.filter((record): record is ManifestRecord => {
     if (!isDue(record, now) || record?.current?.hold || foreseen.hasTouched(record.key)) return false;
-    const objectKey = manifestObjectKey(record.key);
-    return !told.has(objectKey) && told.add(objectKey) !== undefined;
+    const before = told.size;
+    return told.add(manifestObjectKey(record.key)).size > before;
   });
   const writes = due.map(
     ({ key, current }): DeleteWrite => ({ operation: 'delete', key, ...(current && { ifRevision: current.revision }) }),

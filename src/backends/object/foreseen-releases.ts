@@ -3,6 +3,7 @@ import type { ManifestKey } from '../manifests.ts';
 import { holderOf, manifestObjectKey } from './keys.ts';
 import type { Release } from './manifest-record.ts';
 import { type Sidecar, type Token, tokenOf } from './sidecar.ts';
+import { release } from './sidecar-changes.ts';
 
 /** References that a dry run would have let go of by now, so that it can judge segments as a run would. */
 export class ForeseenReleases {
@@ -32,9 +33,8 @@ export class ForeseenReleases {
   /** The sidecar as it would be. */
   applyTo(address: Address, sidecar: Sidecar, now: number): Sidecar {
     const released = this.#tokens.get(address);
-    if (released === undefined || sidecar.hot) return sidecar;
-    const refs = sidecar.refs.filter((token) => !released.has(token));
-    if (refs.length === sidecar.refs.length) return sidecar;
-    return { ...sidecar, refs, refCount: refs.length, ...(refs.length === 0 && { since: now }) };
+    if (released === undefined) return sidecar;
+    const changed = release(released, () => now)(sidecar, 0);
+    return changed === undefined ? sidecar : { ...sidecar, ...changed, refCount: changed.refs.length };
   }
 }

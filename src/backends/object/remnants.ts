@@ -1,11 +1,14 @@
 import type { Address } from '../../address.ts';
 import { isUnreadable } from '../../errors.ts';
 import type { Remnant } from '../maintenance.ts';
-import { parseSegmentKey, SEGMENTS_PREFIX, segmentKey, sidecarKey } from './keys.ts';
-import { listObjects } from './listing.ts';
+import { segmentKey, sidecarKey } from './keys.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
 import { ReferenceScan } from './reference-scan.ts';
+import { listSegments } from './segment-listing.ts';
 import type { Generation, Sidecar } from './sidecar.ts';
+
+/** So many segments are looked at together. */
+const LISTED = 250;
 
 interface StoredData {
   readonly address: Address;
@@ -53,12 +56,11 @@ async function unneeded(
   signal: AbortSignal | undefined,
 ): Promise<StoredData[]> {
   const found: StoredData[] = [];
-  const options = { ...abortOf(signal), after: `${SEGMENTS_PREFIX}${from}` };
-  for await (const { key } of listObjects(protocol, SEGMENTS_PREFIX, options)) {
-    const { address, generation } = parseSegmentKey(key) ?? {};
-    if (address === undefined || generation === undefined) continue;
-    if (scan.until !== undefined && address >= scan.until) break;
-    if (!isNeeded(scan, { address, generation })) found.push({ address, generation });
+  for await (const page of listSegments(protocol, LISTED, { from, until: scan.until, ...abortOf(signal) })) {
+    const stored = page.flatMap(({ address, generations }) =>
+      generations.map((generation) => ({ address, generation })),
+    );
+    found.push(...stored.filter((data) => !isNeeded(scan, data)));
   }
   return found;
 }

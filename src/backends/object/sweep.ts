@@ -5,7 +5,7 @@ import type { ForeseenReleases } from './foreseen-releases.ts';
 import { segmentKey } from './keys.ts';
 import { MAX_DELETE_KEYS } from './object-store.ts';
 import { forEach, type Protocol } from './protocol.ts';
-import { type Generation, parseGeneration, type Sidecar } from './sidecar.ts';
+import { parseGeneration, type Sidecar } from './sidecar.ts';
 import { bury, condemn, isCollectable } from './sidecar-changes.ts';
 
 /** What a collection found about one segment. */
@@ -16,8 +16,6 @@ export interface Verdict {
    * held. `referenced`: it is in use, or gone already. `unreadable`: its sidecar is damaged, so nothing is known of it.
    */
   readonly outcome: 'collected' | 'waiting' | 'referenced' | 'unreadable';
-  /** Where its data is; `undefined` when it has none. */
-  readonly generation: Generation | undefined;
   /** Canonical bytes. */
   readonly length: number;
   /** Bytes of the object. */
@@ -69,7 +67,7 @@ async function sweepWindow(
     addresses.map((address, at) => ({ address, at })),
     ({ address, at }) =>
       limit(async () => {
-        const nothing = { address, length: 0, storedBytes: 0, generation: undefined };
+        const nothing = { address, length: 0, storedBytes: 0 };
         let sidecar: Sidecar | undefined;
         try {
           sidecar = await sidecars.read(address);
@@ -80,7 +78,7 @@ async function sweepWindow(
         if (sidecar === undefined || sidecar.state === 'gone') return { ...nothing, outcome: 'referenced' as const };
         if (dryRun) sidecar = foreseen.applyTo(address, sidecar, serverClock.latest());
         const { length } = parseGeneration(sidecar.gen);
-        const verdict = { address, length, storedBytes: 0, generation: sidecar.gen };
+        const verdict = { address, length, storedBytes: 0 };
         if (sidecar.state !== 'condemned') {
           const isUnused = sidecar.refs.length === 0 && !sidecar.hot;
           if (!isUnused) return { ...verdict, outcome: 'referenced' as const };
