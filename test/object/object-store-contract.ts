@@ -209,6 +209,18 @@ export function describeObjectStore(
       expect(await keysBelow(store, prefix)).toEqual([]);
     });
 
+    test('refuses what no service takes', async () => {
+      const prefix = fresh();
+      const refusal = { code: 'INVALID_ARGUMENT' };
+      const tooMany = Array.from({ length: 1001 }, (_, at) => `${prefix}${at}`);
+      await expect(store.delete(tooMany)).rejects.toMatchObject(refusal);
+      await expect(store.put(prefix.padEnd(1025, 'k'), Buffer.from('x'), ANY)).rejects.toMatchObject(refusal);
+      for (const limit of [0, 1001, 1.5]) {
+        await expect(store.list(prefix, { limit })).rejects.toMatchObject(refusal);
+      }
+      expect(await keysBelow(store, prefix)).toEqual([]);
+    });
+
     test('keeps big bodies whole, under conditions', async () => {
       const key = `${fresh()}big`;
       const body = randomBytes(options.bigBytes ?? 33 * 1024 * 1024 + 5);

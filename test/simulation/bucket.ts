@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { checkDeletedKeys, checkObjectKey } from '../../src/backends/object/object-limits.ts';
 import type {
   ListObjectsOptions,
   ObjectPage,
@@ -35,6 +36,7 @@ export class Bucket {
   }
 
   put(key: string, body: Uint8Array, condition: PutCondition, actor: string): PutResult {
+    checkObjectKey(key);
     const stored = this.objects.get(key);
     const holds =
       condition.kind === 'any' ||
@@ -47,6 +49,7 @@ export class Bucket {
   }
 
   delete(keys: readonly string[], actor: string): void {
+    checkDeletedKeys(keys);
     for (const key of keys) if (this.objects.has(key)) this.#change(key, undefined, actor);
   }
 

@@ -2,6 +2,7 @@ import type { Address } from '../../address.ts';
 import type { CollectOptions, CollectReason, CollectReport, CollectShare, Remnant } from '../maintenance.ts';
 import type { DeleteWrite, WriteOutcome } from '../manifests.ts';
 import { CollectScope, type CollectTotals } from './collect-scope.ts';
+import { deleteAll } from './delete-all.ts';
 import { expireManifests } from './expire.ts';
 import { ForeseenReleases } from './foreseen-releases.ts';
 import { type Hints, type ReleaseHint, readReleaseHint } from './hints.ts';
@@ -9,7 +10,7 @@ import { KINDS, manifestObjectKey, RELEASE_HINTS_PREFIX, WRITER_HINTS_PREFIX } f
 import type { ListIndex } from './list-index.ts';
 import { listObjects } from './listing.ts';
 import type { SeenRecord } from './manifest-table.ts';
-import { type ListedObject, MAX_DELETE_KEYS } from './object-store.ts';
+import type { ListedObject } from './object-store.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
 import { isStale, leftBehind, reap } from './reap.ts';
 import { findRemnants } from './remnants.ts';
@@ -246,10 +247,10 @@ export class Collection {
   }
 
   async #delete(objects: readonly ListedObject[]): Promise<void> {
-    const keys = objects.map(({ key }) => key);
-    for (let start = 0; start < keys.length; start += MAX_DELETE_KEYS) {
-      await this.#context.protocol.store.delete(keys.slice(start, start + MAX_DELETE_KEYS));
-    }
+    await deleteAll(
+      this.#context.protocol.store,
+      objects.map(({ key }) => key),
+    );
   }
 
   #list(prefix: string): AsyncGenerator<ListedObject, void, undefined> {

@@ -1,13 +1,13 @@
 import type { CollectShare } from '../maintenance.ts';
 import type { DeleteWrite, ManifestKey, WriteOutcome } from '../manifests.ts';
 import type { CollectScope } from './collect-scope.ts';
+import { deleteAll } from './delete-all.ts';
 import type { ForeseenReleases } from './foreseen-releases.ts';
 import { expiryPrefix, readExpiryHint } from './hints.ts';
 import { EXPIRY_HINTS_PREFIX, KINDS, manifestObjectKey } from './keys.ts';
 import type { ListIndex } from './list-index.ts';
 import { listObjects } from './listing.ts';
 import type { ManifestRecord } from './manifest-record.ts';
-import { MAX_DELETE_KEYS } from './object-store.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
 import { unlessUnreadable } from './unreadable.ts';
 
@@ -117,9 +117,7 @@ async function expireWindow(
     const isOpen = seen[at] === undefined || (isDue(records[at], now) && !deleted.has(manifestObjectKey(key)));
     return hint?.isOld && !isOpen ? [hint.key] : [];
   });
-  for (let start = 0; start < spent.length; start += MAX_DELETE_KEYS) {
-    await protocol.store.delete(spent.slice(start, start + MAX_DELETE_KEYS));
-  }
+  await deleteAll(protocol.store, spent);
 }
 
 function isDue(record: ManifestRecord | undefined, now: number): record is ManifestRecord {

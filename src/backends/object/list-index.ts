@@ -1,21 +1,13 @@
-import { z } from 'zod';
-import { isUnreadable, VarveError } from '../../errors.ts';
-import { decodeFrame, encodeFrame } from '../../frame.ts';
-import type { AbortOptions, ManifestHead, ManifestKind } from '../manifests.ts';
-import { manifestsPrefix, rollupsPrefix } from './keys.ts';
+import { isUnreadable, isVarveError, type VarveError } from '../../errors.ts';
+import type { AbortOptions, ManifestKind } from '../manifests.ts';
+import { deleteAll } from './delete-all.ts';
+import { KINDS, manifestsPrefix, rollupsPrefix } from './keys.ts';
 import { listObjects, listPages } from './listing.ts';
-import { type ArchivedAt, headOfRecord, type ManifestRecord } from './manifest-record.ts';
+import type { ManifestRecord } from './manifest-record.ts';
 import type { SeenRecord } from './manifest-table.ts';
 import type { ListedObject } from './object-store.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
-
-/** What a list needs of a manifest, and the tag of the body that says so. */
-export interface ListedManifest {
-  readonly objectKey: string;
-  readonly etag: string;
-  /** `undefined`: a tombstone. */
-  readonly head: (ManifestHead & { readonly archived: ArchivedAt }) | undefined;
-}
+import { decodeRollup, encodeRollups, type ListedManifest, listed, newestOf } from './rollup.ts';
 
 export interface ManifestSurvey {
   readonly manifests: readonly ListedManifest[];
@@ -31,37 +23,51 @@ const ROLLUP_HEADS = 256;
 /** A reader that had to look up so many heads leaves them for the next one. */
 const WORTHWHILE_HEADS = 16;
 
-/** So many rollups are merged into one. */
+/** Once there are so many rollups that are small, or stale for the most part, they are merged. */
 const MERGED_ROLLUPS = 16;
 
-/** Most heads in one rollup: bounds what is held at once. */
-const MAX_ROLLUP_HEADS = 50_000;
+/** A rollup of fewer bytes is small. */
+const SMALL_ROLLUP_BYTES = 1024 * 1024;
 
-const ROLLUP = z.object({
-  v: z.literal(1),
-  heads: z.array(z.tuple([z.string(), z.string(), z.looseObject({}).nullable()])),
-});
+/** Rollups that a writer, which has no heads in memory, merges at once. */
+const MOST_MERGED = 256;
+
+/** Rollups read at once. */
+const WINDOW = 16;
+
+/** What is known of a manifest, and the rollup that says so. */
+interface KnownManifest extends ListedManifest {
+  readonly rollup: string;
+}
+
+interface WrittenRollup {
+  readonly key: string;
+  readonly entries: readonly ListedManifest[];
+}
+
+type ByKind<Value> = Record<ManifestKind, Value>;
 
 /**
- * Lists manifests without reading them. A LIST tells the tag of every manifest's object; *rollups* tell the heads of many,
- * each with the tag of the body it is of. Only manifests whose tag no rollup knows are read. So a rollup is never wrong, only out of
- * date: writers leave one every few hundred manifests, readers leave what they had to look up, and all of them may be deleted at any time.
+ * Lists manifests without reading them. A LIST tells the tag of every manifest's object; *rollups* hold the heads of
+ * many, each with the tag of its body. A head counts only under that tag, so a rollup is never wrong, only out of date,
+ * and only manifests whose tag no rollup has are read. Writers leave a rollup every few hundred manifests, readers leave
+ * what they had to look up; what is out of date goes when rollups are merged, and all of them may be deleted at any time.
  */
 export class ListIndex {
   readonly #protocol: Protocol;
   readonly #isWritable: boolean;
-  readonly #known: Record<ManifestKind, Map<string, ListedManifest>> = {
+  /** By tag: no two bodies are ever equal. */
+  readonly #known: ByKind<Map<string, KnownManifest>> = { conversation: new Map(), blob: new Map(), pin: new Map() };
+  /** Rollups whose heads are known, and how many each has, stale ones included. */
+  readonly #read = new Map<string, number>();
+  /** By key of the object. */
+  readonly #unwritten: ByKind<Map<string, ListedManifest>> = {
     conversation: new Map(),
     blob: new Map(),
     pin: new Map(),
   };
-  /** Keys of rollups that were read. */
-  readonly #read = new Set<string>();
-  readonly #unwritten: Record<ManifestKind, Map<string, ListedManifest>> = {
-    conversation: new Map(),
-    blob: new Map(),
-    pin: new Map(),
-  };
+  /** Rollups written since others were last merged. */
+  readonly #unmerged: ByKind<number> = { conversation: 0, blob: 0, pin: 0 };
 
   constructor(protocol: Protocol, isWritable: boolean) {
     this.#protocol = protocol;
@@ -77,8 +83,10 @@ export class ListIndex {
   /** Writes what was noted, once that pays; `isLast`: as long as it pays at all. */
   async flush(isLast = false): Promise<void> {
     if (!this.#isWritable) return;
-    for (const kind of ['conversation', 'blob', 'pin'] as const) {
+    for (const kind of KINDS) {
       if (this.#unwritten[kind].size >= (isLast ? WORTHWHILE_HEADS : ROLLUP_HEADS)) await this.#write(kind);
+      const isDue = this.#unmerged[kind] >= (isLast ? 1 : MERGED_ROLLUPS);
+      if (isDue) await this.#mergeUnread(kind);
     }
   }
 
@@ -89,21 +97,21 @@ export class ListIndex {
 
   /** As {@link all}, and what is not as a manifest at rest is. */
   async survey(kind: ManifestKind, options: AbortOptions = {}): Promise<ManifestSurvey> {
-    await this.#readRollups(kind, options);
+    const rollups = await this.#readRollups(kind, options);
     const known = this.#known[kind];
     const manifests: ListedManifest[] = [];
     const unknown: ListedObject[] = [];
     const seen = new Set<string>();
     for await (const page of listPages(this.#protocol, manifestsPrefix(kind), options)) {
       for (const object of page) {
-        seen.add(object.key);
+        seen.add(object.etag);
         const own = this.#unwritten[kind].get(object.key);
-        const entry = own?.etag === object.etag ? own : known.get(object.key);
-        if (entry?.etag === object.etag) manifests.push(entry);
+        const entry = own?.etag === object.etag ? own : known.get(object.etag);
+        if (entry?.objectKey === object.key) manifests.push(entry);
         else unknown.push(object);
       }
     }
-    for (const key of known.keys()) if (!seen.has(key)) known.delete(key);
+    for (const etag of known.keys()) if (!seen.has(etag)) known.delete(etag);
     const unreadable: VarveError[] = [];
     const looked = await forEach(unknown, ({ key }) =>
       this.#look(kind, key, options).catch((error: unknown) => {
@@ -117,17 +125,23 @@ export class ListIndex {
       if (entry !== undefined) manifests.push(entry);
       if (seen.record !== undefined && !isSettled(seen.record)) unsettled.push(seen);
     }
-    if (this.#unwritten[kind].size >= WORTHWHILE_HEADS && this.#isWritable) await this.#write(kind);
+    if (this.#isWritable) {
+      if (this.#unwritten[kind].size >= WORTHWHILE_HEADS) this.#learn(kind, await this.#write(kind));
+      await this.#mergeRead(kind, rollups);
+    }
     return { manifests: manifests.filter(({ head }) => head !== undefined), unsettled, unreadable };
   }
 
   /** Drops everything that is remembered: of what was deleted, too. Lists make it again. */
   async erase(): Promise<void> {
-    for (const kind of ['conversation', 'blob', 'pin'] as const) {
+    for (const kind of KINDS) {
       this.#known[kind].clear();
       this.#unwritten[kind].clear();
       for await (const page of listPages(this.#protocol, rollupsPrefix(kind))) {
-        await this.#protocol.store.delete(page.map(({ key }) => key));
+        await deleteAll(
+          this.#protocol.store,
+          page.map(({ key }) => key),
+        );
       }
     }
     this.#read.clear();
@@ -147,76 +161,112 @@ export class ListIndex {
     return { entry, seen };
   }
 
-  async #readRollups(kind: ManifestKind, { signal }: AbortOptions): Promise<void> {
-    const keys: string[] = [];
-    for await (const { key } of listObjects(this.#protocol, rollupsPrefix(kind), abortOf(signal))) keys.push(key);
-    const unread = keys.filter((key) => !this.#read.has(key));
-    for (const key of unread) {
-      const object = await this.#protocol.store.get(key, abortOf(signal));
-      if (object !== undefined) for (const entry of decodeRollup(object.body, key)) this.#learn(kind, entry);
-      this.#read.add(key);
+  /** Takes note of every rollup that is there and was not read. Returns them all. */
+  async #readRollups(kind: ManifestKind, { signal }: AbortOptions): Promise<ListedObject[]> {
+    const rollups: ListedObject[] = [];
+    for await (const rollup of listObjects(this.#protocol, rollupsPrefix(kind), abortOf(signal))) rollups.push(rollup);
+    const unread = rollups.filter(({ key }) => !this.#read.has(key));
+    for await (const rollup of this.#entriesOf(unread, signal)) this.#learn(kind, [rollup]);
+    return rollups;
+  }
+
+  async *#entriesOf(
+    rollups: readonly ListedObject[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<WrittenRollup, void, undefined> {
+    for (let start = 0; start < rollups.length; start += WINDOW) {
+      yield* await forEach(rollups.slice(start, start + WINDOW), async ({ key }) => {
+        const object = await this.#protocol.store.get(key, abortOf(signal));
+        return { key, entries: object === undefined ? [] : decodeRollup(object.body, key) };
+      });
     }
-    if (keys.length >= MERGED_ROLLUPS && this.#isWritable) await this.#merge(kind, keys);
   }
 
-  #learn(kind: ManifestKind, entry: ListedManifest): void {
-    this.#known[kind].set(entry.objectKey, entry);
+  /** Only lists learn: they drop again what is out of date. */
+  #learn(kind: ManifestKind, rollups: Iterable<WrittenRollup>): void {
+    for (const { key: rollup, entries } of rollups) {
+      for (const entry of entries) this.#known[kind].set(entry.etag, { ...entry, rollup });
+      this.#read.set(rollup, entries.length);
+    }
   }
 
-  async #write(kind: ManifestKind): Promise<void> {
+  async #write(kind: ManifestKind): Promise<readonly WrittenRollup[]> {
     const entries = [...this.#unwritten[kind].values()];
     this.#unwritten[kind].clear();
-    for (const entry of entries) this.#learn(kind, entry);
-    await this.#put(kind, entries);
+    this.#unmerged[kind]++;
+    return (await this.#put(kind, entries)).written;
   }
 
-  /** The merged rollup is stored before those it stands for go. */
-  async #merge(kind: ManifestKind, keys: readonly string[]): Promise<void> {
-    if (await this.#put(kind, [...this.#known[kind].values()])) await this.#protocol.store.delete(keys);
+  /** Merges by what a LIST has just confirmed: all else in these rollups is out of date. */
+  async #mergeRead(kind: ManifestKind, rollups: readonly ListedObject[]): Promise<void> {
+    const known = [...this.#known[kind].values()];
+    const live = new Map<string, number>();
+    for (const { rollup } of known) live.set(rollup, (live.get(rollup) ?? 0) + 1);
+    const due = rollups
+      .filter(({ key, size }) => size < SMALL_ROLLUP_BYTES || 2 * (live.get(key) ?? 0) <= (this.#read.get(key) ?? 0))
+      .map(({ key }) => key);
+    if (due.length < MERGED_ROLLUPS) return;
+    const merged = new Set(due);
+    const entries = known.filter(({ rollup }) => merged.has(rollup));
+    this.#learn(kind, await this.#replace(kind, due, entries));
   }
 
-  /** Returns whether all was stored; a rollup that is not costs reads later, nothing else. */
-  async #put(kind: ManifestKind, entries: readonly ListedManifest[]): Promise<boolean> {
-    for (let start = 0; start < entries.length; start += MAX_ROLLUP_HEADS) {
+  /** Merges small rollups for those who only read, without a LIST of all manifests. */
+  async #mergeUnread(kind: ManifestKind): Promise<void> {
+    this.#unmerged[kind] = 0;
+    const small: ListedObject[] = [];
+    for await (const rollup of listObjects(this.#protocol, rollupsPrefix(kind))) {
+      if (rollup.size < SMALL_ROLLUP_BYTES && small.length < MOST_MERGED) small.push(rollup);
+    }
+    if (small.length < MERGED_ROLLUPS) return;
+    const entries: ListedManifest[] = [];
+    for await (const read of this.#entriesOf(small)) entries.push(...read.entries);
+    await this.#replace(
+      kind,
+      small.map(({ key }) => key),
+      newestOf(entries),
+    );
+  }
+
+  /** Stores the merged rollup before those that it replaces go. */
+  async #replace(
+    kind: ManifestKind,
+    rollups: readonly string[],
+    entries: readonly ListedManifest[],
+  ): Promise<readonly WrittenRollup[]> {
+    const { written, isWhole } = await this.#put(kind, entries);
+    if (!isWhole) return written;
+    try {
+      await deleteAll(this.#protocol.store, rollups);
+    } catch (error) {
+      // Those that stay cost reads, nothing else.
+      if (!isVarveError(error)) throw error;
+    }
+    for (const key of rollups) this.#read.delete(key);
+    return written;
+  }
+
+  /** A rollup that is not stored costs reads later, nothing else. */
+  async #put(
+    kind: ManifestKind,
+    entries: readonly ListedManifest[],
+  ): Promise<{ written: WrittenRollup[]; isWhole: boolean }> {
+    const written: WrittenRollup[] = [];
+    for (const { body, entries: part } of encodeRollups(entries)) {
       const key = `${rollupsPrefix(kind)}${this.#protocol.randomness.nonce()}`;
-      const body = encodeRollup(entries.slice(start, start + MAX_ROLLUP_HEADS));
       try {
         const result = await this.#protocol.store.put(key, body, { kind: 'absent' });
-        if (result.outcome !== 'stored') return false;
-        this.#read.add(key);
+        if (result.outcome !== 'stored') return { written, isWhole: false };
+        written.push({ key, entries: part });
       } catch (error) {
-        if (!(error instanceof VarveError)) throw error;
-        return false;
+        if (!isVarveError(error)) throw error;
+        return { written, isWhole: false };
       }
     }
-    return true;
+    return { written, isWhole: true };
   }
 }
 
 function isSettled({ pending, releasing }: ManifestRecord): boolean {
   return pending.length === 0 && releasing.length === 0;
-}
-
-function listed(objectKey: string, etag: string, { key, current }: ManifestRecord): ListedManifest {
-  const head = current && { ...headOfRecord(key, current), archived: current.archived };
-  return { objectKey, etag, head };
-}
-
-function encodeRollup(entries: readonly ListedManifest[]): Buffer {
-  const heads = entries.map(({ objectKey, etag, head }) => [objectKey, etag, head ?? null]);
-  return encodeFrame(Buffer.from(JSON.stringify({ v: 1, heads })), { checksum: true });
-}
-
-/** A rollup that cannot be read is as good as none. */
-function decodeRollup(body: Uint8Array, key: string): ListedManifest[] {
-  try {
-    const { heads } = ROLLUP.parse(JSON.parse(Buffer.from(decodeFrame(body, key)).toString('utf8')));
-    return heads.map(([objectKey, etag, head]) => ({
-      objectKey,
-      etag,
-      head: (head ?? undefined) as ListedManifest['head'],
-    }));
-  } catch {
-    return [];
-  }
 }

@@ -1,6 +1,6 @@
 import type { ListFilter, ManifestHead } from '../manifests.ts';
-import type { ListedManifest } from './list-index.ts';
 import type { ArchivedAt } from './manifest-record.ts';
+import type { ListedManifest } from './rollup.ts';
 
 type OrderedHead = ManifestHead & { readonly archived: ArchivedAt };
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { throwIfAborted } from '../../errors.ts';
 import type { AbortOptions } from '../manifests.ts';
+import { checkDeletedKeys, checkListLimit, checkObjectKey, MAX_LISTED_OBJECTS } from './object-limits.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,
@@ -17,9 +18,10 @@ interface Stored {
   readonly lastModified: number;
 }
 
-const PAGE_OBJECTS = 1000;
-
-/** Objects in this process's memory: for tests, simulations and stores that need not last. Tags are MD5, as on S3. */
+/**
+ * Objects in this process's memory: for tests, simulations and stores that need not last. Tags are MD5, as on
+ * S3, and what S3 refuses is refused.
+ */
 export class MemoryObjectStore implements ObjectStore {
   readonly location: string;
   readonly #objects = new Map<string, Stored>();
@@ -39,6 +41,7 @@ export class MemoryObjectStore implements ObjectStore {
 
   async head(key: string, options?: AbortOptions): Promise<ObjectHead | undefined> {
     throwIfAborted(options?.signal);
+    checkObjectKey(key);
     const stored = this.#objects.get(key);
     if (stored === undefined) return undefined;
     const { etag, lastModified, body } = stored;
@@ -47,6 +50,7 @@ export class MemoryObjectStore implements ObjectStore {
 
   async put(key: string, body: Uint8Array, condition: PutCondition, options?: AbortOptions): Promise<PutResult> {
     throwIfAborted(options?.signal);
+    checkObjectKey(key);
     const stored = this.#objects.get(key);
     const holds =
       condition.kind === 'any' ||
@@ -61,12 +65,15 @@ export class MemoryObjectStore implements ObjectStore {
 
   async delete(keys: readonly string[], options?: AbortOptions): Promise<void> {
     throwIfAborted(options?.signal);
+    checkDeletedKeys(keys);
+    keys.forEach(checkObjectKey);
     for (const key of keys) if (this.#objects.delete(key)) this.#ordered = undefined;
   }
 
   async list(prefix: string, options: ListObjectsOptions = {}): Promise<ObjectPage> {
     throwIfAborted(options.signal);
-    const { after = '', limit = PAGE_OBJECTS } = options;
+    const { after = '', limit = MAX_LISTED_OBJECTS } = options;
+    checkListLimit(limit);
     // Keys are ASCII, so that the order of code units is that of UTF-8 bytes.
     this.#ordered ??= [...this.#objects.keys()].sort();
     const keys = this.#ordered;

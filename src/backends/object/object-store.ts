@@ -22,7 +22,11 @@ export interface ObjectStore {
   /** Stores an object if `condition` holds, atomically. */
   put(key: string, body: Uint8Array, condition: PutCondition, options?: AbortOptions): Promise<PutResult>;
 
-  /** Deletes objects, at most {@link MAX_DELETE_KEYS}; those that do not exist are no error. Idempotent, so it may be repeated. */
+  /**
+   * Deletes objects; those that do not exist are no error. It may be repeated. At most 1,000 keys: use `deleteAll`.
+   *
+   * @throws `INVALID_ARGUMENT` for more.
+   */
   delete(keys: readonly string[], options?: AbortOptions): Promise<void>;
 
   /** Up to 1,000 objects whose key begins with `prefix`, in the order of the keys' UTF-8 bytes, after `after`. */
@@ -31,9 +35,6 @@ export interface ObjectStore {
   /** Lets go of connections. */
   close(): Promise<void>;
 }
-
-/** Most keys in one {@link ObjectStore.delete}. */
-export const MAX_DELETE_KEYS = 1000;
 
 /**
  * `any`: always. `absent`: only where there is no object (`If-None-Match: *`). `match`: only in place of the object with
@@ -69,7 +70,7 @@ export interface StoredObject extends ObjectHead {
 export interface ListObjectsOptions extends AbortOptions {
   /** Only keys after this one. */
   readonly after?: string;
-  /** At most so many, 1 to 1,000. Default: 1,000. */
+  /** At most so many, 1 to 1,000; more are `INVALID_ARGUMENT`. Default: 1,000. */
   readonly limit?: number;
 }
 

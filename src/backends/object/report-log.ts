@@ -3,9 +3,10 @@ import type { ReportLog, StoredReport } from '../maintenance.ts';
 import { KEPT_REPORTS } from '../maintenance.ts';
 import type { AbortOptions } from '../manifests.ts';
 import { checkReport } from '../write-validation.ts';
+import { deleteAll } from './delete-all.ts';
 import { REPORTS_PREFIX } from './keys.ts';
 import { listObjects } from './listing.ts';
-import { MAX_DELETE_KEYS, type ObjectStore } from './object-store.ts';
+import type { ObjectStore } from './object-store.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
 
 /** How often a report is written when the service does not say whether it was. */
@@ -30,9 +31,7 @@ export class ObjectReportLog implements ReportLog {
     if (randomness.fraction() * WRITES_PER_TRIM >= 1) return;
     const keys = await this.#keys(abortOf(signal));
     const surplus = keys.slice(0, Math.max(0, keys.length - KEPT_REPORTS));
-    for (let start = 0; start < surplus.length; start += MAX_DELETE_KEYS) {
-      await store.delete(surplus.slice(start, start + MAX_DELETE_KEYS), abortOf(signal));
-    }
+    await deleteAll(store, surplus, abortOf(signal));
   }
 
   async list({

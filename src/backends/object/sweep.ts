@@ -1,9 +1,9 @@
 import pLimit from 'p-limit';
 import type { Address } from '../../address.ts';
 import { isUnreadable } from '../../errors.ts';
+import { deleteAll } from './delete-all.ts';
 import type { ForeseenReleases } from './foreseen-releases.ts';
 import { segmentKey } from './keys.ts';
-import { MAX_DELETE_KEYS } from './object-store.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import { parseGeneration, type Sidecar } from './sidecar.ts';
 import { bury, condemn, isCollectable } from './sidecar-changes.ts';
@@ -96,9 +96,7 @@ async function sweepWindow(
   );
   if (dryRun || condemned.length === 0) return verdicts;
   const keys = condemned.map(({ sidecar, at }) => segmentKey(addresses[at] as Address, sidecar.gen));
-  for (let start = 0; start < keys.length; start += MAX_DELETE_KEYS) {
-    await store.delete(keys.slice(start, start + MAX_DELETE_KEYS));
-  }
+  await deleteAll(store, keys);
   await forEach(condemned, ({ sidecar, at }) => sidecars.change(addresses[at] as Address, bury(sidecar.gen)));
   return verdicts;
 }

@@ -18,6 +18,7 @@ describe('between the client and the service', () => {
   let meter: RequestMeter;
   beforeEach(async () => {
     server = await new S3Server().start();
+    server.quirks.minPartBytes = 256 * KIB;
     proxy = await new FaultProxy(server.port).start();
     meter = new RequestMeter();
     once = await openAt(proxy.endpoint, { requestTimeoutMs: 300, partBytes: 256 * KIB }, meter);

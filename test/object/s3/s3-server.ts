@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { crc32 } from 'node:zlib';
 import { MemoryObjectStore } from '../../../src/backends/object/memory-store.ts';
+import { MAX_DELETE_KEYS, MAX_KEY_BYTES, MAX_LISTED_OBJECTS } from '../../../src/backends/object/object-limits.ts';
 import type { ObjectHead, ObjectStore, PutCondition } from '../../../src/backends/object/object-store.ts';
 import { decodeAwsChunked } from './aws-chunked.ts';
 import { type Elements, texts, xml } from './s3-xml.ts';
@@ -23,6 +24,8 @@ export interface Quirks {
   /** The settings of the bucket answer 403. */
   settingsDenied?: boolean;
   lifecycleRules?: readonly Elements[];
+  /** The least bytes of a part that is not the last. Default: 5 MiB, as everywhere. */
+  minPartBytes?: number;
   /** Bodies are sent with one bit flipped. */
   flipsBits?: boolean;
   /** Answers so instead of doing anything; `hang`: never answers. */
@@ -55,6 +58,9 @@ class ErrorReply extends Error {
 }
 
 type Reply = { status?: number; headers?: Record<string, string>; body?: string | Buffer };
+
+/** Part numbers end here. */
+const MAX_PARTS = 10_000;
 
 /** An S3 service in this process over any object store: one bucket, path style, signatures seen and not verified. */
 export class S3Server {
@@ -125,6 +131,7 @@ export class S3Server {
 
   #answer({ method, key, query }: SeenRequest, request: IncomingMessage, body: Buffer): Promise<Reply> | Reply {
     if (key === '') return this.#answerForBucket(method, query, body);
+    if (Buffer.byteLength(key) > MAX_KEY_BYTES) throw new ErrorReply(400, 'KeyTooLongError');
     const upload = query.get('uploadId');
     switch (method) {
       case 'GET':
@@ -152,14 +159,16 @@ export class S3Server {
       return { body: xml('LifecycleConfiguration', { Rule: lifecycleRules }) };
     }
     if (method === 'POST' && query.has('delete')) {
-      await this.store.delete(texts(body.toString(), 'Key'));
+      const keys = texts(body.toString(), 'Key');
+      if (keys.length === 0 || keys.length > MAX_DELETE_KEYS) throw new ErrorReply(400, 'MalformedXML');
+      await this.store.delete(keys);
       return { body: xml('DeleteResult', {}) };
     }
     return this.#list(query);
   }
 
   async #list(query: URLSearchParams): Promise<Reply> {
-    const limit = Number(query.get('max-keys') ?? 1000);
+    const limit = Math.min(MAX_LISTED_OBJECTS, Number(query.get('max-keys') ?? MAX_LISTED_OBJECTS));
     const after = query.get('start-after');
     const page = await this.store.list(query.get('prefix') ?? '', { limit, ...(after !== null && { after }) });
     const isEncoded = query.get('encoding-type') === 'url';
@@ -227,6 +236,7 @@ export class S3Server {
   }
 
   #putPart(upload: string, number: number, body: Buffer): Reply {
+    if (!(number >= 1 && number <= MAX_PARTS)) throw new ErrorReply(400, 'InvalidArgument');
     this.#parts(upload).set(number, body);
     return {
       headers: { ETag: `"${createHash('md5').update(body).digest('hex')}"`, 'x-amz-checksum-crc32': crc32Base64(body) },
@@ -237,7 +247,12 @@ export class S3Server {
     const parts = this.#parts(upload);
     const numbers = texts(body.toString(), 'PartNumber').map(Number);
     const bodies = numbers.map((number) => parts.get(number));
+    if (numbers.length === 0) throw new ErrorReply(400, 'MalformedXML');
     if (bodies.some((part) => part === undefined)) throw new ErrorReply(400, 'InvalidPart');
+    if (numbers.some((number, at) => number <= (numbers[at - 1] ?? 0))) throw new ErrorReply(400, 'InvalidPartOrder');
+    const { minPartBytes = 5 * 1024 * 1024 } = this.quirks;
+    const isSmall = (part: Buffer | undefined) => (part?.length ?? 0) < minPartBytes;
+    if (bodies.slice(0, -1).some(isSmall)) throw new ErrorReply(400, 'EntityTooSmall');
     const etag = await this.#store(Key, Buffer.concat(bodies as Buffer[]), request, true);
     this.uploads.delete(upload);
     return { body: xml('CompleteMultipartUploadResult', { Bucket: this.bucket, Key, ETag: etag }) };

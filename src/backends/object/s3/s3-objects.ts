@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { VarveError } from '../../../errors.ts';
 import type { AbortOptions } from '../../manifests.ts';
+import { checkDeletedKeys, checkListLimit } from '../object-limits.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,
@@ -10,7 +11,6 @@ import type {
   PutResult,
   StoredObject,
 } from '../object-store.ts';
-import { MAX_DELETE_KEYS } from '../object-store.ts';
 import { type BucketFacts, checkBucket } from './bucket-settings.ts';
 import { conditionHeaders } from './conditions.ts';
 import { decodeListed } from './listing-encoding.ts';
@@ -103,9 +103,7 @@ export class S3Objects implements ObjectStore {
   }
 
   async delete(keys: readonly string[], { signal }: AbortOptions = {}): Promise<void> {
-    if (keys.length > MAX_DELETE_KEYS) {
-      throw new VarveError('INVALID_ARGUMENT', `at most ${MAX_DELETE_KEYS} objects are deleted at once`);
-    }
+    checkDeletedKeys(keys);
     const [only] = keys;
     if (only === undefined) return;
     const isAlone = keys.length === 1;
@@ -137,6 +135,7 @@ export class S3Objects implements ObjectStore {
   }
 
   async list(prefix: string, options: ListObjectsOptions = {}): Promise<ObjectPage> {
+    if (options.limit !== undefined) checkListLimit(options.limit);
     let page = await this.#page(prefix, options, undefined);
     // A page may be empty and not the last one; then there is no key to go on from.
     while (page.objects.length === 0 && page.token !== undefined) page = await this.#page(prefix, options, page.token);
