@@ -1,5 +1,6 @@
 import zstd from 'zstd-napi/binding.js';
 import { VarveError } from './errors.ts';
+import { unknownNumber } from './format-number.ts';
 
 /** Turns bytes into fewer bytes and back. The number of a codec is part of the formats and never changes its meaning. */
 export interface Codec {
@@ -74,16 +75,11 @@ export const ZSTD: Codec = zstandard;
 /**
  * The codec of that number.
  *
- * @throws `UNSUPPORTED_FORMAT` when this version of Varve does not know it.
+ * @throws `UNSUPPORTED_FORMAT` or `CORRUPT` when this version of Varve does not know it.
  */
 export function codecOf(number: number): Codec {
   const codec = CODECS.get(number);
-  if (codec === undefined) {
-    throw new VarveError(
-      'UNSUPPORTED_FORMAT',
-      `stored with codec ${number}, which this version of Varve does not know: install a newer version`,
-    );
-  }
+  if (codec === undefined) throw unknownNumber('stored bytes', 'codec', number);
   return codec;
 }
 

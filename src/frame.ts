@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { ADDRESS_BYTES, type Address } from './address.ts';
 import { codecOf, RAW, ZSTD } from './codec.ts';
 import { VarveError } from './errors.ts';
+import { unknownNumber } from './format-number.ts';
 import { ByteReader, ByteWriter } from './varint.ts';
 
 /**
@@ -22,6 +23,7 @@ const MAGIC = Buffer.from('VFR');
 const VERSION = 1;
 const HAS_DICTIONARY = 1;
 const HAS_CHECKSUM = 2;
+const KNOWN_FLAGS = HAS_DICTIONARY | HAS_CHECKSUM;
 const CHECKSUM_BYTES = 8;
 
 /** The most raw bytes one frame may declare: bounds what a damaged or hostile length can make a reader allocate. */
@@ -77,12 +79,8 @@ export function decodeFrame(
   const version = reader.varint();
   const codec = reader.varint();
   const flags = reader.varint();
-  if (version !== VERSION || (flags & ~(HAS_DICTIONARY | HAS_CHECKSUM)) !== 0) {
-    throw new VarveError(
-      'UNSUPPORTED_FORMAT',
-      `${what}: frame format ${version} (flags ${flags}) is newer than this version of Varve: install a newer version`,
-    );
-  }
+  if (version !== VERSION) throw unknownNumber(what, 'frame format', version);
+  if (flags > KNOWN_FLAGS) throw unknownNumber(what, 'set of frame flags', flags);
   const rawLength = reader.varint();
   if (rawLength > MAX_FRAME_BYTES)
     throw new VarveError('CORRUPT', `${what}: declares ${rawLength} bytes, more than a frame may hold`);

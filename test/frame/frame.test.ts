@@ -95,11 +95,24 @@ describe('a frame', () => {
   test('of a newer version, an unknown codec or unknown flags says to upgrade', () => {
     const frame = encodeFrame(compressible);
     for (const at of [3, 4, 5]) {
-      const newer = Buffer.from(frame);
-      newer[at] = 100;
-      expectFailure(() => decodeFrame(newer, 'frame f'), 'UNSUPPORTED_FORMAT', 'newer version');
+      for (const number of [4, 15]) {
+        const newer = Buffer.from(frame);
+        newer[at] = number;
+        expectFailure(() => decodeFrame(newer, 'frame f'), 'UNSUPPORTED_FORMAT', 'newer version');
+      }
     }
-    expectFailure(() => codecOf(99), 'UNSUPPORTED_FORMAT', '99');
+    expectFailure(() => codecOf(9), 'UNSUPPORTED_FORMAT', '9');
+  });
+
+  test('with a version, a codec or flags that no version will have is damaged', () => {
+    const frame = encodeFrame(compressible);
+    for (const at of [3, 4, 5]) {
+      const damaged = Buffer.from(frame);
+      damaged[at] = 100;
+      expectFailure(() => decodeFrame(damaged, 'frame f'), 'CORRUPT', 'frame f');
+    }
+    expectFailure(() => decodeFrame(Buffer.from('VFRgarbage'), 'frame f'), 'CORRUPT', 'there is no frame format 103');
+    expectFailure(() => codecOf(99), 'CORRUPT', '99');
   });
 
   test('that declares more than a frame may hold is refused before anything is allocated', () => {

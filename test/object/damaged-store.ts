@@ -9,6 +9,8 @@ import type { ObjectBackend } from '../../src/backends/object/object-backend.ts'
 import { type OpenObjectsOptions, openObjects } from '../../src/backends/object/open-objects.ts';
 import { type Generation, type Sidecar, type Token, tokenOf } from '../../src/backends/object/sidecar.ts';
 import { isVarveError } from '../../src/errors.ts';
+import { decodeFrame, encodeFrame } from '../../src/frame.ts';
+import { ByteReader, ByteWriter } from '../../src/varint.ts';
 import { commit, contentOf, conversation, entry, put, segment } from '../conformance/builders.ts';
 import { StandingClock } from './standing-clock.ts';
 
@@ -117,6 +119,18 @@ export class DamagedStore {
   async alterRecord(objectKey: string, change: (record: ManifestRecord) => Partial<ManifestRecord>): Promise<void> {
     const record = await this.record(objectKey);
     await this.write(objectKey, encodeRecord({ ...record, ...change(record) }));
+  }
+
+  /** Changes the JSON of a manifest's object as a version to come may write it. */
+  async alterHeader(objectKey: string, change: (header: Json) => Json): Promise<void> {
+    const reader = new ByteReader(decodeFrame(await this.bytes(objectKey), objectKey), objectKey);
+    const header = JSON.parse(reader.bytes(reader.varint()).toString());
+    const json = Buffer.from(JSON.stringify({ ...header, ...change(header) }));
+    const out = new ByteWriter();
+    out.varint(json.length);
+    out.bytes(json);
+    out.bytes(reader.rest());
+    await this.write(objectKey, encodeFrame(out.view(), { checksum: true }));
   }
 
   async token(objectKey: string, text: string): Promise<Token> {

@@ -77,6 +77,18 @@ export const DATA_DAMAGES: readonly Damage[] = [
     leaves: expectHealing,
   },
   {
+    name: 'data of a newer format',
+    kind: 'corrupt-data',
+    damage: async (store) => store.write(await store.dataKey(TEXT.b), 'VFR\x02 and what is to come'),
+    findings: async (store) => [await newerData(store)],
+    after: async (store) => [await newerData(store)],
+    reads: { a: 'whole', b: 'UNSUPPORTED_FORMAT' },
+    leaves: async (store) => {
+      await store.use((backend) => commit(backend, put('again', [entry('again', TEXT.b)])));
+      expect((await store.bytes(await store.dataKey(TEXT.b))).toString()).toMatch(/^VFR\x02/);
+    },
+  },
+  {
     name: 'corrupt data that nobody needs',
     kind: 'corrupt-data',
     damage: async (store) => {
@@ -177,6 +189,19 @@ function corruptGarbage(store: DamagedStore, repair: string): Promise<Finding> {
   return corrupt(store, TEXT.b, { repair });
 }
 
+async function newerData(store: DamagedStore): Promise<Finding> {
+  const location = await store.dataKey(TEXT.b);
+  const reason = `segment ${ADDRESS.b} (${location}): frame format 2 is newer than this version of Varve`;
+  return finding({
+    kind: 'corrupt-data',
+    message: `the data of segment ${ADDRESS.b} cannot be read: ${reason}: install a newer version`,
+    address: ADDRESS.b,
+    location,
+    manifests: [KEY.b],
+    harmful: true,
+  });
+}
+
 /** A flipped bit in the payload: the frame is sound, its content is not. */
 async function corrupt(store: DamagedStore, text: string, rest: Partial<Finding>): Promise<Finding> {
   const { address } = segment(text);
@@ -184,7 +209,7 @@ async function corrupt(store: DamagedStore, text: string, rest: Partial<Finding>
   const reason = `segment ${address} is damaged: the bytes of ${location} have another address`;
   return finding({
     kind: 'corrupt-data',
-    message: `the data of segment ${address} is damaged: ${reason}`,
+    message: `the data of segment ${address} cannot be read: ${reason}`,
     address,
     location,
     ...rest,

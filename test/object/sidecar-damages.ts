@@ -55,6 +55,17 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
     leaves: async (store) => expect(await store.sidecar(TEXT.b)).toMatchObject({ v: 2 }),
   },
   {
+    name: 'a sidecar with fields that only a later version knows',
+    kind: 'unindexed',
+    damage: (store) => store.alterSidecar(TEXT.b, () => ({ archived: true, tier: 'cold' })),
+    findings: async (store) => [laterSidecar(store)],
+    after: async (store) => [laterSidecar(store)],
+    leaves: async (store) => {
+      expect(await collected(store, { full: true })).toBe(0);
+      expect(await store.sidecar(TEXT.b)).toMatchObject({ archived: true, tier: 'cold' });
+    },
+  },
+  {
     name: 'a sidecar that is missing',
     kind: 'unindexed',
     damage: (store) => store.objects.delete([store.sidecarKey(TEXT.b)]),
@@ -188,6 +199,19 @@ const newerSidecar = (store: DamagedStore): Finding =>
     location: store.sidecarKey(TEXT.b),
     manifests: [KEY.b],
   });
+
+const laterSidecar = (store: DamagedStore): Finding => {
+  const sidecarKey = store.sidecarKey(TEXT.b);
+  return finding({
+    kind: 'unindexed',
+    message:
+      `the sidecar of segment ${ADDRESS.b} cannot be read: ${sidecarKey}: the sidecar has fields that this version ` +
+      'of Varve does not know (archived, tier): install a newer version',
+    address: ADDRESS.b,
+    location: sidecarKey,
+    manifests: [KEY.b],
+  });
+};
 
 const unhinted = (store: DamagedStore): Finding =>
   finding({

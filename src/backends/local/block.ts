@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { ADDRESS_BYTES, type Address } from '../../address.ts';
 import { isVarveError, VarveError } from '../../errors.ts';
+import { unknownNumber } from '../../format-number.ts';
 import { decodeFrame, encodeFrame } from '../../frame.ts';
 import { ByteReader, ByteWriter } from '../../varint.ts';
 import { FINGERPRINT_BITS } from './fingerprint.ts';
@@ -155,12 +156,7 @@ export function decodeBlockHeader(header: Buffer, what: string): { directoryByte
   if (header.length < BLOCK_HEADER_BYTES || !header.subarray(0, 4).equals(MAGIC)) {
     throw new VarveError('CORRUPT', `${what}: no block starts here`);
   }
-  if (header[4] !== VERSION) {
-    throw new VarveError(
-      'UNSUPPORTED_FORMAT',
-      `${what}: block format ${header[4]} is not known to this version of Varve: install a newer version`,
-    );
-  }
+  if (header[4] !== VERSION) throw unknownNumber(what, 'block format', header[4]);
   return { directoryBytes: header.readUInt32LE(8), frameBytes: header.readUInt32LE(12) };
 }
 

@@ -41,7 +41,7 @@ export class UnhintedGarbage {
     const hinted = new Set<Address>();
     for await (const { key } of listObjects(this.#protocol, RELEASE_HINTS_PREFIX, abortOf(signal))) {
       const object = await this.#protocol.store.get(key, abortOf(signal));
-      const hint = object && readReleaseHint(object.body);
+      const hint = object && readReleaseHint(object.body, key);
       for (const address of hint?.segments ?? []) hinted.add(address);
     }
     return hinted;

@@ -214,11 +214,14 @@ export class SegmentAuditor {
     } catch (error) {
       if (!isVarveError(error)) throw error;
       const manifests = holdersOf(references);
-      const message = `the data of segment ${address} is damaged: ${error.message}`;
-      const finding = harm('corrupt-data', message, { address, location, manifests }, damaged ? MARKED : TO_MARK);
+      const message = `the data of segment ${address} cannot be read: ${error.message}`;
+      // What a newer version wrote is not damaged, and nothing may take its place.
+      const isNewer = error.code === 'UNSUPPORTED_FORMAT';
+      const repair = isNewer ? 'none' : damaged ? MARKED : TO_MARK;
+      const finding = harm('corrupt-data', message, { address, location, manifests }, repair);
       return {
         finding: { ...finding, harmful: manifests.length > 0 },
-        mend: () => this.#markDamaged(address, gen),
+        mend: isNewer ? undefined : () => this.#markDamaged(address, gen),
       };
     }
   }

@@ -5,7 +5,7 @@ import { CollectScope, type CollectTotals } from './collect-scope.ts';
 import { deleteAll } from './delete-all.ts';
 import { expireManifests } from './expire.ts';
 import { ForeseenReleases } from './foreseen-releases.ts';
-import { type Hints, type ReleaseHint, readReleaseHint } from './hints.ts';
+import { type Hints, type ReadReleaseHint, type ReleaseHint, readReleaseHint } from './hints.ts';
 import { KINDS, manifestObjectKey, RELEASE_HINTS_PREFIX, WRITER_HINTS_PREFIX } from './keys.ts';
 import type { ListIndex } from './list-index.ts';
 import { listObjects } from './listing.ts';
@@ -147,7 +147,7 @@ export class Collection {
     const read = await forEach(hints, async ({ key }) => {
       const object = await this.#context.protocol.store.get(key, abortOf(this.#scope.signal));
       // Gone: another run was done with it.
-      return object === undefined ? NOTHING_TOLD : readReleaseHint(object.body);
+      return object === undefined ? NOTHING_TOLD : readReleaseHint(object.body, key);
     });
     const isFinished = await forEach(read, (hint) => this.#finishReleases(hint));
     const segments = [...new Set(read.flatMap((hint) => hint?.segments ?? []))];
@@ -180,9 +180,10 @@ export class Collection {
   }
 
   /** Lets go of what a process began to let go of and did not finish. */
-  async #finishReleases(hint: ReleaseHint | undefined): Promise<boolean> {
+  async #finishReleases(hint: ReadReleaseHint | undefined): Promise<boolean> {
     // Only a full run makes up for a hint that cannot be read.
     if (hint === undefined) return this.#scope.full;
+    if (hint.isNewer) return false;
     const { protocol, taker, hints } = this.#context;
     const finished = await forEach(hint.manifests, async (objectKey) => {
       const seen = await unlessUnreadable(protocol.manifests.readObject(objectKey));

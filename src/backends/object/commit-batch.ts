@@ -110,6 +110,12 @@ export class CommitBatch {
       try {
         if (await failing(job, this.#steps.commit(job, committing, signal))) job.outcomes = plan.outcomes;
       } catch (error) {
+        if (isVarveError(error, 'INTERNAL')) {
+          // Refused before it was sent.
+          await this.#steps.abandon([job]);
+          job.outcomes = failedAll(job, error);
+          return;
+        }
         if (!isVarveError(error, 'OUTCOME_UNKNOWN')) throw error;
         // Rule 7: it may yet happen, so nothing is taken back. If it does not, a collection fences the attempt.
         job.failure = error;
@@ -160,9 +166,13 @@ async function failing<Result>(job: ManifestJob, step: Promise<Result>): Promise
           { cause: error },
         )
       : error;
-    job.outcomes = new Map(job.writes.map(({ position }) => [position, { status: 'failed', error: advice }]));
+    job.outcomes = failedAll(job, advice);
     return undefined;
   }
+}
+
+function failedAll(job: ManifestJob, error: VarveError): Map<number, WriteOutcome> {
+  return new Map(job.writes.map(({ position }) => [position, { status: 'failed', error }]));
 }
 
 function isUnsettled({ outcomes, failure }: ManifestJob): boolean {

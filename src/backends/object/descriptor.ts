@@ -3,12 +3,18 @@ import { VarveError } from '../../errors.ts';
 import type { AbortOptions } from '../manifests.ts';
 import { DESCRIPTOR_KEY, SEGMENTS_PREFIX } from './keys.ts';
 import type { ObjectStore } from './object-store.ts';
+import { decodeJson } from './stored-json.ts';
 
 /** The format that this version writes. */
 const FORMAT = 1;
 
 /** `varve.json`: says that a store is here, and how to read it. Written once, before anything else. */
-const DESCRIPTOR = z.object({ varve: z.literal('objects'), format: z.int(), hash: z.string(), created: z.string() });
+const DESCRIPTOR = z.strictObject({
+  varve: z.literal('objects'),
+  format: z.int(),
+  hash: z.string(),
+  created: z.string(),
+});
 
 export type StoreDescriptor = z.infer<typeof DESCRIPTOR>;
 
@@ -44,19 +50,12 @@ export async function createStore(
 }
 
 function decodeDescriptor(body: Uint8Array, location: string): StoreDescriptor {
-  let value: unknown;
-  try {
-    value = JSON.parse(Buffer.from(body).toString('utf8'));
-  } catch (cause) {
-    throw new VarveError('CORRUPT', `${location}: ${DESCRIPTOR_KEY} is not JSON`, { cause });
-  }
-  const { success, data, error } = DESCRIPTOR.safeParse(value);
-  if (!success) throw new VarveError('CORRUPT', `${location}: ${DESCRIPTOR_KEY}: ${z.prettifyError(error)}`);
-  if (data.format > FORMAT || data.hash !== 'sha256') {
-    throw new VarveError(
-      'UNSUPPORTED_FORMAT',
-      `${location} was written by a newer version of Varve (format ${data.format}, ${data.hash}): install a newer version`,
-    );
-  }
-  return data;
+  const what = `${location}: ${DESCRIPTOR_KEY}`;
+  const descriptor = decodeJson(body, { name: 'store', schema: DESCRIPTOR, numbered: 'format' }, what);
+  if (descriptor.hash === 'sha256') return descriptor;
+  throw new VarveError(
+    'UNSUPPORTED_FORMAT',
+    `${what}: addresses are hashes by ${descriptor.hash}, which this version of Varve does not know: ` +
+      'install a newer version',
+  );
 }

@@ -62,7 +62,7 @@ async function* dueManifests(
     if (!scope.hasObject(hintKey)) continue;
     const object = await protocol.store.get(hintKey, abort);
     if (object === undefined) continue;
-    const key = readExpiryHint(object.body);
+    const key = readExpiryHint(object.body, hintKey);
     if (key === undefined) continue;
     told.add(manifestObjectKey(key));
     const isOld = protocol.serverClock.earliest() - lastModified > SETTLED_HINT_MS;

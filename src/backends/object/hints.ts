@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Address } from '../../address.ts';
-import { VarveError } from '../../errors.ts';
+import { isVarveError, VarveError } from '../../errors.ts';
 import type { ManifestKey } from '../manifests.ts';
 import type { Clock, Randomness } from './clock.ts';
 import {
@@ -13,6 +13,7 @@ import {
 } from './keys.ts';
 import type { Release } from './manifest-record.ts';
 import type { ObjectStore } from './object-store.ts';
+import { decodeJson, type JsonFormat } from './stored-json.ts';
 
 /** How long a writer's mark stands for what it does, in ms: renewed before it does more. */
 const WRITER_MARK_MS = 10 * 60 * 1000;
@@ -24,13 +25,18 @@ export interface ReleaseHint {
   readonly manifests: readonly string[];
 }
 
-const RELEASE_HINT = z.object({
+export interface ReadReleaseHint extends ReleaseHint {
+  /** A later version wrote it: it is left to that version. */
+  readonly isNewer?: true;
+}
+
+const RELEASE_HINT = z.strictObject({
   v: z.literal(1),
   segments: z.array(z.string().regex(/^[0-9a-f]{64}$/)),
   manifests: z.array(z.string()),
 });
 
-const EXPIRY_HINT = z.object({ v: z.literal(1), kind: z.enum(['conversation', 'blob', 'pin']), id: z.string() });
+const EXPIRY_HINT = z.strictObject({ v: z.literal(1), kind: z.enum(['conversation', 'blob', 'pin']), id: z.string() });
 
 /**
  * Leaves word of what a collection will have to look at, before it comes to be (rule 14): so that its everyday run need not
@@ -122,22 +128,22 @@ export function expiryPrefix(expiresAt: number): string {
   return `${EXPIRY_HINTS_PREFIX}${String(ms).padStart(16, '0')}`;
 }
 
-/** The manifest that a hint names. One that cannot be read is as good as none: a full collection makes up for it. */
-export function readExpiryHint(body: Uint8Array): ManifestKey | undefined {
-  const hint = EXPIRY_HINT.safeParse(parseJson(body));
-  return hint.success ? { kind: hint.data.kind, id: hint.data.id } : undefined;
+/** The manifest that a hint names; `undefined` for one that cannot be read, which a full collection makes up for. */
+export function readExpiryHint(body: Uint8Array, hintKey: string): ManifestKey | undefined {
+  const hint = read(body, { name: 'hint', schema: EXPIRY_HINT }, hintKey);
+  return hint === undefined || hint === 'newer' ? undefined : { kind: hint.kind, id: hint.id };
 }
 
-/** What a hint tells of. One that cannot be read is as good as none: a full collection makes up for it. */
-export function readReleaseHint(body: Uint8Array): ReleaseHint | undefined {
-  const hint = RELEASE_HINT.safeParse(parseJson(body));
-  return hint.success ? (hint.data as unknown as ReleaseHint) : undefined;
+/** What a hint names; `undefined` for one that is damaged, which a full collection makes up for. */
+export function readReleaseHint(body: Uint8Array, hintKey: string): ReadReleaseHint | undefined {
+  const hint = read(body, { name: 'hint', schema: RELEASE_HINT }, hintKey);
+  return hint === 'newer' ? { segments: [], manifests: [], isNewer: true } : (hint as ReleaseHint | undefined);
 }
 
-function parseJson(body: Uint8Array): unknown {
+function read<Value>(body: Uint8Array, format: JsonFormat<Value>, hintKey: string): Value | 'newer' | undefined {
   try {
-    return JSON.parse(Buffer.from(body).toString('utf8'));
-  } catch {
-    return undefined;
+    return decodeJson(body, format, hintKey);
+  } catch (error) {
+    return isVarveError(error, 'UNSUPPORTED_FORMAT') ? 'newer' : undefined;
   }
 }

@@ -4,7 +4,9 @@ import { VarveError } from '../../errors.ts';
 import { decodeFrame, encodeFrame } from '../../frame.ts';
 import { ByteReader, ByteWriter } from '../../varint.ts';
 import type { ManifestKey } from '../manifests.ts';
+import { manifestObjectKey } from './keys.ts';
 import type { Hold, ManifestContent, ManifestRecord, RecordBody, RecordEntry } from './manifest-record.ts';
+import { assertReadable, decodeJson, type JsonFormat } from './stored-json.ts';
 
 /**
  * A manifest's object is a checksummed frame of: varint length of the header, the header (JSON, {@link HEADER}), and the
@@ -14,7 +16,7 @@ import type { Hold, ManifestContent, ManifestRecord, RecordBody, RecordEntry } f
 const LEVEL = 9;
 
 const count = z.int().min(0);
-const HEADER = z.object({
+const HEADER = z.strictObject({
   v: z.literal(1),
   kind: z.enum(['conversation', 'blob', 'pin']),
   id: z.string(),
@@ -23,7 +25,7 @@ const HEADER = z.object({
   applied: z.array(z.string()),
   addresses: z.array(z.string().regex(/^[0-9a-f]{64}$/)),
   current: z
-    .object({
+    .strictObject({
       revision: z.string(),
       application: z.string().optional(),
       model: z.string().optional(),
@@ -31,7 +33,7 @@ const HEADER = z.object({
       updatedAt: z.number(),
       expiresAt: z.number().optional(),
       logicalBytes: z.number(),
-      hold: z.object({ since: z.number(), reason: z.string().optional() }).optional(),
+      hold: z.strictObject({ since: z.number(), reason: z.string().optional() }).optional(),
       archived: z.tuple([z.number(), z.number()]),
       idempotencyKeys: z.array(z.string()).optional(),
       /** Position of the address, generation, nonce. */
@@ -41,7 +43,12 @@ const HEADER = z.object({
         z.tuple([
           z.union([
             count,
-            z.object({ digest: z.string(), offset: count, length: count, parts: z.array(z.tuple([count, count])) }),
+            z.strictObject({
+              digest: z.string(),
+              offset: count,
+              length: count,
+              parts: z.array(z.tuple([count, count])),
+            }),
           ]),
           z.array(count),
         ]),
@@ -49,13 +56,16 @@ const HEADER = z.object({
     })
     .optional(),
   pending: z
-    .array(z.object({ nonce: z.string(), beat: z.string(), leaseMs: z.number(), adds: z.array(count) }))
+    .array(z.strictObject({ nonce: z.string(), beat: z.string(), leaseMs: z.number(), adds: z.array(count) }))
     .optional(),
   releasing: z.array(z.tuple([count, z.string()])).optional(),
 });
 
 type Header = z.infer<typeof HEADER>;
 
+const FORMAT: JsonFormat<Header> = { name: 'manifest', schema: HEADER };
+
+/** @throws `INTERNAL` for a record that {@link decodeRecord} would refuse. */
 export function encodeRecord(record: ManifestRecord): Buffer {
   const addresses = new Positions();
   const bodies: Uint8Array[] = [];
@@ -71,7 +81,9 @@ export function encodeRecord(record: ManifestRecord): Buffer {
     pending: pending.length === 0 ? undefined : pending.map((each) => ({ ...each, adds: each.adds.map(addresses.of) })),
     releasing: releasing.length === 0 ? undefined : releasing.map((each) => [addresses.of(each.address), each.nonce]),
   };
-  const json = Buffer.from(JSON.stringify({ ...header, addresses: addresses.all }));
+  const whole = { ...header, addresses: addresses.all };
+  assertReadable(whole, FORMAT, manifestObjectKey(key));
+  const json = Buffer.from(JSON.stringify(whole));
   const out = new ByteWriter(json.length + bodies.reduce((sum, body) => sum + body.length, 0) + 8);
   out.varint(json.length);
   out.bytes(json);
@@ -82,7 +94,7 @@ export function encodeRecord(record: ManifestRecord): Buffer {
 /** @throws `CORRUPT`, naming the object; `UNSUPPORTED_FORMAT` for one that a newer Varve wrote. */
 export function decodeRecord(stored: Uint8Array, objectKey: string, expected: ManifestKey | undefined): ManifestRecord {
   const reader = new ByteReader(decodeFrame(stored, objectKey), objectKey);
-  const header = parseHeader(reader.bytes(reader.varint()), objectKey);
+  const header = decodeJson(reader.bytes(reader.varint()), FORMAT, objectKey);
   const key: ManifestKey = { kind: header.kind, id: header.id };
   if (expected !== undefined && (expected.kind !== key.kind || expected.id !== key.id)) {
     throw new VarveError('CORRUPT', `${objectKey}: holds ${key.kind} ${JSON.stringify(key.id)}`);
@@ -103,25 +115,6 @@ export function decodeRecord(stored: Uint8Array, objectKey: string, expected: Ma
     pending: (header.pending ?? []).map((each) => ({ ...each, adds: each.adds.map(addressAt) })),
     releasing: (header.releasing ?? []).map(([at, nonce]) => ({ address: addressAt(at), nonce })),
   };
-}
-
-function parseHeader(json: Uint8Array, objectKey: string): Header {
-  let value: unknown;
-  try {
-    value = JSON.parse(Buffer.from(json).toString('utf8'));
-  } catch (cause) {
-    throw new VarveError('CORRUPT', `${objectKey}: its header is not JSON`, { cause });
-  }
-  const version = (value as { v?: unknown } | null)?.v;
-  if (typeof version === 'number' && version > 1) {
-    throw new VarveError(
-      'UNSUPPORTED_FORMAT',
-      `${objectKey}: manifest format ${version} is newer than this version of Varve: install a newer version`,
-    );
-  }
-  const { success, data, error } = HEADER.safeParse(value);
-  if (success) return data;
-  throw new VarveError('CORRUPT', `${objectKey}: its header is not one: ${z.prettifyError(error)}`);
 }
 
 function encodeContent(content: ManifestContent, addresses: Positions, bodies: Uint8Array[]): Header['current'] {

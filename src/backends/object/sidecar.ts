@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { VarveError } from '../../errors.ts';
 import type { SegmentEncoding } from '../manifests.ts';
+import { assertReadable, decodeJson, type JsonFormat } from './stored-json.ts';
 
 /**
  * One life of a segment's data, a name never used twice: `<12 random characters><b|t><canonical length in base 36>`. It
@@ -42,7 +42,7 @@ export interface Sidecar {
 /** A sidecar without what every stored body gets anew. */
 export type SidecarContent = Omit<Sidecar, 'v' | 'nonce' | 'refCount'>;
 
-const SIDECAR = z.object({
+const SIDECAR = z.strictObject({
   v: z.literal(1),
   nonce: z.string(),
   gen: z.string().regex(/^[A-Za-z0-9_-]{12}[bt][0-9a-z]+$/),
@@ -54,6 +54,8 @@ const SIDECAR = z.object({
   damaged: z.literal(true).optional(),
   since: z.number().optional(),
 });
+
+const FORMAT: JsonFormat<z.infer<typeof SIDECAR>> = { name: 'sidecar', schema: SIDECAR };
 
 /** Past so many names a live segment becomes hot. */
 export const HOT_REFERENCES = 256;
@@ -81,42 +83,26 @@ export function holderOfToken(token: Token): string {
   return token.slice(0, token.lastIndexOf('.'));
 }
 
+/** @throws `INTERNAL` for content that {@link decodeSidecar} would refuse. */
 export function encodeSidecar(content: SidecarContent, nonce: string): Buffer {
   const { gen, state, refs, hot, holds, damaged, since } = content;
-  return Buffer.from(
-    JSON.stringify({
-      v: 1,
-      nonce,
-      gen,
-      state,
-      refCount: refs.length,
-      refs,
-      hot,
-      holds: holds?.length ? holds : undefined,
-      damaged,
-      since: refs.length === 0 ? since : undefined,
-    }),
-  );
+  const whole = {
+    v: 1,
+    nonce,
+    gen,
+    state,
+    refCount: refs.length,
+    refs,
+    hot,
+    holds: holds?.length ? holds : undefined,
+    damaged,
+    since: refs.length === 0 ? since : undefined,
+  };
+  assertReadable(whole, FORMAT, 'a sidecar');
+  return Buffer.from(JSON.stringify(whole));
 }
 
 /** @throws `CORRUPT`, or `UNSUPPORTED_FORMAT` for one that a newer Varve wrote. */
 export function decodeSidecar(body: Uint8Array, key: string): Sidecar {
-  const value = parseJson(body, key);
-  if (typeof value === 'object' && value !== null && 'v' in value && typeof value.v === 'number' && value.v > 1) {
-    throw new VarveError(
-      'UNSUPPORTED_FORMAT',
-      `${key}: sidecar format ${value.v} is newer than this version of Varve: install a newer version`,
-    );
-  }
-  const { success, data, error } = SIDECAR.safeParse(value);
-  if (success) return data as unknown as Sidecar;
-  throw new VarveError('CORRUPT', `${key}: not a sidecar: ${z.prettifyError(error)}`);
-}
-
-function parseJson(body: Uint8Array, key: string): unknown {
-  try {
-    return JSON.parse(Buffer.from(body).toString('utf8'));
-  } catch (cause) {
-    throw new VarveError('CORRUPT', `${key}: not JSON`, { cause });
-  }
+  return decodeJson(body, FORMAT, key) as unknown as Sidecar;
 }

@@ -49,7 +49,7 @@ async function garbageOf(
   for await (const { key } of listObjects(protocol, RELEASE_HINTS_PREFIX, abort)) {
     const object = await protocol.store.get(key, abort);
     if (object === undefined) continue;
-    for (const address of readReleaseHint(object.body)?.segments ?? []) hinted.add(address);
+    for (const address of readReleaseHint(object.body, key)?.segments ?? []) hinted.add(address);
   }
   const lengths = await forEach(hinted, async (address) => {
     const sidecar = await unlessUnreadable(protocol.sidecars.read(address));
