@@ -82,7 +82,8 @@ export interface Backend {
   /**
    * Makes the writes happen, each whole or not at all, in order where they concern one key; durable when the promise
    * resolves. Outcomes come in the order of `writes`; a failure of one does not touch the others. What is wrong with one
-   * write (its id, its bytes, a `bytes()` that throws) is its own outcome.
+   * write (a property of another type, a getter or a `bytes()` that throws, wrong bytes) is its own outcome,
+   * `INVALID_ARGUMENT`. Writes are read in the call; the memory of their bytes must not change before the promise resolves.
    *
    * @throws what concerns the store rather than one write: `READ_ONLY`, `NO_SPACE`, `BUSY`, `UNAVAILABLE`, `CLOSED`,
    *   `ABORTED`, `OUTCOME_UNKNOWN`. Then none of the writes happened, except after `OUTCOME_UNKNOWN`.
@@ -102,7 +103,11 @@ export interface Backend {
     options?: AbortOptions,
   ): Promise<WriteOutcome>;
 
-  /** The manifests under `keys`, `undefined` where there is none. Checksums are verified (`CORRUPT`). */
+  /**
+   * The manifests under `keys`, `undefined` where there is none. Checksums are verified (`CORRUPT`).
+   *
+   * @throws `INVALID_ARGUMENT`, as all that read, for what is no key, address, locator or filter.
+   */
   read(keys: readonly ManifestKey[], options?: ReadManifestOptions): Promise<(StoredManifest | undefined)[]>;
 
   /** As {@link read} without the entries. */

@@ -10,6 +10,12 @@ export type ManifestKind = 'conversation' | 'blob' | 'pin';
 /** Longest manifest id, in bytes of UTF-8. Ids are any non-empty well-formed string up to this. */
 export const MAX_ID_BYTES = 512;
 
+/** Longest application or model of a manifest, in bytes of UTF-8. */
+export const MAX_NAME_BYTES = 4096;
+
+/** Longest idempotency key, in bytes of UTF-8. */
+export const MAX_NONCE_BYTES = 64;
+
 /** Longest segment, in canonical bytes. Longer content is chunked by the layers above. */
 export const MAX_SEGMENT_BYTES = 4 * 1024 * 1024;
 

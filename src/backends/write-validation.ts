@@ -1,12 +1,16 @@
 import { type Address, addressOf } from '../address.ts';
+import { asInvalid, checkBytes, checkText, invalid, shown } from '../arguments.ts';
 import { VarveError } from '../errors.ts';
 import { MAX_REPORT_BYTES, type StoredReport } from './maintenance.ts';
 import {
   MAX_ID_BYTES,
+  MAX_NAME_BYTES,
+  MAX_NONCE_BYTES,
   MAX_REASON_BYTES,
   MAX_SEGMENT_BYTES,
   type ManifestFields,
   type ManifestHold,
+  type ManifestKey,
   type NewEntry,
   type NewSegment,
 } from './manifests.ts';
@@ -20,71 +24,88 @@ const REFERENCE_BYTES = 8;
 /** What a date can tell, in ms before and after the epoch. */
 const MAX_TIME_MS = 8.64e15;
 
-const MAX_NONCE_BYTES = 64;
+const KINDS: readonly unknown[] = ['conversation', 'blob', 'pin'];
 
-/** @throws `INVALID_ARGUMENT` unless the id is a non-empty well-formed string within the bound. */
-export function checkId({ id }: { readonly id: string }): void {
-  const bytes = Buffer.byteLength(id);
-  if (bytes === 0) throw new VarveError('INVALID_ARGUMENT', 'an id may not be empty');
-  if (bytes > MAX_ID_BYTES) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `an id may have at most ${MAX_ID_BYTES} bytes of UTF-8; this one has ${bytes}`,
-    );
-  }
-  // A lone surrogate has no UTF-8 form.
-  if (!id.isWellFormed()) throw new VarveError('INVALID_ARGUMENT', 'an id must be well-formed Unicode');
+const FIELDS: readonly string[] = ['application', 'model', 'createdAt', 'expiresAt', 'logicalBytes'];
+
+/**
+ * Reads the key of a manifest, each property once.
+ *
+ * @throws `INVALID_ARGUMENT` unless the kind is one and the id a well-formed string of 1 to 512 bytes.
+ */
+export function takeKey(given: ManifestKey): ManifestKey {
+  if (typeof given !== 'object' || given === null) throw invalid(`a key is an object; not ${shown(given)}`);
+  const { kind, id } = given;
+  if (!KINDS.includes(kind)) throw invalid(`a kind is ${KINDS.join(', ')}; not ${shown(kind)}`);
+  checkText('an id', id, { most: MAX_ID_BYTES });
+  return { kind, id };
 }
 
-/** @throws `INVALID_ARGUMENT` unless every number among the fields is finite: the index has no place for others. */
-export function checkFields(fields: Partial<ManifestFields>): void {
-  for (const name of ['createdAt', 'expiresAt', 'logicalBytes'] as const) {
-    const value = fields[name];
-    if (value === undefined || Number.isFinite(value)) continue;
-    throw new VarveError('INVALID_ARGUMENT', `${name} must be a finite number, not ${value}`);
-  }
+/**
+ * Reads the fields of a manifest, each once. Times are whole milliseconds: fractions are cut off.
+ *
+ * @throws `INVALID_ARGUMENT` for a field of a wrong type, and for one that there is not.
+ */
+export function takeFields(given: Partial<ManifestFields>): Partial<ManifestFields> {
+  if (typeof given !== 'object' || given === null) throw invalid(`fields are an object; not ${shown(given)}`);
+  const unknown = Object.keys(given).find((name) => !FIELDS.includes(name));
+  if (unknown !== undefined) throw invalid(`there is no field ${shown(unknown)}: there are ${FIELDS.join(', ')}`);
+  const { application, model, createdAt, expiresAt, logicalBytes } = given;
+  return {
+    ...(application !== undefined && { application: nameIn('application', application) }),
+    ...(model !== undefined && { model: nameIn('model', model) }),
+    ...(createdAt !== undefined && { createdAt: timeIn('createdAt', createdAt) }),
+    ...(expiresAt !== undefined && { expiresAt: timeIn('expiresAt', expiresAt) }),
+    ...(logicalBytes !== undefined && { logicalBytes: sizeIn('logicalBytes', logicalBytes) }),
+  };
 }
 
-export function checkNonce(nonce: string): void {
-  const bytes = Buffer.byteLength(nonce);
-  if (bytes === 0 || bytes > MAX_NONCE_BYTES) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `an idempotency key has 1 to ${MAX_NONCE_BYTES} bytes of UTF-8; this one has ${bytes}`,
-    );
-  }
+function nameIn(field: string, value: unknown): string {
+  checkText(field, value, { least: 0, most: MAX_NAME_BYTES });
+  return value;
+}
+
+function timeIn(field: string, value: unknown): number {
+  if (typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER) return Math.floor(value) + 0;
+  throw invalid(`${field} is a number of milliseconds since the epoch; not ${shown(value)}`);
+}
+
+/** @throws `INVALID_ARGUMENT` unless `value` is a number of bytes. */
+export function sizeIn(field: string, value: unknown): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value + 0;
+  throw invalid(`${field} is a whole number of bytes from 0 on; not ${shown(value)}`);
+}
+
+/** @throws `INVALID_ARGUMENT` unless the idempotency key is a well-formed string within the bound. */
+export function checkNonce(nonce: unknown): asserts nonce is string {
+  checkText('an idempotency key', nonce, { most: MAX_NONCE_BYTES });
 }
 
 /** @throws `INVALID_ARGUMENT` unless the reason of a hold is well-formed text within the bound. */
-export function checkReason(reason: string): void {
-  if (!reason.isWellFormed() || Buffer.byteLength(reason) > MAX_REASON_BYTES) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `the reason of a hold is well-formed Unicode of at most ${MAX_REASON_BYTES} bytes of UTF-8`,
-    );
-  }
+export function checkReason(reason: unknown): asserts reason is string {
+  checkText('the reason of a hold', reason, { least: 0, most: MAX_REASON_BYTES });
 }
 
 /** @throws `INVALID_ARGUMENT` or `TOO_LARGE`. */
-export function checkReport({ time, body }: StoredReport): void {
-  if (!(Math.abs(time) <= MAX_TIME_MS)) throw new VarveError('INVALID_ARGUMENT', `not the time of a report: ${time}`);
-  if (!body.isWellFormed()) throw new VarveError('INVALID_ARGUMENT', 'a report is well-formed Unicode');
-  const bytes = Buffer.byteLength(body);
-  if (bytes > MAX_REPORT_BYTES) {
-    throw new VarveError('TOO_LARGE', `a report may have at most ${MAX_REPORT_BYTES} bytes; this one has ${bytes}`);
+export function checkReport(report: StoredReport): void {
+  if (typeof report !== 'object' || report === null) throw invalid(`a report is an object; not ${shown(report)}`);
+  const { time, body } = report;
+  if (!(typeof time === 'number' && Math.abs(time) <= MAX_TIME_MS)) {
+    throw invalid(`not the time of a report: ${shown(time)}`);
   }
+  if (typeof body === 'string' && Buffer.byteLength(body) > MAX_REPORT_BYTES) {
+    throw new VarveError('TOO_LARGE', `a report may have at most ${MAX_REPORT_BYTES} bytes`);
+  }
+  checkText('the body of a report', body, { least: 0, most: MAX_REPORT_BYTES });
 }
 
 /** @throws `INVALID_ARGUMENT` for a name or a duration that cannot be. */
-export function checkLease(name: string, ttlMs: number): void {
-  if (!/^[a-z0-9-]{1,64}$/.test(name)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `the name of a lease is 1 to 64 of a-z, 0-9 and "-"; not ${JSON.stringify(name)}`,
-    );
+export function checkLease(name: unknown, ttlMs: unknown): void {
+  if (typeof name !== 'string' || !/^[a-z0-9-]{1,64}$/.test(name)) {
+    throw invalid(`the name of a lease is 1 to 64 of a-z, 0-9 and "-"; not ${shown(name)}`);
   }
-  if (!(ttlMs > 0 && ttlMs <= MAX_TIME_MS)) {
-    throw new VarveError('INVALID_ARGUMENT', `a lease is for more than 0 ms; not ${ttlMs}`);
+  if (!(typeof ttlMs === 'number' && ttlMs > 0 && ttlMs <= MAX_TIME_MS)) {
+    throw invalid(`a lease is for more than 0 ms; not ${shown(ttlMs)}`);
   }
 }
 
@@ -105,6 +126,7 @@ function visible(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
 }
 
+/** @throws `TOO_LARGE` for an entry that no block could hold. */
 export function checkEntry({ body, segments }: NewEntry): void {
   const bytes = body.length + segments.length * REFERENCE_BYTES;
   if (bytes > MAX_BODY_BYTES) {
@@ -131,26 +153,20 @@ export function checkedBytes({ address, bytes, encoding }: NewSegment): Uint8Arr
     );
   }
   if (encoding === 'tokens' && canonical.length % 4 !== 0) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `token segment ${address} has ${canonical.length} bytes, not a multiple of 4`,
-    );
+    throw invalid(`token segment ${address} has ${canonical.length} bytes, not a multiple of 4`);
   }
   const actual = addressOf(canonical);
-  if (actual !== address) {
-    throw new VarveError('INVALID_ARGUMENT', `a segment was handed in as ${address}, but its bytes hash to ${actual}`);
-  }
+  if (actual !== address) throw invalid(`a segment was handed in as ${address}, but its bytes hash to ${actual}`);
   return canonical;
 }
 
-/** What a caller's source throws concerns its write alone. */
-function readSource(address: Address, bytes: () => Uint8Array): Uint8Array {
+/** What a caller's source gives; what it throws concerns its write alone. */
+export function readSource(address: Address, bytes: () => Uint8Array): Uint8Array {
   try {
-    return bytes();
+    const given: unknown = bytes();
+    checkBytes(`what bytes() of segment ${address} returns`, given);
+    return given;
   } catch (cause) {
-    if (cause instanceof VarveError) throw cause;
-    throw new VarveError('INVALID_ARGUMENT', `the bytes of segment ${address} could not be had from their source`, {
-      cause,
-    });
+    throw asInvalid(`the bytes of segment ${address} could not be had from their source`, cause);
   }
 }

@@ -277,8 +277,9 @@ function fieldsOf({ application, model, createdAt, expiresAt, logicalBytes }: Ma
   return {
     createdAt,
     logicalBytes,
-    ...(application !== undefined && { application }),
-    ...(model !== undefined && { model }),
+    // Older versions took ill-formed names for objects; a directory stored them like this.
+    ...(application !== undefined && { application: application.toWellFormed() }),
+    ...(model !== undefined && { model: model.toWellFormed() }),
     ...(expiresAt !== undefined && { expiresAt }),
   };
 }

@@ -1,5 +1,6 @@
 import type { Backend } from '../backends/backend.ts';
 import type { AbortOptions, Revision, StoredEntry, WriteOutcome, WriteSuccess } from '../backends/manifests.ts';
+import { checkNonce } from '../backends/write-validation.ts';
 import { throwIfAborted, VarveError } from '../errors.ts';
 import { globMatcher } from '../glob.ts';
 import { entryHead, LINE_FEED, NOTHING } from './body.ts';
@@ -33,9 +34,6 @@ export type {
   ReadOptions,
 } from './conversation-options.ts';
 export type { ConversationHead, ConversationStat } from './conversation-stat.ts';
-
-/** Longest name of an append, in bytes of UTF-8. */
-const MAX_IDEMPOTENCY_KEY_BYTES = 64;
 
 /** `putMany` commits so many at once. */
 const BATCH_COUNT = 512;
@@ -142,16 +140,7 @@ export class Conversations {
   ): Promise<PutReceipt> {
     checkId(id);
     const { ifRevision, idempotencyKey, signal } = options;
-    checkString('idempotencyKey', idempotencyKey);
-    if (
-      idempotencyKey !== undefined &&
-      (idempotencyKey === '' || Buffer.byteLength(idempotencyKey) > MAX_IDEMPOTENCY_KEY_BYTES)
-    ) {
-      throw new VarveError(
-        'INVALID_ARGUMENT',
-        `an idempotencyKey has 1 to ${MAX_IDEMPOTENCY_KEY_BYTES} bytes of UTF-8`,
-      );
-    }
+    if (idempotencyKey !== undefined) checkNonce(idempotencyKey);
     const { line, typedAt } = messagesText(messages);
     this.#encoder.content.beginBatch();
     const added = splitAtMessages(this.#encoder.encode(line, { typedAt }))?.messages;

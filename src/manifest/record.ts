@@ -1,5 +1,5 @@
+import { checkText } from '../arguments.ts';
 import { MAX_ID_BYTES, type ManifestFields } from '../backends/manifests.ts';
-import { VarveError } from '../errors.ts';
 import type { Skeleton } from './body.ts';
 import { ContentEncoder } from './content-encoder.ts';
 import { parseCreated } from './created.ts';
@@ -112,22 +112,8 @@ export class RecordEncoder {
 }
 
 /** @throws `INVALID_ARGUMENT` unless `id` is a non-empty well-formed string of at most 512 bytes of UTF-8. */
-export function checkId(id: string): void {
-  if (typeof id !== 'string' || id.length === 0) {
-    throw new VarveError('INVALID_ARGUMENT', 'a conversation id must be a non-empty string');
-  }
-  if (id.length > MAX_ID_BYTES || Buffer.byteLength(id) > MAX_ID_BYTES) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `a conversation id may have at most ${MAX_ID_BYTES} bytes of UTF-8: ${JSON.stringify(`${id.slice(0, 60)}…`)} has ${Buffer.byteLength(id)}`,
-    );
-  }
-  if (!isWellFormed(id)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `a conversation id must be well-formed (no lone surrogates): ${JSON.stringify(id)}`,
-    );
-  }
+export function checkId(id: unknown): asserts id is string {
+  checkText('a conversation id', id, { most: MAX_ID_BYTES });
 }
 
 /** The id in a line: a string, or an integer, which counts as its decimal digits. Null is none. */
@@ -167,7 +153,7 @@ function shortString(scanner: JsonScanner, line: Buffer, field: FieldCode): stri
   const end = scanner.fieldEnds[field] as number;
   if (start < 0 || line[start] !== 0x22 || end - start > LONGEST_FIELD_BYTES) return undefined;
   const value = stringOf(line, start, end);
-  return value !== '' && isWellFormed(value) ? value : undefined;
+  return value !== '' && value.isWellFormed() ? value : undefined;
 }
 
 function createdOf(scanner: JsonScanner, line: Buffer, field: FieldCode): number | undefined {
@@ -196,9 +182,4 @@ function closesAfter(line: Buffer, open: number): boolean {
   let at = open + 1;
   while ((line[at] as number) <= 0x20) at++;
   return line[at] === 0x5d;
-}
-
-/** `String.prototype.isWellFormed`, which ES2024 has. */
-function isWellFormed(text: string): boolean {
-  return !/\p{Surrogate}/u.test(text);
 }

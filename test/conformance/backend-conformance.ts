@@ -10,6 +10,7 @@ import { describeHolds } from './hold-suite.ts';
 import { describeIds } from './id-suite.ts';
 import { describeLifecycle } from './lifecycle-suite.ts';
 import { describeListing } from './list-suite.ts';
+import { describeMalformed } from './malformed-suite.ts';
 import { describeModelEquivalence } from './model-equivalence-suite.ts';
 import { describeOperations } from './operations-suite.ts';
 import { describePublishing } from './publish-suite.ts';
@@ -55,6 +56,7 @@ export function describeBackend(name: string, options: ConformanceOptions): void
       });
       describeCommits(fixture);
       describeAppends(fixture);
+      describeMalformed(fixture);
       describeIds(fixture);
       describeSegments(fixture);
       describeListing(fixture, options.manyManifests ?? 3000);

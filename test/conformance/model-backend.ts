@@ -13,34 +13,34 @@ import {
   type Usage,
 } from '../../src/backends/maintenance.ts';
 import { checkAuditOptions, checkCollectOptions } from '../../src/backends/maintenance-validation.ts';
-import {
-  type AbortOptions,
-  type AppendWrite,
-  type DeleteWrite,
-  type HoldWrite,
-  type ListFilter,
-  type Locator,
-  MAX_SEGMENT_BYTES,
-  type ManifestFields,
-  type ManifestHead,
-  type ManifestKey,
-  type ManifestKind,
-  type ManifestWrite,
-  type NewEntry,
-  type NewSegment,
-  type PutWrite,
-  type ReadManifestOptions,
-  type Revision,
-  type SegmentDescription,
-  type StoredManifest,
-  type WriteOutcome,
-  type WriteSuccess,
+import type {
+  AbortOptions,
+  AppendWrite,
+  DeleteWrite,
+  HoldWrite,
+  ListFilter,
+  Locator,
+  ManifestFields,
+  ManifestHead,
+  ManifestKey,
+  ManifestKind,
+  ManifestWrite,
+  NewEntry,
+  NewSegment,
+  PutWrite,
+  ReadManifestOptions,
+  Revision,
+  SegmentDescription,
+  StoredManifest,
+  WriteOutcome,
+  WriteSuccess,
 } from '../../src/backends/manifests.ts';
-import { checkLease, checkReason, checkReport, heldError } from '../../src/backends/write-validation.ts';
+import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../../src/backends/read-validation.ts';
+import { commitTaken, publishTaken } from '../../src/backends/write-intake.ts';
+import { checkedBytes, checkLease, checkReport, heldError } from '../../src/backends/write-validation.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../src/errors.ts';
 
 import {
-  checkKey,
   conflict,
   type Entry,
   headOf,
@@ -104,7 +104,7 @@ export class ModelBackend implements Backend {
 
   async commit(writes: readonly ManifestWrite[], options?: AbortOptions): Promise<WriteOutcome[]> {
     this.#checkWritable(options);
-    return writes.map((write) => this.#outcome(() => this.#apply(write)));
+    return commitTaken(writes, async (taken) => taken.map((write) => this.#outcome(() => this.#apply(write))));
   }
 
   async publish(
@@ -114,18 +114,21 @@ export class ModelBackend implements Backend {
     options?: AbortOptions,
   ): Promise<WriteOutcome> {
     this.#checkWritable(options);
-    const arrived: NewEntry[] = [];
-    for await (const entry of entries) {
+    return publishTaken(write, entries, fields, async (taken, source, fieldsOf) => {
+      const arrived: NewEntry[] = [];
+      for await (const entry of source) {
+        this.#checkWritable(options);
+        arrived.push(entry);
+      }
       this.#checkWritable(options);
-      arrived.push(entry);
-    }
-    this.#checkWritable(options);
-    return this.#outcome(() => this.#put({ ...write, operation: 'put', entries: arrived, fields: fields() }));
+      const put: PutWrite = { ...taken, entries: arrived, fields: fieldsOf() };
+      return this.#outcome(() => this.#put(put));
+    });
   }
 
   async read(keys: readonly ManifestKey[], options?: ReadManifestOptions): Promise<(StoredManifest | undefined)[]> {
     this.#check(options);
-    return keys.map((key) => {
+    return takeKeys(keys).map((key) => {
       const manifest = this.#find(key);
       if (manifest === undefined) return undefined;
       const entries = options?.entries === 'newest' ? manifest.entries.slice(-1) : manifest.entries;
@@ -135,7 +138,7 @@ export class ModelBackend implements Backend {
 
   async heads(keys: readonly ManifestKey[], options?: AbortOptions): Promise<(ManifestHead | undefined)[]> {
     this.#check(options);
-    return keys.map((key) => {
+    return takeKeys(keys).map((key) => {
       const manifest = this.#find(key);
       return manifest && headOf(manifest);
     });
@@ -143,7 +146,8 @@ export class ModelBackend implements Backend {
 
   async *list(kind: ManifestKind, filter: ListFilter = {}, options?: AbortOptions): AsyncIterable<ManifestHead> {
     this.#check(options);
-    for (const manifest of ordered([...this.#store.manifests[kind].values()], filter)) {
+    const taken = takeFilter(kind, filter);
+    for (const manifest of ordered([...this.#store.manifests[kind].values()], taken)) {
       this.#check(options);
       const current = this.#find(manifest.key);
       if (current) yield headOf(current);
@@ -152,7 +156,7 @@ export class ModelBackend implements Backend {
 
   async fetch(locators: readonly Locator[], options?: AbortOptions): Promise<Uint8Array[]> {
     this.#check(options);
-    return locators.map((locator) => {
+    return takeLocators(locators).map((locator) => {
       const { address, bytes } = this.#located(locator);
       if (addressOf(bytes) !== address) throw new VarveError('CORRUPT', `segment ${address} is damaged`);
       return bytes;
@@ -161,7 +165,7 @@ export class ModelBackend implements Backend {
 
   async describe(locators: readonly Locator[], options?: AbortOptions): Promise<SegmentDescription[]> {
     this.#check(options);
-    return locators.map((locator) => {
+    return takeLocators(locators).map((locator) => {
       const segment = this.#located(locator);
       const { address, encoding, bytes } = segment;
       const isByManifest = this.capabilities.countsReferencesOf === 'manifests';
@@ -172,12 +176,12 @@ export class ModelBackend implements Backend {
 
   async addresses(locators: readonly Locator[], options?: AbortOptions): Promise<Address[]> {
     this.#check(options);
-    return locators.map((locator) => this.#located(locator).address);
+    return takeLocators(locators).map((locator) => this.#located(locator).address);
   }
 
   async find(addresses: readonly Address[], options?: AbortOptions): Promise<(Locator | undefined)[]> {
     this.#check(options);
-    return addresses.map((address) => this.#store.segments.get(address)?.locator);
+    return takeAddresses(addresses).map((address) => this.#store.segments.get(address)?.locator);
   }
 
   async collect(options: CollectOptions = {}): Promise<CollectReport> {
@@ -322,14 +326,12 @@ export class ModelBackend implements Backend {
   }
 
   #apply(write: ManifestWrite): WriteSuccess {
-    checkKey(write.key);
     if (write.operation === 'put') return this.#put(write);
     if (write.operation === 'append') return this.#append(write);
     return write.operation === 'delete' ? this.#delete(write) : this.#hold(write);
   }
 
   #put(write: PutWrite): WriteSuccess {
-    checkKey(write.key);
     const stored = this.#find(write.key);
     if (write.ifRevision !== undefined && write.ifRevision !== stored?.revision) throw conflict(write.key);
     if (stored && sameContent(stored, write)) return { status: 'unchanged', revision: stored.revision, ...NOTHING_NEW };
@@ -356,9 +358,6 @@ export class ModelBackend implements Backend {
 
   #append(write: AppendWrite): WriteSuccess {
     const { idempotencyKey } = write;
-    if (idempotencyKey !== undefined && Buffer.byteLength(idempotencyKey) > 64) {
-      throw new VarveError('INVALID_ARGUMENT', 'an idempotency key has at most 64 bytes');
-    }
     const stored = this.#find(write.key);
     if (!stored) throw new VarveError('NOT_FOUND', `nothing to append to under ${nameOf(write.key)}`);
     if (idempotencyKey !== undefined && stored.idempotencyKeys.has(idempotencyKey)) {
@@ -388,7 +387,6 @@ export class ModelBackend implements Backend {
   }
 
   #hold({ key, held, reason, ifRevision }: HoldWrite): WriteSuccess {
-    if (reason !== undefined) checkReason(reason);
     const stored = this.#find(key);
     if (!stored) throw new VarveError('NOT_FOUND', `nothing to hold under ${nameOf(key)}`);
     if (ifRevision !== undefined && ifRevision !== stored.revision) throw conflict(key);
@@ -421,18 +419,9 @@ export class ModelBackend implements Backend {
     return { entries, newSegments: missing.size, newBytes: lengthOf([...missing.values()]) };
   }
 
-  #verified({ address, encoding, bytes: bytesOf }: NewSegment): Segment {
-    if (!bytesOf) throw new VarveError('NOT_FOUND', `segment ${address} is not stored`);
-    const bytes = new Uint8Array(bytesOf());
-    if (bytes.length > MAX_SEGMENT_BYTES) {
-      throw new VarveError('TOO_LARGE', `segment ${address} has ${bytes.length} bytes, more than ${MAX_SEGMENT_BYTES}`);
-    }
-    if (encoding === 'tokens' && bytes.length % 4 !== 0) {
-      throw new VarveError('INVALID_ARGUMENT', `token segment ${address} is ${bytes.length} bytes long: not whole ids`);
-    }
-    if (addressOf(bytes) !== address) {
-      throw new VarveError('INVALID_ARGUMENT', `the bytes given for segment ${address} have another address`);
-    }
+  #verified(segment: NewSegment): Segment {
+    const { address, encoding } = segment;
+    const bytes = new Uint8Array(checkedBytes(segment));
     const locator = `segment-${this.#store.next()}` as Locator;
     return { address, encoding, bytes, locator, references: 0, unreferencedSince: this.#now() };
   }
@@ -453,8 +442,8 @@ export class ModelBackend implements Backend {
     try {
       return write();
     } catch (cause) {
-      if (isVarveError(cause)) return { status: 'failed', error: cause };
-      return { status: 'failed', error: new VarveError('INVALID_ARGUMENT', 'the write could not be read', { cause }) };
+      if (!isVarveError(cause)) throw cause;
+      return { status: 'failed', error: cause };
     }
   }
 

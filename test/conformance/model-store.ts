@@ -1,19 +1,18 @@
 import type { Address } from '../../src/address.ts';
 import type { StoredReport } from '../../src/backends/maintenance.ts';
-import {
-  type ListFilter,
-  type Locator,
-  MAX_ID_BYTES,
-  type ManifestFields,
-  type ManifestHead,
-  type ManifestHold,
-  type ManifestKey,
-  type ManifestKind,
-  type NewEntry,
-  type PutWrite,
-  type Revision,
-  type SegmentEncoding,
-  type StoredEntry,
+import type {
+  ListFilter,
+  Locator,
+  ManifestFields,
+  ManifestHead,
+  ManifestHold,
+  ManifestKey,
+  ManifestKind,
+  NewEntry,
+  PutWrite,
+  Revision,
+  SegmentEncoding,
+  StoredEntry,
 } from '../../src/backends/manifests.ts';
 import { VarveError } from '../../src/errors.ts';
 
@@ -65,12 +64,6 @@ export class ModelStore {
   next(): number {
     this.#serial += 1;
     return this.#serial;
-  }
-}
-
-export function checkKey({ id }: ManifestKey): void {
-  if (id === '' || Buffer.byteLength(id) > MAX_ID_BYTES || /\p{Surrogate}/u.test(id)) {
-    throw new VarveError('INVALID_ARGUMENT', `an id is 1 to ${MAX_ID_BYTES} bytes of well-formed text`);
   }
 }
 

@@ -14,15 +14,7 @@ import type {
   WriteOutcome,
   WriteSuccess,
 } from '../manifests.ts';
-import {
-  checkEntry,
-  checkedBytes,
-  checkFields,
-  checkId,
-  checkNonce,
-  checkReason,
-  heldError,
-} from '../write-validation.ts';
+import { checkedBytes, heldError } from '../write-validation.ts';
 import { isDamage } from './block.ts';
 import { BlockStager, type BlockTuning } from './block-stager.ts';
 import { type BodyRecord, encodeBodyRecord } from './body-record.ts';
@@ -129,9 +121,6 @@ export class CommitTransaction {
   /** Applies one write; what is wrong with it alone becomes its outcome. */
   apply(write: LocalWrite): WriteOutcome {
     try {
-      checkId(write.key);
-      if ('fields' in write) checkFields(write.fields ?? {});
-      if ('logicalBytes' in write) checkFields({ logicalBytes: write.logicalBytes });
       switch (write.operation) {
         case 'put':
           return this.#put(write);
@@ -190,12 +179,6 @@ export class CommitTransaction {
   #append(write: WithLocalKey<AppendWrite>): WriteOutcome {
     const existing = this.#find(write.key);
     const { idempotencyKey, fields = {} } = write;
-    if (idempotencyKey !== undefined) {
-      checkNonce(idempotencyKey);
-      if (write.entries.length === 0) {
-        throw new VarveError('INVALID_ARGUMENT', 'an append with an idempotency key needs at least one entry');
-      }
-    }
     if (existing === undefined)
       throw new VarveError('NOT_FOUND', `${describe(write.key)} does not exist, so nothing can be appended to it`);
     const nonce = idempotencyKey === undefined ? null : Buffer.from(idempotencyKey);
@@ -218,7 +201,6 @@ export class CommitTransaction {
   }
 
   #hold({ key, held, reason, ifRevision }: HoldWrite): WriteOutcome {
-    if (reason !== undefined) checkReason(reason);
     const existing = this.#find(key);
     if (existing === undefined) {
       throw new VarveError('NOT_FOUND', `${describe(key)} does not exist, so nothing can be held`);
@@ -302,7 +284,6 @@ export class CommitTransaction {
     const segments = new Map<Address, StagedSegment>();
     let next = this.#nextSegment;
     const staged = entries.map((entry) => {
-      checkEntry(entry);
       const records = entry.segments.map((segment) => {
         const known = this.#resolve(segment.address) ?? segments.get(segment.address)?.record;
         if (known !== undefined) {

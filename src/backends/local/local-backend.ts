@@ -29,12 +29,13 @@ import type {
   ManifestKind,
   ManifestWrite,
   NewEntry,
-  PutWrite,
   ReadManifestOptions,
   SegmentDescription,
   StoredManifest,
   WriteOutcome,
 } from '../manifests.ts';
+import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../read-validation.ts';
+import { commitTaken, type PublishWrite, publishTaken } from '../write-intake.ts';
 import { auditLocal } from './audit.ts';
 import { backUp } from './backup.ts';
 import { collectLocal } from './collect.ts';
@@ -174,22 +175,23 @@ export class LocalBackend implements Backend {
 
   async commit(writes: readonly ManifestWrite[], { signal }: AbortOptions = {}): Promise<WriteOutcome[]> {
     this.#assertWritable();
-    return this.#commit(writes, signal);
+    return commitTaken(writes, (taken) => this.#commit(taken, signal));
   }
 
   async publish(
-    write: Omit<PutWrite, 'entries' | 'fields'>,
+    write: PublishWrite,
     entries: AsyncIterable<NewEntry>,
     fields: () => ManifestFields,
     options: AbortOptions = {},
   ): Promise<WriteOutcome> {
     this.#assertWritable();
     const commit = (writes: readonly LocalWrite[], signal: AbortSignal | undefined) => this.#commit(writes, signal);
-    return publishStream(commit, this.#owner.name, write, entries, fields, options);
+    const owner = this.#owner.name;
+    return publishTaken(write, entries, fields, (...taken) => publishStream(commit, owner, ...taken, options));
   }
 
   async read(keys: readonly ManifestKey[], options: ReadManifestOptions = {}): Promise<(StoredManifest | undefined)[]> {
-    return this.#each(keys, options, (key) => {
+    return this.#each(takeKeys(keys), options, (key) => {
       const row = this.#index.manifests.find(key);
       if (row === undefined) return undefined;
       const bodies = this.#index.manifests.bodies(row, options.entries === 'newest');
@@ -202,18 +204,19 @@ export class LocalBackend implements Backend {
   }
 
   async heads(keys: readonly ManifestKey[], options: AbortOptions = {}): Promise<(ManifestHead | undefined)[]> {
-    return this.#each(keys, options, (key) => {
+    return this.#each(takeKeys(keys), options, (key) => {
       const row = this.#index.manifests.find(key);
       return row === undefined ? undefined : this.#index.manifests.head(row);
     });
   }
 
   async *list(kind: ManifestKind, filter: ListFilter = {}, { signal }: AbortOptions = {}): AsyncIterable<ManifestHead> {
+    const taken = takeFilter(kind, filter);
     let cursor: ListCursor | undefined;
     for (;;) {
       throwIfAborted(signal);
       const { heads, last, isLast } = this.#snapshot(() => {
-        const page = listPage(this.#index, kind, filter, cursor);
+        const page = listPage(this.#index, kind, taken, cursor);
         return {
           heads: page.rows.map((row) => this.#index.manifests.head(row)),
           last: page.rows.at(-1),
@@ -228,11 +231,11 @@ export class LocalBackend implements Backend {
   }
 
   async fetch(locators: readonly Locator[], options: AbortOptions = {}): Promise<Uint8Array[]> {
-    return this.#each(locators, options, (locator) => this.#index.records.segment(this.#place(locator)));
+    return this.#each(takeLocators(locators), options, (locator) => this.#index.records.segment(this.#place(locator)));
   }
 
   async describe(locators: readonly Locator[], options: AbortOptions = {}): Promise<SegmentDescription[]> {
-    return this.#each(locators, options, (locator) => {
+    return this.#each(takeLocators(locators), options, (locator) => {
       const place = this.#place(locator);
       const { directory, slot } = place;
       const isTokens = directory.isTokens(slot);
@@ -246,14 +249,15 @@ export class LocalBackend implements Backend {
   }
 
   async addresses(locators: readonly Locator[], options: AbortOptions = {}): Promise<Address[]> {
-    return this.#each(locators, options, (locator) => {
+    return this.#each(takeLocators(locators), options, (locator) => {
       const { directory, slot } = this.#place(locator);
       return directory.address(slot);
     });
   }
 
   async find(addresses: readonly Address[], options: AbortOptions = {}): Promise<(Locator | undefined)[]> {
-    return this.#each(addresses, options, (address) => this.#index.segments.find(address) as Locator | undefined);
+    const find = (address: Address) => this.#index.segments.find(address) as Locator | undefined;
+    return this.#each(takeAddresses(addresses), options, find);
   }
 
   async collect(options: CollectOptions = {}): Promise<CollectReport> {
@@ -332,7 +336,7 @@ export class LocalBackend implements Backend {
   }
 
   #place(locator: Locator): RecordPlace {
-    const record = Number(locator);
+    const record = typeof locator === 'number' ? locator : Number.NaN;
     const place = this.#index.records.locate(SEGMENTS, record);
     if (place === undefined || this.#index.ledger.count(SEGMENTS, record) === SWEPT) {
       throw new VarveError('NOT_FOUND', `segment record ${record} was collected: read its manifest again`);

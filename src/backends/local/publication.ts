@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { throwIfAborted, VarveError } from '../../errors.ts';
-import type { AbortOptions, ManifestFields, NewEntry, PutWrite, WriteOutcome, WriteSuccess } from '../manifests.ts';
+import type { AbortOptions, ManifestFields, NewEntry, WriteOutcome, WriteSuccess } from '../manifests.ts';
+import { loadSegment, type PublishWrite } from '../write-intake.ts';
 import type { AdoptWrite, LocalWrite } from './commit-transaction.ts';
 import type { LocalKey } from './manifest-table.ts';
 
@@ -16,7 +17,7 @@ type Commit = (writes: readonly LocalWrite[], signal: AbortSignal | undefined) =
 export async function publishStream(
   commit: Commit,
   owner: string,
-  write: Omit<PutWrite, 'entries' | 'fields'>,
+  write: PublishWrite,
   entries: AsyncIterable<NewEntry>,
   fields: () => ManifestFields,
   { signal }: AbortOptions,
@@ -70,16 +71,10 @@ export async function publishStream(
   }
 }
 
-/** Reads the sources of an entry now, to know how much has gathered. */
 function loadEntry(entry: NewEntry): { entry: NewEntry; bytes: number } {
-  let total = entry.body.length;
-  const segments = entry.segments.map((segment) => {
-    if (segment.bytes === null) return segment;
-    const bytes = segment.bytes();
-    total += bytes.length;
-    return { ...segment, bytes: () => bytes };
-  });
-  return { entry: { body: entry.body, segments }, bytes: total };
+  const loaded = entry.segments.map(loadSegment);
+  const bytes = loaded.reduce((sum, { length }) => sum + length, entry.body.length);
+  return { entry: { body: entry.body, segments: loaded.map(({ segment }) => segment) }, bytes };
 }
 
 /** Removes an upload that will not end; when even that fails, a collection does it. */

@@ -13,7 +13,7 @@ import type {
   PutWrite,
   WriteOutcome,
 } from '../manifests.ts';
-import { checkEntry, checkFields, checkNonce, checkReason, heldError } from '../write-validation.ts';
+import { heldError } from '../write-validation.ts';
 import { type ArchivedAt, type ManifestContent, type RecordEntry, revisionOf } from './manifest-record.ts';
 
 /** A manifest's content whose references are not taken yet. */
@@ -89,8 +89,6 @@ function apply(content: DraftContent | undefined, position: number, write: Manif
 }
 
 function put(content: DraftContent | undefined, position: number, write: PutWrite, context: FoldContext): Step {
-  checkFields(write.fields);
-  for (const entry of write.entries) checkEntry(entry);
   if (write.ifRevision !== undefined && write.ifRevision !== content?.revision) throw conflict(write.key);
   if (content !== undefined) {
     const same = (status: 'unchanged' | 'skipped'): Step => ({
@@ -128,12 +126,6 @@ function put(content: DraftContent | undefined, position: number, write: PutWrit
 
 function append(content: DraftContent | undefined, position: number, write: AppendWrite, context: FoldContext): Step {
   const { idempotencyKey, entries, fields = {} } = write;
-  if (idempotencyKey !== undefined) checkNonce(idempotencyKey);
-  checkFields({ ...fields, logicalBytes: write.logicalBytes });
-  for (const entry of entries) checkEntry(entry);
-  if (idempotencyKey !== undefined && entries.length === 0) {
-    throw new VarveError('INVALID_ARGUMENT', 'an append with an idempotency key needs at least one entry');
-  }
   if (content === undefined) {
     throw new VarveError('NOT_FOUND', `${nameOf(write.key)} does not exist, so nothing can be appended to it`);
   }
@@ -165,7 +157,6 @@ function remove(content: DraftContent | undefined, write: DeleteWrite): Step {
 
 function hold(content: DraftContent | undefined, write: HoldWrite, { now }: FoldContext): Step {
   const { key, held, reason, ifRevision } = write;
-  if (reason !== undefined) checkReason(reason);
   if (content === undefined) {
     throw new VarveError('NOT_FOUND', `${nameOf(key)} does not exist, so nothing can be held`);
   }

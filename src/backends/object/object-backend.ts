@@ -24,12 +24,13 @@ import type {
   ManifestKind,
   ManifestWrite,
   NewEntry,
-  PutWrite,
   ReadManifestOptions,
   SegmentDescription,
   StoredManifest,
   WriteOutcome,
 } from '../manifests.ts';
+import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../read-validation.ts';
+import { commitTaken, type PublishWrite, publishTaken } from '../write-intake.ts';
 import { ObjectAudit } from './audit.ts';
 import type { Clock, Randomness } from './clock.ts';
 import { type CollectContext, Collection } from './collect.ts';
@@ -138,38 +139,39 @@ export class ObjectBackend implements Backend {
   commit(writes: readonly ManifestWrite[], options: AbortOptions = {}): Promise<WriteOutcome[]> {
     return this.#work(() => {
       this.#assertWritable();
-      return this.#writer.commit(writes, options);
+      return commitTaken(writes, (taken) => this.#writer.commit(taken, options));
     });
   }
 
   publish(
-    write: Omit<PutWrite, 'entries' | 'fields'>,
+    write: PublishWrite,
     entries: AsyncIterable<NewEntry>,
     fields: () => ManifestFields,
     options: AbortOptions = {},
   ): Promise<WriteOutcome> {
     return this.#work(() => {
       this.#assertWritable();
-      return this.#writer.publish(write, entries, fields, options);
+      return publishTaken(write, entries, fields, (...taken) => this.#writer.publish(...taken, options));
     });
   }
 
   async read(keys: readonly ManifestKey[], options: ReadManifestOptions = {}): Promise<(StoredManifest | undefined)[]> {
     const begun = this.#begin(options);
-    return forEach(keys, (key) => this.#read(key, begun));
+    return forEach(takeKeys(keys), (key) => this.#read(key, begun));
   }
 
   async heads(keys: readonly ManifestKey[], options: AbortOptions = {}): Promise<(ManifestHead | undefined)[]> {
     const { signal } = this.#begin(options);
-    return forEach(keys, async (key) => {
+    return forEach(takeKeys(keys), async (key) => {
       const { record } = await this.#protocol.manifests.read(key, abortOf(signal));
       return record?.current && headOfRecord(record.key, record.current);
     });
   }
 
   async *list(kind: ManifestKind, filter: ListFilter = {}, options: AbortOptions = {}): AsyncIterable<ManifestHead> {
+    const taken = takeFilter(kind, filter);
     const { manifests, unreadable } = await this.#index.survey(kind, this.#begin(options));
-    for (const { archived: _, ...head } of ordered(manifests, filter)) {
+    for (const { archived: _, ...head } of ordered(manifests, taken)) {
       this.#assertOpen(options);
       yield head;
     }
@@ -178,22 +180,22 @@ export class ObjectBackend implements Backend {
   }
 
   async fetch(locators: readonly Locator[], options: AbortOptions = {}): Promise<Uint8Array[]> {
-    return this.#reader.fetch(locators, this.#begin(options));
+    return this.#reader.fetch(takeLocators(locators), this.#begin(options));
   }
 
   async describe(locators: readonly Locator[], options: AbortOptions = {}): Promise<SegmentDescription[]> {
     this.#assertOpen(options);
-    return this.#reader.describe(locators);
+    return this.#reader.describe(takeLocators(locators));
   }
 
   async addresses(locators: readonly Locator[], options: AbortOptions = {}): Promise<Address[]> {
     this.#assertOpen(options);
-    return locators.map((locator) => this.#reader.addressOf(locator));
+    return takeLocators(locators).map((locator) => this.#reader.addressOf(locator));
   }
 
   async find(addresses: readonly Address[], options: AbortOptions = {}): Promise<(Locator | undefined)[]> {
     this.#assertOpen(options);
-    return this.#reader.find(addresses);
+    return this.#reader.find(takeAddresses(addresses));
   }
 
   async collect(options: CollectOptions = {}): Promise<CollectReport> {

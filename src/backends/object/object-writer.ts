@@ -7,14 +7,13 @@ import type {
   ManifestWrite,
   NewEntry,
   NewSegment,
-  PutWrite,
   WriteOutcome,
 } from '../manifests.ts';
-import { checkId } from '../write-validation.ts';
+import type { PublishWrite } from '../write-intake.ts';
 import { AttemptSteps } from './attempt-steps.ts';
 import { CommitBatch } from './commit-batch.ts';
 import type { DamageNotes } from './damage-notes.ts';
-import { asVarveError, type PlacedWrite } from './fold.ts';
+import type { PlacedWrite } from './fold.ts';
 import type { Hints } from './hints.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
 import { manifestObjectKey } from './keys.ts';
@@ -47,7 +46,7 @@ export class ObjectWriter {
   async commit(writes: readonly ManifestWrite[], { signal }: AbortOptions): Promise<WriteOutcome[]> {
     throwIfAborted(signal);
     const outcomes: WriteOutcome[] = [];
-    const jobs = this.#jobs(writes, outcomes);
+    const jobs = this.#jobs(writes);
     if (jobs.length === 0) return outcomes;
     // Writers of one manifest in one process take turns: they would only be in each other's way.
     const unlock = await this.#mutex.lock(jobs.map(({ objectKey }) => objectKey));
@@ -64,17 +63,11 @@ export class ObjectWriter {
 
   /** As `Backend.publish`. */
   async publish(
-    write: Omit<PutWrite, 'entries' | 'fields'>,
+    write: PublishWrite,
     entries: AsyncIterable<NewEntry>,
     fields: () => ManifestFields,
     options: AbortOptions,
   ): Promise<WriteOutcome> {
-    try {
-      checkId(write.key);
-    } catch (error) {
-      await entries[Symbol.asyncIterator]().return?.();
-      return { status: 'failed', error: asVarveError(error) };
-    }
     const job = this.#job(write.key, [], this.#nextArchived(1));
     const { steps, batch } = this.#batch();
     const outcome = await publishStream(this.#protocol, steps, batch, job, write, entries, fields, options);
@@ -82,20 +75,15 @@ export class ObjectWriter {
     return outcome;
   }
 
-  /** A job for each manifest that the writes concern; what is wrong with an id is that write's outcome. */
-  #jobs(writes: readonly ManifestWrite[], outcomes: WriteOutcome[]): ManifestJob[] {
+  /** A job for each manifest that the writes concern. */
+  #jobs(writes: readonly ManifestWrite[]): ManifestJob[] {
     const byKey = new Map<string, { key: ManifestKey; writes: PlacedWrite[] }>();
     for (const [position, write] of writes.entries()) {
-      try {
-        checkId(write.key);
-        const key: ManifestKey = { kind: write.key.kind, id: write.key.id };
-        const objectKey = manifestObjectKey(key);
-        const known = byKey.get(objectKey);
-        if (known === undefined) byKey.set(objectKey, { key, writes: [{ position, write }] });
-        else known.writes.push({ position, write });
-      } catch (error) {
-        outcomes[position] = { status: 'failed', error: asVarveError(error) };
-      }
+      const { key } = write;
+      const objectKey = manifestObjectKey(key);
+      const known = byKey.get(objectKey);
+      if (known === undefined) byKey.set(objectKey, { key, writes: [{ position, write }] });
+      else known.writes.push({ position, write });
     }
     const archived = this.#nextArchived(writes.length);
     return [...byKey.values()].map((each) => this.#job(each.key, each.writes, archived));

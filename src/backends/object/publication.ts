@@ -1,14 +1,7 @@
 import type { Address } from '../../address.ts';
 import { throwIfAborted, type VarveError } from '../../errors.ts';
-import type {
-  AbortOptions,
-  ManifestFields,
-  NewEntry,
-  NewSegment,
-  PutWrite,
-  WriteOutcome,
-  WriteSuccess,
-} from '../manifests.ts';
+import type { AbortOptions, ManifestFields, NewEntry, NewSegment, WriteOutcome, WriteSuccess } from '../manifests.ts';
+import { loadSegment, type PublishWrite } from '../write-intake.ts';
 import type { AttemptSteps } from './attempt-steps.ts';
 import type { CommitBatch } from './commit-batch.ts';
 import { keepLeases } from './lease.ts';
@@ -34,7 +27,7 @@ export async function publishStream(
   steps: AttemptSteps,
   batch: CommitBatch,
   job: ManifestJob,
-  write: Omit<PutWrite, 'entries' | 'fields'>,
+  write: PublishWrite,
   source: AsyncIterable<NewEntry>,
   fields: () => ManifestFields,
   { signal }: AbortOptions,
@@ -78,9 +71,9 @@ async function storeEntries(
       else {
         throwIfAborted(signal);
         for (const segment of next.value.segments) {
-          const loaded = load(segment);
+          const loaded = loadSegment(segment);
           gathered.push(loaded.segment);
-          bytes += loaded.bytes;
+          bytes += loaded.length;
         }
         progress.entries.push(withoutBytes(next.value));
       }
@@ -122,17 +115,6 @@ async function storeSegments(
     steps.stored.delete(address);
   }
   return fault;
-}
-
-/** Reads the bytes now: the source may use its memory again. What is wrong with them is found when they are taken. */
-function load(segment: NewSegment): { segment: NewSegment; bytes: number } {
-  if (segment.bytes === null) return { segment, bytes: 0 };
-  try {
-    const bytes = segment.bytes();
-    return { segment: { ...segment, bytes: () => bytes }, bytes: bytes.length };
-  } catch {
-    return { segment, bytes: 0 };
-  }
 }
 
 function withoutBytes({ body, segments }: NewEntry): NewEntry {

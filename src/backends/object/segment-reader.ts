@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Address } from '../../address.ts';
+import { shown } from '../../arguments.ts';
 import { VarveError } from '../../errors.ts';
 import type { AbortOptions, Locator, SegmentDescription } from '../manifests.ts';
 import { segmentKey } from './keys.ts';
@@ -8,6 +9,8 @@ import { abortOf, forEach, type Protocol } from './protocol.ts';
 import { decodeSegment } from './segment-data.ts';
 import { type Generation, parseGeneration, type Sidecar } from './sidecar.ts';
 import { unspill } from './spill.ts';
+
+const LOCATOR = /^([0-9a-f]{64})\/([A-Za-z0-9_-]+)$/;
 
 /** Reads segments; those read last stay in memory. */
 export class SegmentReader {
@@ -113,7 +116,8 @@ function locatorOf(address: Address, generation: Generation): Locator {
 }
 
 function placeOf(locator: Locator): { address: Address; generation: Generation } {
-  const [address, generation] = String(locator).split('/');
+  const [, address, generation] = LOCATOR.exec(String(locator)) ?? [];
+  if (address === undefined) throw new VarveError('NOT_FOUND', `no segment is at ${shown(locator)}`);
   return { address: address as Address, generation: generation as Generation };
 }
 

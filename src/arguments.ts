@@ -1,0 +1,116 @@
+import { types } from 'node:util';
+import { VarveError } from './errors.ts';
+
+/** The range of a text's length, in bytes of UTF-8. */
+export interface TextBounds {
+  /** Default: 1. */
+  readonly least?: number;
+  readonly most: number;
+}
+
+const lengthOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), 'length')?.get as (
+  this: Uint8Array,
+) => number;
+
+/**
+ * The one check of names: ids, applications, reasons, idempotency keys. A lone surrogate has no UTF-8 form: two different
+ * strings that hold one would become the same name.
+ *
+ * @param what - begins the message, such as `an id`
+ * @throws `INVALID_ARGUMENT` unless `value` is a well-formed string within the bounds.
+ */
+export function checkText(what: string, value: unknown, { least = 1, most }: TextBounds): asserts value is string {
+  if (typeof value !== 'string') throw invalid(`${what} is a string; not ${shown(value)}`);
+  const bytes = value.length > most ? value.length : Buffer.byteLength(value);
+  if (bytes < least || bytes > most) {
+    const range = least === 0 ? `at most ${most}` : `${least} to ${most}`;
+    throw invalid(`${what} has ${range} bytes of UTF-8; not ${shown(value)}`);
+  }
+  if (!value.isWellFormed())
+    throw invalid(`${what} is well-formed Unicode, without lone surrogates; not ${shown(value)}`);
+}
+
+/**
+ * @param what - begins the message, such as `a segment`
+ * @throws `INVALID_ARGUMENT` unless `value` is a `Uint8Array` (a `Buffer` is one) that tells its true length.
+ */
+export function checkBytes(what: string, value: unknown): asserts value is Uint8Array {
+  if (!isBytes(value)) throw invalid(`${what} is a Uint8Array; not ${shown(value)}`);
+}
+
+/** Whether `value` is a `Uint8Array`; one that was made to look so is not. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return types.isUint8Array(value) && lengthOf.call(value) === value.length;
+}
+
+/**
+ * The items of a list, in an array of its own.
+ *
+ * @param what - begins the message, such as `ids to delete`
+ * @throws `INVALID_ARGUMENT` unless `value` is an iterable; a string is not a list of its characters.
+ */
+export function listOf<Item>(what: string, value: Iterable<Item>): Item[] {
+  return reading(what, () => {
+    if (typeof value === 'object' && value !== null && typeof value[Symbol.iterator] === 'function') return [...value];
+    throw invalid(`${what} are a list; not ${shown(value)}`);
+  });
+}
+
+/**
+ * The items of a list that may arrive over time. What the iterable throws is thrown on.
+ *
+ * @param what - begins the message
+ * @throws `INVALID_ARGUMENT` unless `value` is an iterable, synchronous or not; a string is none here.
+ */
+export function streamOf<Item>(
+  what: string,
+  value: AsyncIterable<Item> | Iterable<Item>,
+): AsyncIterator<Item> | Iterator<Item> {
+  return reading(what, () => {
+    if (typeof value === 'object' && value !== null) {
+      const given = value as Partial<AsyncIterable<Item> & Iterable<Item>>;
+      const iterator = given[Symbol.asyncIterator]?.() ?? given[Symbol.iterator]?.();
+      if (typeof iterator?.next === 'function') return iterator;
+    }
+    throw invalid(`${what} are an iterable; not ${shown(value)}`);
+  });
+}
+
+/** A value in the words of an error message. Never throws, whatever the value does. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'bigint') return `${value}n`.slice(0, 60);
+  if (typeof value !== 'object' || value === null) return String(value).slice(0, 60);
+  try {
+    if (Array.isArray(value)) return `an array of ${value.length}`;
+    const name: unknown = value.constructor?.name;
+    return typeof name === 'string' && name !== '' && name !== 'Object' ? `a ${name.slice(0, 60)}` : 'an object';
+  } catch {
+    return 'an object that cannot be read';
+  }
+}
+
+export function invalid(message: string, cause?: unknown): VarveError {
+  return new VarveError('INVALID_ARGUMENT', message, cause === undefined ? undefined : { cause });
+}
+
+/** What an argument of the caller's threw, as the error of the call: what says already what is wrong stays. */
+export function asInvalid(message: string, cause: unknown): VarveError {
+  try {
+    if (cause instanceof VarveError && cause.code !== 'INTERNAL') return cause;
+    return invalid(`${message}: ${cause instanceof Error ? cause.message : shown(cause)}`, cause);
+  } catch {
+    // What was thrown cannot be read, either.
+    return invalid(message);
+  }
+}
+
+/** Runs what reads a caller's value. @throws `INVALID_ARGUMENT` for whatever the value throws. */
+export function reading<Result>(what: string, read: () => Result): Result {
+  try {
+    return read();
+  } catch (cause) {
+    throw asInvalid(`${what} cannot be read`, cause);
+  }
+}

@@ -1,0 +1,68 @@
+import { type Address, isAddress } from '../address.ts';
+import { checkText, invalid, reading, shown } from '../arguments.ts';
+import { type ListFilter, type Locator, MAX_NAME_BYTES, type ManifestKey, type ManifestKind } from './manifests.ts';
+import { takeKey } from './write-validation.ts';
+
+const KINDS: readonly unknown[] = ['conversation', 'blob', 'pin'];
+const ORDERS: readonly unknown[] = ['archived', 'oldest', 'newest'];
+
+/**
+ * Keys to read, each property read once.
+ *
+ * @throws `INVALID_ARGUMENT` for keys under which nothing can be stored.
+ */
+export function takeKeys(given: readonly ManifestKey[]): ManifestKey[] {
+  return takeAll('keys', given, takeKey);
+}
+
+/** @throws `INVALID_ARGUMENT` unless all are addresses. */
+export function takeAddresses(given: readonly Address[]): Address[] {
+  return takeAll('addresses', given, (address: unknown) => {
+    if (typeof address === 'string' && isAddress(address)) return address;
+    throw invalid(`an address is 64 lower-case hex digits; not ${shown(address)}`);
+  });
+}
+
+/** @throws `INVALID_ARGUMENT` unless all are of the types of locators. */
+export function takeLocators(given: readonly Locator[]): Locator[] {
+  return takeAll('locators', given, (locator: unknown) => {
+    if (typeof locator === 'string' || typeof locator === 'number') return locator as Locator;
+    throw invalid(`a locator is what find or read gave; not ${shown(locator)}`);
+  });
+}
+
+/**
+ * The filter of a list, each property read once.
+ *
+ * @throws `INVALID_ARGUMENT` for a kind that there is not, and a filter that would match nothing or everything by mistake.
+ */
+export function takeFilter(kind: ManifestKind, given: ListFilter): ListFilter {
+  if (!KINDS.includes(kind)) throw invalid(`a kind is ${KINDS.join(', ')}; not ${shown(kind)}`);
+  if (typeof given !== 'object' || given === null) throw invalid(`a filter is an object; not ${shown(given)}`);
+  const { application, model, since, until, held, order } = reading('a filter', () => ({ ...given }));
+  if (application !== undefined) checkText('application', application, { least: 0, most: MAX_NAME_BYTES });
+  if (model !== undefined) checkText('model', model, { least: 0, most: MAX_NAME_BYTES });
+  for (const [name, time] of Object.entries({ since, until })) {
+    if (time === undefined || (typeof time === 'number' && !Number.isNaN(time))) continue;
+    throw invalid(`${name} is a number of milliseconds since the epoch; not ${shown(time)}`);
+  }
+  if (held !== undefined && typeof held !== 'boolean') throw invalid(`held is true or false; not ${shown(held)}`);
+  if (order !== undefined && !ORDERS.includes(order)) {
+    throw invalid(`order is ${ORDERS.join(', ')}; not ${shown(order)}`);
+  }
+  return {
+    ...(application !== undefined && { application }),
+    ...(model !== undefined && { model }),
+    ...(since !== undefined && { since }),
+    ...(until !== undefined && { until }),
+    ...(held !== undefined && { held }),
+    ...(order !== undefined && { order }),
+  };
+}
+
+function takeAll<Given, Taken>(what: string, given: readonly Given[], take: (each: Given) => Taken): Taken[] {
+  return reading(what, () => {
+    if (Array.isArray(given)) return Array.from(given, (each) => take(each));
+    throw invalid(`${what} are an array; not ${shown(given)}`);
+  });
+}
