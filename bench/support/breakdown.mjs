@@ -1,7 +1,9 @@
 /** What the bytes of a local store are spent on. Reads the index, so it depends on the schema (backends/local/schema.ts). */
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { weigh } from './files.mjs';
+import { importSqliteDriver } from './library.mjs';
+
+const { openSqlite } = await importSqliteDriver();
 
 /**
  * @typedef {object} Breakdown
@@ -24,7 +26,7 @@ import { weigh } from './files.mjs';
  */
 export function breakDown(store) {
   const { bytes, allocated, files } = weigh(store);
-  const database = new Database(join(store, 'varve.db'), { readonly: true });
+  const database = openSqlite(join(store, 'varve.db'), { readonly: true });
   try {
     const blocks = database.prepare('SELECT count(*) AS count, total(length) AS bytes FROM block WHERE space = ?');
     const [segments, bodies] = [0, 1].map(

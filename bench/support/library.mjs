@@ -16,3 +16,12 @@ export async function importVarve() {
   if (!existsSync(entry)) throw new Error(`there is no build in ${DIST}: run npm run build, or set VARVE_DIST`);
   return import(pathToFileURL(entry).href);
 }
+
+/**
+ * The SQLite driver of this project's build.
+ *
+ * @returns {Promise<typeof import('../../src/backends/local/sqlite-driver.ts')>}
+ */
+export async function importSqliteDriver() {
+  return import(pathToFileURL(join(PROJECT, 'dist/backends/local/sqlite-driver.js')).href);
+}

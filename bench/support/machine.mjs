@@ -3,7 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, statfsSync } from 'node:fs';
 import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { PROJECT } from './library.mjs';
+import { importSqliteDriver, PROJECT } from './library.mjs';
+
+const { openSqlite } = await importSqliteDriver();
 
 export function machineFacts() {
   const processors = cpus();
@@ -19,7 +21,7 @@ export function machineFacts() {
     node: process.version,
     varve: version('package.json'),
     commit: commit(),
-    betterSqlite3: version('node_modules/better-sqlite3/package.json'),
+    sqlite: sqliteVersion(),
     zstdNapi: version('node_modules/zstd-napi/package.json'),
   };
 }
@@ -27,6 +29,13 @@ export function machineFacts() {
 /** @param {string} path */
 function version(path) {
   return JSON.parse(readFileSync(join(PROJECT, path), 'utf8')).version;
+}
+
+function sqliteVersion() {
+  const database = openSqlite(':memory:');
+  const version = database.prepare('SELECT sqlite_version()').pluck().get();
+  database.close();
+  return version;
 }
 
 function commit() {

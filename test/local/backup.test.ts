@@ -1,9 +1,9 @@
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { FORMAT_VERSION } from '../../src/backends/local/schema.ts';
+import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import { restoreStore } from '../../src/store.ts';
 import { commit, contentOf, entry, idsOf, put, remove } from '../conformance/builders.ts';
 import { Child } from './process/child.ts';
@@ -228,14 +228,14 @@ describe('a store of format 1', () => {
     const backend = await LocalBackend.open(path);
     for (const number of [1, 2, 3]) await commit(backend, putOf(number));
     await backend.close();
-    const index = new Sqlite(join(path, 'varve.db'));
+    const index = openSqlite(join(path, 'varve.db'));
     index.exec('DROP TABLE damage; PRAGMA user_version = 1');
     index.close();
     return path;
   }
 
   function versionOf(path: string): unknown {
-    const index = new Sqlite(join(path, 'varve.db'), { readonly: true });
+    const index = openSqlite(join(path, 'varve.db'), { readonly: true });
     try {
       return index.prepare('PRAGMA user_version').pluck().get();
     } finally {
@@ -259,7 +259,7 @@ describe('a store of format 1', () => {
     const [[fresh], [upgraded]] = [scratchFolder(), path].map((each) => [each]) as [[string], [string]];
     await (await LocalBackend.open(fresh)).close();
     const schemas = [fresh, upgraded].map((each) => {
-      const index = new Sqlite(join(each, 'varve.db'), { readonly: true });
+      const index = openSqlite(join(each, 'varve.db'), { readonly: true });
       const rows = index
         .prepare("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name")
         .all();
@@ -274,7 +274,7 @@ describe('a store of format 1', () => {
     // What such a writer has: a lock, and an index that says 1.
     const writer = new Child(compiled.agent, { path, task: 'idle', to: 4 });
     await writer.says('ack');
-    const index = new Sqlite(join(path, 'varve.db'));
+    const index = openSqlite(join(path, 'varve.db'));
     index.exec('PRAGMA user_version = 1; DROP TABLE damage');
     index.close();
     const error = await rejection(LocalBackend.open(path, { lockTimeoutMs: 200 }), 'BUSY');

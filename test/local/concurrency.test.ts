@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import { type Database, openSqlite, sqliteDriver } from '../../src/backends/local/sqlite-driver.ts';
 import { removeDeadLocks, WriterLock } from '../../src/backends/local/writer-lock.ts';
 import { contentOf, entry, put, remove, succeeded } from '../conformance/builders.ts';
 import { times } from '../thorough.ts';
@@ -10,6 +10,8 @@ import { Child } from './process/child.ts';
 import { compileAgent } from './process/compiled.ts';
 import { keyOf, readNames } from './process/workload.ts';
 import { expectSound, expectSoundNow, openStore, packFiles, rejection, scratchFolder } from './support.ts';
+
+const Sqlite = sqliteDriver();
 
 const SOAK = Number(process.env['VARVE_SOAK'] ?? 1);
 
@@ -71,7 +73,7 @@ describe('a pack', () => {
     await backend.commit([put('a', [entry('1', 'in a pack of its own')])]);
     await backend.collect({ graceMs: 0, full: true });
     expect(packFiles(path)).toHaveLength(2);
-    const index = new Sqlite(`${path}/varve.db`, { readonly: true });
+    const index = openSqlite(`${path}/varve.db`, { readonly: true });
     expect(index.prepare('SELECT count(*) FROM pack WHERE sealed = 0 AND id = 1').pluck().get()).toBe(1);
     index.close();
     await child.kill();
@@ -84,7 +86,7 @@ describe('a pack', () => {
     const realExec = Sqlite.prototype.exec;
     // Another process looks for dead locks between the creation of this one's file and its locking.
     let isSwept = false;
-    Sqlite.prototype.exec = function (this: Sqlite.Database, sql: string) {
+    Sqlite.prototype.exec = function (this: Database, sql: string) {
       if (sql === 'BEGIN EXCLUSIVE' && !isSwept) {
         isSwept = true;
         removeDeadLocks(path);
@@ -107,7 +109,7 @@ describe('one process', () => {
   test('commits while it collects and while others hold the lock', async () => {
     const path = scratchFolder();
     const backend = await openStore(path, { packBytes: 4000 });
-    const other = new Sqlite(`${path}/varve.db`);
+    const other = openSqlite(`${path}/varve.db`);
     const wanted = new Map<string, unknown>();
     for (let round = 0; round < 12; round++) {
       await backend.commit([
@@ -141,7 +143,7 @@ describe('one process', () => {
     await backend.commit([put('a', [entry('1', 'at first')])]);
     const realExec = Sqlite.prototype.exec;
     let refusals = 8;
-    Sqlite.prototype.exec = function (this: Sqlite.Database, sql: string) {
+    Sqlite.prototype.exec = function (this: Database, sql: string) {
       if (sql === 'BEGIN IMMEDIATE' && refusals > 0) {
         refusals--;
         throw new Sqlite.SqliteError('database is locked', 'SQLITE_BUSY');

@@ -1,9 +1,9 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { FORMAT_VERSION } from '../../src/backends/local/schema.ts';
+import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import type { Finding } from '../../src/backends/maintenance.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { auditOf, commit, contentOf, entry, put, segment, succeeded } from '../conformance/builders.ts';
@@ -30,7 +30,7 @@ function blockOf(path: string, space: number, number: number): Block {
 }
 
 function query<Row>(path: string, sql: string, ...parameters: unknown[]): Row {
-  const index = new Sqlite(join(path, 'varve.db'), { readonly: true });
+  const index = openSqlite(join(path, 'varve.db'), { readonly: true });
   try {
     return index.prepare(sql).get(...parameters) as Row;
   } finally {
@@ -39,7 +39,7 @@ function query<Row>(path: string, sql: string, ...parameters: unknown[]): Row {
 }
 
 function alter(path: string, sql: string, ...parameters: unknown[]): void {
-  const index = new Sqlite(join(path, 'varve.db'));
+  const index = openSqlite(join(path, 'varve.db'));
   try {
     index.prepare(sql).run(...parameters);
   } finally {
@@ -302,7 +302,7 @@ describe('an index', () => {
   test("that is another program's database is refused and not touched", async () => {
     const path = scratchFolder();
     const file = join(path, 'varve.db');
-    const foreign = new Sqlite(file);
+    const foreign = openSqlite(file);
     foreign.exec('CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)');
     foreign.close();
     const before = readFileSync(file);

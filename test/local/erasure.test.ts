@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addressOf } from '../../src/address.ts';
 import type { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import { Store } from '../../src/store.ts';
 import { auditOf, commit, contentOf, entry, put, remove } from '../conformance/builders.ts';
 import { Child } from './process/child.ts';
@@ -139,7 +140,7 @@ describe('an erasure', () => {
     await putSecret(backend);
     for (let number = 0; number < 300; number++)
       await commit(backend, put(`c${number}`, [entry('b', `text ${number}`)]));
-    const index = new (await import('better-sqlite3')).default(join(path, 'varve.db'), { readonly: true });
+    const index = openSqlite(join(path, 'varve.db'), { readonly: true });
     index.exec('BEGIN');
     index.prepare('SELECT count(*) FROM manifest').get();
     await commit(backend, remove(SECRET.id));

@@ -1,8 +1,8 @@
 import type * as fs from 'node:fs';
 import { cpSync, statSync } from 'node:fs';
-import Sqlite from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import { type Database, openSqlite, type Statement, sqliteDriver } from '../../src/backends/local/sqlite-driver.ts';
 import type { ManifestWrite } from '../../src/backends/manifests.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { append, contentOf, entry, put, remove, succeeded } from '../conformance/builders.ts';
@@ -56,23 +56,24 @@ vi.mock('node:fs', async (importOriginal) => {
   };
 });
 
-const statements = Object.getPrototypeOf(new Sqlite(':memory:').prepare('SELECT 1')) as Sqlite.Statement;
+const Sqlite = sqliteDriver();
+const statements = Object.getPrototypeOf(openSqlite(':memory:').prepare('SELECT 1')) as Statement;
 const realRun = statements.run;
 const realExec = Sqlite.prototype.exec;
 
 beforeAll(() => {
-  statements.run = function (this: Sqlite.Statement, ...parameters: unknown[]) {
+  statements.run = function (this: Statement, ...parameters: unknown[]) {
     faults.point('statement');
     return realRun.apply(this, parameters);
   };
-  Sqlite.prototype.exec = function (this: Sqlite.Database, sql: string) {
+  Sqlite.prototype.exec = function (this: Database, sql: string) {
     if (sql === 'COMMIT' && isWriting.has(this)) faults.point('commit');
     if (sql === 'BEGIN IMMEDIATE') isWriting.add(this);
     if (sql === 'COMMIT' || sql === 'ROLLBACK') isWriting.delete(this);
     return realExec.call(this, sql);
   };
 });
-const isWriting = new WeakSet<Sqlite.Database>();
+const isWriting = new WeakSet<Database>();
 afterAll(() => {
   statements.run = realRun;
   Sqlite.prototype.exec = realExec;
@@ -225,7 +226,7 @@ test('a descriptor whose flush failed is never written to again', async () => {
   failAt(1, badDisk, 'fdatasync');
   await rejection(backend.commit([put('a', [entry('1', 'lost in the flush')])]), 'IO');
   faults.plan.failing = 0;
-  const index = new Sqlite(`${path}/varve.db`, { readonly: true });
+  const index = openSqlite(`${path}/varve.db`, { readonly: true });
   const broken = index.prepare('SELECT id, size FROM pack WHERE sealed = 0').get() as { id: number; size: number };
   await backend.commit([put('b', [entry('1', 'stored elsewhere')])]);
   const packs = index.prepare('SELECT id, sealed, size FROM pack ORDER BY id').all();
@@ -267,7 +268,7 @@ describe('a flush of the index that fails', () => {
       let commits = 0;
       const before = Sqlite.prototype.exec;
       spy.mockRestore();
-      Sqlite.prototype.exec = function (this: Sqlite.Database, sql: string) {
+      Sqlite.prototype.exec = function (this: Database, sql: string) {
         const writes = sql === 'COMMIT' && isWriting.has(this);
         const result = before.call(this, sql);
         if (writes && ++commits === point) throw flushFailed();

@@ -1,9 +1,9 @@
 import { readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodeBlock } from '../../src/backends/local/block.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import type { Finding } from '../../src/backends/maintenance.ts';
 import { Store } from '../../src/store.ts';
 import { commit, contentOf, entry, put } from '../conformance/builders.ts';
@@ -325,7 +325,7 @@ describe('the report of an audit', () => {
 
   test('of an index that SQLite finds damaged tells nothing else', async () => {
     const path = await smallStore();
-    const index = new Sqlite(join(path, 'varve.db'));
+    const index = openSqlite(join(path, 'varve.db'));
     const root = index.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'block_pack'").pluck().get() as number;
     const pageSize = index.prepare('PRAGMA page_size').pluck().get() as number;
     index.exec('PRAGMA wal_checkpoint(TRUNCATE)');

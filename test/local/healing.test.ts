@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import type { Finding } from '../../src/backends/maintenance.ts';
 import { commit, contentOf, entry, put, remove, segment, withoutBytes } from '../conformance/builders.ts';
 import { auditAfresh, expectSound, openStore, packFiles, rejection, scratchFolder } from './support.ts';
@@ -25,7 +25,7 @@ async function sharingStore(): Promise<string> {
 
 /** Flips a bit near the end of the payload of the first block of segments. */
 function damageSegments(path: string): void {
-  const index = new Sqlite(join(path, 'varve.db'), { readonly: true });
+  const index = openSqlite(join(path, 'varve.db'), { readonly: true });
   const { start, length } = index
     .prepare('SELECT start, length FROM block WHERE space = 0 ORDER BY id LIMIT 1')
     .get() as {

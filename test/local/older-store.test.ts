@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { expect, it } from 'vitest';
+import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import { commit, entry, expectFailed, headOf, hold, idsOf, put, remove } from '../conformance/builders.ts';
 import { openStore, scratchFolder } from './support.ts';
 
@@ -10,7 +10,7 @@ async function olderStore(): Promise<string> {
   const backend = await openStore(path);
   await commit(backend, put('a', [entry('1', 'text')]));
   await backend.close();
-  const index = new Sqlite(join(path, 'varve.db'));
+  const index = openSqlite(join(path, 'varve.db'));
   for (const table of ['hold', 'report', 'lease']) index.exec(`DROP TABLE ${table}`);
   index.close();
   return path;

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import type { FindingKind } from '../../src/backends/maintenance.ts';
 import { isVarveError } from '../../src/errors.ts';
 import { contentOf } from '../conformance/builders.ts';
@@ -128,7 +128,7 @@ const DAMAGES: readonly Damage[] = [
 
 /** Everything that a store holds: rows, and the bytes of packs. */
 function stateOf(path: string): unknown {
-  const index = new Sqlite(join(path, 'varve.db'), { readonly: true });
+  const index = openSqlite(join(path, 'varve.db'), { readonly: true });
   try {
     const tables = index.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").pluck().all();
     const rows = tables.map((table) => [table, index.prepare(`SELECT * FROM "${table}"`).raw().all()]);

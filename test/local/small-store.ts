@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import { commit, entry, put, segment } from '../conformance/builders.ts';
 import { packFiles, scratchFolder } from './support.ts';
 
@@ -21,7 +21,7 @@ export async function smallStore(): Promise<string> {
 }
 
 export function alter(path: string, sql: string, ...parameters: unknown[]): void {
-  const index = new Sqlite(join(path, 'varve.db'));
+  const index = openSqlite(join(path, 'varve.db'));
   try {
     index.prepare(sql).run(...parameters);
   } finally {
@@ -35,7 +35,7 @@ interface Block {
 }
 
 export function blockOf(path: string, id: number): Block {
-  const index = new Sqlite(join(path, 'varve.db'), { readonly: true });
+  const index = openSqlite(join(path, 'varve.db'), { readonly: true });
   try {
     return index.prepare('SELECT start, length FROM block WHERE id = ?').get(id) as Block;
   } finally {

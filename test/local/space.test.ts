@@ -1,10 +1,10 @@
 import { appendFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { decodeBlockDirectory } from '../../src/backends/local/block.ts';
 import type { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { PackReader } from '../../src/backends/local/pack-files.ts';
+import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import type { ManifestWrite } from '../../src/backends/manifests.ts';
 import { append, commit, contentOf, entry, put, remove } from '../conformance/builders.ts';
 import { Random } from './process/random.ts';
@@ -23,7 +23,7 @@ interface Row {
 
 /** Compares what the index says of blocks, extents and states with what the blocks hold. */
 function expectExactBooks(path: string): void {
-  const index = new Sqlite(join(path, 'varve.db'), { readonly: true });
+  const index = openSqlite(join(path, 'varve.db'), { readonly: true });
   const packs = new PackReader(path);
   try {
     const swept = new Set(
@@ -116,7 +116,7 @@ describe('the books of space', () => {
     const first = await openStore(path);
     await commit(first, put('a', [entry('1', 'kept after all', 'other')]));
     await first.close();
-    const index = new Sqlite(join(path, 'varve.db'));
+    const index = openSqlite(join(path, 'varve.db'));
     const length = 'kept after all'.length;
     index.prepare('INSERT INTO state VALUES (0, 0, -1, NULL)').run();
     index

@@ -1,7 +1,6 @@
 import { accessSync, constants, existsSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import Sqlite from 'better-sqlite3';
 import { throwIfAborted, VarveError } from '../../errors.ts';
 import {
   assertNoPacks,
@@ -16,8 +15,8 @@ import {
   refusalOf,
 } from './index-file.ts';
 import { migrate, standInFor } from './migrations.ts';
-import { retain } from './retained.ts';
 import { APPLICATION_ID, CREATED, FORMAT_VERSION, SCHEMA } from './schema.ts';
+import { type Database, openSqlite, type RunResult, type Statement } from './sqlite-driver.ts';
 import { toVarveError } from './system-error.ts';
 
 /** Memory for SQLite's page cache, in KiB. */
@@ -34,13 +33,13 @@ const WAL_LIMIT = 32 * 1024 * 1024;
 
 /** The SQLite index of a store: connection, transactions, prepared statements. */
 export class IndexDatabase {
-  readonly #connection: Sqlite.Database;
-  readonly #statements = new Map<string, Sqlite.Statement>();
+  readonly #connection: Database;
+  readonly #statements = new Map<string, Statement>();
   readonly #lockTimeoutMs: number;
   readonly #copy: string | undefined;
   #forget: () => void = () => {};
 
-  private constructor(connection: Sqlite.Database, lockTimeoutMs: number, copy: string | undefined) {
+  private constructor(connection: Database, lockTimeoutMs: number, copy: string | undefined) {
     this.#connection = connection;
     this.#lockTimeoutMs = lockTimeoutMs;
     this.#copy = copy;
@@ -75,16 +74,16 @@ export class IndexDatabase {
   }
 
   /** The prepared statement of that text, made once. */
-  prepare(sql: string): Sqlite.Statement {
+  prepare(sql: string): Statement {
     let statement = this.#statements.get(sql);
     if (statement === undefined) {
-      statement = retain(this.#connection.prepare(sql));
+      statement = this.#connection.prepare(sql);
       this.#statements.set(sql, statement);
     }
     return statement;
   }
 
-  run(sql: string, ...parameters: unknown[]): Sqlite.RunResult {
+  run(sql: string, ...parameters: unknown[]): RunResult {
     return this.prepare(sql).run(...parameters);
   }
 
@@ -216,14 +215,14 @@ export class IndexDatabase {
 
   /** A second connection to the same index, for a long snapshot beside other work. Close it soon. */
   sibling(): IndexDatabase {
-    const connection = retain(new Sqlite(this.#connection.name, { readonly: true, timeout: BUSY_TIMEOUT_MS }));
+    const connection = openSqlite(this.#connection.name, { readonly: true, timeout: BUSY_TIMEOUT_MS });
     connection.exec(standInFor(this.value<number>('PRAGMA user_version') ?? 0));
     return new IndexDatabase(connection, this.#lockTimeoutMs, undefined);
   }
 
   /** The index at `path`, to be read; nothing is created or changed. Close it soon. */
   static inspect(path: string): IndexDatabase {
-    const index = new IndexDatabase(retain(new Sqlite(path, { readonly: true, fileMustExist: true })), 0, undefined);
+    const index = new IndexDatabase(openSqlite(path, { readonly: true, fileMustExist: true }), 0, undefined);
     try {
       index.#verify(path, { readOnly: true, create: false, lockTimeoutMs: 0 });
       return index;
@@ -241,7 +240,7 @@ export class IndexDatabase {
    */
   copyInto(path: string, meta: Readonly<Record<string, number | undefined>>): void {
     this.#connection.exec(`VACUUM INTO '${path.replaceAll("'", "''")}'`);
-    const copy = retain(new Sqlite(path, { fileMustExist: true }));
+    const copy = openSqlite(path, { fileMustExist: true });
     try {
       for (const [key, value] of Object.entries(meta)) {
         const name = key.replaceAll("'", "''");

@@ -1,10 +1,9 @@
 import { accessSync, constants, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { VarveError } from '../../errors.ts';
 import { syncFolder } from './pack-files.ts';
-import { retain } from './retained.ts';
+import { type Database, openSqlite } from './sqlite-driver.ts';
 
 /** The index, below the folder of its store. */
 export const INDEX_FILE = 'varve.db';
@@ -90,9 +89,9 @@ export function prepareFolder(root: string, { create, readOnly }: IndexOptions):
  * Connects to the index. On a medium that cannot be written SQLite cannot make the shared memory that its write-ahead
  * log needs, so there a reader works on a private copy of the index.
  */
-export function connect(path: string, readOnly: boolean): { connection: Sqlite.Database; copy: string | undefined } {
+export function connect(path: string, readOnly: boolean): { connection: Database; copy: string | undefined } {
   const options = { timeout: BUSY_TIMEOUT_MS, fileMustExist: readOnly, readonly: readOnly };
-  const connection = retain(new Sqlite(path, options));
+  const connection = openSqlite(path, options);
   try {
     connection.exec('PRAGMA schema_version');
     return { connection, copy: undefined };
@@ -105,5 +104,5 @@ export function connect(path: string, readOnly: boolean): { connection: Sqlite.D
   for (const suffix of ['', '-wal']) {
     if (existsSync(path + suffix)) copyFileSync(path + suffix, join(copy, INDEX_FILE + suffix));
   }
-  return { connection: retain(new Sqlite(join(copy, INDEX_FILE), { timeout: BUSY_TIMEOUT_MS })), copy };
+  return { connection: openSqlite(join(copy, INDEX_FILE), { timeout: BUSY_TIMEOUT_MS }), copy };
 }

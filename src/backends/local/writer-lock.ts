@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
-import { retain } from './retained.ts';
+import { type Database, openSqlite } from './sqlite-driver.ts';
 
 /**
  * Tells whether the process that owns something is still alive, without trusting process ids.
@@ -14,7 +13,7 @@ export class WriterLock {
   /** Names the owner in the index. Never used twice. */
   readonly name: string;
   readonly #path: string;
-  readonly #connection: Sqlite.Database;
+  readonly #connection: Database;
 
   constructor(root: string) {
     const folder = locksFolder(root);
@@ -22,7 +21,7 @@ export class WriterLock {
     for (;;) {
       const name = randomUUID();
       const path = join(folder, `${name}.lock`);
-      const connection = retain(new Sqlite(path));
+      const connection = openSqlite(path);
       connection.exec('PRAGMA journal_mode = MEMORY');
       connection.exec('BEGIN EXCLUSIVE');
       // Until it was locked the file looked like one of the dead, and somebody may have removed it. Whoever removes one
@@ -60,10 +59,10 @@ export function removeDeadLocks(root: string): void {
 /** Runs `work` while holding a lock that nobody else holds; returns whether it could. A file that is gone has no holder. */
 function underLock(path: string, work: () => void): boolean {
   if (!existsSync(path)) return true;
-  let connection: Sqlite.Database | undefined;
+  let connection: Database | undefined;
   try {
     // Never creates the file: its owner may be about to check that it is still there.
-    connection = retain(new Sqlite(path, { timeout: 0, fileMustExist: true }));
+    connection = openSqlite(path, { timeout: 0, fileMustExist: true });
     connection.exec('BEGIN EXCLUSIVE');
   } catch {
     connection?.close();
