@@ -121,7 +121,8 @@ export interface Backend {
   list(kind: ManifestKind, filter?: ListFilter, options?: AbortOptions): AsyncIterable<ManifestHead>;
 
   /**
-   * The canonical bytes of each segment, re-hashed (`CORRUPT` with the address). Callers may not alter them.
+   * The canonical bytes of each segment, re-hashed (`CORRUPT` with the address), in memory that is the caller's. So are the
+   * bodies that {@link read} returns.
    *
    * @throws `NOT_FOUND` when a segment has been collected since its locator was obtained: read the manifest again; if
    *   it still names the segment, that is corruption.

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Address, addressOf } from '../address.ts';
+import { checkBytes } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import {
   type AbortOptions,
@@ -92,7 +93,8 @@ export class Segments {
    * @throws `TOO_LARGE` above 4 MiB; `INVALID_ARGUMENT` for anything but bytes, or for a pin name that is none.
    */
   async put(bytes: Uint8Array, options: PutSegmentOptions = {}): Promise<SegmentReceipt> {
-    return this.#putOne({ bytes: checkBytes(bytes), encoding: 'bytes' }, options);
+    // The caller may use its memory again before the commit has ended.
+    return this.#putOne({ bytes: new Uint8Array(checkSegment(bytes)), encoding: 'bytes' }, options);
   }
 
   /**
@@ -102,7 +104,7 @@ export class Segments {
    * @throws as {@link put}.
    */
   async putTokens(ids: Uint32Array | readonly number[], options: PutSegmentOptions = {}): Promise<SegmentReceipt> {
-    return this.#putOne({ bytes: checkBytes(tokenSegmentBytes(ids)), encoding: 'tokens' }, options);
+    return this.#putOne({ bytes: checkSegment(tokenSegmentBytes(ids)), encoding: 'tokens' }, options);
   }
 
   /**
@@ -117,7 +119,7 @@ export class Segments {
     let batch: StoredBytes[] = [];
     let batchBytes = 0;
     for await (const each of source) {
-      const bytes = checkBytes(each);
+      const bytes = checkSegment(each);
       // The source may use its memory again before the batch is committed.
       batch.push({ bytes: new Uint8Array(bytes), encoding: 'bytes' });
       batchBytes += bytes.length;
@@ -131,7 +133,7 @@ export class Segments {
 
   /**
    * The bytes under an address, verified against it; `undefined` when they are not stored. What no pin holds any more
-   * is still there until it is collected. The bytes may be shared: do not alter them.
+   * is still there until it is collected. The bytes are the caller's.
    *
    * @throws `CORRUPT` with the address when the stored bytes are damaged.
    */
@@ -343,10 +345,8 @@ function isStored(locator: Locator | undefined): locator is Locator {
   return locator !== undefined;
 }
 
-function checkBytes(bytes: Uint8Array): Uint8Array {
-  if (!(bytes instanceof Uint8Array)) {
-    throw new VarveError('INVALID_ARGUMENT', `a segment is a Uint8Array, not a ${typeof bytes}: encode it first`);
-  }
+function checkSegment(bytes: Uint8Array): Uint8Array {
+  checkBytes('a segment', bytes);
   if (bytes.length > MAX_SEGMENT_BYTES) {
     throw new VarveError(
       'TOO_LARGE',

@@ -83,8 +83,7 @@ export class ContentReader {
       if (raw === undefined || raw.code !== code) {
         raw = { code, bytes: rawBytes(code, asBuffer(contents[wanted.get(only) as number] as Uint8Array)) };
         made.set(only, raw);
-        // A view may hold on to a whole block: what is remembered has memory of its own.
-        if (raw.bytes.length <= LARGEST_REMEMBERED) this.#raw.set(only, { code, bytes: Buffer.from(raw.bytes) });
+        if (raw.bytes.length <= LARGEST_REMEMBERED) this.#raw.set(only, raw);
       }
       found[index] = raw.bytes;
     }

@@ -13,6 +13,7 @@ import { describeListing } from './list-suite.ts';
 import { describeMalformed } from './malformed-suite.ts';
 import { describeModelEquivalence } from './model-equivalence-suite.ts';
 import { describeOperations } from './operations-suite.ts';
+import { describeOwnership } from './ownership-suite.ts';
 import { describePublishing } from './publish-suite.ts';
 import { describeSegments } from './segment-suite.ts';
 import { describeSurveys } from './survey-suite.ts';
@@ -59,6 +60,7 @@ export function describeBackend(name: string, options: ConformanceOptions): void
       describeMalformed(fixture);
       describeIds(fixture);
       describeSegments(fixture);
+      describeOwnership(fixture);
       describeListing(fixture, options.manyManifests ?? 3000);
       describePublishing(fixture);
       describeCollection(fixture);

@@ -15,6 +15,7 @@ import type {
   StoredEntry,
 } from '../../src/backends/manifests.ts';
 import { VarveError } from '../../src/errors.ts';
+import { ownCopy } from '../../src/own-copy.ts';
 
 export const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
 
@@ -111,7 +112,7 @@ export function headOf({ key, revision, fields, updatedAt, hold, entries }: Mani
 }
 
 export function storedEntry({ body, segments }: Entry): StoredEntry {
-  return { body, segments: segments.map(({ locator }) => locator) };
+  return { body: ownCopy(body), segments: segments.map(({ locator }) => locator) };
 }
 
 function defined<T extends object>(fields: T): T {

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Address } from '../../address.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
+import { ownCopy } from '../../own-copy.ts';
 import { countTokens } from '../../token-codec.ts';
 import type { Backend, BackendCapabilities } from '../backend.ts';
 import type {
@@ -197,7 +198,7 @@ export class LocalBackend implements Backend {
       const bodies = this.#index.manifests.bodies(row, options.entries === 'newest');
       const entries = bodies.map((id) => {
         const { segments, body } = this.#index.body(id, key);
-        return { body, segments: segments as unknown as Locator[] };
+        return { body: ownCopy(body), segments: segments as unknown as Locator[] };
       });
       return { ...this.#index.manifests.head(row), entries };
     });
@@ -231,7 +232,12 @@ export class LocalBackend implements Backend {
   }
 
   async fetch(locators: readonly Locator[], options: AbortOptions = {}): Promise<Uint8Array[]> {
-    return this.#each(takeLocators(locators), options, (locator) => this.#index.records.segment(this.#place(locator)));
+    return this.#each(takeLocators(locators), options, (locator) => {
+      const place = this.#place(locator);
+      const bytes = this.#index.records.segment(place);
+      // Token ids are unpacked for each reader; other bytes are a part of a block that stays in memory.
+      return place.directory.isTokens(place.slot) ? bytes : ownCopy(bytes);
+    });
   }
 
   async describe(locators: readonly Locator[], options: AbortOptions = {}): Promise<SegmentDescription[]> {

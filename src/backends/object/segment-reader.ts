@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Address } from '../../address.ts';
 import { shown } from '../../arguments.ts';
 import { VarveError } from '../../errors.ts';
+import { ownCopy } from '../../own-copy.ts';
 import type { AbortOptions, Locator, SegmentDescription } from '../manifests.ts';
 import { segmentKey } from './keys.ts';
 import type { Hold, RecordBody, RecordEntry } from './manifest-record.ts';
@@ -48,7 +49,12 @@ export class SegmentReader {
   }
 
   /** @throws `NOT_FOUND` for what was collected; `CORRUPT` with the address. */
-  async fetch(locators: readonly Locator[], { signal }: AbortOptions): Promise<Uint8Array[]> {
+  async fetch(locators: readonly Locator[], options: AbortOptions): Promise<Uint8Array[]> {
+    return (await this.#fetchShared(locators, options)).map(ownCopy);
+  }
+
+  /** As {@link fetch}; the bytes may be those in memory for the next reader. */
+  async #fetchShared(locators: readonly Locator[], { signal }: AbortOptions): Promise<Uint8Array[]> {
     const distinct = [...new Set(locators)];
     const fetched = await forEach(distinct, (locator) => this.#fetch(locator, abortOf(signal)));
     const byLocator = new Map(distinct.map((locator, at) => [locator, fetched[at] as Uint8Array]));
@@ -71,13 +77,13 @@ export class SegmentReader {
   ): Promise<Uint8Array[]> {
     const spilledTo = (body: RecordBody) => (body.kind === 'spilled' ? body.parts : []);
     const parts = entries.flatMap(({ body }) => spilledTo(body).map(({ address }) => this.locate(address, holds)));
-    const bytes = parts.length === 0 ? [] : await this.fetch(parts, options);
+    const bytes = parts.length === 0 ? [] : await this.#fetchShared(parts, options);
     let next = 0;
     return entries.map(({ body }) => {
-      if (body.kind === 'inline') return body.bytes;
+      if (body.kind === 'inline') return ownCopy(body.bytes);
       const start = next;
       next += body.parts.length;
-      return unspill(body, bytes.slice(start, next));
+      return ownCopy(unspill(body, bytes.slice(start, next)));
     });
   }
 

@@ -45,12 +45,13 @@ function spilled(bytes: Uint8Array, position: number, parts: readonly SpilledPar
   };
 }
 
-/** Cuts a spilled body out of the bytes of its parts. */
+/** Cuts a spilled body out of the bytes of its parts, whose memory it may share. */
 export function unspill(
   { offset, length }: { offset: number; length: number },
   parts: readonly Uint8Array[],
 ): Uint8Array {
-  return Buffer.concat(parts).subarray(offset, offset + length);
+  const whole = parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts);
+  return whole.subarray(offset, offset + length);
 }
 
 /** Every segment that an entry needs, each once. */
