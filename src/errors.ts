@@ -75,6 +75,11 @@ export function isUnreadable(error: unknown): error is VarveError {
   return isVarveError(error, 'CORRUPT') || isVarveError(error, 'UNSUPPORTED_FORMAT');
 }
 
+/** What an error ends with whose cause explains it: the cause's own words in parentheses. */
+export function because(cause: unknown): string {
+  return cause instanceof Error && cause.message !== '' ? ` (${cause.message})` : '';
+}
+
 /** Throws `ABORTED` when `signal` has fired, with the signal's reason as the cause. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) {

@@ -1,5 +1,12 @@
 import type { CollectOptions, CollectReport } from '../../src/backends/maintenance.ts';
-import type { Locator, ManifestHead, ManifestKey, ManifestKind, Revision } from '../../src/backends/manifests.ts';
+import type {
+  AbortOptions,
+  Locator,
+  ManifestHead,
+  ManifestKey,
+  ManifestKind,
+  Revision,
+} from '../../src/backends/manifests.ts';
 import { manifestObjectKey } from '../../src/backends/object/keys.ts';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import type { State } from './commit-history.ts';
@@ -8,13 +15,19 @@ import { checkFailure, checkOutcome, codeOf, OUTAGES, type Span } from './outcom
 import { promise, Violation } from './violation.ts';
 import type { World } from './world.ts';
 
+/** Begins the wait for one call: a signal that may fire before the call ends, when its caller leaves. */
+export type Patience = () => AbortSignal | undefined;
+
 /** A caller of a backend, who checks what it is told. */
 export class Actor {
   readonly #world: World;
   readonly #backend: ObjectBackend;
   readonly #name: string;
+  readonly #patience: Patience;
 
-  constructor(world: World, backend: ObjectBackend, name: string) {
+  /** @param patience default: the caller stays until it is told. */
+  constructor(world: World, backend: ObjectBackend, name: string, patience: Patience = () => undefined) {
+    this.#patience = patience;
     this.#world = world;
     this.#backend = backend;
     this.#name = name;
@@ -24,7 +37,10 @@ export class Actor {
   async commit(writes: readonly TrackedWrite[]): Promise<void> {
     const from = this.#begin(writes);
     try {
-      const outcomes = await this.#backend.commit(writes.map(({ write }) => write));
+      const outcomes = await this.#backend.commit(
+        writes.map(({ write }) => write),
+        this.#abort(),
+      );
       const span = { from, to: this.#world.bucket.version };
       for (const [at, tracked] of writes.entries()) {
         const outcome = outcomes[at];
@@ -48,6 +64,7 @@ export class Actor {
           yield* entries;
         })(),
         () => fields,
+        this.#abort(),
       );
       checkOutcome(this.#world.history, tracked, outcome, { from, to: this.#world.bucket.version });
     } catch (error) {
@@ -60,7 +77,7 @@ export class Actor {
     const objectKey = manifestObjectKey(key);
     const from = this.#world.bucket.version;
     try {
-      const [stored] = await this.#backend.read([key]);
+      const [stored] = await this.#backend.read([key], this.#abort());
       const states = this.#during(objectKey, { from, to: this.#world.bucket.version });
       const state = states.find(({ revision }) => revision === stored?.revision);
       promise(state !== undefined, () => `${objectKey} was read at a revision that it was not at`);
@@ -86,7 +103,7 @@ export class Actor {
     let report: CollectReport | undefined;
     const erasure = options.erase ? watch.beginErasure() : undefined;
     await this.#maintain('collecting', async () => {
-      report = await this.#backend.collect({ graceMs: 0, full: isFull, ...options });
+      report = await this.#backend.collect({ graceMs: 0, full: isFull, ...options, ...this.#abort() });
     });
     if (report?.isComplete && report.remnants?.length === 0) erasure?.assertDone();
     erasure?.end();
@@ -97,7 +114,11 @@ export class Actor {
   async audit(repair: boolean, sample = 1): Promise<string[] | undefined> {
     const findings: string[] = [];
     const isDone = await this.#maintain('auditing', async () => {
-      for await (const { kind, message, harmful, location } of this.#backend.audit({ repair, sample })) {
+      for await (const { kind, message, harmful, location } of this.#backend.audit({
+        repair,
+        sample,
+        ...this.#abort(),
+      })) {
         const isDamage = kind === 'corrupt-data' && this.#world.watch.everDamaged.has(location ?? '');
         promise(!harmful || isDamage, () => `an audit found a loss: ${kind}: ${message}`);
         findings.push(`${kind}: ${message}`);
@@ -111,7 +132,7 @@ export class Actor {
     const listed = new Map<string, ManifestHead>();
     await this.#maintain('listing', async () => {
       const from = this.#world.bucket.version;
-      for await (const head of this.#backend.list(kind)) {
+      for await (const head of this.#backend.list(kind, {}, this.#abort())) {
         const objectKey = manifestObjectKey(head.key);
         promise(!listed.has(objectKey), () => `${objectKey} was listed twice`);
         listed.set(objectKey, head);
@@ -154,6 +175,11 @@ export class Actor {
       const now = this.#world.history.latest(objectKey);
       promise(now.revision !== state.revision, () => `${objectKey} has not changed, and a segment of it was not found`);
     }
+  }
+
+  #abort(): AbortOptions {
+    const signal = this.#patience();
+    return signal === undefined ? {} : { signal };
   }
 
   #begin(writes: readonly TrackedWrite[]): number {

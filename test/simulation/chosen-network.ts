@@ -1,6 +1,6 @@
-import type { PutResult } from '../../src/backends/object/object-store.ts';
-import type { ErrorCode, VarveError } from '../../src/errors.ts';
 import type { Bucket } from './bucket.ts';
+import type { ProtocolBuild } from './protocol-build.ts';
+import { hear, LOST } from './service-answer.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 import type { Network, Request } from './simulated-store.ts';
 
@@ -36,13 +36,13 @@ export interface Waiting {
 /** Requests wait until somebody chooses one; then it happens at once. */
 export class ChosenNetwork implements Network {
   readonly #bucket: Bucket;
-  readonly #failure: (code: ErrorCode, message: string) => VarveError;
+  readonly #build: ProtocolBuild;
   readonly #counts = new Map<string, number>();
   waiting: Waiting[] = [];
 
-  constructor(bucket: Bucket, failure: (code: ErrorCode, message: string) => VarveError) {
+  constructor(bucket: Bucket, build: ProtocolBuild) {
     this.#bucket = bucket;
-    this.#failure = failure;
+    this.#build = build;
   }
 
   send<Result>({ process, verb, keys, apply }: Request<Result>): Promise<Result> {
@@ -51,11 +51,9 @@ export class ChosenNetwork implements Network {
       const count = (this.#counts.get(base) ?? 0) + 1;
       this.#counts.set(base, count);
       const answer = (result: Result, fate: Fate) => {
-        const error = new Error('the answer was lost');
         if (fate === 'fatal') this.#kill(process);
         else if (fate === 'answered') resolve(result);
-        else if (verb === 'PUT') resolve({ outcome: 'unknown', error } satisfies PutResult as Result);
-        else reject(this.#failure('UNAVAILABLE', 'the answer was lost'));
+        else hear(this.#build, verb, LOST, resolve, reject);
       };
       const proceed = (fate: Fate): Footprint => {
         const { version } = this.#bucket;

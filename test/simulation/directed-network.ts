@@ -1,6 +1,7 @@
-import type { PutResult } from '../../src/backends/object/object-store.ts';
-import type { ErrorCode, VarveError } from '../../src/errors.ts';
+import type { FaultDetails } from '../../src/backends/object/service-fault.ts';
+import type { ProtocolBuild } from './protocol-build.ts';
 import type { Scheduler } from './scheduler.ts';
+import { hear, LOST } from './service-answer.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 import type { Network, Request, Verb } from './simulated-store.ts';
 
@@ -16,9 +17,15 @@ export interface Cue {
 /** One way, in ms. */
 const DELAY_MS = 1;
 
+interface SentRequest {
+  readonly happen: () => void;
+  readonly answer: () => void;
+  readonly lose: (fault: FaultDetails) => void;
+}
+
 /** A request that waits for the director's word, from when it is sent. */
 export class HeldRequest {
-  #request: { readonly happen: () => void; readonly answer: () => void; readonly lose: () => void } | undefined;
+  #request: SentRequest | undefined;
   #hasHappened = false;
 
   get isWaiting(): boolean {
@@ -38,13 +45,13 @@ export class HeldRequest {
     this.#sent().answer();
   }
 
-  /** Nobody will know whether it happened; it may still do so. */
-  lose(): void {
-    this.#sent().lose();
+  /** It is answered with a fault, or not at all: it may have happened, and may still do so. */
+  lose(fault = LOST): void {
+    this.#sent().lose(fault);
   }
 
   /** For the network: it was sent. */
-  arrive(request: { readonly happen: () => void; readonly answer: () => void; readonly lose: () => void }): void {
+  arrive(request: SentRequest): void {
     this.#request = request;
   }
 
@@ -57,14 +64,14 @@ export class HeldRequest {
 /** Answers everything in the order it was sent, but for what a director holds back, loses, or has a process die of. */
 export class DirectedNetwork implements Network {
   readonly #scheduler: Scheduler;
-  readonly #failure: (code: ErrorCode, message: string) => VarveError;
+  readonly #build: ProtocolBuild;
   readonly #held: { readonly cue: Cue; readonly held: HeldRequest }[] = [];
   readonly #lost: Cue[] = [];
   readonly #deaths = new Map<string, number>();
 
-  constructor(scheduler: Scheduler, failure: (code: ErrorCode, message: string) => VarveError) {
+  constructor(scheduler: Scheduler, build: ProtocolBuild) {
     this.#scheduler = scheduler;
-    this.#failure = failure;
+    this.#build = build;
   }
 
   /** The next request of that kind waits. */
@@ -94,12 +101,8 @@ export class DirectedNetwork implements Network {
         result = request.apply();
       };
       const answer = () => process.deliver(DELAY_MS, () => resolve(result));
-      const lose = () =>
-        process.deliver(DELAY_MS, () => {
-          const error = new Error('the answer was lost');
-          if (verb === 'PUT') resolve({ outcome: 'unknown', error } satisfies PutResult as Result);
-          else reject(this.#failure('UNAVAILABLE', 'the answer was lost'));
-        });
+      const lose = (fault: FaultDetails) =>
+        process.deliver(DELAY_MS, () => hear(this.#build, verb, fault, resolve, reject));
       if (this.#deaths.get(process.name) === number) {
         process.crash();
         this.#scheduler.after(DELAY_MS, happen);
@@ -112,7 +115,7 @@ export class DirectedNetwork implements Network {
         return;
       }
       if (this.#lost.some((cue) => isMeant(cue, process, request))) {
-        lose();
+        lose(LOST);
         return;
       }
       this.#scheduler.after(DELAY_MS, () => {

@@ -1,4 +1,3 @@
-import type { ErrorCode } from '../../src/errors.ts';
 import { Actor } from './actor.ts';
 import { ChosenNetwork, commute, type Fate, type Footprint, type Waiting } from './chosen-network.ts';
 import type { ProtocolBuild } from './protocol-build.ts';
@@ -106,14 +105,13 @@ async function perform(
   const trace: string[] = [];
   const backend = { ...SETTINGS, spillAbove: scene.spillAbove ?? 64 * 1024 };
   const world = new World(build, scheduler, { seed: 1, isKind: false, wholeSeconds: false, backend });
-  const failure = (code: ErrorCode, message: string) => new build.VarveError(code, message);
-  const calm = new UnreliableNetwork(scheduler, new SeededRandom(1), NO_FAULTS, () => {}, failure);
+  const calm = new UnreliableNetwork(scheduler, new SeededRandom(1), NO_FAULTS, () => {}, build);
   try {
     if (scene.setting !== undefined) {
       const stage = world.start('stage', calm);
       await scheduler.finish(scene.setting(world, new Actor(world, stage.backend, 'stage')));
     }
-    const isWhole = await interleave(world, scene, path, new ChosenNetwork(world.bucket, failure), trace);
+    const isWhole = await interleave(world, scene, path, new ChosenNetwork(world.bucket, build), trace);
     if (!isWhole) return { trace, violation: undefined, isRedundant: true };
     const state = fingerprintOf(world);
     if (!clean.has(state)) await assertQuiescence(world, calm, scene.isHasty ? 'harsh' : 'fair');

@@ -24,9 +24,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 1,
     name: 'streams take references before they announce them',
-    patches: [
-      patch('publication.ts', 'steps.announce(job, missing.keys(), signal)', 'steps.announce(job, [], signal)'),
-    ],
+    patches: [patch('publication.ts', 'steps.announce(job, missing.keys())', 'steps.announce(job, [])')],
   },
   {
     rule: 2,
@@ -181,7 +179,7 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       patch(
         'hints.ts',
-        'if (this.#markedAt !== undefined && now - this.#markedAt < WRITER_MARK_MS) return;',
+        'if (this.#mark.markedAt !== undefined && now - this.#mark.markedAt < WRITER_MARK_MS) return;',
         'if (now > 0) return;',
       ),
     ],

@@ -10,8 +10,8 @@ export interface Span {
   readonly to: number;
 }
 
-/** What only a service that fails can bring about. */
-export const OUTAGES: ReadonlySet<string> = new Set(['UNAVAILABLE', 'THROTTLED', 'BUSY', 'CLOSED']);
+/** What only a service that fails, or a caller who leaves, can bring about. */
+export const OUTAGES: ReadonlySet<string> = new Set(['UNAVAILABLE', 'THROTTLED', 'BUSY', 'CLOSED', 'ABORTED']);
 
 /** Holds what a caller was told of a write against what happened. */
 export function checkOutcome(history: CommitHistory, tracked: TrackedWrite, outcome: WriteOutcome, span: Span): void {

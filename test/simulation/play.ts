@@ -1,5 +1,5 @@
 import type { ManifestKey } from '../../src/backends/manifests.ts';
-import { Actor } from './actor.ts';
+import { Actor, type Patience } from './actor.ts';
 import { type Cue, DirectedNetwork, type HeldRequest } from './directed-network.ts';
 import type { ProtocolBuild } from './protocol-build.ts';
 import { Scheduler } from './scheduler.ts';
@@ -33,7 +33,7 @@ export class Play {
 
   /** `isKind`: nobody dies and nobody is late, so that nobody may be fenced, and nothing may leak. */
   constructor(build: ProtocolBuild, isKind = true) {
-    this.#network = new DirectedNetwork(this.#scheduler, (code, message) => new build.VarveError(code, message));
+    this.#network = new DirectedNetwork(this.#scheduler, build);
     this.world = new World(build, this.#scheduler, {
       seed: 1,
       isKind,
@@ -42,8 +42,8 @@ export class Play {
     });
   }
 
-  enter(name: string): Actor {
-    return new Actor(this.world, this.world.start(name, this.#network).backend, name);
+  enter(name: string, patience?: Patience): Actor {
+    return new Actor(this.world, this.world.start(name, this.#network).backend, name, patience);
   }
 
   /** The next request of that kind waits. */

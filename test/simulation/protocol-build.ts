@@ -3,6 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
+import type { wasTurnedAway } from '../../src/backends/object/service-fault.ts';
 import type { VarveError } from '../../src/errors.ts';
 
 /** A change of the source text. `find` must occur exactly once in the file. */
@@ -17,6 +18,7 @@ export interface Patch {
 export interface ProtocolBuild {
   readonly ObjectBackend: typeof ObjectBackend;
   readonly VarveError: typeof VarveError;
+  readonly wasTurnedAway: typeof wasTurnedAway;
 }
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -60,11 +62,12 @@ export class ProtocolBuilds implements Disposable {
       if (text === undefined) this.#link(name, file);
       else this.#write(name, file, transpile(text, file));
     }
-    const [{ ObjectBackend }, { VarveError }] = await Promise.all([
+    const [{ ObjectBackend }, { VarveError }, { wasTurnedAway }] = await Promise.all([
       import(this.#urlOf(name, 'backends/object/object-backend.ts')),
       import(this.#urlOf(name, 'errors.ts')),
+      import(this.#urlOf(name, 'backends/object/service-fault.ts')),
     ]);
-    return { ObjectBackend, VarveError };
+    return { ObjectBackend, VarveError, wasTurnedAway };
   }
 
   [Symbol.dispose](): void {

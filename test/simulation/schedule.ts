@@ -33,13 +33,7 @@ export async function runSchedule(build: ProtocolBuild, seed: number): Promise<S
   };
   const theme = THEMES[seed % THEMES.length] as Theme;
   const rates = random.chance(0.25) ? NO_FAULTS : drawRates(random, theme.faults);
-  const network = new UnreliableNetwork(
-    scheduler,
-    new SeededRandom(seed, 1),
-    rates,
-    tell,
-    (code, message) => new build.VarveError(code, message),
-  );
+  const network = new UnreliableNetwork(scheduler, new SeededRandom(seed, 1), rates, tell, build);
   const world = new World(build, scheduler, {
     seed,
     isKind: rates === NO_FAULTS,
@@ -90,7 +84,17 @@ async function runProcesses(
   for (let number = 1; number <= random.pick([2, 3, 3, 4]); number++) {
     const { process, backend } = world.start(`p${number}`, network, drawSkew(random, theme));
     if (rates !== NO_FAULTS) network.strike(process, drawMisfortunes(random, theme));
-    const actor = new Actor(world, backend, process.name);
+    const isImpatient = rates !== NO_FAULTS && random.chance(0.2);
+    const leaves = new SeededRandom(random.between(0, 1_000_000));
+    const actor = new Actor(world, backend, process.name, () => {
+      if (!isImpatient || leaves.chance(0.5)) return undefined;
+      const leaving = new AbortController();
+      process.deliver(leaves.between(0, 200), () => {
+        tell(`${process.name}: the caller leaves`);
+        leaving.abort();
+      });
+      return leaving.signal;
+    });
     const lanes = Array.from({ length: random.pick([1, 1, 2]) }, () =>
       drawLane(world, actor, random, theme, universe, (line) => tell(`${process.name}: ${line}`)),
     );

@@ -1,4 +1,3 @@
-import type { AbortOptions } from '../../src/backends/manifests.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,
@@ -6,9 +5,11 @@ import type {
   ObjectStore,
   PutCondition,
   PutResult,
+  RequestOptions,
   StoredObject,
 } from '../../src/backends/object/object-store.ts';
 import type { Bucket } from './bucket.ts';
+import type { ProtocolBuild } from './protocol-build.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 
 export type Verb = 'GET' | 'HEAD' | 'PUT' | 'DELETE' | 'LIST';
@@ -34,37 +35,34 @@ export class SimulatedStore implements ObjectStore {
   readonly #bucket: Bucket;
   readonly #network: Network;
   readonly #process: SimulatedProcess;
+  readonly #build: ProtocolBuild;
 
-  constructor(bucket: Bucket, network: Network, process: SimulatedProcess) {
+  constructor(bucket: Bucket, network: Network, process: SimulatedProcess, build: ProtocolBuild) {
     this.#bucket = bucket;
     this.#network = network;
     this.#process = process;
+    this.#build = build;
   }
 
-  async get(key: string, options?: AbortOptions): Promise<StoredObject | undefined> {
-    options?.signal?.throwIfAborted();
-    return this.#network.send({
-      process: this.#process,
+  async get(key: string, options?: RequestOptions): Promise<StoredObject | undefined> {
+    return this.#send(options, thrown, {
       verb: 'GET',
       keys: [key],
       apply: () => this.#bucket.get(key),
     });
   }
 
-  async head(key: string, options?: AbortOptions): Promise<ObjectHead | undefined> {
-    options?.signal?.throwIfAborted();
-    return this.#network.send({
-      process: this.#process,
+  async head(key: string, options?: RequestOptions): Promise<ObjectHead | undefined> {
+    return this.#send(options, thrown, {
       verb: 'HEAD',
       keys: [key],
       apply: () => this.#bucket.get(key),
     });
   }
 
-  async put(key: string, body: Uint8Array, condition: PutCondition): Promise<PutResult> {
+  async put(key: string, body: Uint8Array, condition: PutCondition, options?: RequestOptions): Promise<PutResult> {
     const copy = new Uint8Array(body);
-    return this.#network.send({
-      process: this.#process,
+    return this.#send<PutResult>(options, (error) => ({ outcome: 'unknown', error }), {
       verb: 'PUT',
       keys: [key],
       condition,
@@ -72,10 +70,8 @@ export class SimulatedStore implements ObjectStore {
     });
   }
 
-  async delete(keys: readonly string[], options?: AbortOptions): Promise<void> {
-    options?.signal?.throwIfAborted();
-    return this.#network.send({
-      process: this.#process,
+  async delete(keys: readonly string[], options?: RequestOptions): Promise<void> {
+    return this.#send(options, thrown, {
       verb: 'DELETE',
       keys: [...keys],
       apply: () => this.#bucket.delete(keys, this.#process.name),
@@ -83,9 +79,7 @@ export class SimulatedStore implements ObjectStore {
   }
 
   async list(prefix: string, options: ListObjectsOptions = {}): Promise<ObjectPage> {
-    options.signal?.throwIfAborted();
-    return this.#network.send({
-      process: this.#process,
+    return this.#send(options, thrown, {
       verb: 'LIST',
       keys: [prefix],
       apply: () => this.#bucket.list(prefix, options),
@@ -93,4 +87,31 @@ export class SimulatedStore implements ObjectStore {
   }
 
   async close(): Promise<void> {}
+
+  /** Sends a request, and waits for its answer or until the caller leaves; what was sent may happen nevertheless. */
+  #send<Result>(
+    { signal }: RequestOptions = {},
+    left: (error: Error) => Result,
+    request: Omit<Request<Result>, 'process'>,
+  ): Promise<Result> {
+    const aborted = () => new this.#build.VarveError('ABORTED', 'simulated: the caller has left');
+    if (signal?.aborted) return Promise.reject(aborted());
+    const answer = this.#network.send({ process: this.#process, ...request });
+    if (signal === undefined) return answer;
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        try {
+          resolve(left(aborted()));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      signal.addEventListener('abort', leave, { once: true });
+      answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
+    });
+  }
+}
+
+function thrown(error: Error): never {
+  throw error;
 }

@@ -29,7 +29,18 @@ describe('the simulation', () => {
     const traces: string[] = [];
     for (let seed = 1; seed <= 80; seed++) traces.push(...(await runSchedule(build, seed)).trace);
     const all = traces.join('\n');
-    for (const fault of ['lostReply', 'lostRequest', 'late', '409', 'throttled', 'crash', 'pause', 'refused']) {
+    for (const fault of [
+      'lostReply',
+      'lostRequest',
+      'late',
+      '409',
+      'throttled',
+      '503',
+      'crash',
+      'pause',
+      'refused',
+      'leaves',
+    ]) {
       expect(all).toContain(fault);
     }
   });

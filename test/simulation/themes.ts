@@ -209,6 +209,7 @@ export function drawRates(random: SeededRandom, factor: number): FaultRates {
     late: rate(),
     refused: rate(),
     throttled: factor * random.pick([0, 0, 0.01, 0.02]),
+    busy: factor * random.pick([0, 0, 0.01, 0.02]),
     slow: random.pick([0, 0.02, 0.1]),
   };
 }

@@ -1,7 +1,8 @@
 import type { PutResult } from '../../src/backends/object/object-store.ts';
-import type { ErrorCode, VarveError } from '../../src/errors.ts';
+import type { ProtocolBuild } from './protocol-build.ts';
 import type { SeededRandom } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
+import { BARE_503, hear, LOST, SLOW_DOWN } from './service-answer.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 import type { Network, Request } from './simulated-store.ts';
 
@@ -15,8 +16,10 @@ export interface FaultRates {
   readonly late: number;
   /** A conflict with another request (409): nothing happened. */
   readonly refused: number;
-  /** Turned away (503): nothing happened. */
+  /** Turned away (SlowDown): nothing happened. */
   readonly throttled: number;
+  /** A bare 503: it happened, or it did not. */
+  readonly busy: number;
   /** Share of requests that take seconds instead of milliseconds. */
   readonly slow: number;
 }
@@ -27,6 +30,7 @@ export const NO_FAULTS: FaultRates = {
   late: 0,
   refused: 0,
   throttled: 0,
+  busy: 0,
   slow: 0,
 };
 
@@ -42,7 +46,7 @@ export class UnreliableNetwork implements Network {
   readonly #scheduler: Scheduler;
   readonly #random: SeededRandom;
   readonly #trace: (line: string) => void;
-  readonly #failure: (code: ErrorCode, message: string) => VarveError;
+  readonly #build: ProtocolBuild;
   readonly #misfortunes = new Map<SimulatedProcess, readonly Misfortune[]>();
   rates: FaultRates;
 
@@ -51,13 +55,13 @@ export class UnreliableNetwork implements Network {
     random: SeededRandom,
     rates: FaultRates,
     trace: (line: string) => void,
-    failure: (code: ErrorCode, message: string) => VarveError,
+    build: ProtocolBuild,
   ) {
     this.#scheduler = scheduler;
     this.#random = random;
     this.rates = rates;
     this.#trace = trace;
-    this.#failure = failure;
+    this.#build = build;
   }
 
   strike(process: SimulatedProcess, misfortunes: readonly Misfortune[]): void {
@@ -103,9 +107,7 @@ export class UnreliableNetwork implements Network {
     };
     const unknown = () => {
       this.#trace(`${name}: answered with ${fate}`);
-      const error = new Error(`simulated: ${fate}`);
-      if (verb === 'PUT') resolve({ outcome: 'unknown', error } satisfies PutResult as Result);
-      else reject(this.#failure('UNAVAILABLE', `simulated: ${fate}`));
+      hear(this.#build, verb, LOST, resolve, reject);
     };
     switch (fate) {
       case 'fine':
@@ -136,17 +138,24 @@ export class UnreliableNetwork implements Network {
       case 'throttled':
         process.deliver(there + back, () => {
           this.#trace(`${name}: throttled`);
-          reject(this.#failure('THROTTLED', 'simulated: throttled'));
+          hear(this.#build, verb, SLOW_DOWN, resolve, reject);
+        });
+        return;
+      case 'busy':
+        if (this.#random.chance(0.5)) this.#scheduler.after(there, apply);
+        process.deliver(there + back, () => {
+          this.#trace(`${name}: answered with 503`);
+          hear(this.#build, verb, BARE_503, resolve, reject);
         });
         return;
     }
   }
 
   #fate({ verb }: Request<unknown>): Fate {
-    const { lostReply, lostRequest, late, refused, throttled } = this.rates;
-    const sum = lostReply + lostRequest + late + refused + throttled;
+    const { lostReply, lostRequest, late, refused, throttled, busy } = this.rates;
+    const sum = lostReply + lostRequest + late + refused + throttled + busy;
     if (!this.#random.chance(sum)) return 'fine';
-    const fate = this.#random.weighted({ lostReply, lostRequest, late, refused, throttled });
+    const fate = this.#random.weighted({ lostReply, lostRequest, late, refused, throttled, busy });
     // What only reads has no effects to come late, and nothing to refuse.
     if (verb !== 'PUT' && fate === 'refused') return 'fine';
     if (verb !== 'PUT' && verb !== 'DELETE' && fate !== 'throttled') return 'lostRequest';

@@ -47,7 +47,7 @@ export class World {
   start(name: string, network: Network, skewMs = 0): { process: SimulatedProcess; backend: ObjectBackend } {
     const process = new SimulatedProcess(name, this.scheduler, this.#options.seed, this.#streams++, skewMs);
     this.#processes.set(name, process);
-    const store = new SimulatedStore(this.bucket, network, process);
+    const store = new SimulatedStore(this.bucket, network, process, this.#build);
     const components = { clock: process, randomness: process };
     return { process, backend: new this.#build.ObjectBackend(store, this.#options.backend, components) };
   }

@@ -1,5 +1,5 @@
 import type { Address } from '../../address.ts';
-import { isVarveError, VarveError } from '../../errors.ts';
+import { because, isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
 import type { NewSegment } from '../manifests.ts';
 import type { Hints } from './hints.ts';
 import { keepLeases } from './lease.ts';
@@ -36,17 +36,17 @@ export class AttemptSteps {
    * @throws `UNAVAILABLE` when that is not to be found out: an announcement that happens late does nothing but wait to be
    *   fenced.
    */
-  async announce(job: ManifestJob, adds: Iterable<Address>, signal?: AbortSignal): Promise<boolean> {
-    const { randomness, settings } = this.#protocol;
+  async announce(job: ManifestJob, adds: Iterable<Address>): Promise<boolean> {
+    const { randomness, settings, call } = this.#protocol;
     await this.#hints.announceWriter();
     try {
-      return await this.swap(job, job.announcing(adds, randomness.nonce(), settings.leaseMs), signal);
+      return await this.swap(job, job.announcing(adds, randomness.nonce(), settings.leaseMs));
     } catch (error) {
       if (!isVarveError(error, 'OUTCOME_UNKNOWN')) throw error;
       this.#hints.keepWriter();
-      throw new VarveError('UNAVAILABLE', 'the store did not answer: nothing was written; try again later', {
-        cause: error,
-      });
+      throwIfAborted(call.signal);
+      const { cause } = error;
+      throw new VarveError('UNAVAILABLE', `nothing was written: try again later${because(cause)}`, { cause });
     }
   }
 
@@ -79,9 +79,8 @@ export class AttemptSteps {
   async commit(
     job: ManifestJob,
     { change, releases }: { change: RecordChange; releases: readonly Release[] },
-    signal?: AbortSignal,
   ): Promise<boolean> {
-    if (!(await this.swap(job, change, signal))) return false;
+    if (!(await this.swap(job, change))) return false;
     if (releases.length > 0) this.#releasing.push({ key: job.key, seen: job.seen, releases });
     return true;
   }
@@ -96,8 +95,8 @@ export class AttemptSteps {
   }
 
   /** Replaces the object that the job saw; otherwise has the job see what is there now. */
-  async swap(job: ManifestJob, change: RecordChange, signal?: AbortSignal): Promise<boolean> {
-    const { isStored, seen } = await this.#protocol.manifests.swap(job.key, job.seen, change, signal);
+  async swap(job: ManifestJob, change: RecordChange): Promise<boolean> {
+    const { isStored, seen } = await this.#protocol.manifests.swap(job.key, job.seen, change);
     job.sees(seen);
     if (!isStored) this.checkFence(job);
     return isStored;
@@ -115,8 +114,15 @@ export class AttemptSteps {
     job.restart(this.#protocol.randomness.nonce());
   }
 
-  /** Takes attempts back that will not commit; where that fails, a collection fences them. */
-  async abandon(jobs: readonly ManifestJob[]): Promise<void> {
+  /**
+   * Takes attempts back that will not commit, because of `failure` where that is what ended them. Those that the end of the call or an
+   * outage ended are left to their leases, and so is what cannot be taken back: a collection fences it.
+   */
+  async abandon(jobs: readonly ManifestJob[], failure?: VarveError): Promise<void> {
+    if (failure !== undefined && (failure.code === 'ABORTED' || isOutage(failure))) {
+      if (jobs.some(({ pending }) => pending !== undefined)) this.#hints.keepWriter();
+      return;
+    }
     try {
       await forEach(
         jobs.filter((job) => job.pending !== undefined),
@@ -140,6 +146,11 @@ export class AttemptSteps {
       if (isStored) this.#releasing.push({ key: job.key, seen: job.seen, releases });
     }
   }
+}
+
+/** Whether asking for more would be in vain. */
+function isOutage(error: VarveError): boolean {
+  return error.code === 'UNAVAILABLE' || error.code === 'THROTTLED';
 }
 
 /** By segment, all that want it, in their order. */

@@ -1,6 +1,7 @@
 import { throwIfAborted, VarveError } from '../../errors.ts';
 import type { Clock, Randomness } from './clock.ts';
 import type { Foundation } from './foundation.ts';
+import type { RequestOptions } from './object-store.ts';
 
 const FIRST_BOUND_MS = 20;
 const LONGEST_BOUND_MS = 1000;
@@ -12,29 +13,32 @@ const LONGEST_BOUND_MS = 1000;
 export class Backoff {
   readonly #clock: Clock;
   readonly #randomness: Randomness;
-  readonly #deadline: number;
+  readonly #bounds: RequestOptions & { readonly deadline: number };
   #bound = FIRST_BOUND_MS;
 
-  /** Until the settings' `timeoutMs` from now. */
-  constructor({ clock, randomness, settings }: Pick<Foundation, 'clock' | 'randomness' | 'settings'>) {
+  /** @param bounds default: those of a step of the call that begins now. */
+  constructor({ clock, randomness, call }: Pick<Foundation, 'clock' | 'randomness' | 'call'>, bounds = call.step()) {
     this.#clock = clock;
     this.#randomness = randomness;
-    this.#deadline = clock.monotonic() + settings.timeoutMs;
-  }
-
-  get isOver(): boolean {
-    return this.#clock.monotonic() >= this.#deadline;
+    this.#bounds = bounds;
   }
 
   /**
    * @throws `BUSY` when the deadline has passed, naming what was tried; `ABORTED`.
    */
-  async pause(what: string, signal?: AbortSignal): Promise<void> {
+  async pause(what: string): Promise<void> {
+    const { signal, deadline } = this.#bounds;
     throwIfAborted(signal);
-    if (this.isOver) throw new VarveError('BUSY', `${what}: others changed it all the time; try again later`);
-    const wait = this.#randomness.fraction() * this.#bound;
+    const left = deadline - this.#clock.monotonic();
+    if (left <= 0) throw new VarveError('BUSY', `${what}: others changed it all the time; try again later`);
+    const wait = Math.min(left, this.#randomness.fraction() * this.#bound);
     this.#bound = Math.min(LONGEST_BOUND_MS, this.#bound * 2);
-    await this.#clock.sleep(wait, signal);
+    try {
+      await this.#clock.sleep(wait, signal);
+    } catch (cause) {
+      throwIfAborted(signal);
+      throw cause;
+    }
     throwIfAborted(signal);
   }
 }

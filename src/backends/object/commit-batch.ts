@@ -31,20 +31,20 @@ export class CommitBatch {
    *
    * @throws it, when it kept all of them.
    */
-  async run(jobs: readonly ManifestJob[], signal?: AbortSignal): Promise<Map<number, WriteOutcome>> {
+  async run(jobs: readonly ManifestJob[]): Promise<Map<number, WriteOutcome>> {
     const backoff = new Backoff(this.#protocol);
     let failure: VarveError | undefined;
     try {
       let active = [...jobs];
       for (let round = 1; active.length > 0; round++) {
-        if (round > 2) await backoff.pause('committing', signal);
-        throwIfAborted(signal);
-        await this.#round(active, signal);
+        if (round > 2) await backoff.pause('committing');
+        throwIfAborted(this.#protocol.call.signal);
+        await this.#round(active);
         active = active.filter(isUnsettled);
       }
     } catch (error) {
       failure = error instanceof VarveError ? error : new VarveError('INTERNAL', 'a commit broke', { cause: error });
-      await this.#steps.abandon(jobs.filter(isUnsettled));
+      await this.#steps.abandon(jobs.filter(isUnsettled), failure);
     }
     await this.#steps.release();
     const thrown = jobs.find((job) => job.failure !== undefined)?.failure ?? failure;
@@ -52,18 +52,18 @@ export class CommitBatch {
     return this.#outcomes(jobs, failure);
   }
 
-  async #round(jobs: readonly ManifestJob[], signal: AbortSignal | undefined): Promise<void> {
+  async #round(jobs: readonly ManifestJob[]): Promise<void> {
     const planned = (await forEach(jobs, (job) => failing(job, this.#plan(job)))).filter((each) => each !== undefined);
     for (const { job, plan } of planned) if (!plan.isChanged) await this.#settleUnchanged(job, plan);
     const changing = planned.filter(({ plan }) => plan.isChanged);
     const ready = changing.filter(({ plan }) => plan.missing.size === 0);
     const needy = changing.filter(({ plan }) => plan.missing.size > 0);
     const announced = await forEach(needy, ({ job, plan }) =>
-      failing(job, this.#steps.announce(job, plan.missing.keys(), signal)),
+      failing(job, this.#steps.announce(job, plan.missing.keys())),
     );
     ready.push(...(await this.#take(needy.filter((_, at) => announced[at]))));
-    throwIfAborted(signal);
-    await this.#commit(ready, signal);
+    throwIfAborted(this.#protocol.call.signal);
+    await this.#commit(ready);
   }
 
   async #plan(job: ManifestJob): Promise<Planned> {
@@ -95,7 +95,7 @@ export class CommitBatch {
     return planned.filter(({ job, plan }) => !faulty.has(job) && job.isCurrent(plan));
   }
 
-  async #commit(ready: readonly Planned[], signal: AbortSignal | undefined): Promise<void> {
+  async #commit(ready: readonly Planned[]): Promise<void> {
     const commits = ready.map(({ job, plan }) => ({ job, plan, ...job.committing(plan.content) }));
     await this.#hints.announceReleases(commits.map(({ job, releases }) => ({ objectKey: job.objectKey, releases })));
     await forEach(commits, async ({ job, plan: { content } }) => {
@@ -108,7 +108,7 @@ export class CommitBatch {
     });
     await forEach(commits, async ({ job, plan, ...committing }) => {
       try {
-        if (await failing(job, this.#steps.commit(job, committing, signal))) job.outcomes = plan.outcomes;
+        if (await failing(job, this.#steps.commit(job, committing))) job.outcomes = plan.outcomes;
       } catch (error) {
         if (isVarveError(error, 'INTERNAL')) {
           // Refused before it was sent.

@@ -1,5 +1,4 @@
 import type { Address } from '../../address.ts';
-import type { Clock } from './clock.ts';
 import { DAMAGE_HINTS_PREFIX } from './keys.ts';
 import { listObjects } from './listing.ts';
 import type { Protocol } from './protocol.ts';
@@ -7,33 +6,38 @@ import type { Protocol } from './protocol.ts';
 /** How long a writer goes by what it knows of damage, in ms. */
 const REFRESH_MS = 10 * 60 * 1000;
 
+/** What all calls of an open store share of it. */
+export class DamageMemory {
+  addresses: ReadonlySet<Address> = new Set();
+  readAt: number | undefined;
+}
+
 /** Segments that an audit found damaged: rarely any, so a writer asks once in a while and heals what it has the bytes of. */
 export class DamageNotes {
-  readonly #protocol: Pick<Protocol, 'store' | 'serverClock'>;
-  readonly #clock: Clock;
-  #addresses: ReadonlySet<Address> = new Set();
-  #readAt: number | undefined;
+  readonly #protocol: Pick<Protocol, 'store' | 'serverClock' | 'clock'>;
+  readonly #memory: DamageMemory;
 
-  constructor(protocol: Pick<Protocol, 'store' | 'serverClock' | 'clock'>) {
+  constructor(protocol: Pick<Protocol, 'store' | 'serverClock' | 'clock'>, memory: DamageMemory) {
     this.#protocol = protocol;
-    this.#clock = protocol.clock;
+    this.#memory = memory;
   }
 
   async known(): Promise<ReadonlySet<Address>> {
-    const now = this.#clock.monotonic();
-    if (this.#readAt !== undefined && now - this.#readAt < REFRESH_MS) return this.#addresses;
-    this.#readAt = now;
+    const now = this.#protocol.clock.monotonic();
+    const { readAt } = this.#memory;
+    if (readAt !== undefined && now - readAt < REFRESH_MS) return this.#memory.addresses;
+    this.#memory.readAt = now;
     const addresses = new Set<Address>();
     for await (const { key } of listObjects(this.#protocol, DAMAGE_HINTS_PREFIX)) {
       addresses.add(key.slice(DAMAGE_HINTS_PREFIX.length) as Address);
     }
-    this.#addresses = addresses;
+    this.#memory.addresses = addresses;
     return addresses;
   }
 
   /** Asks again before the next use. */
   forget(): void {
-    this.#readAt = undefined;
+    this.#memory.readAt = undefined;
   }
 
   async remove(address: Address): Promise<void> {

@@ -1,3 +1,4 @@
+import type { Call } from './call.ts';
 import type { Clock, Randomness } from './clock.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { ServerClock } from './server-clock.ts';
@@ -6,7 +7,7 @@ import type { ServerClock } from './server-clock.ts';
 export interface ProtocolSettings {
   /** How long an attempt may go without a sign of life before anybody may fence it, in ms. Default: 30,000. */
   readonly leaseMs: number;
-  /** How long a change is tried against contention or outage before it fails, in ms. Default: 60,000. */
+  /** How long a call may take, outage and clean-up included, in ms; see {@link Call}. Default: 60,000. */
   readonly timeoutMs: number;
   /** zstd level of segments, 1 to 19. Default: 9. */
   readonly compressionLevel: number;
@@ -31,4 +32,6 @@ export interface Foundation {
   readonly serverClock: ServerClock;
   readonly randomness: Randomness;
   readonly settings: ProtocolSettings;
+  /** The call that everything is done for. */
+  readonly call: Call;
 }

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import type { Address } from '../../address.ts';
-import { isVarveError, VarveError } from '../../errors.ts';
+import { because, isVarveError, VarveError } from '../../errors.ts';
 import type { ManifestKey } from '../manifests.ts';
-import type { Clock, Randomness } from './clock.ts';
+import type { Randomness } from './clock.ts';
+import type { Foundation } from './foundation.ts';
 import {
   DAMAGE_HINTS_PREFIX,
   EXPIRY_HINTS_PREFIX,
@@ -12,7 +13,6 @@ import {
   WRITER_HINTS_PREFIX,
 } from './keys.ts';
 import type { Release } from './manifest-record.ts';
-import type { ObjectStore } from './object-store.ts';
 import { decodeJson, type JsonFormat } from './stored-json.ts';
 
 /** How long a writer's mark stands for what it does, in ms: renewed before it does more. */
@@ -38,39 +38,54 @@ const RELEASE_HINT = z.strictObject({
 
 const EXPIRY_HINT = z.strictObject({ v: z.literal(1), kind: z.enum(['conversation', 'blob', 'pin']), id: z.string() });
 
+/** The mark of a process that may leave attempts unfinished, shared by all calls of an open store. */
+export class WriterMark {
+  readonly key: string;
+  /** By the monotonic clock. */
+  markedAt: number | undefined;
+  marking: Promise<void> | undefined;
+  mustStay = false;
+
+  constructor(randomness: Pick<Randomness, 'nonce'>) {
+    this.key = `${WRITER_HINTS_PREFIX}${randomness.nonce()}`;
+  }
+}
+
 /**
  * Leaves word of what a collection will have to look at, before it comes to be (rule 14): so that its everyday run need not
  * walk the keyspace. Hints say too much rather than too little, and losing one costs space, never content.
  */
 export class Hints {
-  readonly #store: ObjectStore;
-  readonly #clock: Clock;
-  readonly #randomness: Randomness;
-  readonly #writerKey: string;
-  #markedAt: number | undefined;
-  #marking: Promise<void> | undefined;
-  #mustStay = false;
+  readonly #foundation: Pick<Foundation, 'store' | 'clock' | 'randomness'>;
+  readonly #mark: WriterMark;
 
-  constructor(store: ObjectStore, clock: Clock, randomness: Randomness) {
-    this.#store = store;
-    this.#clock = clock;
-    this.#randomness = randomness;
-    this.#writerKey = `${WRITER_HINTS_PREFIX}${randomness.nonce()}`;
+  constructor(foundation: Pick<Foundation, 'store' | 'clock' | 'randomness'>, mark: WriterMark) {
+    this.#foundation = foundation;
+    this.#mark = mark;
   }
 
   /** Before a `pending` is stored: should this process die, its mark makes a collection look for what it left. */
   async announceWriter(): Promise<void> {
-    const now = this.#clock.monotonic();
-    if (this.#markedAt !== undefined && now - this.#markedAt < WRITER_MARK_MS) return;
-    this.#marking ??= this.#mark(now).finally(() => {
-      this.#marking = undefined;
+    const now = this.#foundation.clock.monotonic();
+    if (this.#mark.markedAt !== undefined && now - this.#mark.markedAt < WRITER_MARK_MS) return;
+    const others = this.#mark.marking;
+    if (others !== undefined) {
+      try {
+        return await others;
+      } catch {
+        // It was another call's to make, and that call has ended.
+        return this.announceWriter();
+      }
+    }
+    this.#mark.marking = this.#renewMark(now).finally(() => {
+      this.#mark.marking = undefined;
     });
-    await this.#marking;
+    await this.#mark.marking;
   }
 
   /** Something of this process was left behind: its mark stays when it ends. */
   keepWriter(): void {
-    this.#mustStay = true;
+    this.#mark.mustStay = true;
   }
 
   /** Before the swaps that put references into `releasing`. */
@@ -100,25 +115,26 @@ export class Hints {
 
   async write(hint: ReleaseHint): Promise<void> {
     const body = Buffer.from(JSON.stringify({ v: 1, ...hint }));
-    await this.#put(`${RELEASE_HINTS_PREFIX}${this.#randomness.nonce()}.json`, body);
+    await this.#put(`${RELEASE_HINTS_PREFIX}${this.#foundation.randomness.nonce()}.json`, body);
   }
 
   async close(): Promise<void> {
-    if (this.#markedAt !== undefined && !this.#mustStay) await this.#store.delete([this.#writerKey]);
+    const { key, markedAt, mustStay } = this.#mark;
+    if (markedAt !== undefined && !mustStay) await this.#foundation.store.delete([key]);
   }
 
-  async #mark(now: number): Promise<void> {
-    await this.#put(this.#writerKey, Buffer.from('{"v":1}'));
-    this.#markedAt = now;
+  async #renewMark(now: number): Promise<void> {
+    await this.#put(this.#mark.key, Buffer.from('{"v":1}'));
+    this.#mark.markedAt = now;
   }
 
   /** A hint that may or may not be there is as good as none: what it announces must not happen. */
   async #put(key: string, body: Uint8Array): Promise<void> {
-    const result = await this.#store.put(key, body, { kind: 'any' });
+    const result = await this.#foundation.store.put(key, body, { kind: 'any' });
     if (result.outcome === 'stored') return;
-    throw new VarveError('UNAVAILABLE', 'the store did not answer: nothing was written; try again later', {
-      cause: result.outcome === 'unknown' ? result.error : undefined,
-    });
+    const cause = result.outcome === 'unknown' ? result.error : undefined;
+    if (isVarveError(cause, 'ABORTED')) throw cause;
+    throw new VarveError('UNAVAILABLE', `nothing was written: try again later${because(cause)}`, { cause });
   }
 }
 

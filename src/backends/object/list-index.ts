@@ -47,6 +47,22 @@ interface WrittenRollup {
 
 type ByKind<Value> = Record<ManifestKind, Value>;
 
+/** What all calls of an open store share of the lists. */
+export class ListMemory {
+  /** By tag: no two bodies are ever equal. */
+  readonly known: ByKind<Map<string, KnownManifest>> = { conversation: new Map(), blob: new Map(), pin: new Map() };
+  /** Rollups whose heads are known, and how many each has, stale ones included. */
+  readonly read = new Map<string, number>();
+  /** By key of the object. */
+  readonly unwritten: ByKind<Map<string, ListedManifest>> = {
+    conversation: new Map(),
+    blob: new Map(),
+    pin: new Map(),
+  };
+  /** Rollups written since others were last merged. */
+  readonly unmerged: ByKind<number> = { conversation: 0, blob: 0, pin: 0 };
+}
+
 /**
  * Lists manifests without reading them. A LIST tells the tag of every manifest's object; *rollups* hold the heads of
  * many, each with the tag of its body. A head counts only under that tag, so a rollup is never wrong, only out of date,
@@ -56,22 +72,18 @@ type ByKind<Value> = Record<ManifestKind, Value>;
 export class ListIndex {
   readonly #protocol: Protocol;
   readonly #isWritable: boolean;
-  /** By tag: no two bodies are ever equal. */
-  readonly #known: ByKind<Map<string, KnownManifest>> = { conversation: new Map(), blob: new Map(), pin: new Map() };
-  /** Rollups whose heads are known, and how many each has, stale ones included. */
-  readonly #read = new Map<string, number>();
-  /** By key of the object. */
-  readonly #unwritten: ByKind<Map<string, ListedManifest>> = {
-    conversation: new Map(),
-    blob: new Map(),
-    pin: new Map(),
-  };
-  /** Rollups written since others were last merged. */
-  readonly #unmerged: ByKind<number> = { conversation: 0, blob: 0, pin: 0 };
+  readonly #known: ListMemory['known'];
+  readonly #read: ListMemory['read'];
+  readonly #unwritten: ListMemory['unwritten'];
+  readonly #unmerged: ListMemory['unmerged'];
 
-  constructor(protocol: Protocol, isWritable: boolean) {
+  constructor(protocol: Protocol, isWritable: boolean, { known, read, unwritten, unmerged }: ListMemory) {
     this.#protocol = protocol;
     this.#isWritable = isWritable;
+    this.#known = known;
+    this.#read = read;
+    this.#unwritten = unwritten;
+    this.#unmerged = unmerged;
   }
 
   /** Takes note of what this process committed. */

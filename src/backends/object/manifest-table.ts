@@ -1,11 +1,11 @@
-import { VarveError } from '../../errors.ts';
-import type { AbortOptions, ManifestKey } from '../manifests.ts';
+import { because, VarveError } from '../../errors.ts';
+import type { ManifestKey } from '../manifests.ts';
 import { Backoff } from './backoff.ts';
 import type { Foundation } from './foundation.ts';
 import { manifestObjectKey } from './keys.ts';
 import { decodeRecord, encodeRecord } from './manifest-codec.ts';
 import { type ManifestRecord, nextRecord, type RecordChange, wasApplied } from './manifest-record.ts';
-import type { PutCondition, PutResult } from './object-store.ts';
+import type { RequestOptions } from './object-store.ts';
 
 /** A manifest's object as it was seen. */
 export interface SeenRecord {
@@ -33,12 +33,12 @@ export class ManifestTable {
   }
 
   /** @throws `CORRUPT` when the object is damaged or another manifest's. */
-  async read(key: ManifestKey, options: AbortOptions = {}): Promise<SeenRecord> {
+  async read(key: ManifestKey, options: RequestOptions = {}): Promise<SeenRecord> {
     return this.readObject(manifestObjectKey(key), key, options);
   }
 
   /** As {@link read}, for whoever knows the object and not the manifest. */
-  async readObject(objectKey: string, expected?: ManifestKey, options: AbortOptions = {}): Promise<SeenRecord> {
+  async readObject(objectKey: string, expected?: ManifestKey, options: RequestOptions = {}): Promise<SeenRecord> {
     const object = await this.#foundation.store.get(objectKey, options);
     if (object === undefined) return NOTHING_SEEN;
     this.#foundation.serverClock.observe(object.serverTime);
@@ -51,27 +51,32 @@ export class ManifestTable {
 
   /**
    * Replaces the object that was seen. Asks with the very same body until it is known what became of it, so that an answer
-   * lost on the way is found out: the body is there, or something else is and this one can never come. `signal` ends the
-   * waiting only: a request under way is not given up, for it might happen.
+   * lost on the way is found out: the body is there, or something else is and this one can never come. One step of the call:
+   * its signal and its deadline end the asking, too.
    *
-   * @throws `OUTCOME_UNKNOWN` when that cannot be decided; `BUSY`; what the store throws.
+   * @throws `OUTCOME_UNKNOWN` when that is not decided by then; `BUSY`; what the store throws.
    */
-  async swap(key: ManifestKey, base: SeenRecord, change: RecordChange, signal?: AbortSignal): Promise<SwapResult> {
+  async swap(key: ManifestKey, base: SeenRecord, change: RecordChange): Promise<SwapResult> {
     const objectKey = manifestObjectKey(key);
     const record = nextRecord(key, base.record, change, this.#foundation.randomness.nonce());
     const body = encodeRecord(record);
     const condition =
       base.etag === undefined ? { kind: 'absent' as const } : { kind: 'match' as const, etag: base.etag };
-    const backoff = new Backoff(this.#foundation);
+    const bounds = this.#foundation.call.step();
+    const backoff = new Backoff(this.#foundation, bounds);
     let mayHaveHappened = false;
     for (;;) {
-      const result = await this.#put(objectKey, key, body, condition, mayHaveHappened);
+      const result = await unlessLost(
+        mayHaveHappened,
+        key,
+        this.#foundation.store.put(objectKey, body, condition, bounds),
+      );
       if (result.outcome === 'stored') {
         this.#foundation.serverClock.observe(result.serverTime);
         return { isStored: true, seen: { record, etag: result.etag } };
       }
       if (result.outcome === 'unknown') mayHaveHappened = true;
-      const now = await this.#readAfter(objectKey, key, mayHaveHappened);
+      const now = await unlessLost(mayHaveHappened, key, this.readObject(objectKey, key, bounds));
       if (now.record?.nonce === record.nonce) return { isStored: true, seen: now };
       if (now.etag !== base.etag) {
         const applied = wasApplied(record, now.record);
@@ -79,42 +84,24 @@ export class ManifestTable {
         if (applied === undefined && mayHaveHappened) throw outcomeUnknown(key);
         return { isStored: false, seen: now };
       }
-      try {
-        await backoff.pause(`changing ${key.kind} ${JSON.stringify(key.id)}`, mayHaveHappened ? undefined : signal);
-      } catch (cause) {
-        throw mayHaveHappened ? outcomeUnknown(key, cause) : cause;
-      }
+      await unlessLost(mayHaveHappened, key, backoff.pause(`changing ${key.kind} ${JSON.stringify(key.id)}`));
     }
   }
+}
 
-  /** A request that is turned away says nothing of the one before it. */
-  async #put(
-    objectKey: string,
-    key: ManifestKey,
-    body: Uint8Array,
-    condition: PutCondition,
-    mayHaveHappened: boolean,
-  ): Promise<PutResult> {
-    try {
-      return await this.#foundation.store.put(objectKey, body, condition);
-    } catch (cause) {
-      throw mayHaveHappened ? outcomeUnknown(key, cause) : cause;
-    }
-  }
-
-  async #readAfter(objectKey: string, key: ManifestKey, mayHaveHappened: boolean): Promise<SeenRecord> {
-    try {
-      return await this.readObject(objectKey, key);
-    } catch (cause) {
-      throw mayHaveHappened ? outcomeUnknown(key, cause) : cause;
-    }
+/** What ends a request says nothing of one before it that may have happened. */
+async function unlessLost<Result>(mayHaveHappened: boolean, key: ManifestKey, step: Promise<Result>): Promise<Result> {
+  try {
+    return await step;
+  } catch (cause) {
+    throw mayHaveHappened ? outcomeUnknown(key, cause) : cause;
   }
 }
 
 function outcomeUnknown({ kind, id }: ManifestKey, cause?: unknown): VarveError {
   return new VarveError(
     'OUTCOME_UNKNOWN',
-    `${kind} ${JSON.stringify(id)} may or may not have been written: read it before you write it again`,
+    `${kind} ${JSON.stringify(id)} may or may not have been written: read it before you write it again${because(cause)}`,
     { cause },
   );
 }

@@ -1,4 +1,3 @@
-import type { AbortOptions } from '../manifests.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,
@@ -6,6 +5,7 @@ import type {
   ObjectStore,
   PutCondition,
   PutResult,
+  RequestOptions,
   StoredObject,
 } from './object-store.ts';
 import type { RequestMeter, RequestVerb } from './request-meter.ts';
@@ -22,24 +22,24 @@ export class MeteredStore implements ObjectStore {
     this.#meter = meter;
   }
 
-  async get(key: string, options?: AbortOptions): Promise<StoredObject | undefined> {
+  async get(key: string, options?: RequestOptions): Promise<StoredObject | undefined> {
     const object = await this.#count('get', 0, () => this.#store.get(key, options));
     this.#meter.received(object?.body.length ?? 0);
     return object;
   }
 
-  head(key: string, options?: AbortOptions): Promise<ObjectHead | undefined> {
+  head(key: string, options?: RequestOptions): Promise<ObjectHead | undefined> {
     return this.#count('head', 0, () => this.#store.head(key, options));
   }
 
-  async put(key: string, body: Uint8Array, condition: PutCondition, options?: AbortOptions): Promise<PutResult> {
+  async put(key: string, body: Uint8Array, condition: PutCondition, options?: RequestOptions): Promise<PutResult> {
     const result = await this.#count('put', body.length, () => this.#store.put(key, body, condition, options));
     if (result.outcome === 'refused') this.#meter.refused();
     if (result.outcome === 'unknown') this.#meter.failed();
     return result;
   }
 
-  delete(keys: readonly string[], options?: AbortOptions): Promise<void> {
+  delete(keys: readonly string[], options?: RequestOptions): Promise<void> {
     return this.#count('delete', 0, () => this.#store.delete(keys, options));
   }
 

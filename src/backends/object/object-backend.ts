@@ -32,27 +32,21 @@ import type {
 import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../read-validation.ts';
 import { commitTaken, type PublishWrite, publishTaken } from '../write-intake.ts';
 import { ObjectAudit } from './audit.ts';
+import { Call } from './call.ts';
+import { CallScope, StoreMemory } from './call-scope.ts';
 import type { Clock, Randomness } from './clock.ts';
 import { type CollectContext, Collection } from './collect.ts';
-import { DamageNotes } from './damage-notes.ts';
 import { DEFAULT_SETTINGS, type Foundation, type ProtocolSettings } from './foundation.ts';
-import { Hints } from './hints.ts';
 import { LimitedStore } from './limited-store.ts';
-import { ListIndex } from './list-index.ts';
 import { ordered } from './list-order.ts';
 import { headOfRecord } from './manifest-record.ts';
-import { ManifestTable } from './manifest-table.ts';
 import { MeteredStore } from './metered-store.ts';
 import { acquireLease } from './named-lease.ts';
 import type { ObjectStore } from './object-store.ts';
-import { ObjectWriter } from './object-writer.ts';
-import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { abortOf, forEach } from './protocol.ts';
 import { ObjectReportLog } from './report-log.ts';
 import { RequestMeter } from './request-meter.ts';
-import { SegmentReader } from './segment-reader.ts';
-import { SegmentTaker } from './segment-taker.ts';
 import { ServerClock } from './server-clock.ts';
-import { SidecarTable } from './sidecar-table.ts';
 import { surveyObjects } from './survey.ts';
 import { SystemClock, SystemRandomness } from './system-clock.ts';
 import { usageOf } from './usage.ts';
@@ -60,6 +54,8 @@ import { usageOf } from './usage.ts';
 export interface ObjectBackendOptions extends Partial<ProtocolSettings> {
   /** Never write. Default: false. */
   readonly readOnly?: boolean;
+  /** Ends whatever is done with the store, now and later. Default: nothing does. */
+  readonly signal?: AbortSignal;
   /** Parts of messages shorter than this many bytes live in the manifest. Default: 4,096. */
   readonly inlineBelow?: number;
   /** Most requests under way at once. Default: 32. */
@@ -77,20 +73,19 @@ export interface ObjectComponents {
   readonly identity?: string;
 }
 
+/** Once its caller wants it to end, or nobody answers, a store says what is left to say within so many ms. */
+const LAST_WORDS_MS = 400;
+
 /** A store on an object storage service: see ARCHITECTURE.md for objects, steps and invariants. */
 export class ObjectBackend implements Backend {
   readonly capabilities: BackendCapabilities;
   readonly location: string;
   readonly identity: string | undefined;
   readonly reports: ReportLog;
-  readonly #protocol: Protocol;
+  readonly #foundation: Omit<Foundation, 'call'>;
+  readonly #memory: StoreMemory;
   readonly #meter: RequestMeter;
-  readonly #taker: SegmentTaker;
-  readonly #reader: SegmentReader;
-  readonly #hints: Hints;
-  readonly #index: ListIndex;
-  readonly #damage: DamageNotes;
-  readonly #writer: ObjectWriter;
+  readonly #signal: AbortSignal | undefined;
   readonly #working = new Set<Promise<unknown>>();
   readonly #ended = new AbortController();
   #closing: Promise<void> | undefined;
@@ -111,35 +106,24 @@ export class ObjectBackend implements Backend {
     this.location = store.location;
     this.identity = components.identity;
     this.capabilities = { writable: !readOnly, multiMachine: true, countsReferencesOf: 'manifests', inlineBelow };
-    const foundation: Foundation = { store: limited, clock, serverClock: new ServerClock(clock), randomness, settings };
-    this.#protocol = {
-      ...foundation,
-      sidecars: new SidecarTable(foundation),
-      manifests: new ManifestTable(foundation),
-    };
-    const reports = new ObjectReportLog(this.#protocol);
+    this.#signal = options.signal;
+    this.#foundation = { store: limited, clock, serverClock: new ServerClock(clock), randomness, settings };
+    this.#memory = new StoreMemory(randomness, cacheBytes);
     this.reports = {
-      add: (report, options) =>
+      add: (report, options = {}) =>
         this.#work(() => {
           this.#assertWritable();
-          return reports.add(report, options);
+          throwIfAborted(options.signal);
+          return new ObjectReportLog(this.#lastWords().protocol).add(report, options);
         }),
-      list: async (options) => {
-        return reports.list(this.#begin(options ?? {}));
-      },
+      list: async (options = {}) => new ObjectReportLog(this.#long(options).protocol).list(options),
     };
-    this.#taker = new SegmentTaker(this.#protocol);
-    this.#reader = new SegmentReader(this.#protocol, cacheBytes);
-    this.#hints = new Hints(limited, clock, randomness);
-    this.#index = new ListIndex(this.#protocol, !readOnly);
-    this.#damage = new DamageNotes(this.#protocol);
-    this.#writer = new ObjectWriter(this.#protocol, this.#taker, this.#hints, this.#index, this.#damage);
   }
 
   commit(writes: readonly ManifestWrite[], options: AbortOptions = {}): Promise<WriteOutcome[]> {
     return this.#work(() => {
       this.#assertWritable();
-      return commitTaken(writes, (taken) => this.#writer.commit(taken, options));
+      return commitTaken(writes, (taken) => this.#short(options).writer.commit(taken));
     });
   }
 
@@ -151,26 +135,26 @@ export class ObjectBackend implements Backend {
   ): Promise<WriteOutcome> {
     return this.#work(() => {
       this.#assertWritable();
-      return publishTaken(write, entries, fields, (...taken) => this.#writer.publish(...taken, options));
+      return publishTaken(write, entries, fields, (...taken) => this.#long(options).writer.publish(...taken));
     });
   }
 
   async read(keys: readonly ManifestKey[], options: ReadManifestOptions = {}): Promise<(StoredManifest | undefined)[]> {
-    const begun = this.#begin(options);
-    return forEach(takeKeys(keys), (key) => this.#read(key, begun));
+    const scope = this.#short(options);
+    return forEach(takeKeys(keys), (key) => readManifest(scope, key, options.entries));
   }
 
   async heads(keys: readonly ManifestKey[], options: AbortOptions = {}): Promise<(ManifestHead | undefined)[]> {
-    const { signal } = this.#begin(options);
+    const { protocol } = this.#short(options);
     return forEach(takeKeys(keys), async (key) => {
-      const { record } = await this.#protocol.manifests.read(key, abortOf(signal));
+      const { record } = await protocol.manifests.read(key);
       return record?.current && headOfRecord(record.key, record.current);
     });
   }
 
   async *list(kind: ManifestKind, filter: ListFilter = {}, options: AbortOptions = {}): AsyncIterable<ManifestHead> {
     const taken = takeFilter(kind, filter);
-    const { manifests, unreadable } = await this.#index.survey(kind, this.#begin(options));
+    const { manifests, unreadable } = await this.#long(options).index.survey(kind);
     for (const { archived: _, ...head } of ordered(manifests, taken)) {
       this.#assertOpen(options);
       yield head;
@@ -180,44 +164,45 @@ export class ObjectBackend implements Backend {
   }
 
   async fetch(locators: readonly Locator[], options: AbortOptions = {}): Promise<Uint8Array[]> {
-    return this.#reader.fetch(takeLocators(locators), this.#begin(options));
+    return this.#short(options).reader.fetch(takeLocators(locators));
   }
 
   async describe(locators: readonly Locator[], options: AbortOptions = {}): Promise<SegmentDescription[]> {
-    this.#assertOpen(options);
-    return this.#reader.describe(takeLocators(locators));
+    return this.#short(options).reader.describe(takeLocators(locators));
   }
 
   async addresses(locators: readonly Locator[], options: AbortOptions = {}): Promise<Address[]> {
-    this.#assertOpen(options);
-    return takeLocators(locators).map((locator) => this.#reader.addressOf(locator));
+    const { reader } = this.#short(options);
+    return takeLocators(locators).map((locator) => reader.addressOf(locator));
   }
 
   async find(addresses: readonly Address[], options: AbortOptions = {}): Promise<(Locator | undefined)[]> {
-    this.#assertOpen(options);
-    return this.#reader.find(takeAddresses(addresses));
+    return this.#short(options).reader.find(takeAddresses(addresses));
   }
 
   async collect(options: CollectOptions = {}): Promise<CollectReport> {
     return this.#work(async () => {
       checkCollectOptions(options);
       if (options.dryRun !== true) this.#assertWritable();
-      return new Collection(this.#maintenance(), this.#beginLong(options)).run();
+      const scope = this.#long(options, this.#ended.signal);
+      return new Collection(this.#maintenance(scope), within(scope, options)).run();
     });
   }
 
   async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
     checkAuditOptions(options);
     if (options.repair === true) this.#assertWritable();
+    const scope = this.#long(options, this.#ended.signal);
     try {
-      return yield* new ObjectAudit(this.#maintenance(), this.#beginLong(options)).run();
+      return yield* new ObjectAudit(this.#maintenance(scope), within(scope, options)).run();
     } finally {
-      this.#damage.forget();
+      scope.damage.forget();
     }
   }
 
   async usage(options: AbortOptions = {}): Promise<Usage> {
-    return usageOf(this.#protocol, this.#index, this.#begin(options));
+    const { protocol, index } = this.#long(options);
+    return usageOf(protocol, index, options);
   }
 
   metrics(): RequestMetrics {
@@ -225,13 +210,15 @@ export class ObjectBackend implements Backend {
   }
 
   async *survey(options: AbortOptions = {}): AsyncIterable<ManifestSurvey> {
-    yield* surveyObjects(this.#protocol, this.#begin(options));
+    yield* surveyObjects(this.#long(options).protocol, options);
   }
 
   lease(name: string, ttlMs: number, options: AbortOptions = {}): Promise<Lease | undefined> {
     return this.#work(() => {
       this.#assertWritable();
-      return acquireLease(this.#protocol, name, ttlMs, options);
+      throwIfAborted(options.signal);
+      // Whoever has a lease asks with it later, and each time anew.
+      return acquireLease(this.#long({}).protocol, name, ttlMs, options);
     });
   }
 
@@ -243,65 +230,55 @@ export class ObjectBackend implements Backend {
   async #close(): Promise<void> {
     this.#ended.abort(new VarveError('CLOSED', 'the store was closed'));
     await Promise.allSettled(this.#working);
+    const { index, hints } = this.#lastWords();
     try {
       if (this.capabilities.writable) {
-        await this.#index.flush(true);
-        await this.#hints.close();
+        await index.flush(true);
+        await hints.close();
       }
     } catch (error) {
       // What is left is a mark that a collection removes.
       if (!isVarveError(error)) throw error;
     } finally {
-      await this.#protocol.store.close();
+      await this.#foundation.store.close();
     }
   }
 
-  async #read(key: ManifestKey, { entries = 'all', signal }: ReadManifestOptions): Promise<StoredManifest | undefined> {
-    for (;;) {
-      const { record, etag } = await this.#protocol.manifests.read(key, abortOf(signal));
-      const current = record?.current;
-      if (current === undefined) return undefined;
-      try {
-        const wanted = entries === 'newest' ? current.entries.slice(-1) : current.entries;
-        const bodies = await this.#reader.bodies(wanted, current.holds, abortOf(signal));
-        return {
-          ...headOfRecord(key, current),
-          entries: wanted.map(({ segments }, at) => ({
-            body: bodies[at] as Uint8Array,
-            segments: segments.map((address) => this.#reader.locate(address, current.holds)),
-          })),
-        };
-      } catch (error) {
-        if (!isVarveError(error, 'NOT_FOUND')) throw error;
-        // Rule 12: a spilled body is gone because the manifest has changed, or it is lost.
-        const now = await this.#protocol.manifests.read(key, abortOf(signal));
-        if (now.etag === etag) throw new VarveError('CORRUPT', error.message, { cause: error });
-      }
-    }
-  }
-
-  #maintenance(): CollectContext {
+  #maintenance({ protocol, taker, hints, index, reader }: CallScope): CollectContext {
+    const abort = abortOf(protocol.call.signal);
     return {
-      protocol: this.#protocol,
-      taker: this.#taker,
-      hints: this.#hints,
-      index: this.#index,
-      forget: (address) => this.#reader.forget(address),
-      remove: (writes) => this.commit(writes),
+      protocol,
+      taker,
+      hints,
+      index,
+      forget: (address) => reader.forget(address),
+      remove: (writes) => this.commit(writes, abort),
     };
   }
 
-  /** Checks that the store is open, and makes the caller's signal one that hundreds of requests may listen to. */
-  #begin<Options extends AbortOptions>(options: Options): Options {
+  /** Checks that the store is open, and begins a call that has to end within the time for one. */
+  #short(options: AbortOptions): CallScope {
     this.#assertOpen(options);
-    return options.signal === undefined ? options : { ...options, signal: joined([options.signal]) };
+    const { clock, settings } = this.#foundation;
+    return this.#scope(Call.short(clock, settings.timeoutMs, joined([this.#signal, options.signal])));
   }
 
-  /** The same for long work, which closing the store ends. */
-  #beginLong<Options extends AbortOptions>(options: Options): Options {
+  /** The same for work of many steps. */
+  #long(options: AbortOptions, ...others: AbortSignal[]): CallScope {
     this.#assertOpen(options);
-    const signals = [this.#ended.signal, ...(options.signal === undefined ? [] : [options.signal])];
-    return { ...options, signal: joined(signals) };
+    const { clock, settings } = this.#foundation;
+    return this.#scope(Call.long(clock, settings.timeoutMs, joined([this.#signal, options.signal, ...others])));
+  }
+
+  /** For what is still to be said when the work is done, or was ended. */
+  #lastWords(): CallScope {
+    const { clock, settings } = this.#foundation;
+    const isHasty = this.#signal?.aborted || this.#memory.link.isDown;
+    return this.#scope(Call.short(clock, isHasty ? Math.min(LAST_WORDS_MS, settings.timeoutMs) : settings.timeoutMs));
+  }
+
+  #scope(call: Call): CallScope {
+    return new CallScope(this.#foundation, this.#memory, call, this.capabilities.writable);
   }
 
   /** Keeps track of what has to end before the store may close. */
@@ -317,18 +294,55 @@ export class ObjectBackend implements Backend {
 
   #assertOpen({ signal }: AbortOptions = {}): void {
     if (this.#closing !== undefined) throw new VarveError('CLOSED', 'the store was closed');
+    throwIfAborted(this.#signal);
     throwIfAborted(signal);
   }
 
   #assertWritable(): void {
-    this.#assertOpen();
+    if (this.#closing !== undefined) throw new VarveError('CLOSED', 'the store was closed');
     if (!this.capabilities.writable) {
       throw new VarveError('READ_ONLY', `the store at ${this.location} was opened read-only`);
     }
   }
 }
 
-function joined(signals: AbortSignal[]): AbortSignal {
+async function readManifest(
+  { protocol, reader }: CallScope,
+  key: ManifestKey,
+  entries: ReadManifestOptions['entries'] = 'all',
+): Promise<StoredManifest | undefined> {
+  for (;;) {
+    const { record, etag } = await protocol.manifests.read(key);
+    const current = record?.current;
+    if (current === undefined) return undefined;
+    try {
+      const wanted = entries === 'newest' ? current.entries.slice(-1) : current.entries;
+      const bodies = await reader.bodies(wanted, current.holds);
+      return {
+        ...headOfRecord(key, current),
+        entries: wanted.map(({ segments }, at) => ({
+          body: bodies[at] as Uint8Array,
+          segments: segments.map((address) => reader.locate(address, current.holds)),
+        })),
+      };
+    } catch (error) {
+      if (!isVarveError(error, 'NOT_FOUND')) throw error;
+      // Rule 12: a spilled body is gone because the manifest has changed, or it is lost.
+      const now = await protocol.manifests.read(key);
+      if (now.etag === etag) throw new VarveError('CORRUPT', error.message, { cause: error });
+    }
+  }
+}
+
+/** The options with the signal that the work obeys. */
+function within<Options extends AbortOptions>({ protocol }: CallScope, options: Options): Options {
+  return { ...options, ...abortOf(protocol.call.signal) };
+}
+
+/** One signal that hundreds of requests may listen to. */
+function joined(given: readonly (AbortSignal | undefined)[]): AbortSignal | undefined {
+  const signals = given.filter((signal) => signal !== undefined);
+  if (signals.length === 0) return undefined;
   const signal = AbortSignal.any(signals);
   setMaxListeners(0, signal);
   return signal;

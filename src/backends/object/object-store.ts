@@ -1,5 +1,11 @@
 import type { AbortOptions } from '../manifests.ts';
 
+/** What bounds a request. */
+export interface RequestOptions extends AbortOptions {
+  /** From then on, by the clock's monotonic time in ms, nothing is begun and nothing waited for. Default: never. */
+  readonly deadline?: number;
+}
+
 /**
  * What the protocol needs of an object storage service, and nothing more. An implementation adds no meaning: it tells
  * what happened, and above all whether it is *known* what happened.
@@ -14,20 +20,20 @@ export interface ObjectStore {
   readonly location: string;
 
   /** An object, whole; `undefined` when there is none. Strongly consistent: sees every write that was answered. */
-  get(key: string, options?: AbortOptions): Promise<StoredObject | undefined>;
+  get(key: string, options?: RequestOptions): Promise<StoredObject | undefined>;
 
   /** What is known of an object without its bytes; `undefined` when there is none. */
-  head(key: string, options?: AbortOptions): Promise<ObjectHead | undefined>;
+  head(key: string, options?: RequestOptions): Promise<ObjectHead | undefined>;
 
   /** Stores an object if `condition` holds, atomically. */
-  put(key: string, body: Uint8Array, condition: PutCondition, options?: AbortOptions): Promise<PutResult>;
+  put(key: string, body: Uint8Array, condition: PutCondition, options?: RequestOptions): Promise<PutResult>;
 
   /**
    * Deletes objects; those that do not exist are no error. It may be repeated. At most 1,000 keys: use `deleteAll`.
    *
    * @throws `INVALID_ARGUMENT` for more.
    */
-  delete(keys: readonly string[], options?: AbortOptions): Promise<void>;
+  delete(keys: readonly string[], options?: RequestOptions): Promise<void>;
 
   /** Up to 1,000 objects whose key begins with `prefix`, in the order of the keys' UTF-8 bytes, after `after`. */
   list(prefix: string, options?: ListObjectsOptions): Promise<ObjectPage>;
@@ -67,7 +73,7 @@ export interface StoredObject extends ObjectHead {
   readonly body: Uint8Array;
 }
 
-export interface ListObjectsOptions extends AbortOptions {
+export interface ListObjectsOptions extends RequestOptions {
   /** Only keys after this one. */
   readonly after?: string;
   /** At most so many, 1 to 1,000; more are `INVALID_ARGUMENT`. Default: 1,000. */

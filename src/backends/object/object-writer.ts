@@ -1,14 +1,6 @@
 import type { Address } from '../../address.ts';
 import { isVarveError, throwIfAborted } from '../../errors.ts';
-import type {
-  AbortOptions,
-  ManifestFields,
-  ManifestKey,
-  ManifestWrite,
-  NewEntry,
-  NewSegment,
-  WriteOutcome,
-} from '../manifests.ts';
+import type { ManifestFields, ManifestKey, ManifestWrite, NewEntry, NewSegment, WriteOutcome } from '../manifests.ts';
 import type { PublishWrite } from '../write-intake.ts';
 import { AttemptSteps } from './attempt-steps.ts';
 import { CommitBatch } from './commit-batch.ts';
@@ -24,6 +16,13 @@ import type { Protocol } from './protocol.ts';
 import { publishStream } from './publication.ts';
 import type { SegmentTaker } from './segment-taker.ts';
 
+/** What all calls of an open store share of its writers. */
+export class WriterMemory {
+  /** Manifests that are being written. */
+  readonly mutex = new KeyedMutex();
+  lastArchived: ArchivedAt = [0, 0];
+}
+
 /** Everything that changes manifests: commits, and streams that end in one. */
 export class ObjectWriter {
   readonly #protocol: Protocol;
@@ -31,10 +30,17 @@ export class ObjectWriter {
   readonly #hints: Hints;
   readonly #index: ListIndex;
   readonly #damage: DamageNotes;
-  readonly #mutex = new KeyedMutex();
-  #lastArchived: ArchivedAt = [0, 0];
+  readonly #memory: WriterMemory;
 
-  constructor(protocol: Protocol, taker: SegmentTaker, hints: Hints, index: ListIndex, damage: DamageNotes) {
+  constructor(
+    protocol: Protocol,
+    taker: SegmentTaker,
+    hints: Hints,
+    index: ListIndex,
+    damage: DamageNotes,
+    memory: WriterMemory,
+  ) {
+    this.#memory = memory;
     this.#protocol = protocol;
     this.#taker = taker;
     this.#hints = hints;
@@ -43,16 +49,20 @@ export class ObjectWriter {
   }
 
   /** As `Backend.commit`. */
-  async commit(writes: readonly ManifestWrite[], { signal }: AbortOptions): Promise<WriteOutcome[]> {
+  async commit(writes: readonly ManifestWrite[]): Promise<WriteOutcome[]> {
+    const { signal } = this.#protocol.call;
     throwIfAborted(signal);
     const outcomes: WriteOutcome[] = [];
     const jobs = this.#jobs(writes);
     if (jobs.length === 0) return outcomes;
     // Writers of one manifest in one process take turns: they would only be in each other's way.
-    const unlock = await this.#mutex.lock(jobs.map(({ objectKey }) => objectKey));
+    const unlock = await this.#memory.mutex.lock(
+      jobs.map(({ objectKey }) => objectKey),
+      (before) => this.#protocol.call.wait(before, 'waiting to write'),
+    );
     try {
       throwIfAborted(signal);
-      const done = await this.#batch().batch.run(jobs, signal);
+      const done = await this.#batch().batch.run(jobs);
       for (const [position, outcome] of done) outcomes[position] = outcome;
     } finally {
       unlock();
@@ -66,11 +76,10 @@ export class ObjectWriter {
     write: PublishWrite,
     entries: AsyncIterable<NewEntry>,
     fields: () => ManifestFields,
-    options: AbortOptions,
   ): Promise<WriteOutcome> {
     const job = this.#job(write.key, [], this.#nextArchived(1));
     const { steps, batch } = this.#batch();
-    const outcome = await publishStream(this.#protocol, steps, batch, job, write, entries, fields, options);
+    const outcome = await publishStream(this.#protocol, steps, batch, job, write, entries, fields);
     await this.#afterwards([job]);
     return outcome;
   }
@@ -95,10 +104,10 @@ export class ObjectWriter {
 
   /** For so many writes that follow one another. */
   #nextArchived(writes: number): ArchivedAt {
-    const [ms, count] = this.#lastArchived;
+    const [ms, count] = this.#memory.lastArchived;
     const now = this.#protocol.clock.now();
     const first: ArchivedAt = now > ms ? [now, 0] : [ms, count];
-    this.#lastArchived = [first[0], first[1] + writes];
+    this.#memory.lastArchived = [first[0], first[1] + writes];
     return first;
   }
 

@@ -1,6 +1,6 @@
 import type { Address } from '../../address.ts';
-import { throwIfAborted, type VarveError } from '../../errors.ts';
-import type { AbortOptions, ManifestFields, NewEntry, NewSegment, WriteOutcome, WriteSuccess } from '../manifests.ts';
+import { isVarveError, throwIfAborted, type VarveError } from '../../errors.ts';
+import type { ManifestFields, NewEntry, NewSegment, WriteOutcome, WriteSuccess } from '../manifests.ts';
 import { loadSegment, type PublishWrite } from '../write-intake.ts';
 import type { AttemptSteps } from './attempt-steps.ts';
 import type { CommitBatch } from './commit-batch.ts';
@@ -30,21 +30,20 @@ export async function publishStream(
   write: PublishWrite,
   source: AsyncIterable<NewEntry>,
   fields: () => ManifestFields,
-  { signal }: AbortOptions,
 ): Promise<WriteOutcome> {
   const progress: Progress = { entries: [], newSegments: 0, newBytes: 0 };
   try {
-    const fault = await storeEntries(protocol, steps, job, source, progress, signal);
+    const fault = await storeEntries(protocol, steps, job, source, progress);
     if (fault !== undefined) {
       await steps.abandon([job]);
       return { status: 'failed', error: fault };
     }
   } catch (error) {
-    await steps.abandon([job]);
+    await steps.abandon([job], isVarveError(error) ? error : undefined);
     throw error;
   }
   job.writes = [{ position: 0, write: { ...write, operation: 'put', fields: fields(), entries: progress.entries } }];
-  const outcome = (await batch.run([job], signal)).get(0) as WriteOutcome;
+  const outcome = (await batch.run([job])).get(0) as WriteOutcome;
   if (!['created', 'replaced'].includes(outcome.status)) return outcome;
   const { newSegments, newBytes } = progress;
   return { ...(outcome as WriteSuccess), newSegments, newBytes };
@@ -57,8 +56,8 @@ async function storeEntries(
   job: ManifestJob,
   source: AsyncIterable<NewEntry>,
   progress: Progress,
-  signal: AbortSignal | undefined,
 ): Promise<VarveError | undefined> {
+  const { signal } = protocol.call;
   const iterator = source[Symbol.asyncIterator]();
   let isEnded = false;
   try {
@@ -78,7 +77,7 @@ async function storeEntries(
         progress.entries.push(withoutBytes(next.value));
       }
       if (bytes < FLUSH_BYTES && !isEnded) continue;
-      const fault = await storeSegments(steps, job, gathered, progress, signal);
+      const fault = await storeSegments(protocol, steps, job, gathered, progress);
       if (fault !== undefined || isEnded) return fault;
       gathered = [];
       bytes = 0;
@@ -89,11 +88,11 @@ async function storeEntries(
 }
 
 async function storeSegments(
+  { call }: Protocol,
   steps: AttemptSteps,
   job: ManifestJob,
   segments: readonly NewSegment[],
   progress: Progress,
-  signal: AbortSignal | undefined,
 ): Promise<VarveError | undefined> {
   steps.checkFence(job);
   const missing = new Map<Address, NewSegment>();
@@ -101,7 +100,7 @@ async function storeSegments(
     if (!job.taken.has(segment.address)) missing.set(segment.address, segment);
   }
   if (missing.size === 0) return undefined;
-  while (!(await steps.announce(job, missing.keys(), signal))) throwIfAborted(signal);
+  while (!(await steps.announce(job, missing.keys()))) throwIfAborted(call.signal);
   let fault: VarveError | undefined;
   await steps.take(
     [...missing.values()].map((segment) => ({ job, segment })),

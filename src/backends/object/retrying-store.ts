@@ -1,5 +1,6 @@
 import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
-import type { AbortOptions } from '../manifests.ts';
+import type { OnEvent } from '../../events.ts';
+import { throwIfOver } from './call.ts';
 import type { Clock, Randomness } from './clock.ts';
 import type {
   ListObjectsOptions,
@@ -8,6 +9,7 @@ import type {
   ObjectStore,
   PutCondition,
   PutResult,
+  RequestOptions,
   StoredObject,
 } from './object-store.ts';
 import type { RequestMeter } from './request-meter.ts';
@@ -15,7 +17,7 @@ import { RetryBudget } from './retry-budget.ts';
 import { ServiceFault } from './service-fault.ts';
 
 export interface RetryPolicy {
-  /** No try begins later than this many ms after the first. Default: 60,000. */
+  /** A request without a deadline of its own has to end so many ms after its first try began. Default: 60,000. */
   readonly deadlineMs: number;
   /** The first pause is a random time up to this many ms, and the bound doubles with each. Default: 50. */
   readonly firstPauseMs: number;
@@ -40,6 +42,8 @@ export interface RetryComponents {
   readonly randomness: Pick<Randomness, 'fraction'>;
   /** Default: nobody counts the retries. */
   readonly meter?: RequestMeter;
+  /** Told of each retry, before the pause. Default: nobody. */
+  readonly onEvent?: OnEvent;
 }
 
 /** Times that a body which does not match its checksum is asked for again: the network may have damaged it, or the disk. */
@@ -56,47 +60,45 @@ const MAX_DAMAGED = 2;
 export class RetryingStore implements ObjectStore {
   readonly location: string;
   readonly #store: ObjectStore;
-  readonly #clock: Clock;
-  readonly #randomness: Pick<Randomness, 'fraction'>;
-  readonly #meter: RequestMeter | undefined;
+  readonly #components: RetryComponents;
   readonly #policy: RetryPolicy;
   readonly #budget: RetryBudget;
 
-  constructor(store: ObjectStore, { clock, randomness, meter }: RetryComponents, policy: Partial<RetryPolicy> = {}) {
+  constructor(store: ObjectStore, components: RetryComponents, policy: Partial<RetryPolicy> = {}) {
     this.location = store.location;
     this.#store = store;
-    this.#clock = clock;
-    this.#randomness = randomness;
-    this.#meter = meter;
+    this.#components = components;
     this.#policy = { ...DEFAULT_RETRY_POLICY, ...policy };
-    this.#budget = new RetryBudget(clock, this.#policy.retriesAtOnce, this.#policy.retriesPerSecond);
+    this.#budget = new RetryBudget(components.clock, this.#policy.retriesAtOnce, this.#policy.retriesPerSecond);
   }
 
-  async get(key: string, options: AbortOptions = {}): Promise<StoredObject | undefined> {
+  async get(key: string, options: RequestOptions = {}): Promise<StoredObject | undefined> {
     let damaged = 0;
     const mayPass = (error: unknown) => isVarveError(error, 'CORRUPT') && damaged++ < MAX_DAMAGED;
-    return this.#repeat(() => this.#store.get(key, options), options, mayPass);
+    return this.#repeat(`GET ${key}`, options, (bounds) => this.#store.get(key, bounds), mayPass);
   }
 
-  head(key: string, options: AbortOptions = {}): Promise<ObjectHead | undefined> {
-    return this.#repeat(() => this.#store.head(key, options), options);
+  head(key: string, options: RequestOptions = {}): Promise<ObjectHead | undefined> {
+    return this.#repeat(`HEAD ${key}`, options, (bounds) => this.#store.head(key, bounds));
   }
 
-  delete(keys: readonly string[], options: AbortOptions = {}): Promise<void> {
-    return this.#repeat(() => this.#store.delete(keys, options), options);
+  delete(keys: readonly string[], options: RequestOptions = {}): Promise<void> {
+    const what = keys.length === 1 ? `DELETE ${keys[0]}` : `DELETE of ${keys.length} objects`;
+    return this.#repeat(what, options, (bounds) => this.#store.delete(keys, bounds));
   }
 
   list(prefix: string, options: ListObjectsOptions = {}): Promise<ObjectPage> {
-    return this.#repeat(() => this.#store.list(prefix, options), options);
+    return this.#repeat(`LIST ${prefix}`, options, (bounds) => this.#store.list(prefix, { ...options, ...bounds }));
   }
 
-  async put(key: string, body: Uint8Array, condition: PutCondition, options: AbortOptions = {}): Promise<PutResult> {
-    const pauses = new Pauses(this.#policy, this.#clock, this.#randomness, this.#budget);
+  async put(key: string, body: Uint8Array, condition: PutCondition, options: RequestOptions = {}): Promise<PutResult> {
+    const bounds = this.#bounds(options);
+    const pauses = this.#pauses(`PUT ${key}`, bounds);
     let unknown: Extract<PutResult, { outcome: 'unknown' }> | undefined;
     for (;;) {
       let error: Error;
       try {
-        const result = await this.#store.put(key, body, condition, options);
+        const result = await this.#store.put(key, body, condition, bounds);
         if (result.outcome !== 'unknown') {
           this.#budget.succeeded();
           return result.outcome === 'refused' && unknown !== undefined ? unknown : result;
@@ -112,12 +114,11 @@ export class RetryingStore implements ObjectStore {
         }
       }
       try {
-        await pauses.pause(error, options.signal);
+        await pauses.pause(error);
       } catch (ending) {
         if (unknown !== undefined) return { outcome: 'unknown', error: ending as Error };
         throw ending;
       }
-      this.#meter?.retried();
     }
   }
 
@@ -126,41 +127,57 @@ export class RetryingStore implements ObjectStore {
   }
 
   async #repeat<Result>(
-    call: () => Promise<Result>,
-    { signal }: AbortOptions,
+    what: string,
+    options: RequestOptions,
+    request: (bounds: Bounds) => Promise<Result>,
     mayPass: (error: unknown) => boolean = () => false,
   ): Promise<Result> {
-    const pauses = new Pauses(this.#policy, this.#clock, this.#randomness, this.#budget);
+    const bounds = this.#bounds(options);
+    const pauses = this.#pauses(what, bounds);
     for (;;) {
       try {
-        const result = await call();
+        const result = await request(bounds);
         this.#budget.succeeded();
         return result;
       } catch (error) {
         if (!isRetryable(error) && !mayPass(error)) throw error;
-        await pauses.pause(error as VarveError, signal);
+        await pauses.pause(error as VarveError);
       }
-      this.#meter?.retried();
     }
+  }
+
+  #bounds({ signal, deadline }: RequestOptions): Bounds {
+    const { clock } = this.#components;
+    const bounds = { deadline: deadline ?? clock.monotonic() + this.#policy.deadlineMs };
+    throwIfOver({ ...bounds, ...(signal && { signal }) }, clock);
+    return signal === undefined ? bounds : { ...bounds, signal };
+  }
+
+  #pauses(what: string, bounds: Bounds): Pauses {
+    return new Pauses(what, bounds, this.#policy, this.#components, this.#budget);
   }
 }
 
+type Bounds = RequestOptions & Required<Pick<RequestOptions, 'deadline'>>;
+
 /** The pauses of one request, until its deadline. */
 class Pauses {
+  readonly #what: string;
+  readonly #bounds: Bounds;
   readonly #policy: RetryPolicy;
-  readonly #clock: Clock;
-  readonly #randomness: Pick<Randomness, 'fraction'>;
+  readonly #components: RetryComponents;
   readonly #budget: RetryBudget;
   readonly #begin: number;
   #bound: number;
   #tries = 0;
 
-  constructor(policy: RetryPolicy, clock: Clock, randomness: Pick<Randomness, 'fraction'>, budget: RetryBudget) {
+  constructor(what: string, bounds: Bounds, policy: RetryPolicy, components: RetryComponents, budget: RetryBudget) {
+    this.#what = what;
+    this.#bounds = bounds;
     this.#policy = policy;
-    this.#clock = clock;
-    this.#randomness = randomness;
+    this.#components = components;
     this.#budget = budget;
-    this.#begin = clock.monotonic();
+    this.#begin = components.clock.monotonic();
     this.#bound = policy.firstPauseMs;
   }
 
@@ -169,25 +186,36 @@ class Pauses {
    *
    * @throws `error`, with the number of tries, when that would be after the deadline; `ABORTED` at once when the signal fires.
    */
-  async pause(error: Error, signal: AbortSignal | undefined): Promise<void> {
+  async pause(error: Error): Promise<void> {
+    const { signal, deadline } = this.#bounds;
+    const { clock, randomness, meter, onEvent } = this.#components;
     throwIfAborted(signal);
     this.#tries++;
-    const asked = error.cause instanceof ServiceFault ? (error.cause.retryAfterMs ?? 0) : 0;
-    const jitter = this.#randomness.fraction() * this.#bound;
+    const fault = error.cause instanceof ServiceFault ? error.cause : undefined;
+    const jitter = randomness.fraction() * this.#bound;
     this.#bound = Math.min(this.#policy.longestPauseMs, this.#bound * 2);
-    const wait = Math.max(this.#budget.take(), asked + jitter);
-    const passed = this.#clock.monotonic() - this.#begin;
-    if (passed + wait > this.#policy.deadlineMs) {
+    const wait = Math.max(this.#budget.take(), (fault?.retryAfterMs ?? 0) + jitter);
+    const now = clock.monotonic();
+    if (now + wait > deadline) {
       this.#budget.putBack();
-      throw this.#gaveUp(error, passed);
+      throw this.#gaveUp(error, now - this.#begin);
     }
+    onEvent?.({
+      type: 'retry',
+      what: this.#what,
+      reason: fault?.name ?? (isVarveError(error) ? error.code : error.name),
+      attempt: this.#tries + 1,
+      waitMs: Math.round(wait),
+      givesUpInMs: Math.round(deadline - now),
+    });
     try {
-      await this.#clock.sleep(wait, signal);
+      await clock.sleep(wait, signal);
     } catch (cause) {
       throwIfAborted(signal);
       throw cause;
     }
     throwIfAborted(signal);
+    meter?.retried();
   }
 
   #gaveUp(error: Error, passed: number): Error {

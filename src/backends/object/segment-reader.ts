@@ -3,26 +3,33 @@ import type { Address } from '../../address.ts';
 import { shown } from '../../arguments.ts';
 import { VarveError } from '../../errors.ts';
 import { ownCopy } from '../../own-copy.ts';
-import type { AbortOptions, Locator, SegmentDescription } from '../manifests.ts';
+import type { Locator, SegmentDescription } from '../manifests.ts';
 import { segmentKey } from './keys.ts';
 import type { Hold, RecordBody, RecordEntry } from './manifest-record.ts';
-import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { forEach, type Protocol } from './protocol.ts';
 import { decodeSegment } from './segment-data.ts';
 import { type Generation, parseGeneration, type Sidecar } from './sidecar.ts';
 import { unspill } from './spill.ts';
 
 const LOCATOR = /^([0-9a-f]{64})\/([A-Za-z0-9_-]+)$/;
 
+/** Segments that were read last. */
+export type SegmentCache = LRUCache<Address, Uint8Array> | undefined;
+
+/** @param bytes most that it holds; 0: it is none. */
+export function segmentCache(bytes: number): SegmentCache {
+  if (bytes === 0) return undefined;
+  return new LRUCache({ maxSize: bytes, sizeCalculation: ({ length }) => length + 200 });
+}
+
 /** Reads segments; those read last stay in memory. */
 export class SegmentReader {
   readonly #protocol: Protocol;
-  readonly #cache: LRUCache<Address, Uint8Array> | undefined;
+  readonly #cache: SegmentCache;
 
-  constructor(protocol: Protocol, cacheBytes: number) {
+  constructor(protocol: Protocol, cache: SegmentCache) {
     this.#protocol = protocol;
-    if (cacheBytes > 0) {
-      this.#cache = new LRUCache({ maxSize: cacheBytes, sizeCalculation: ({ length }) => length + 200 });
-    }
+    this.#cache = cache;
   }
 
   /** Where a manifest's segment is: its address and generation, so that nothing need be looked up. */
@@ -49,14 +56,14 @@ export class SegmentReader {
   }
 
   /** @throws `NOT_FOUND` for what was collected; `CORRUPT` with the address. */
-  async fetch(locators: readonly Locator[], options: AbortOptions): Promise<Uint8Array[]> {
-    return (await this.#fetchShared(locators, options)).map(ownCopy);
+  async fetch(locators: readonly Locator[]): Promise<Uint8Array[]> {
+    return (await this.#fetchShared(locators)).map(ownCopy);
   }
 
   /** As {@link fetch}; the bytes may be those in memory for the next reader. */
-  async #fetchShared(locators: readonly Locator[], { signal }: AbortOptions): Promise<Uint8Array[]> {
+  async #fetchShared(locators: readonly Locator[]): Promise<Uint8Array[]> {
     const distinct = [...new Set(locators)];
-    const fetched = await forEach(distinct, (locator) => this.#fetch(locator, abortOf(signal)));
+    const fetched = await forEach(distinct, (locator) => this.#fetch(locator));
     const byLocator = new Map(distinct.map((locator, at) => [locator, fetched[at] as Uint8Array]));
     return locators.map((locator) => byLocator.get(locator) as Uint8Array);
   }
@@ -70,14 +77,10 @@ export class SegmentReader {
   }
 
   /** The bodies of entries, those that were spilled fetched. */
-  async bodies(
-    entries: readonly RecordEntry[],
-    holds: ReadonlyMap<Address, Hold>,
-    options: AbortOptions,
-  ): Promise<Uint8Array[]> {
+  async bodies(entries: readonly RecordEntry[], holds: ReadonlyMap<Address, Hold>): Promise<Uint8Array[]> {
     const spilledTo = (body: RecordBody) => (body.kind === 'spilled' ? body.parts : []);
     const parts = entries.flatMap(({ body }) => spilledTo(body).map(({ address }) => this.locate(address, holds)));
-    const bytes = parts.length === 0 ? [] : await this.#fetchShared(parts, options);
+    const bytes = parts.length === 0 ? [] : await this.#fetchShared(parts);
     let next = 0;
     return entries.map(({ body }) => {
       if (body.kind === 'inline') return ownCopy(body.bytes);
@@ -92,11 +95,11 @@ export class SegmentReader {
     this.#cache?.delete(address);
   }
 
-  async #fetch(locator: Locator, options: AbortOptions): Promise<Uint8Array> {
+  async #fetch(locator: Locator): Promise<Uint8Array> {
     const { address, generation } = placeOf(locator);
     const cached = this.#cache?.get(address);
     if (cached !== undefined) return cached;
-    const object = await this.#protocol.store.get(segmentKey(address, generation), options);
+    const object = await this.#protocol.store.get(segmentKey(address, generation));
     if (object === undefined) throw collected(address);
     const bytes = decodeSegment(object.body, address, generation);
     this.#cache?.set(address, bytes);

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Address } from '../../address.ts';
-import { VarveError } from '../../errors.ts';
+import { because, throwIfAborted, VarveError } from '../../errors.ts';
 import type { NewSegment } from '../manifests.ts';
 import { checkedBytes } from '../write-validation.ts';
 import { Backoff } from './backoff.ts';
@@ -40,14 +40,21 @@ export class SegmentFault extends Error {
 
 const KNOWN_GENERATIONS = 100_000;
 
+/** Generations whose data this process stored or saw. */
+export class StoredGenerations extends LRUCache<Address, Generation> {
+  constructor() {
+    super(atMost(KNOWN_GENERATIONS));
+  }
+}
+
 /** Takes references to segments for manifests whose `pending` names them (rule 1), and stores those that are missing. */
 export class SegmentTaker {
   readonly #protocol: Protocol;
-  /** Generations whose data this process stored or saw. */
-  readonly #stored = new LRUCache<Address, Generation>(atMost(KNOWN_GENERATIONS));
+  readonly #stored: StoredGenerations;
 
-  constructor(protocol: Protocol) {
+  constructor(protocol: Protocol, stored: StoredGenerations) {
     this.#protocol = protocol;
+    this.#stored = stored;
   }
 
   /**
@@ -123,19 +130,24 @@ export class SegmentTaker {
   async #put(address: Address, gen: Generation, source: Source, condition: PutCondition): Promise<boolean> {
     const { store, settings, serverClock } = this.#protocol;
     const body = encodeSegment(source.bytes(), source.encoding, settings.compressionLevel);
-    const backoff = new Backoff(this.#protocol);
+    const bounds = this.#protocol.call.step();
+    const backoff = new Backoff(this.#protocol, bounds);
     for (;;) {
-      const result = await store.put(segmentKey(address, gen), body, condition);
+      const result = await store.put(segmentKey(address, gen), body, condition, bounds);
       if (result.outcome === 'stored') {
         serverClock.observe(result.serverTime);
         return true;
       }
       // A refusal may be a race that both lost: only what is seen there counts.
-      if (result.outcome === 'refused' && (await store.head(segmentKey(address, gen))) !== undefined) return false;
+      if (result.outcome === 'refused' && (await store.head(segmentKey(address, gen), bounds)) !== undefined)
+        return false;
       try {
         await backoff.pause(`storing segment ${address}`);
-      } catch (cause) {
-        throw new VarveError('UNAVAILABLE', `segment ${address} could not be stored: try again later`, { cause });
+      } catch (ending) {
+        throwIfAborted(bounds.signal);
+        const cause = result.outcome === 'unknown' ? result.error : ending;
+        const message = `segment ${address} could not be stored: try again later${because(cause)}`;
+        throw new VarveError('UNAVAILABLE', message, { cause });
       }
     }
   }

@@ -1,10 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import type { Address } from '../../address.ts';
-import { isVarveError } from '../../errors.ts';
+import { isVarveError, throwIfAborted } from '../../errors.ts';
 import { Backoff } from './backoff.ts';
 import { atMost } from './cache-bound.ts';
+import type { Call } from './call.ts';
 import type { Foundation } from './foundation.ts';
 import { sidecarKey } from './keys.ts';
+import type { RequestOptions } from './object-store.ts';
 import { decodeSidecar, encodeSidecar, type Sidecar, type SidecarContent } from './sidecar.ts';
 
 /**
@@ -26,24 +28,38 @@ interface Known {
 }
 
 interface Request {
+  /** Whose it is. */
+  readonly call: Call;
+  readonly bounds: Bounds;
   readonly change: SidecarChange;
   readonly assumeAbsent: boolean;
   readonly resolve: (sidecar: Sidecar | undefined) => void;
   readonly reject: (error: unknown) => void;
 }
 
+type Bounds = ReturnType<Call['step']>;
+
 const CACHED_SIDECARS = 20_000;
 
 const NOTHING_KNOWN: Known = { sidecar: undefined, etag: undefined, isFresh: false };
 
+/** What all calls of an open store share of the sidecars. */
+export class SidecarMemory {
+  readonly cache = new LRUCache<Address, Known>(atMost(CACHED_SIDECARS));
+  /** Changes asked for, by sidecar. */
+  readonly lanes = new Map<Address, Request[]>();
+}
+
 /** All sidecars, changed by compare-and-swap. Changes of one sidecar that meet in this process share a request. */
 export class SidecarTable {
   readonly #foundation: Foundation;
-  readonly #cache = new LRUCache<Address, Known>(atMost(CACHED_SIDECARS));
-  readonly #lanes = new Map<Address, Request[]>();
+  readonly #cache: SidecarMemory['cache'];
+  readonly #lanes: SidecarMemory['lanes'];
 
-  constructor(foundation: Foundation) {
+  constructor(foundation: Foundation, { cache, lanes }: SidecarMemory) {
     this.#foundation = foundation;
+    this.#cache = cache;
+    this.#lanes = lanes;
   }
 
   /** The sidecar as it is stored now. */
@@ -63,7 +79,15 @@ export class SidecarTable {
    */
   change(address: Address, change: SidecarChange, options: ChangeOptions = {}): Promise<Sidecar | undefined> {
     return new Promise((resolve, reject) => {
-      const request = { change, assumeAbsent: options.assumeAbsent ?? false, resolve, reject };
+      const { call } = this.#foundation;
+      const request = {
+        call,
+        bounds: call.step(),
+        change,
+        assumeAbsent: options.assumeAbsent ?? false,
+        resolve,
+        reject,
+      };
       const lane = this.#lanes.get(address);
       if (lane !== undefined) {
         lane.push(request);
@@ -96,20 +120,25 @@ export class SidecarTable {
       const requests = this.#lanes.get(address) as Request[];
       if (requests.length === 0) break;
       this.#lanes.set(address, []);
+      const bounds = sharedBounds(requests);
       try {
-        await this.#apply(address, requests);
+        await this.#apply(address, requests, bounds);
       } catch (error) {
-        for (const { reject } of requests) reject(error);
+        // A change may be made twice, so that whose call goes on may ask again.
+        for (const request of requests) {
+          if (goesOn(request, bounds, error)) (this.#lanes.get(address) as Request[]).push(request);
+          else request.reject(error);
+        }
       }
     }
     this.#lanes.delete(address);
   }
 
-  async #apply(address: Address, requests: readonly Request[]): Promise<void> {
-    const backoff = new Backoff(this.#foundation);
+  async #apply(address: Address, requests: readonly Request[], bounds: Bounds): Promise<void> {
+    const backoff = new Backoff(this.#foundation, bounds);
     let known = this.#cache.get(address);
     if (known === undefined) {
-      known = requests.some(({ assumeAbsent }) => assumeAbsent) ? NOTHING_KNOWN : await this.#read(address);
+      known = requests.some(({ assumeAbsent }) => assumeAbsent) ? NOTHING_KNOWN : await this.#read(address, bounds);
     }
     for (let refusals = 0; ; ) {
       const { changed, waiting } = applyAll(requests, known.sidecar, refusals);
@@ -120,23 +149,23 @@ export class SidecarTable {
           return;
         }
       } else {
-        const stored = await this.#put(address, changed, known);
+        const stored = await this.#put(address, changed, known, bounds);
         if (stored !== undefined) {
           for (const { resolve } of waiting) resolve(stored);
           return;
         }
         if (refusals++ > 0) await backoff.pause(`changing the references of segment ${address}`);
       }
-      known = await this.#read(address);
+      known = await this.#read(address, bounds);
     }
   }
 
-  async #put(address: Address, content: SidecarContent, base: Known): Promise<Sidecar | undefined> {
+  async #put(address: Address, content: SidecarContent, base: Known, bounds: Bounds): Promise<Sidecar | undefined> {
     const key = sidecarKey(address);
     const body = encodeSidecar(content, this.#foundation.randomness.nonce());
     const condition =
       base.etag === undefined ? { kind: 'absent' as const } : { kind: 'match' as const, etag: base.etag };
-    const result = await this.#foundation.store.put(key, body, condition);
+    const result = await this.#foundation.store.put(key, body, condition, bounds);
     if (result.outcome !== 'stored') {
       this.#cache.delete(address);
       return undefined;
@@ -147,9 +176,9 @@ export class SidecarTable {
     return sidecar;
   }
 
-  async #read(address: Address): Promise<Known> {
+  async #read(address: Address, bounds: RequestOptions = {}): Promise<Known> {
     const key = sidecarKey(address);
-    const object = await this.#foundation.store.get(key);
+    const object = await this.#foundation.store.get(key, bounds);
     if (object === undefined) {
       this.#cache.delete(address);
       return { ...NOTHING_KNOWN, isFresh: true };
@@ -159,6 +188,27 @@ export class SidecarTable {
     this.#cache.set(address, { ...known, isFresh: false });
     return { ...known, isFresh: true };
   }
+}
+
+/** What bounds a request that several calls share: whichever of them ends first. */
+function sharedBounds(requests: readonly Request[]): Bounds {
+  const [first, ...others] = requests.map(({ bounds }) => bounds) as [Bounds, ...Bounds[]];
+  if (requests.every(({ call }) => call === requests[0]?.call)) return first;
+  const deadline = Math.min(first.deadline, ...others.map((each) => each.deadline));
+  const signals = [...new Set([first, ...others].flatMap(({ signal }) => signal ?? []))];
+  return signals.length === 0 ? { deadline } : { deadline, signal: AbortSignal.any(signals) };
+}
+
+/** Whether what ended a shared request was the end of another call. */
+function goesOn({ bounds, reject }: Request, shared: Bounds, error: unknown): boolean {
+  try {
+    throwIfAborted(bounds.signal);
+  } catch (aborted) {
+    reject(aborted);
+    return false;
+  }
+  if (isVarveError(error, 'ABORTED')) return true;
+  return isVarveError(error) && error.retryable && bounds.deadline > shared.deadline;
 }
 
 /** Applies changes one after the other; one that throws is rejected and left out. */

@@ -21,7 +21,7 @@ describe('between the client and the service', () => {
     server.quirks.minPartBytes = 256 * KIB;
     proxy = await new FaultProxy(server.port).start();
     meter = new RequestMeter();
-    once = await openAt(proxy.endpoint, { requestTimeoutMs: 300, partBytes: 256 * KIB }, meter);
+    once = await openAt(proxy.endpoint, { partBytes: 256 * KIB }, meter);
     const components = { clock: new SystemClock(), randomness: new SystemRandomness(), meter };
     store = new RetryingStore(once, components, { firstPauseMs: 2, longestPauseMs: 20, deadlineMs: 10_000 });
   });
@@ -92,16 +92,20 @@ describe('between the client and the service', () => {
     await server.store.put('key', Buffer.alloc(100 * KIB, 'abc'), { kind: 'any' });
     befall({ kind: 'throttle', bytesPerMs: 300 });
     expect((await once.get('key'))?.size).toBe(100 * KIB);
+    const impatient = await openAt(proxy.endpoint, { requestTimeoutMs: 300 });
     befall({ kind: 'throttle', bytesPerMs: 1 });
-    await expect(once.get('key')).rejects.toMatchObject({
+    await expect(impatient.get('key')).rejects.toMatchObject({
       code: 'UNAVAILABLE',
       message: expect.stringMatching(/no answer within/),
     });
+    await impatient.close();
   });
 
   test('an answer that comes too late leaves a write unknown', async () => {
-    befall({ kind: 'delay', ms: 1000 });
-    expect(await once.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({ outcome: 'unknown' });
+    const impatient = await openAt(proxy.endpoint, { requestTimeoutMs: 300 });
+    befall({ kind: 'delay', ms: 3000 });
+    expect(await impatient.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({ outcome: 'unknown' });
+    await impatient.close();
   });
 
   test('big objects get through whole, and leave no parts behind', async () => {

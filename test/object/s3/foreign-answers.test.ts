@@ -49,17 +49,20 @@ test('a write that was sent and never answered may have happened', async () => {
   await store.close();
 });
 
-test('a conflict without a condition, and a throttled write, leave open what happened', async () => {
+test('a conflict without a condition and a bare 503 leave open what happened, SlowDown does not', async () => {
   const server = await new S3Server().start();
   servers.push(server);
   const store = await openAt(server.endpoint);
   server.quirks.answerInstead = () => ({ status: 409, code: 'OperationAborted' });
   expect(await store.put('key', Buffer.from('1'), { kind: 'any' })).toMatchObject({ outcome: 'unknown' });
-  server.quirks.answerInstead = () => ({ status: 503, code: 'SlowDown' });
+  server.quirks.answerInstead = () => ({ status: 503 });
   expect(await store.put('key', Buffer.from('1'), { kind: 'absent' })).toMatchObject({
     outcome: 'unknown',
-    error: { code: 'THROTTLED' },
+    error: { code: 'UNAVAILABLE' },
   });
+  server.quirks.answerInstead = () => ({ status: 503, code: 'SlowDown' });
+  const throttled = store.put('key', Buffer.from('1'), { kind: 'absent' });
+  await expect(throttled).rejects.toMatchObject({ code: 'THROTTLED' });
   await store.close();
 });
 

@@ -115,7 +115,12 @@ describe('an S3 error', () => {
     [502, undefined, MATCH, 'unknown'],
     [503, 'ServiceUnavailable', MATCH, 'unknown'],
     [504, undefined, MATCH, 'unknown'],
-    [503, 'SlowDown', MATCH, 'unknown'],
+    [503, undefined, MATCH, 'unknown'],
+    [503, 'SlowDown', MATCH, 'THROTTLED'],
+    [429, undefined, MATCH, 'THROTTLED'],
+    [429, 'TooManyRequests', MATCH, 'THROTTLED'],
+    [503, 'SlowDownWrite', MATCH, 'unknown'],
+    [503, 'RequestLimitExceeded', MATCH, 'unknown'],
     [400, 'BadDigest', MATCH, 'UNAVAILABLE'],
     [403, 'AccessDenied', MATCH, 'DENIED'],
   ])('%s %s to a write is told as what it did', async (status, code, condition, expected) => {

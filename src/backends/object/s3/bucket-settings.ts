@@ -1,6 +1,6 @@
 import type { LifecycleRule } from '@aws-sdk/client-s3';
 import { VarveError } from '../../../errors.ts';
-import type { AbortOptions } from '../../manifests.ts';
+import type { RequestOptions } from '../object-store.ts';
 import type { S3Requests } from './s3-requests.ts';
 
 export interface BucketFacts {
@@ -20,13 +20,13 @@ export interface BucketFacts {
 export async function checkBucket(
   requests: S3Requests,
   onWarning: (message: string) => void,
-  { signal }: AbortOptions,
+  bounds: RequestOptions,
 ): Promise<BucketFacts> {
   const { bucket, prefix, allowVersioned } = requests.location;
   const settled = await Promise.allSettled([
-    askForMissingKey(requests, signal),
-    versioningOf(requests, signal),
-    harmfulRulesOf(requests, signal),
+    askForMissingKey(requests, bounds),
+    versioningOf(requests, bounds),
+    harmfulRulesOf(requests, bounds),
   ]);
   // In this order: a bucket that is not there has no settings either.
   const [missing, versioned, ruled] = settled;
@@ -56,14 +56,14 @@ export async function checkBucket(
 }
 
 /** A key that is not there must be seen to be not there. */
-async function askForMissingKey(requests: S3Requests, signal: AbortSignal | undefined): Promise<void> {
+async function askForMissingKey(requests: S3Requests, bounds: RequestOptions): Promise<void> {
   const { bucket, prefix } = requests.location;
   const key = `${prefix}probe/${crypto.randomUUID()}`;
   const answer = await requests.ask({
     verb: 'get',
     action: 's3:GetObject',
     key,
-    signal,
+    bounds,
     send: (client, sdk, options) => client.send(new sdk.GetObjectCommand({ Bucket: bucket, Key: key }), options),
     use: () => undefined,
   });
@@ -72,12 +72,12 @@ async function askForMissingKey(requests: S3Requests, signal: AbortSignal | unde
 
 async function versioningOf(
   requests: S3Requests,
-  signal: AbortSignal | undefined,
+  bounds: RequestOptions,
 ): Promise<BucketFacts['versioning'] | 'denied'> {
   const answer = await requests.ask({
     verb: 'get',
     action: 's3:GetBucketVersioning',
-    signal,
+    bounds,
     send: (client, sdk, options) =>
       client.send(new sdk.GetBucketVersioningCommand({ Bucket: requests.location.bucket }), options),
     use: ({ Status }) => Status,
@@ -93,15 +93,12 @@ interface HarmfulRule {
   readonly harm: string;
 }
 
-async function harmfulRulesOf(
-  requests: S3Requests,
-  signal: AbortSignal | undefined,
-): Promise<HarmfulRule[] | undefined> {
+async function harmfulRulesOf(requests: S3Requests, bounds: RequestOptions): Promise<HarmfulRule[] | undefined> {
   const { bucket, prefix } = requests.location;
   const answer = await requests.ask({
     verb: 'get',
     action: 's3:GetLifecycleConfiguration',
-    signal,
+    bounds,
     send: (client, sdk, options) =>
       client.send(new sdk.GetBucketLifecycleConfigurationCommand({ Bucket: bucket }), options),
     use: ({ Rules }) => Rules ?? [],

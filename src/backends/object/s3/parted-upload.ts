@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { throwIfAborted, VarveError } from '../../../errors.ts';
-import type { PutCondition, PutResult } from '../object-store.ts';
+import type { PutCondition, PutResult, RequestOptions } from '../object-store.ts';
 import { conditionHeaders } from './conditions.ts';
 import { PARTS_AT_ONCE } from './ranged-read.ts';
 import type { S3Requests } from './s3-requests.ts';
@@ -26,39 +26,44 @@ export class PartedUpload {
    * Whether a condition holds on completion too. Services that know conditions on PUT may ignore them here, which would lose an
    * update, so it is tried out once, when first needed: completing over an object with If-None-Match must be refused.
    */
-  async isSafe(condition: PutCondition, signal: AbortSignal | undefined): Promise<boolean> {
+  async isSafe(condition: PutCondition, bounds: RequestOptions): Promise<boolean> {
     if (condition.kind === 'any') return true;
-    throwIfAborted(signal);
-    this.#honoursConditions ??= this.#tryConditions().catch((error: unknown) => {
+    throwIfAborted(bounds.signal);
+    const others = this.#honoursConditions;
+    if (others !== undefined) {
+      // What ended another call need not end this one.
+      return others.catch(() => this.isSafe(condition, bounds));
+    }
+    this.#honoursConditions = this.#tryConditions(bounds).catch((error: unknown) => {
       this.#honoursConditions = undefined;
       throw error;
     });
     return this.#honoursConditions;
   }
 
-  async put(key: string, body: Buffer, condition: PutCondition, signal: AbortSignal | undefined): Promise<PutResult> {
-    const upload = await this.#begin(key, signal);
+  async put(key: string, body: Buffer, condition: PutCondition, bounds: RequestOptions): Promise<PutResult> {
+    const upload = await this.#begin(key, bounds);
     let parts: Part[];
     try {
-      parts = await this.#sendParts(key, upload, body, signal);
-      throwIfAborted(signal);
+      parts = await this.#sendParts(key, upload, body, bounds);
+      throwIfAborted(bounds.signal);
     } catch (error) {
-      await this.#abort(key, upload);
+      await this.#abort(key, upload, bounds);
       throw error;
     }
-    const result = await this.#complete(key, upload, parts, condition, signal);
-    if (result instanceof VarveError || result.outcome === 'refused') await this.#abort(key, upload);
+    const result = await this.#complete(key, upload, parts, condition, bounds);
+    if (result instanceof VarveError || result.outcome === 'refused') await this.#abort(key, upload, bounds);
     if (result instanceof VarveError) throw result;
     return result;
   }
 
-  #begin(key: string, signal: AbortSignal | undefined): Promise<string> {
+  #begin(key: string, bounds: RequestOptions): Promise<string> {
     const { bucket } = this.#requests.location;
     return this.#requests.get({
       verb: 'put',
       action: 's3:PutObject',
       key,
-      signal,
+      bounds,
       send: (client, sdk, options) =>
         // A checksum of parts needs an algorithm from the beginning; each part's own guards it on the way.
         client.send(
@@ -72,9 +77,10 @@ export class PartedUpload {
     });
   }
 
-  async #sendParts(key: string, upload: string, body: Buffer, signal: AbortSignal | undefined): Promise<Part[]> {
+  async #sendParts(key: string, upload: string, body: Buffer, bounds: RequestOptions): Promise<Part[]> {
     const limit = pLimit(PARTS_AT_ONCE);
     const failed = new AbortController();
+    const { signal } = bounds;
     const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
     const { bucket, partBytes } = this.#requests.location;
     const send = async (PartNumber: number) => {
@@ -84,7 +90,7 @@ export class PartedUpload {
         action: 's3:PutObject',
         key,
         bytes: part.length,
-        signal: either,
+        bounds: { ...bounds, signal: either },
         send: (client, sdk, options) => {
           const at = { Bucket: bucket, Key: key, UploadId: upload, PartNumber };
           return client.send(new sdk.UploadPartCommand({ ...at, Body: part, ChecksumAlgorithm: 'CRC32' }), options);
@@ -107,14 +113,14 @@ export class PartedUpload {
     UploadId: string,
     Parts: Part[],
     condition: PutCondition,
-    signal: AbortSignal | undefined,
+    bounds: RequestOptions,
   ): Promise<PutResult | VarveError> {
     const { bucket } = this.#requests.location;
     const answer = await this.#requests.ask({
       verb: 'put',
       action: 's3:PutObject',
       key,
-      signal,
+      bounds,
       send: (client, sdk, options) => {
         const at = { Bucket: bucket, Key: key, UploadId, MultipartUpload: { Parts } };
         return client.send(new sdk.CompleteMultipartUploadCommand({ ...at, ...conditionHeaders(condition) }), options);
@@ -131,37 +137,39 @@ export class PartedUpload {
     return answer.effect === 'unknown' ? { outcome: 'unknown', error: answer.error } : answer.error;
   }
 
-  /** As well as can be: what stays is invisible, and a lifecycle rule's. */
-  async #abort(Key: string, UploadId: string): Promise<void> {
-    await this.#requests.ask({
+  /** As well as can be within the call: what stays is invisible, and a lifecycle rule's. */
+  async #abort(Key: string, UploadId: string, bounds: RequestOptions): Promise<void> {
+    const asking = this.#requests.ask({
       verb: 'delete',
       action: 's3:AbortMultipartUpload',
       key: Key,
+      bounds,
       send: (client, sdk, options) => {
         const { bucket } = this.#requests.location;
         return client.send(new sdk.AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId }), options);
       },
       use: () => undefined,
     });
+    await asking.catch(() => {});
   }
 
-  async #tryConditions(): Promise<boolean> {
+  async #tryConditions(bounds: RequestOptions): Promise<boolean> {
     const { bucket, prefix } = this.#requests.location;
     const key = `${prefix}probe/${crypto.randomUUID()}`;
     const at = { Bucket: bucket, Key: key };
-    const about = { key, use: () => undefined };
+    const about = { key, bounds, use: () => undefined };
     await this.#requests.get({
       ...about,
       verb: 'put',
       action: 's3:PutObject',
       send: (client, sdk, options) => client.send(new sdk.PutObjectCommand({ ...at, Body: Buffer.from('1') }), options),
     });
-    const create = await this.put(key, Buffer.from('2'), { kind: 'absent' }, undefined);
+    const create = await this.put(key, Buffer.from('2'), { kind: 'absent' }, bounds);
     const replace = await this.put(
       key,
       Buffer.from('3'),
       { kind: 'match', etag: '"00000000000000000000000000000000"' },
-      undefined,
+      bounds,
     );
     await this.#requests.ask({
       ...about,

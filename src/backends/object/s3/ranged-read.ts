@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import pLimit from 'p-limit';
-import type { ObjectHead } from '../object-store.ts';
+import type { ObjectHead, RequestOptions } from '../object-store.ts';
 import type { S3Requests } from './s3-requests.ts';
 
 /** Parts of one object under way at once. */
@@ -11,7 +11,7 @@ export async function readRanges(
   requests: S3Requests,
   key: string,
   { size, etag }: ObjectHead,
-  signal: AbortSignal | undefined,
+  bounds: RequestOptions,
 ): Promise<Buffer | undefined> {
   const { bucket, partBytes } = requests.location;
   const whole = Buffer.allocUnsafeSlow(size);
@@ -19,6 +19,7 @@ export async function readRanges(
   const starts = Array.from({ length: Math.ceil(size / partBytes) }, (_, index) => index * partBytes);
   // The first failure ends the others.
   const failed = new AbortController();
+  const { signal } = bounds;
   const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
   let hasChanged = false;
   const read = async (start: number) => {
@@ -28,7 +29,7 @@ export async function readRanges(
       verb: 'get',
       action: 's3:GetObject',
       key,
-      signal: either,
+      bounds: { ...bounds, signal: either },
       send: (client, sdk, options) => {
         const Range = `bytes=${start}-${start + part.length - 1}`;
         const input = { Bucket: bucket, Key: key, Range, IfMatch: etag };

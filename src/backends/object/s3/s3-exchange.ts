@@ -1,10 +1,9 @@
 import type { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { throwIfAborted, VarveError } from '../../../errors.ts';
+import { SLOWEST_BYTES_PER_SECOND } from '../call.ts';
+import type { RequestOptions } from '../object-store.ts';
 import { ServiceFault } from '../service-fault.ts';
-
-/** The slowest link that is waited for, in bytes a second. */
-const SLOWEST_BYTES_PER_SECOND = 128 * 1024;
 
 /**
  * One exchange of request and answer under a deadline that also covers the body of the answer, which the client itself
@@ -14,17 +13,19 @@ export class S3Exchange {
   readonly #controller = new AbortController();
   readonly #timeoutMs: number;
   readonly #signal: AbortSignal | undefined;
+  readonly #deadline: number;
   readonly #onAbort: () => void;
   #timer: NodeJS.Timeout;
 
   /**
    * @param bytes of the request's body.
-   * @throws `ABORTED` when `signal` has fired already.
+   * @throws `ABORTED` when the signal has fired already.
    */
-  constructor(timeoutMs: number, bytes: number, signal: AbortSignal | undefined) {
+  constructor(timeoutMs: number, bytes: number, { signal, deadline = Number.POSITIVE_INFINITY }: RequestOptions) {
     throwIfAborted(signal);
     this.#timeoutMs = timeoutMs;
     this.#signal = signal;
+    this.#deadline = deadline;
     this.#timer = this.#startTimer(bytes);
     this.#onAbort = () => {
       this.#controller.abort(
@@ -47,6 +48,9 @@ export class S3Exchange {
   async readBody(body: Readable, target: Buffer): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = this.#startTimer(target.length);
+    // However long it may take: a body that stops arriving is as no answer.
+    const isStalled = () => this.#giveUp(`no byte for ${this.#timeoutMs} ms`);
+    let idle = setTimeout(isStalled, this.#timeoutMs);
     // An answer that is refused half-way must not fail later, when nobody listens.
     body.on('error', () => {});
     const fault = () => this.#controller.signal.reason;
@@ -58,6 +62,8 @@ export class S3Exchange {
         if (position + chunk.length > target.length) throw new ServiceFault('', { name: 'BodyTooLong' });
         target.set(chunk, position);
         position += chunk.length;
+        clearTimeout(idle);
+        idle = setTimeout(isStalled, this.#timeoutMs);
       }
     } catch (error) {
       if (this.#controller.signal.aborted) throw fault();
@@ -66,6 +72,7 @@ export class S3Exchange {
       }
       throw error;
     } finally {
+      clearTimeout(idle);
       this.#controller.signal.removeEventListener('abort', stop);
     }
     if (this.#controller.signal.aborted) throw fault();
@@ -80,10 +87,13 @@ export class S3Exchange {
   }
 
   #startTimer(bytes: number): NodeJS.Timeout {
-    const ms = this.#timeoutMs + (bytes / SLOWEST_BYTES_PER_SECOND) * 1000;
-    return setTimeout(() => {
-      this.#controller.abort(new ServiceFault(`no answer within ${Math.round(ms)} ms`, { name: 'RequestTimedOut' }));
-    }, ms);
+    const own = this.#timeoutMs + (bytes / SLOWEST_BYTES_PER_SECOND) * 1000;
+    const ms = Math.max(0, Math.min(own, this.#deadline - performance.now()));
+    return setTimeout(() => this.#giveUp(`no answer within ${Math.round(ms)} ms`), ms);
+  }
+
+  #giveUp(message: string): void {
+    this.#controller.abort(new ServiceFault(message, { name: 'RequestTimedOut' }));
   }
 
   #unlessEnded<Output>(promise: Promise<Output>): Promise<Output> {

@@ -1,5 +1,5 @@
 import { type ErrorCode, isVarveError, VarveError } from '../../../errors.ts';
-import { ServiceFault } from '../service-fault.ts';
+import { ServiceFault, wasTurnedAway } from '../service-fault.ts';
 
 /** What a request that was not answered as hoped did. */
 export interface S3Failure {
@@ -40,7 +40,7 @@ const EXPIRED: Rule = {
   advice: 'the session token has expired: get new credentials, or configure a provider that renews them',
 };
 const SKEW: Rule = { code: 'DENIED', advice: "this machine's clock differs too much from the service's: set it right" };
-const THROTTLED: Rule = { code: 'THROTTLED', advice: 'the service asked to slow down' };
+const THROTTLED: Rule = { code: 'THROTTLED', effect: 'unknown', advice: 'the service asked to slow down' };
 const BUSY: Rule = { code: 'UNAVAILABLE', effect: 'unknown', advice: 'the service had a failure of its own' };
 const NOT_DONE: Rule = { code: 'UNAVAILABLE', advice: 'the service did not get the whole request in time' };
 const DAMAGED: Rule = { code: 'UNAVAILABLE', advice: 'the request was damaged on its way' };
@@ -160,7 +160,8 @@ export function describeFailure(thrown: unknown, request: S3Request): S3Failure 
   if (isVarveError(thrown)) return { effect: 'unknown', error: thrown };
   const fault = faultOf(thrown);
   const rule = BY_NAME[fault.name] ?? ruleOfStatus(fault.status, request.action);
-  const { code, effect = 'not-done' } = rule;
+  const { code } = rule;
+  const effect = wasTurnedAway(fault) ? 'not-done' : (rule.effect ?? 'not-done');
   const answer = fault.status === undefined ? fault.name : `${fault.status} ${fault.name}`;
   const object = `${request.bucket}${request.key === undefined ? '' : `/${request.key}`}`;
   const advice = rule === REGION ? regionAdvice(thrown, request) : (rule.advice ?? fault.message);

@@ -1,6 +1,5 @@
 import type { Readable } from 'node:stream';
 import { VarveError } from '../../../errors.ts';
-import type { AbortOptions } from '../../manifests.ts';
 import { checkDeletedKeys, checkListLimit } from '../object-limits.ts';
 import type {
   ListObjectsOptions,
@@ -9,6 +8,7 @@ import type {
   ObjectStore,
   PutCondition,
   PutResult,
+  RequestOptions,
   StoredObject,
 } from '../object-store.ts';
 import { type BucketFacts, checkBucket } from './bucket-settings.ts';
@@ -42,28 +42,28 @@ export class S3Objects implements ObjectStore {
   }
 
   /** Looks at the settings of the bucket; see {@link checkBucket}. */
-  checkBucket(onWarning: (message: string) => void, options: AbortOptions = {}): Promise<BucketFacts> {
+  checkBucket(onWarning: (message: string) => void, options: RequestOptions = {}): Promise<BucketFacts> {
     return checkBucket(this.#requests, onWarning, options);
   }
 
-  async get(key: string, { signal }: AbortOptions = {}): Promise<StoredObject | undefined> {
-    const object = await this.#read(key, signal);
+  async get(key: string, bounds: RequestOptions = {}): Promise<StoredObject | undefined> {
+    const object = await this.#read(key, bounds);
     if (object !== 'too-large') return object;
     for (let changes = 0; changes < MAX_CHANGES; changes++) {
-      const head = await this.head(key, { ...(signal && { signal }) });
+      const head = await this.head(key, bounds);
       if (head === undefined) return undefined;
-      const body = await readRanges(this.#requests, this.#prefix + key, head, signal);
+      const body = await readRanges(this.#requests, this.#prefix + key, head, bounds);
       if (body !== undefined) return { ...head, body };
     }
     throw new VarveError('UNAVAILABLE', `${this.#prefix}${key} is replaced again and again while it is read`);
   }
 
-  async head(key: string, { signal }: AbortOptions = {}): Promise<ObjectHead | undefined> {
+  async head(key: string, bounds: RequestOptions = {}): Promise<ObjectHead | undefined> {
     const answer = await this.#requests.ask({
       verb: 'head',
       action: 's3:GetObject',
       key: this.#prefix + key,
-      signal,
+      bounds,
       send: (client, sdk, options) =>
         client.send(new sdk.HeadObjectCommand({ Bucket: this.#bucket, Key: this.#prefix + key }), options),
       use: (output) => this.#headOf(output),
@@ -73,18 +73,18 @@ export class S3Objects implements ObjectStore {
     throw answer.error;
   }
 
-  async put(key: string, body: Uint8Array, condition: PutCondition, { signal }: AbortOptions = {}): Promise<PutResult> {
+  async put(key: string, body: Uint8Array, condition: PutCondition, bounds: RequestOptions = {}): Promise<PutResult> {
     const fullKey = this.#prefix + key;
     const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-    if (bytes.length > this.#requests.location.partBytes && (await this.#uploads.isSafe(condition, signal))) {
-      return this.#uploads.put(fullKey, bytes, condition, signal);
+    if (bytes.length > this.#requests.location.partBytes && (await this.#uploads.isSafe(condition, bounds))) {
+      return this.#uploads.put(fullKey, bytes, condition, bounds);
     }
     const answer = await this.#requests.ask({
       verb: 'put',
       action: 's3:PutObject',
       key: fullKey,
       bytes: bytes.length,
-      signal,
+      bounds,
       send: (client, sdk, options) => {
         const input = { Bucket: this.#bucket, Key: fullKey, Body: bytes, ...conditionHeaders(condition) };
         return client.send(new sdk.PutObjectCommand(input), options);
@@ -92,9 +92,9 @@ export class S3Objects implements ObjectStore {
       use: ({ ETag }) => this.#tagged(ETag),
     });
     if (answer.isAnswered) return { outcome: 'stored', etag: answer.value, serverTime: answer.serverTime };
-    // Without a condition there is nothing to refuse; and some services throttle a write in the middle of it.
+    // Without a condition there is nothing to refuse.
     const isUnclear = condition.kind === 'any' && answer.effect === 'refused';
-    if (isUnclear || answer.error.code === 'THROTTLED') return { outcome: 'unknown', error: answer.error };
+    if (isUnclear) return { outcome: 'unknown', error: answer.error };
     if (answer.effect === 'refused' || (answer.effect === 'missing' && condition.kind === 'match')) {
       return { outcome: 'refused' };
     }
@@ -102,7 +102,7 @@ export class S3Objects implements ObjectStore {
     throw answer.error;
   }
 
-  async delete(keys: readonly string[], { signal }: AbortOptions = {}): Promise<void> {
+  async delete(keys: readonly string[], bounds: RequestOptions = {}): Promise<void> {
     checkDeletedKeys(keys);
     const [only] = keys;
     if (only === undefined) return;
@@ -111,7 +111,7 @@ export class S3Objects implements ObjectStore {
       verb: 'delete',
       action: 's3:DeleteObject',
       key: isAlone ? this.#prefix + only : this.#prefix,
-      signal,
+      bounds,
       send: async (client, sdk, options) => {
         const at = { Bucket: this.#bucket };
         if (isAlone) {
@@ -149,14 +149,14 @@ export class S3Objects implements ObjectStore {
 
   async #page(
     prefix: string,
-    { after, limit = 1000, signal }: ListObjectsOptions,
+    { after, limit = 1000, ...bounds }: ListObjectsOptions,
     token: string | undefined,
   ): Promise<ObjectPage & { readonly token: string | undefined }> {
     const answer = await this.#requests.ask({
       verb: 'list',
       action: 's3:ListBucket',
       key: this.#prefix + prefix,
-      signal,
+      bounds,
       send: (client, sdk, options) => {
         const input = {
           Bucket: this.#bucket,
@@ -174,12 +174,12 @@ export class S3Objects implements ObjectStore {
     throw answer.error;
   }
 
-  async #read(key: string, signal: AbortSignal | undefined): Promise<Reading> {
+  async #read(key: string, bounds: RequestOptions): Promise<Reading> {
     const answer = await this.#requests.ask({
       verb: 'get',
       action: 's3:GetObject',
       key: this.#prefix + key,
-      signal,
+      bounds,
       send: (client, sdk, options) => {
         const input = { Bucket: this.#bucket, Key: this.#prefix + key, ChecksumMode: 'ENABLED' as const };
         return client.send(new sdk.GetObjectCommand(input), options);

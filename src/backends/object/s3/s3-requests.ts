@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
-import { isVarveError, throwIfAborted } from '../../../errors.ts';
+import { isVarveError } from '../../../errors.ts';
+import { throwIfOver } from '../call.ts';
+import type { RequestOptions } from '../object-store.ts';
 import type { RequestMeter, RequestVerb } from '../request-meter.ts';
+import { SystemClock } from '../system-clock.ts';
 import type { ConnectedClient, S3Sdk } from './s3-client.ts';
 import { AnswerTimes, S3Exchange } from './s3-exchange.ts';
 import { describeFailure, type S3Failure } from './s3-failure.ts';
@@ -10,6 +13,9 @@ import type { S3Location } from './s3-location.ts';
 /** Tries of each request for a part of a large object, and the longest pause between them in ms. */
 const PART_TRIES = 4;
 const PART_PAUSE_MS = 200;
+
+/** Requests take real time, so their deadlines are of this clock. */
+const CLOCK = new SystemClock();
 
 export type S3Answer<Value> =
   | { readonly isAnswered: true; readonly value: Value; readonly serverTime: number }
@@ -23,7 +29,7 @@ export interface S3Question<Output extends object, Value> {
   readonly key?: string | undefined;
   /** Length of the request's body. Default: 0. */
   readonly bytes?: number;
-  readonly signal?: AbortSignal | undefined;
+  readonly bounds: RequestOptions;
   readonly send: (client: S3Client, sdk: S3Sdk, options: { abortSignal: AbortSignal }) => Promise<Output>;
   /** Makes something of the output before the exchange ends: reads its body. */
   readonly use: (output: Output, exchange: S3Exchange) => Value | Promise<Value>;
@@ -47,7 +53,7 @@ export class S3Requests {
     return this.#meter;
   }
 
-  /** @throws `ABORTED` when the signal had fired before anything was sent. */
+  /** @throws `ABORTED` or `UNAVAILABLE` when the signal had fired, or the deadline passed, before anything was sent. */
   async ask<Output extends object, Value>(question: S3Question<Output, Value>): Promise<S3Answer<Value>> {
     const answer = await this.#askOnce(question);
     // The client has taken the service's time from the answer: the next signature is in time.
@@ -65,6 +71,7 @@ export class S3Requests {
       if (answer.isAnswered || answer.error.code !== 'UNAVAILABLE' || isJudged(answer) || tries === PART_TRIES) {
         return answer;
       }
+      // Whether the call is over is for the next request to see.
       await sleep(Math.random() * PART_PAUSE_MS);
       this.#meter.retried();
     }
@@ -82,10 +89,10 @@ export class S3Requests {
   }
 
   async #askOnce<Output extends object, Value>(question: S3Question<Output, Value>): Promise<S3Answer<Value>> {
-    const { verb, action, key, bytes = 0, signal, send, use } = question;
-    throwIfAborted(signal);
+    const { verb, action, key, bytes = 0, bounds, send, use } = question;
+    throwIfOver(bounds, CLOCK);
     const { client, sdk, region } = this.#connected;
-    const exchange = new S3Exchange(this.location.requestTimeoutMs, bytes, signal);
+    const exchange = new S3Exchange(this.location.requestTimeoutMs, bytes, bounds);
     this.#meter.sent(verb, bytes);
     try {
       const output = await exchange.send((abortSignal) => send(client, sdk, { abortSignal }));
