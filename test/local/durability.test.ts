@@ -112,6 +112,35 @@ describe.skipIf(obstacle !== undefined)('a commit', () => {
   });
 });
 
+describe.skipIf(obstacle !== undefined)('to know that its directory is still there', () => {
+  test('a commit looks at two paths, after the flush of its pack and before that of the index', async () => {
+    const path = scratchFolder();
+    const log = join(scratchFolder(), 'trace');
+    const calls = 'trace=%stat,%lstat,%fstat,statx,fsync,fdatasync,open,openat,close,readlink,access,write';
+    await new Child(compiled.agent, { path, task: 'commit', to: 100, batch: 2 }, [
+      ...['strace', '-f', '-y', '-s', '40', '-e', calls, '-o', log],
+    ]).succeeds();
+    const commits: string[][] = [[]];
+    for (const line of readFileSync(log, 'utf8').split('\n')) {
+      if (line.includes('"ack ')) commits.push([]);
+      const [, flushed] = /f(?:data)?sync\(\d+<([^>]*)>/.exec(line) ?? [];
+      if (flushed?.startsWith(path)) commits.at(-1)?.push(`flush ${describeFile(flushed, path)}`);
+      const [, name, at] = /(\w*stat\w*|open\w*|access|readlink)\([^"]*"([^"]*)"/.exec(line) ?? [];
+      if (at?.startsWith(path)) commits.at(-1)?.push(`${name} ${describeFile(at, path)}`);
+    }
+    const steady = commits.slice(1, -1);
+    expect(steady).toHaveLength(49);
+    for (const each of steady) {
+      expect(each.map((call) => call.replace(/^\w*stat\w*/, 'stat'))).toEqual([
+        'flush pack',
+        'stat pack',
+        'stat database',
+        'flush wal',
+      ]);
+    }
+  });
+});
+
 describe.skipIf(obstacle !== undefined)('opening a store', () => {
   test('that exists writes nothing', async () => {
     const path = scratchFolder();

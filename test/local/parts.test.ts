@@ -18,12 +18,13 @@ import { IdSet } from '../../src/backends/local/id-set.ts';
 import { IndexDatabase } from '../../src/backends/local/index-database.ts';
 import { ReferenceLedger } from '../../src/backends/local/reference-ledger.ts';
 import { BODIES, SEGMENTS, SWEPT } from '../../src/backends/local/schema.ts';
+import { StoreFolder } from '../../src/backends/local/store-folder.ts';
 import { countTokens, packTokens, unpackTokens } from '../../src/token-codec.ts';
 import { Random } from './process/random.ts';
 import { rejection, scratchFolder } from './support.ts';
 
 function openIndex(): IndexDatabase {
-  return IndexDatabase.open(scratchFolder(), { create: true, readOnly: false, lockTimeoutMs: 1000 });
+  return IndexDatabase.open(new StoreFolder(scratchFolder()), { create: true, readOnly: false, lockTimeoutMs: 1000 });
 }
 
 function decode(block: Buffer) {

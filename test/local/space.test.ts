@@ -5,6 +5,7 @@ import { decodeBlockDirectory } from '../../src/backends/local/block.ts';
 import type { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { PackReader } from '../../src/backends/local/pack-files.ts';
 import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
+import { StoreFolder } from '../../src/backends/local/store-folder.ts';
 import type { ManifestWrite } from '../../src/backends/manifests.ts';
 import { append, commit, contentOf, entry, put, remove } from '../conformance/builders.ts';
 import { Random } from './process/random.ts';
@@ -24,7 +25,8 @@ interface Row {
 /** Compares what the index says of blocks, extents and states with what the blocks hold. */
 function expectExactBooks(path: string): void {
   const index = openSqlite(join(path, 'varve.db'), { readonly: true });
-  const packs = new PackReader(path);
+  const folder = new StoreFolder(path);
+  const packs = new PackReader(folder);
   try {
     const swept = new Set(
       (
@@ -62,6 +64,7 @@ function expectExactBooks(path: string): void {
     for (const { id, size } of sizes) if (size > 0) expect(packs.size(id)).toBeGreaterThanOrEqual(size);
   } finally {
     packs.closeAll();
+    folder.close();
     index.close();
   }
 }

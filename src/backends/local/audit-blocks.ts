@@ -11,6 +11,7 @@ import type { LocalIndex } from './local-index.ts';
 import { PackVanished, packPath } from './pack-files.ts';
 import type { BlockPlace } from './record-store.ts';
 import { SEGMENTS, type Space } from './schema.ts';
+import type { StoreFolder } from './store-folder.ts';
 
 export interface DamagedSegment {
   readonly record: number;
@@ -167,11 +168,13 @@ function isLost(index: LocalIndex, space: Space, id: number): boolean {
 }
 
 /** Files in the packs folder that the index does not name. Packs are registered before they are created, so these are nobody's. */
-export function strayFiles(index: LocalIndex, root: string): string[] {
-  const folder = join(root, 'packs');
-  if (!existsSync(folder)) return [];
-  const files = readdirSync(folder);
-  const known = new Set(index.database.all<{ id: number }>('SELECT id FROM pack').map(({ id }) => packPath(root, id)));
+export function strayFiles(index: LocalIndex, folder: StoreFolder): string[] {
+  if (!existsSync(folder.packs)) return [];
+  const files = readdirSync(folder.packs);
+  folder.assertPacks();
+  const known = new Set(
+    index.database.all<{ id: number }>('SELECT id FROM pack').map(({ id }) => packPath(folder.root, id)),
+  );
   // One that is gone again was removed by a collection between the two looks.
-  return files.map((name) => join(folder, name)).filter((path) => !known.has(path) && existsSync(path));
+  return files.map((name) => join(folder.packs, name)).filter((path) => !known.has(path) && existsSync(path));
 }

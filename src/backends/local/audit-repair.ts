@@ -84,12 +84,13 @@ function isDamagedNow(index: LocalIndex, record: number, unreadable: Set<number>
 
 /** Removes a file that the index does not name, unless it has been registered since. */
 export async function repairStrayFile(
-  { index }: MaintenanceContext,
+  { index, folder }: MaintenanceContext,
   path: string,
   isStray: () => boolean,
 ): Promise<boolean> {
   return index.database.write(() => {
     if (!isStray()) return false;
+    folder.assertPacks();
     rmSync(path, { force: true });
     return true;
   });

@@ -42,7 +42,7 @@ interface AuditResult {
 export async function auditLocal(context: MaintenanceContext, options: AuditOptions): Promise<AuditResult> {
   for (let attempt = 1; ; attempt++) {
     const database = context.index.database.sibling();
-    const packs = new PackReader(context.root);
+    const packs = new PackReader(context.folder);
     try {
       database.holdSnapshot();
       const index = new LocalIndex(context.root, database, packs);
@@ -286,11 +286,11 @@ class Audit {
 
   /** Compared with the index as it is now: packs are registered before they are created. */
   async #reportStrayFiles(): Promise<void> {
-    const { index, root } = this.#context;
-    for (const path of strayFiles(index, root)) {
+    const { index, folder } = this.#context;
+    for (const path of strayFiles(index, folder)) {
       const isRepaired =
         this.#options.repair === true &&
-        (await repairStrayFile(this.#context, path, () => strayFiles(index, root).includes(path)));
+        (await repairStrayFile(this.#context, path, () => strayFiles(index, folder).includes(path)));
       this.#add({
         kind: 'orphaned-data',
         message: `${path} does not belong to the store`,

@@ -17,9 +17,10 @@ import { throwIfAborted, VarveError } from '../../errors.ts';
 import type { BackupOptions, BackupReport } from '../maintenance.ts';
 import { BLOCK_HEADER_BYTES } from './block.ts';
 import { IndexDatabase } from './index-database.ts';
-import { INDEX_FILE, makeFolder } from './index-file.ts';
+import { makeFolder } from './index-file.ts';
 import { PackVanished, packPath, syncFolder } from './pack-files.ts';
 import { BACKUP_MARK, CREATED } from './schema.ts';
+import { INDEX_FILE, type StoreFolder } from './store-folder.ts';
 import { toVarveError } from './system-error.ts';
 import { isWriterAlive } from './writer-lock.ts';
 
@@ -47,13 +48,14 @@ interface PackRow {
  *   `NO_SPACE`, `IO`.
  */
 export async function backUp(
-  root: string,
+  store: StoreFolder,
   database: IndexDatabase,
   target: string,
   { signal, onProgress }: BackupOptions,
   mark: number | undefined,
 ): Promise<BackupReport> {
   const started = performance.now();
+  const { root } = store;
   const folder = resolve(target);
   prepareTarget(root, folder, database.meta(CREATED));
   const partial = join(folder, `${INDEX_FILE}.partial`);
@@ -68,7 +70,7 @@ export async function backUp(
       let isCurrent = true;
       for (const [number, row] of rows.entries()) {
         throwIfAborted(signal);
-        let copied = copyPack(root, folder, copy, row);
+        let copied = copyPack(store, folder, copy, row);
         if (copied === undefined && isNeeded(database, row)) {
           // What is made of a backup is audited, which tells what the pack held.
           if (mark !== undefined) throw new PackVanished(root, row.id);
@@ -172,8 +174,14 @@ function inspectBackup(folder: string): IndexDatabase {
  * Brings the copy of a pack up to what the index knows of it; returns how many bytes that took, or `undefined` when the pack is gone.
  * What an older backup has of it is kept if the blocks in it are the same, which their checksums tell.
  */
-function copyPack(root: string, folder: string, index: IndexDatabase, { id, size }: PackRow): number | undefined {
-  const source = openIfThere(packPath(root, id), 'r');
+function copyPack(store: StoreFolder, folder: string, index: IndexDatabase, { id, size }: PackRow): number | undefined {
+  const source = openIfThere(packPath(store.root, id), 'r');
+  try {
+    store.assertPacks();
+  } catch (error) {
+    if (source !== undefined) closeSync(source);
+    throw error;
+  }
   if (source === undefined) return index.get('SELECT 1 FROM block WHERE pack = ?', id) === undefined ? 0 : undefined;
   const path = packPath(folder, id);
   const target = openIfThere(path, 'r+') ?? openSync(path, 'wx+');

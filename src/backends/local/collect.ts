@@ -77,6 +77,7 @@ async function runCollection(
   if (full || erase) await forgetUnusedNames(context, signal);
   const remnants = erase ? await finishErasure(context, options, scope) : [];
   await index.database.shrink(signal);
+  context.folder.assertIndex();
   removeDeadLocks(context.root);
   const isComplete = !scope.isOver && remnants.length === 0;
   const waiting = index.database.snapshot(() => {

@@ -57,8 +57,8 @@ export async function claimStainedPacks(context: MaintenanceContext, signal?: Ab
 
 /** Removes files like packs that the index does not name: what they hold is nobody's. */
 export async function removeStrayPacks(context: MaintenanceContext): Promise<void> {
-  const { index, root } = context;
-  const strays = () => strayFiles(index, root).filter((path) => /^\d{8,}\.pack$/.test(basename(path)));
+  const { index, folder } = context;
+  const strays = () => strayFiles(index, folder).filter((path) => /^\d{8,}\.pack$/.test(basename(path)));
   for (const path of strays()) await repairStrayFile(context, path, () => strays().includes(path));
 }
 

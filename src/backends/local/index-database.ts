@@ -6,7 +6,6 @@ import {
   assertNoPacks,
   BUSY_TIMEOUT_MS,
   connect,
-  INDEX_FILE,
   type IndexOptions,
   isBusy,
   isUnclear,
@@ -17,6 +16,7 @@ import {
 import { migrate, standInFor } from './migrations.ts';
 import { APPLICATION_ID, CREATED, FORMAT_VERSION, SCHEMA } from './schema.ts';
 import { type Database, openSqlite, type RunResult, type Statement } from './sqlite-driver.ts';
+import { INDEX_FILE, type StoreFolder } from './store-folder.ts';
 import { toVarveError } from './system-error.ts';
 
 /** Memory for SQLite's page cache, in KiB. */
@@ -37,21 +37,29 @@ export class IndexDatabase {
   readonly #statements = new Map<string, Statement>();
   readonly #lockTimeoutMs: number;
   readonly #copy: string | undefined;
+  readonly #folder: StoreFolder | undefined;
   #forget: () => void = () => {};
 
-  private constructor(connection: Database, lockTimeoutMs: number, copy: string | undefined) {
+  private constructor(
+    connection: Database,
+    lockTimeoutMs: number,
+    copy: string | undefined,
+    folder: StoreFolder | undefined,
+  ) {
     this.#connection = connection;
     this.#lockTimeoutMs = lockTimeoutMs;
     this.#copy = copy;
+    this.#folder = folder;
   }
 
   /**
-   * Opens the index below `root`, creating it where allowed.
+   * Opens the index of a store, creating it where allowed, and pins its folder.
    *
    * @throws `NOT_FOUND` when there is none and it may not be created, `INVALID_ARGUMENT` when the folder holds
    *   something else, `UNSUPPORTED_FORMAT` when a newer Varve wrote it, `CORRUPT` when it is not an index.
    */
-  static open(root: string, options: IndexOptions): IndexDatabase {
+  static open(folder: StoreFolder, options: IndexOptions): IndexDatabase {
+    const { root } = folder;
     const path = join(root, INDEX_FILE);
     try {
       if (!existsSync(path)) prepareFolder(root, options);
@@ -60,9 +68,10 @@ export class IndexDatabase {
         makeFolder(join(root, 'packs'));
       }
       const { connection, copy } = connect(path, options.readOnly);
-      const index = new IndexDatabase(connection, options.lockTimeoutMs, copy);
+      const index = new IndexDatabase(connection, options.lockTimeoutMs, copy, folder);
       try {
         index.#verify(path, options);
+        folder.pin();
       } catch (error) {
         index.close();
         throw error;
@@ -134,7 +143,7 @@ export class IndexDatabase {
    * Runs `work` in a write transaction: durable when the promise resolves, without effect on the index when it rejects.
    * Waits for other processes without blocking this one. `work` must be synchronous.
    *
-   * @throws `BUSY` when the lock was not to be had in time.
+   * @throws `BUSY` when the lock was not to be had in time, `IO` when the path of the index leads to another one by now.
    */
   async write<Result>(work: () => Result, signal?: AbortSignal): Promise<Result> {
     const deadline = performance.now() + this.#lockTimeoutMs;
@@ -147,6 +156,7 @@ export class IndexDatabase {
     }
     try {
       const result = work();
+      this.#folder?.assertIndex();
       this.#commit();
       return result;
     } catch (error) {
@@ -216,13 +226,20 @@ export class IndexDatabase {
   /** A second connection to the same index, for a long snapshot beside other work. Close it soon. */
   sibling(): IndexDatabase {
     const connection = openSqlite(this.#connection.name, { readonly: true, timeout: BUSY_TIMEOUT_MS });
-    connection.exec(standInFor(this.value<number>('PRAGMA user_version') ?? 0));
-    return new IndexDatabase(connection, this.#lockTimeoutMs, undefined);
+    try {
+      // It was opened by its path.
+      this.#folder?.assertIndex();
+      connection.exec(standInFor(this.value<number>('PRAGMA user_version') ?? 0));
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+    return new IndexDatabase(connection, this.#lockTimeoutMs, undefined, this.#folder);
   }
 
   /** The index at `path`, to be read; nothing is created or changed. Close it soon. */
   static inspect(path: string): IndexDatabase {
-    const index = new IndexDatabase(openSqlite(path, { readonly: true, fileMustExist: true }), 0, undefined);
+    const index = new IndexDatabase(openSqlite(path, { readonly: true, fileMustExist: true }), 0, undefined, undefined);
     try {
       index.#verify(path, { readOnly: true, create: false, lockTimeoutMs: 0 });
       return index;

@@ -4,9 +4,7 @@ import { dirname, join } from 'node:path';
 import { VarveError } from '../../errors.ts';
 import { syncFolder } from './pack-files.ts';
 import { type Database, openSqlite } from './sqlite-driver.ts';
-
-/** The index, below the folder of its store. */
-export const INDEX_FILE = 'varve.db';
+import { INDEX_FILE } from './store-folder.ts';
 
 /** How long SQLite itself waits for a lock before it answers "busy", in ms. Writers wait longer, without blocking. */
 export const BUSY_TIMEOUT_MS = 250;

@@ -54,6 +54,7 @@ import { publishStream } from './publication.ts';
 import type { RecordPlace } from './record-store.ts';
 import { LocalReportLog } from './report-log.ts';
 import { SEGMENTS, SWEPT } from './schema.ts';
+import { StoreFolder } from './store-folder.ts';
 import { surveyManifest } from './survey.ts';
 import { toVarveError } from './system-error.ts';
 import { localUsage } from './usage.ts';
@@ -96,6 +97,7 @@ export class LocalBackend implements Backend {
   readonly location: string;
   readonly reports: ReportLog;
   readonly #root: string;
+  readonly #folder: StoreFolder;
   readonly #database: IndexDatabase;
   readonly #packs: PackReader;
   readonly #index: LocalIndex;
@@ -108,14 +110,21 @@ export class LocalBackend implements Backend {
   readonly #ending = new AbortController();
   #closing: Promise<void> | undefined;
 
-  private constructor(root: string, database: IndexDatabase, options: LocalOptions, components: LocalComponents) {
+  private constructor(
+    folder: StoreFolder,
+    database: IndexDatabase,
+    options: LocalOptions,
+    components: LocalComponents,
+  ) {
     const { readOnly = false, inlineBelow = 512, compressionLevel: level = 5 } = options;
     const { segmentBlockBytes = 256 * 1024, bodyBlockBytes = 1024 * 1024, packBytes = 64 * 1024 * 1024 } = options;
+    const { root } = folder;
     this.#root = root;
+    this.#folder = folder;
     this.location = `file:${root}`;
     this.capabilities = { writable: !readOnly, multiMachine: false, countsReferencesOf: 'entries', inlineBelow };
     this.#database = database;
-    this.#packs = new PackReader(root);
+    this.#packs = new PackReader(folder);
     const reports = new LocalReportLog(database);
     this.reports = {
       add: async (report, options = {}) => {
@@ -130,7 +139,7 @@ export class LocalBackend implements Backend {
       },
     };
     this.#index = new LocalIndex(root, database, this.#packs);
-    this.#owner = new PackOwner(root, database, packBytes);
+    this.#owner = new PackOwner(folder, database, packBytes);
     this.#tuning = {
       segments: { blockBytes: segmentBlockBytes, level },
       bodies: { blockBytes: bodyBlockBytes, level },
@@ -163,10 +172,12 @@ export class LocalBackend implements Backend {
       throw toVarveError(cause, `opening the store at ${root}`);
     }
     for (const deadline = performance.now() + lockTimeoutMs; ; ) {
+      const folder = new StoreFolder(root);
       try {
-        const database = IndexDatabase.open(root, { create, readOnly, lockTimeoutMs });
-        return new LocalBackend(root, database, options, components);
+        const database = IndexDatabase.open(folder, { create, readOnly, lockTimeoutMs });
+        return new LocalBackend(folder, database, options, components);
       } catch (error) {
+        folder.close();
         // Another process creates the store, or recovers it after a crash.
         if (!isVarveError(error, 'BUSY') || performance.now() > deadline) throw error;
         await sleep(Math.random() * 50);
@@ -284,8 +295,8 @@ export class LocalBackend implements Backend {
   }
 
   async backup(folder: string, options: BackupOptions = {}): Promise<BackupReport> {
-    return this.#maintain('backing up', options, ({ root, clock }, signalled) =>
-      backUp(root, this.#database, folder, signalled, clock()),
+    return this.#maintain('backing up', options, ({ folder: store, clock }, signalled) =>
+      backUp(store, this.#database, folder, signalled, clock()),
     );
   }
 
@@ -294,7 +305,8 @@ export class LocalBackend implements Backend {
     throwIfAborted(signal);
     // So that what the store is said to take is what it takes once it is closed.
     if (this.capabilities.writable) this.#database.foldLog();
-    return this.#snapshot(() => localUsage(this.#root, this.#index));
+    this.#folder.assertInPlace();
+    return this.#snapshot(() => localUsage(this.#folder, this.#index));
   }
 
   async *survey(options: AbortOptions = {}): AsyncIterable<ManifestSurvey> {
@@ -318,8 +330,10 @@ export class LocalBackend implements Backend {
     return this.#tracked(acquireLease(this.#database, this.#clock, name, ttlMs, options), 'taking a lease on');
   }
 
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  /** A second call waits for the first, and does nothing. */
+  async close(): Promise<void> {
+    if (this.#closing !== undefined) return this.#closing.catch(() => undefined);
+    this.#closing = this.#close();
     return this.#closing;
   }
 
@@ -329,9 +343,14 @@ export class LocalBackend implements Backend {
     await this.#queue.idle();
     try {
       if (this.capabilities.writable) await this.#owner.release();
+    } catch (cause) {
+      const error = toVarveError(cause, `closing the store at ${this.#root}`);
+      // What could not be noted on a full disk, say, the next process notes: everything acknowledged is stored.
+      if (error.code === 'INTERNAL') throw error;
     } finally {
       this.#packs.closeAll();
       this.#database.close();
+      this.#folder.close();
     }
   }
 
@@ -386,6 +405,7 @@ export class LocalBackend implements Backend {
   #maintenance(signal: AbortSignal | undefined): MaintenanceContext {
     return {
       root: this.#root,
+      folder: this.#folder,
       index: this.#index,
       packs: this.#packs,
       owner: this.#owner,
@@ -404,6 +424,7 @@ export class LocalBackend implements Backend {
     this.#assertOpen();
     throwIfAborted(options.signal);
     const signal = AbortSignal.any([this.#ending.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+    this.#folder.assertInPlace();
     const running = work(this.#maintenance(signal), { ...options, signal });
     this.#running.add(running);
     try {

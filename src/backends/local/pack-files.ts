@@ -12,6 +12,7 @@ import {
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import { VarveError } from '../../errors.ts';
+import type { FileIdentity, StoreFolder } from './store-folder.ts';
 
 /** Where a pack lies below the store's folder. */
 export function packPath(root: string, pack: number): string {
@@ -33,14 +34,14 @@ const OPEN_FILES = 64;
 
 /** Reads from packs and keeps their descriptors open. */
 export class PackReader {
-  readonly #root: string;
+  readonly #folder: StoreFolder;
   readonly #open = new LRUCache<number, { fd: number }>({
     max: OPEN_FILES,
     dispose: ({ fd }) => closeSync(fd),
   });
 
-  constructor(root: string) {
-    this.#root = root;
+  constructor(folder: StoreFolder) {
+    this.#folder = folder;
   }
 
   /**
@@ -56,7 +57,7 @@ export class PackReader {
       if (count === 0) {
         throw new VarveError(
           'CORRUPT',
-          `${packPath(this.#root, pack)} is truncated: it ends before byte ${start + length}`,
+          `${packPath(this.#folder.root, pack)} is truncated: it ends before byte ${start + length}`,
         );
       }
       filled += count;
@@ -79,34 +80,54 @@ export class PackReader {
   #descriptor(pack: number): { fd: number } {
     let descriptor = this.#open.get(pack);
     if (descriptor === undefined) {
-      try {
-        descriptor = { fd: openSync(packPath(this.#root, pack), 'r') };
-      } catch (cause) {
-        if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw new PackVanished(this.#root, pack);
-        throw cause;
-      }
+      descriptor = { fd: this.#openPack(pack) };
       this.#open.set(pack, descriptor);
     }
     return descriptor;
+  }
+
+  #openPack(pack: number): number {
+    const { root } = this.#folder;
+    let fd: number | undefined;
+    try {
+      fd = openSync(packPath(root, pack), 'r');
+      // Blocks of another store may look like those that are wanted.
+      this.#folder.assertPacks();
+      return fd;
+    } catch (cause) {
+      if (fd !== undefined) closeSync(fd);
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+      this.#folder.assertPacks();
+      throw new PackVanished(root, pack);
+    }
   }
 }
 
 /** The open end of the one pack that this process may append to. */
 export class PackAppender {
   readonly pack: number;
+  readonly #folder: StoreFolder;
+  readonly #path: string;
   readonly #fd: number;
+  readonly #file: FileIdentity;
   #end: number;
   #committed: number;
   #broken = false;
 
   /** Opens or creates the file of a pack that the index already names, to append behind whatever it holds. */
-  constructor(root: string, pack: number) {
+  constructor(folder: StoreFolder, pack: number) {
     this.pack = pack;
-    this.#fd = openSync(packPath(root, pack), constants.O_RDWR | constants.O_CREAT, 0o666);
+    this.#folder = folder;
+    this.#path = packPath(folder.root, pack);
+    this.#fd = openSync(this.#path, constants.O_RDWR | constants.O_CREAT, 0o666);
     try {
-      this.#end = fstatSync(this.#fd).size;
+      // Nothing is written to what may be a pack of another store.
+      folder.assertInPlace();
+      const status = fstatSync(this.#fd, { bigint: true });
+      this.#file = status;
+      this.#end = Number(status.size);
       this.#committed = this.#end;
-      syncFolder(join(root, 'packs'));
+      syncFolder(folder.packs);
     } catch (error) {
       closeSync(this.#fd);
       throw error;
@@ -131,6 +152,11 @@ export class PackAppender {
   /** Whether a flush failed: then the kernel may have dropped what was written, and this appender must not be used again. */
   get isBroken(): boolean {
     return this.#broken;
+  }
+
+  /** One `stat`. @throws `IO` when the path of the pack leads to another file: what was appended could not be found. */
+  assertInPlace(): void {
+    this.#folder.assertSame(this.#path, this.#file);
   }
 
   /** Makes everything appended durable. */
@@ -159,8 +185,9 @@ export class PackAppender {
   }
 }
 
-export function removePack(root: string, pack: number): void {
-  rmSync(packPath(root, pack), { force: true });
+export function removePack(folder: StoreFolder, pack: number): void {
+  folder.assertInPlace();
+  rmSync(packPath(folder.root, pack), { force: true });
 }
 
 /** Makes the creation of files in a folder durable. */

@@ -3,6 +3,7 @@ import { VarveError } from '../../errors.ts';
 import type { IndexDatabase } from './index-database.ts';
 import { PackAppender, packPath } from './pack-files.ts';
 import { BACKUP_MARK } from './schema.ts';
+import type { StoreFolder } from './store-folder.ts';
 import { isWriterAlive, WriterLock } from './writer-lock.ts';
 
 interface OpenPack {
@@ -22,7 +23,7 @@ class PackRevoked extends Error {}
  * owner left. A sealed pack is never appended to again; anybody who holds the write lock may seal one.
  */
 export class PackOwner {
-  readonly #root: string;
+  readonly #folder: StoreFolder;
   readonly #database: IndexDatabase;
   /** A pack is sealed once it has grown to this size. */
   readonly packBytes: number;
@@ -31,15 +32,18 @@ export class PackOwner {
   /** Resolves when the append or seal asked for last has ended. */
   #tail: Promise<unknown> = Promise.resolve();
 
-  constructor(root: string, database: IndexDatabase, packBytes: number) {
-    this.#root = root;
+  constructor(folder: StoreFolder, database: IndexDatabase, packBytes: number) {
+    this.#folder = folder;
     this.#database = database;
     this.packBytes = packBytes;
   }
 
   /** The name under which this process owns things, from the first use on. */
   get name(): string {
-    this.#lock ??= new WriterLock(this.#root);
+    if (this.#lock === undefined) {
+      this.#folder.assertIndex();
+      this.#lock = new WriterLock(this.#folder.root);
+    }
     return this.#lock.name;
   }
 
@@ -70,7 +74,9 @@ export class PackOwner {
     try {
       const result = await this.#database.write(() => {
         this.#assertOwned(appender.pack);
-        return work(appender);
+        const result = work(appender);
+        appender.assertInPlace();
+        return result;
       }, signal);
       appender.commit();
       return result;
@@ -111,7 +117,7 @@ export class PackOwner {
     if (current !== undefined && !current.isBroken && current.end < this.packBytes) return current;
     await this.#seal(signal);
     const pack = await this.#database.write(() => this.#register(), signal);
-    this.#appender = new PackAppender(this.#root, pack);
+    this.#appender = new PackAppender(this.#folder, pack);
     return this.#appender;
   }
 
@@ -143,7 +149,7 @@ export class PackOwner {
 
   /** Whether the process of that name still runs; this one does. */
   isAlive(name: string): boolean {
-    return name === this.#lock?.name || isWriterAlive(this.#root, name);
+    return name === this.#lock?.name || isWriterAlive(this.#folder.root, name);
   }
 
   /** Lets go of the pack, for another process to continue it, and of the lock. */
@@ -163,7 +169,8 @@ export class PackOwner {
       });
     } finally {
       // Whatever the index says, nobody appends here any more; without the lock, others can tell.
-      this.#lock?.release();
+      if (this.#folder.isInPlace) this.#lock?.release();
+      else this.#lock?.abandon();
       this.#lock = undefined;
     }
   }
@@ -184,7 +191,8 @@ export class PackOwner {
 
   /** What a commit that did not happen left behind the last block counts from now on: as dead, to be given back. */
   #markSealed(pack: number): void {
-    const length = statSync(packPath(this.#root, pack), { throwIfNoEntry: false })?.size ?? 0;
+    const length = statSync(packPath(this.#folder.root, pack), { throwIfNoEntry: false })?.size ?? 0;
+    this.#folder.assertPacks();
     this.#database.run('UPDATE pack SET sealed = 1, owner = NULL, size = max(size, ?) WHERE id = ?', length, pack);
   }
 
@@ -194,7 +202,7 @@ export class PackOwner {
 
   /** Whether the file holds at least what the index says: appending to one that was cut short would bury the damage. */
   #isIntact({ id, size }: OpenPack): boolean {
-    const path = packPath(this.#root, id);
+    const path = packPath(this.#folder.root, id);
     return size === 0 || (existsSync(path) && statSync(path).size >= size);
   }
 }

@@ -4,8 +4,8 @@ import { VarveError } from '../../errors.ts';
 import type { BackupOptions, BackupReport } from '../maintenance.ts';
 import { backUp } from './backup.ts';
 import { IndexDatabase } from './index-database.ts';
-import { INDEX_FILE } from './index-file.ts';
 import { BACKUP_MARK } from './schema.ts';
+import { INDEX_FILE, StoreFolder } from './store-folder.ts';
 import { toVarveError } from './system-error.ts';
 
 /**
@@ -27,16 +27,19 @@ export async function restoreBackup(backup: string, target: string, options: Bac
       );
     }
     const index = IndexDatabase.inspect(join(from, INDEX_FILE));
+    const folder = new StoreFolder(from);
     try {
+      folder.pin();
       if (index.meta(BACKUP_MARK) === 0) {
         throw new VarveError(
           'INVALID_ARGUMENT',
           `${from} holds a store, not a backup, or a backup that was written to: open it as a store, or back that up`,
         );
       }
-      return await backUp(from, index, to, options, undefined);
+      return await backUp(folder, index, to, options, undefined);
     } finally {
       index.close();
+      folder.close();
     }
   } catch (cause) {
     throw toVarveError(cause, `restoring ${from} to ${to}`);

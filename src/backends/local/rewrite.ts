@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../errors.ts';
 import type { CollectOptions } from '../maintenance.ts';
@@ -55,17 +54,17 @@ export interface RewriteOutcome {
 }
 
 /** Removes sealed packs that hold no block any more; returns the bytes that gave back. */
-export async function removeEmptyPacks({ root, index, packs }: MaintenanceContext): Promise<number> {
+export async function removeEmptyPacks({ folder, index, packs }: MaintenanceContext): Promise<number> {
   const empty = index.database.all<{ id: number; size: number }>(
     'SELECT id, size FROM pack WHERE sealed = 1 AND NOT EXISTS (SELECT 1 FROM block WHERE pack = pack.id)',
   );
   if (empty.length === 0) return 0;
   for (const { id } of empty) {
     packs.forget(id);
-    removePack(root, id);
+    removePack(folder, id);
   }
   // A file that a power failure brought back would be nobody's once its row is gone.
-  syncFolder(join(root, 'packs'));
+  syncFolder(folder.packs);
   return index.database.write(() => {
     // Other collections do the same; each counts what it was the one to remove.
     const isRemoved = ({ id }: { id: number }) =>

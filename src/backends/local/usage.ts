@@ -4,9 +4,10 @@ import type { Usage } from '../maintenance.ts';
 import type { ManifestKind } from '../manifests.ts';
 import type { LocalIndex } from './local-index.ts';
 import { KIND_NUMBERS, SEGMENTS, SWEPT } from './schema.ts';
+import type { StoreFolder } from './store-folder.ts';
 
 /** Sums up the store from its index, in one snapshot. */
-export function localUsage(root: string, index: LocalIndex): Usage {
+export function localUsage({ root, packs }: StoreFolder, index: LocalIndex): Usage {
   const { database } = index;
   const byKind = new Map(
     database
@@ -32,7 +33,7 @@ export function localUsage(root: string, index: LocalIndex): Usage {
     manifests: { conversation: of('conversation'), blob: of('blob'), pin: of('pin') },
     segments: (stored?.records ?? 0) - swept,
     segmentBytes: (stored?.raw ?? 0) - (stored?.dead ?? 0),
-    storedBytes: indexBytes + folderBytes(join(root, 'packs')),
+    storedBytes: indexBytes + folderBytes(packs),
     indexBytes,
     garbageSegments: garbage.length,
     garbageBytes,

@@ -37,8 +37,13 @@ export class WriterLock {
   }
 
   release(): void {
-    this.#connection.close();
+    this.abandon();
     rmSync(this.#path, { force: true });
+  }
+
+  /** As {@link release}, where the path of the file leads somewhere else by now. */
+  abandon(): void {
+    this.#connection.close();
   }
 }
 
