@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { VarveError } from './errors.ts';
+import { isVarveError, VarveError } from './errors.ts';
 
 /** The range of a text's length, in bytes of UTF-8. */
 export interface TextBounds {
@@ -98,7 +98,7 @@ export function invalid(message: string, cause?: unknown): VarveError {
 /** What an argument of the caller's threw, as the error of the call: what says already what is wrong stays. */
 export function asInvalid(message: string, cause: unknown): VarveError {
   try {
-    if (cause instanceof VarveError && cause.code !== 'INTERNAL') return cause;
+    if (isVarveError(cause) && cause.code !== 'INTERNAL') return cause;
     return invalid(`${message}: ${cause instanceof Error ? cause.message : shown(cause)}`, cause);
   } catch {
     // What was thrown cannot be read, either.

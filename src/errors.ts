@@ -64,7 +64,12 @@ export class VarveError extends Error {
 
 /** Whether `error` is a {@link VarveError} of the given code. */
 export function isVarveError(error: unknown, code?: ErrorCode): error is VarveError {
-  return error instanceof VarveError && (code === undefined || error.code === code);
+  try {
+    return error instanceof VarveError && (code === undefined || error.code === code);
+  } catch {
+    // A proxy that does not say what it is.
+    return false;
+  }
 }
 
 /**

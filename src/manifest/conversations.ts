@@ -1,3 +1,4 @@
+import { isBytes } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { AbortOptions, Revision, StoredEntry, WriteOutcome, WriteSuccess } from '../backends/manifests.ts';
 import { checkNonce } from '../backends/write-validation.ts';
@@ -6,7 +7,7 @@ import { globMatcher } from '../glob.ts';
 import { entryHead, LINE_FEED, NOTHING } from './body.ts';
 import { joinSkeletons, splitAtMessages } from './composition.ts';
 import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
-import { jsonText, lineOfText, messagesText } from './conversation-json.ts';
+import { lineOfText, messagesText } from './conversation-json.ts';
 import type {
   AppendOptions,
   ConversationListOptions,
@@ -21,6 +22,7 @@ import { type ConversationHead, type ConversationStat, headOf, sizesOf } from '.
 import { ConversationWriter, extensionEntry, type RecordToWrite } from './conversation-writer.ts';
 import { derivedId } from './derived-id.ts';
 import { Holds } from './holds.ts';
+import { jsonText } from './json-writer.ts';
 import { checkListFilter, checkNumber, checkString } from './option-checks.ts';
 import { checkId, RecordEncoder } from './record.ts';
 
@@ -253,8 +255,9 @@ export class Conversations {
 
   #take(conversation: object | Uint8Array, id: string | undefined): RecordToWrite {
     if (id !== undefined) checkId(id);
-    const { line, typedAt } =
-      conversation instanceof Uint8Array ? { line: lineOfText(conversation), typedAt: [] } : jsonText(conversation);
+    const { line, typedAt } = isBytes(conversation)
+      ? { line: lineOfText(conversation), typedAt: [] }
+      : jsonText(conversation);
     const record = this.#encoder.encode(line, { typedAt, ...(id !== undefined && { id }) });
     return { id: record.id ?? derivedId(line, 1), record, terminator: LINE_FEED, lead: NOTHING };
   }
