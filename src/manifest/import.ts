@@ -66,7 +66,7 @@ const COMMIT_COUNT = 8192;
  *
  * @throws the first record's error with `onError: 'stop'`, its line number and byte offset in the message
  *   (`MALFORMED_INPUT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `CONFLICT`, …); `TOO_LARGE` for a record longer than the
- *   limit, whatever `onError` says; what concerns the store: `NO_SPACE`, `READ_ONLY`, ….
+ *   limit, whatever `onError` says; what concerns the store: `NO_SPACE`, `READ_ONLY`, …, with how many records are stored.
  */
 export async function importJsonl(
   backend: Backend,
@@ -148,7 +148,11 @@ class Importer {
     for (let start = 0; start < prepared.length; start += COMMIT_COUNT) {
       const part = prepared.slice(start, start + COMMIT_COUNT);
       const records = part.flatMap(({ taken }) => (taken instanceof VarveError ? [] : [taken]));
-      const outcomes = await this.#writer.write(records, { ifExists, ...(signal && { signal }) });
+      const outcomes = await this.#writer
+        .write(records, { ifExists, ...(signal && { signal }) })
+        .catch((error: unknown) => {
+          throw this.#cutShort(error);
+        });
       let next = 0;
       let first: ImportError | undefined;
       for (const { source, taken } of part) {
@@ -207,15 +211,26 @@ class Importer {
     return undefined;
   }
 
-  #stopped({ lineNumber, byteOffset, error }: ImportError): VarveError {
+  /** How many records of the source the store has. */
+  get #stored(): string {
     const { created, appended, replaced, unchanged, skipped } = this.#counts;
     const stored = created + appended + replaced + unchanged + skipped;
+    return stored === 1 ? '1 record is stored' : `${stored} records are stored`;
+  }
+
+  /** The error of a store that could not take a batch, with how far the import came. */
+  #cutShort(error: unknown): unknown {
+    if (!(error instanceof VarveError) || error.code === 'ABORTED') return error;
+    const stored = error.code === 'OUTCOME_UNKNOWN' ? `at least ${this.#stored}` : this.#stored;
+    return new VarveError(error.code, `${error.message}; the import stopped, ${stored}`, { cause: error });
+  }
+
+  #stopped({ lineNumber, byteOffset, error }: ImportError): VarveError {
     // An id that cannot be one is the data's fault, not that of the call.
     const code = error.code === 'INVALID_ARGUMENT' ? 'MALFORMED_INPUT' : error.code;
-    const told = stored === 1 ? '1 record is stored' : `${stored} records are stored`;
     return new VarveError(
       code,
-      `line ${lineNumber} (byte offset ${byteOffset}): ${error.message}; the import stopped, ${told}`,
+      `line ${lineNumber} (byte offset ${byteOffset}): ${error.message}; the import stopped, ${this.#stored}`,
       { cause: error },
     );
   }

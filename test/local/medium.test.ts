@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import { openStore as openVarve } from '../../src/store.ts';
 import { auditOf, commit, contentOf, entry, put, remove } from '../conformance/builders.ts';
 import { Child } from './process/child.ts';
 import { compileAgent } from './process/compiled.ts';
@@ -98,6 +99,33 @@ describe.skipIf(obstacle !== undefined)('a full disk', () => {
       await expectSound(path);
     },
   );
+
+  test('ends an import with how far it came, and the store can be closed, read and audited', async () => {
+    const medium = mounted(12_000);
+    const path = join(medium, 'store');
+    const random = new Random(1);
+    function* lines() {
+      for (let number = 0; number < 3000; number++) {
+        const content = random.bytes(6000).toString('base64');
+        yield Buffer.from(`${JSON.stringify({ id: `c ${number}`, messages: [{ role: 'user', content }] })}\n`);
+      }
+    }
+    const store = await openVarve(path);
+    const error = await rejection(store.importJsonl(lines()), 'NO_SPACE');
+    const [, stored] = /; the import stopped, (\d+) records are stored$/.exec(error.message) ?? [];
+    expect(Number(stored)).toBeGreaterThan(50);
+    await store.close();
+    await store.close();
+    run('mount', '-o', 'remount,size=16000k', medium);
+    await (await LocalBackend.open(path)).close();
+    for (const name of ['varve.db-wal', 'varve.db-shm']) expect(existsSync(join(path, name)), name).toBe(false);
+    // To the last byte: SQLite cannot even make the memory that readers share.
+    expect(() => writeFileSync(join(medium, 'ballast'), Buffer.alloc(16_000_000))).toThrow('ENOSPC');
+    const reader = await openStore(path, { readOnly: true });
+    expect((await reader.usage()).manifests.conversation.count).toBe(Number(stored));
+    expect((await auditOf(reader)).findings).toEqual([]);
+    await rejection(LocalBackend.open(path), 'NO_SPACE');
+  });
 
   test('does not let a store be created that cannot be used', async () => {
     const medium = mounted(64);

@@ -1,4 +1,4 @@
-import { accessSync, constants, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
+import { accessSync, constants, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { VarveError } from '../../errors.ts';
@@ -83,8 +83,13 @@ export function prepareFolder(root: string, { create, readOnly }: IndexOptions):
   makeFolder(join(root, 'locks'));
 }
 
+/** Whether SQLite could not make the memory that its connections share: the medium is read-only, or full. */
+function isUnshared(code: string): boolean {
+  return code === 'SQLITE_CANTOPEN' || code === 'SQLITE_IOERR_SHMSIZE' || code.startsWith('SQLITE_READONLY');
+}
+
 /**
- * Connects to the index. On a medium that cannot be written SQLite cannot make the shared memory that its write-ahead
+ * Connects to the index. On a medium that cannot be written, or is full, SQLite cannot make the shared memory that its write-ahead
  * log needs, so there a reader works on a private copy of the index.
  */
 export function connect(path: string, readOnly: boolean): { connection: Database; copy: string | undefined } {
@@ -96,11 +101,16 @@ export function connect(path: string, readOnly: boolean): { connection: Database
   } catch (error) {
     connection.close();
     const { code } = error as { code?: string };
-    if (!readOnly || !(code === 'SQLITE_CANTOPEN' || code?.startsWith('SQLITE_READONLY'))) throw error;
+    if (!readOnly || !isUnshared(code ?? '')) throw error;
   }
   const copy = mkdtempSync(join(tmpdir(), 'varve-index-'));
-  for (const suffix of ['', '-wal']) {
-    if (existsSync(path + suffix)) copyFileSync(path + suffix, join(copy, INDEX_FILE + suffix));
+  try {
+    for (const suffix of ['', '-wal']) {
+      if (existsSync(path + suffix)) copyFileSync(path + suffix, join(copy, INDEX_FILE + suffix));
+    }
+    return { connection: openSqlite(join(copy, INDEX_FILE), { timeout: BUSY_TIMEOUT_MS }), copy };
+  } catch (error) {
+    rmSync(copy, { recursive: true, force: true });
+    throw error;
   }
-  return { connection: openSqlite(join(copy, INDEX_FILE), { timeout: BUSY_TIMEOUT_MS }), copy };
 }

@@ -130,12 +130,12 @@ export class LocalBackend implements Backend {
       add: async (report, options = {}) => {
         this.#assertWritable();
         throwIfAborted(options.signal);
-        await this.#tracked(reports.add(report), 'writing a report to');
+        await this.#tracked('writing a report to', () => reports.add(report));
       },
       list: async (options = {}) => {
         this.#assertOpen();
         throwIfAborted(options.signal);
-        return this.#tracked(reports.list(options), 'reading the reports of');
+        return this.#tracked('reading the reports of', () => reports.list(options));
       },
     };
     this.#index = new LocalIndex(root, database, this.#packs);
@@ -198,7 +198,7 @@ export class LocalBackend implements Backend {
   ): Promise<WriteOutcome> {
     this.#assertWritable();
     const commit = (writes: readonly LocalWrite[], signal: AbortSignal | undefined) => this.#commit(writes, signal);
-    const owner = this.#owner.name;
+    const owner = await this.#tracked('writing to', () => this.#owner.name);
     return publishTaken(write, entries, fields, (...taken) => publishStream(commit, owner, ...taken, options));
   }
 
@@ -303,10 +303,12 @@ export class LocalBackend implements Backend {
   async usage({ signal }: AbortOptions = {}): Promise<Usage> {
     this.#assertOpen();
     throwIfAborted(signal);
-    // So that what the store is said to take is what it takes once it is closed.
-    if (this.capabilities.writable) this.#database.foldLog();
-    this.#folder.assertInPlace();
-    return this.#snapshot(() => localUsage(this.#folder, this.#index));
+    return this.#tracked('measuring', () => {
+      this.#folder.assertInPlace();
+      // So that what the store is said to take is what it takes once it is closed.
+      if (this.capabilities.writable) this.#database.foldLog();
+      return this.#snapshot(() => localUsage(this.#folder, this.#index));
+    });
   }
 
   async *survey(options: AbortOptions = {}): AsyncIterable<ManifestSurvey> {
@@ -327,7 +329,18 @@ export class LocalBackend implements Backend {
   async lease(name: string, ttlMs: number, options: AbortOptions = {}): Promise<Lease | undefined> {
     this.#assertWritable();
     throwIfAborted(options.signal);
-    return this.#tracked(acquireLease(this.#database, this.#clock, name, ttlMs, options), 'taking a lease on');
+    const lease = await this.#tracked('taking a lease on', () =>
+      acquireLease(this.#database, this.#clock, name, ttlMs, options),
+    );
+    if (lease === undefined) return undefined;
+    const keep = <Result>(doing: string, work: () => Promise<Result>) => {
+      this.#assertOpen();
+      return this.#tracked(doing, work);
+    };
+    return {
+      renew: async (...parameters) => keep('renewing a lease on', () => lease.renew(...parameters)),
+      release: async () => keep('releasing a lease on', () => lease.release()),
+    };
   }
 
   /** A second call waits for the first, and does nothing. */
@@ -424,28 +437,27 @@ export class LocalBackend implements Backend {
     this.#assertOpen();
     throwIfAborted(options.signal);
     const signal = AbortSignal.any([this.#ending.signal, ...(options.signal === undefined ? [] : [options.signal])]);
-    this.#folder.assertInPlace();
-    const running = work(this.#maintenance(signal), { ...options, signal });
+    try {
+      return await this.#tracked(doing, () => {
+        this.#folder.assertInPlace();
+        return work(this.#maintenance(signal), { ...options, signal });
+      });
+    } catch (error) {
+      if (isVarveError(error, 'ABORTED')) this.#assertOpen();
+      throw error;
+    }
+  }
+
+  /** Runs `work`, for which closing waits; its errors are turned into those of the store. */
+  async #tracked<Result>(doing: string, work: () => Result | Promise<Result>): Promise<Result> {
+    const running = (async () => work())();
     this.#running.add(running);
     try {
       return await running;
     } catch (cause) {
-      if (isVarveError(cause, 'ABORTED')) this.#assertOpen();
       throw toVarveError(cause, `${doing} the store at ${this.#root}`);
     } finally {
       this.#running.delete(running);
-    }
-  }
-
-  /** Lets closing wait for `work`, and tells its errors as those of the store. */
-  async #tracked<Result>(work: Promise<Result>, doing: string): Promise<Result> {
-    this.#running.add(work);
-    try {
-      return await work;
-    } catch (cause) {
-      throw toVarveError(cause, `${doing} the store at ${this.#root}`);
-    } finally {
-      this.#running.delete(work);
     }
   }
 

@@ -1,12 +1,19 @@
 import { VarveError } from '../../errors.ts';
 
+/** What a full disk is called; SHMSIZE: the memory that readers share cannot be made. */
+const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL', 'SQLITE_IOERR_SHMSIZE']);
+
 /** Turns an error of the operating system or of SQLite into a {@link VarveError} that says what to do. */
 export function toVarveError(cause: unknown, doing: string): VarveError {
   if (cause instanceof VarveError) return cause;
   const code = String((cause as { code?: unknown } | null)?.code ?? '');
   const detail = cause instanceof Error ? cause.message : String(cause);
-  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL') {
-    return new VarveError('NO_SPACE', `${doing}: no space left on the device; nothing was half-stored`, { cause });
+  if (FULL.has(code)) {
+    return new VarveError(
+      'NO_SPACE',
+      `${doing}: no space is left on the device; free some, then try again: nothing was half-stored`,
+      { cause },
+    );
   }
   if (code === 'EACCES' || code === 'EPERM' || code === 'SQLITE_PERM' || code === 'SQLITE_AUTH') {
     return new VarveError('DENIED', `${doing}: ${detail}`, { cause });
@@ -20,6 +27,7 @@ export function toVarveError(cause: unknown, doing: string): VarveError {
   if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') {
     return new VarveError('CORRUPT', `${doing}: the index varve.db is damaged (${detail})`, { cause });
   }
-  if (code === '') return new VarveError('INTERNAL', `${doing}: ${detail}`, { cause });
+  // Errors of the operating system and of SQLite are no TypeErrors.
+  if (code === '' || cause instanceof TypeError) return new VarveError('INTERNAL', `${doing}: ${detail}`, { cause });
   return new VarveError('IO', `${doing}: ${detail}`, { cause });
 }

@@ -54,7 +54,8 @@ async function openForAudit(session: Session, repair: boolean): Promise<Store> {
   try {
     return await session.open('change');
   } catch (error) {
-    if (repair || !(isVarveError(error, 'READ_ONLY') || isVarveError(error, 'DENIED'))) throw error;
+    const isRefused = (['READ_ONLY', 'DENIED', 'NO_SPACE'] as const).some((code) => isVarveError(error, code));
+    if (repair || !isRefused) throw error;
     return session.open('read');
   }
 }
