@@ -171,6 +171,9 @@ export interface Backend {
    */
   backup?(folder: string, options?: BackupOptions): Promise<BackupReport>;
 
+  /** @throws `CLOSED` once {@link close} was called: for those who hand out what they have read before. */
+  assertOpen(): void;
+
   /** Ends pending work and lets go of files and connections. A second call does nothing. */
   close(): Promise<void>;
 }

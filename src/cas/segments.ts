@@ -16,6 +16,7 @@ import {
   type SegmentEncoding,
   type WriteSuccess,
 } from '../backends/manifests.ts';
+import { whileOpen } from '../backends/while-open.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
 import { tokenSegmentBytes, tokenSegmentIds } from './token-segment.ts';
 
@@ -160,10 +161,14 @@ export class Segments {
   }
 
   /** {@link get} for many: one result for each address, in order, in batches that bound memory. */
-  async *getMany(
+  getMany(
     addresses: AsyncIterable<Address> | Iterable<Address>,
     options: AbortOptions = {},
   ): AsyncGenerator<{ readonly address: Address; readonly bytes: Uint8Array | undefined }, void, undefined> {
+    return whileOpen(this.#backend, this.#getMany(addresses, options));
+  }
+
+  async *#getMany(addresses: AsyncIterable<Address> | Iterable<Address>, options: AbortOptions) {
     let batch: Address[] = [];
     for await (const address of addresses) {
       batch.push(address);

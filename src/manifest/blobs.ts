@@ -11,6 +11,7 @@ import type {
   Revision,
   StoredManifest,
 } from '../backends/manifests.ts';
+import { whileOpen } from '../backends/while-open.ts';
 import { BLOB_CHUNKS, Chunker } from '../cas/chunker.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
 import { type BlobEnd, encodeBlobEntry } from './blob-body.ts';
@@ -145,16 +146,12 @@ export class Blobs {
       const range = new BlobRange(this.#backend, layout, start, end, abort);
       try {
         let first = await range.first();
-        return {
-          stat: statOf(layout),
-          start,
-          end,
-          async *[Symbol.asyncIterator]() {
-            const window = first;
-            first = undefined;
-            yield* range.bytes(window);
-          },
+        const iterate = () => {
+          const window = first;
+          first = undefined;
+          return whileOpen(this.#backend, range.bytes(window));
         };
+        return { stat: statOf(layout), start, end, [Symbol.asyncIterator]: iterate };
       } catch (error) {
         if (!isVarveError(error, 'NOT_FOUND')) throw error;
         if (await isUnchanged(this.#backend, manifest, abort)) throw missing(manifest.key, error);

@@ -1,5 +1,6 @@
 import type { Backend } from '../backends/backend.ts';
 import type { AbortOptions, ManifestHead, StoredManifest } from '../backends/manifests.ts';
+import { whileOpen } from '../backends/while-open.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
 import { LINE_FEED, type StoredReference } from './body.ts';
 import { type Composition, visitSkeleton } from './composition.ts';
@@ -32,10 +33,14 @@ const PIECE_BYTES = 1024 * 1024;
  *
  * @throws `NOT_FOUND` for an id given that is not stored, after everything before it; `CORRUPT`; `UNSUPPORTED_FORMAT`.
  */
-export async function* exportJsonl(
+export function exportJsonl(
   backend: Backend,
   options: ExportOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  return whileOpen(backend, piecesOf(backend, options));
+}
+
+async function* piecesOf(backend: Backend, options: ExportOptions): AsyncGenerator<Uint8Array, void, undefined> {
   const exporter = new Exporter(backend, options);
   let batch: ManifestHead[] = [];
   let bytes = 0;

@@ -106,6 +106,20 @@ export function describeLifecycle(fixture: Fixture): void {
       await expect(call(backend)).rejects.toMatchObject({ name: 'VarveError', code: 'CLOSED' });
     });
 
+    test.each<[string, (backend: Backend) => AsyncIterable<unknown>]>([
+      ['a list', (backend) => backend.list('conversation')],
+      ['a survey', (backend) => backend.survey()],
+    ])('ends %s under way, though more was read ahead', async (_, begin) => {
+      const { backend } = fixture;
+      await backend.commit(['x', 'y', 'z'].map((id) => put(id, [entry('1', id)])));
+      const items = begin(backend)[Symbol.asyncIterator]();
+      expect((await items.next()).done).toBe(false);
+      await backend.close();
+      await expect(items.next()).rejects.toMatchObject({ name: 'VarveError', code: 'CLOSED' });
+      expect((await items.next()).done).toBe(true);
+      expect(() => backend.assertOpen()).toThrow(expect.objectContaining({ code: 'CLOSED' }));
+    });
+
     test('may be closed again', async () => {
       await fixture.backend.close();
       await fixture.backend.close();

@@ -467,8 +467,12 @@ export class ModelBackend implements Backend {
     return `r${this.#store.next()}` as Revision;
   }
 
-  #check(options: AbortOptions | undefined): void {
+  assertOpen(): void {
     if (this.#closed) throw new VarveError('CLOSED', 'the store was closed');
+  }
+
+  #check(options: AbortOptions | undefined): void {
+    this.assertOpen();
     throwIfAborted(options?.signal);
   }
 

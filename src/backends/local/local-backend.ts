@@ -36,6 +36,7 @@ import type {
   WriteOutcome,
 } from '../manifests.ts';
 import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../read-validation.ts';
+import { whileOpen } from '../while-open.ts';
 import { commitTaken, type PublishWrite, publishTaken } from '../write-intake.ts';
 import { auditLocal } from './audit.ts';
 import { backUp } from './backup.ts';
@@ -133,7 +134,7 @@ export class LocalBackend implements Backend {
         await this.#tracked('writing a report to', () => reports.add(report));
       },
       list: async (options = {}) => {
-        this.#assertOpen();
+        this.assertOpen();
         throwIfAborted(options.signal);
         return this.#tracked('reading the reports of', () => reports.list(options));
       },
@@ -235,7 +236,10 @@ export class LocalBackend implements Backend {
           isLast: page.isLast,
         };
       });
-      yield* heads;
+      for (const head of heads) {
+        this.assertOpen();
+        yield head;
+      }
       if (isLast || last === undefined) return;
       cursor = { id: last.id, created: last.created };
       await nextTurn();
@@ -290,7 +294,10 @@ export class LocalBackend implements Backend {
     const { findings, report } = await this.#maintain('auditing', options, (context, signalled) =>
       auditLocal(context, signalled),
     );
-    yield* findings;
+    for (const finding of findings) {
+      this.assertOpen();
+      yield finding;
+    }
     return report;
   }
 
@@ -301,7 +308,7 @@ export class LocalBackend implements Backend {
   }
 
   async usage({ signal }: AbortOptions = {}): Promise<Usage> {
-    this.#assertOpen();
+    this.assertOpen();
     throwIfAborted(signal);
     return this.#tracked('measuring', () => {
       this.#folder.assertInPlace();
@@ -311,7 +318,11 @@ export class LocalBackend implements Backend {
     });
   }
 
-  async *survey(options: AbortOptions = {}): AsyncIterable<ManifestSurvey> {
+  survey(options: AbortOptions = {}): AsyncIterable<ManifestSurvey> {
+    return whileOpen(this, this.#survey(options));
+  }
+
+  async *#survey(options: AbortOptions): AsyncGenerator<ManifestSurvey, void, undefined> {
     let keys: ManifestKey[] = [];
     const flush = async () => {
       const surveys = await this.#each(keys, options, (key) => surveyManifest(this.#index, key));
@@ -334,7 +345,7 @@ export class LocalBackend implements Backend {
     );
     if (lease === undefined) return undefined;
     const keep = <Result>(doing: string, work: () => Promise<Result>) => {
-      this.#assertOpen();
+      this.assertOpen();
       return this.#tracked(doing, work);
     };
     return {
@@ -368,7 +379,7 @@ export class LocalBackend implements Backend {
   }
 
   #commit(writes: readonly LocalWrite[], signal: AbortSignal | undefined): Promise<WriteOutcome[]> {
-    this.#assertOpen();
+    this.assertOpen();
     throwIfAborted(signal);
     return this.#queue.commit(writes, signal);
   }
@@ -399,7 +410,7 @@ export class LocalBackend implements Backend {
 
   /** Runs `work` in one snapshot of the index; again in a new one when a pack was rewritten meanwhile. */
   #snapshot<Result>(work: () => Result): Result {
-    this.#assertOpen();
+    this.assertOpen();
     let vanished: number | undefined;
     for (let attempt = 0; ; attempt++) {
       try {
@@ -434,7 +445,7 @@ export class LocalBackend implements Backend {
     options: Options,
     work: (context: MaintenanceContext, options: Options) => Promise<Result>,
   ): Promise<Result> {
-    this.#assertOpen();
+    this.assertOpen();
     throwIfAborted(options.signal);
     const signal = AbortSignal.any([this.#ending.signal, ...(options.signal === undefined ? [] : [options.signal])]);
     try {
@@ -443,7 +454,7 @@ export class LocalBackend implements Backend {
         return work(this.#maintenance(signal), { ...options, signal });
       });
     } catch (error) {
-      if (isVarveError(error, 'ABORTED')) this.#assertOpen();
+      if (isVarveError(error, 'ABORTED')) this.assertOpen();
       throw error;
     }
   }
@@ -461,12 +472,12 @@ export class LocalBackend implements Backend {
     }
   }
 
-  #assertOpen(): void {
+  assertOpen(): void {
     if (this.#closing !== undefined) throw new VarveError('CLOSED', 'the store was closed');
   }
 
   #assertWritable(): void {
-    this.#assertOpen();
+    this.assertOpen();
     if (!this.capabilities.writable) {
       throw new VarveError('READ_ONLY', `the store at ${this.#root} was opened read-only`);
     }

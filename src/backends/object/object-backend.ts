@@ -30,6 +30,7 @@ import type {
   WriteOutcome,
 } from '../manifests.ts';
 import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../read-validation.ts';
+import { whileOpen } from '../while-open.ts';
 import { commitTaken, type PublishWrite, publishTaken } from '../write-intake.ts';
 import { ObjectAudit } from './audit.ts';
 import { Call } from './call.ts';
@@ -194,7 +195,7 @@ export class ObjectBackend implements Backend {
     if (options.repair === true) this.#assertWritable();
     const scope = this.#long(options, this.#ended.signal);
     try {
-      return yield* new ObjectAudit(this.#maintenance(scope), within(scope, options)).run();
+      return yield* whileOpen(this, new ObjectAudit(this.#maintenance(scope), within(scope, options)).run());
     } finally {
       scope.damage.forget();
     }
@@ -210,7 +211,7 @@ export class ObjectBackend implements Backend {
   }
 
   async *survey(options: AbortOptions = {}): AsyncIterable<ManifestSurvey> {
-    yield* surveyObjects(this.#long(options).protocol, options);
+    yield* whileOpen(this, surveyObjects(this.#long(options).protocol, options));
   }
 
   lease(name: string, ttlMs: number, options: AbortOptions = {}): Promise<Lease | undefined> {
@@ -292,14 +293,18 @@ export class ObjectBackend implements Backend {
     }
   }
 
-  #assertOpen({ signal }: AbortOptions = {}): void {
+  assertOpen(): void {
     if (this.#closing !== undefined) throw new VarveError('CLOSED', 'the store was closed');
+  }
+
+  #assertOpen({ signal }: AbortOptions = {}): void {
+    this.assertOpen();
     throwIfAborted(this.#signal);
     throwIfAborted(signal);
   }
 
   #assertWritable(): void {
-    if (this.#closing !== undefined) throw new VarveError('CLOSED', 'the store was closed');
+    this.assertOpen();
     if (!this.capabilities.writable) {
       throw new VarveError('READ_ONLY', `the store at ${this.location} was opened read-only`);
     }

@@ -1,0 +1,22 @@
+import type { Backend } from './backend.ts';
+
+/**
+ * Hands items on as long as the store is open: what was read ahead is not handed out after that.
+ *
+ * @throws `CLOSED`; what `items` throws.
+ */
+export async function* whileOpen<Item, Result>(
+  backend: Pick<Backend, 'assertOpen'>,
+  items: AsyncGenerator<Item, Result, undefined>,
+): AsyncGenerator<Item, Result, undefined> {
+  try {
+    for (;;) {
+      backend.assertOpen();
+      const step = await items.next();
+      if (step.done) return step.value;
+      yield step.value;
+    }
+  } finally {
+    await items.return(undefined as never);
+  }
+}
