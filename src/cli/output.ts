@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import { fileError } from './file-error.ts';
 
 /** Thrown by {@link Output} when whoever read standard output has gone (`varve ls | head`): a quiet end, not a failure. */
@@ -7,10 +8,10 @@ export class ReaderGone extends Error {
 
 /** Standard output with backpressure, whose failures are errors that a command can end by. */
 export class Output {
-  readonly #stream: NodeJS.WriteStream;
+  readonly #stream: Writable;
   #failure: Error | undefined;
 
-  constructor(stream: NodeJS.WriteStream) {
+  constructor(stream: Writable) {
     this.#stream = stream;
     stream.on('error', (error: NodeJS.ErrnoException) => {
       this.#failure ??=

@@ -1,5 +1,6 @@
 import type { SingleBar } from 'cli-progress';
 import { bytes } from './human.ts';
+import type { Terminal } from './terminal.ts';
 
 /** How far a command is, for somebody who watches. Shown on standard error, and only where that is a terminal. */
 export interface Progress {
@@ -8,17 +9,22 @@ export interface Progress {
   stop(): void;
 }
 
-const SILENT: Progress = { update: () => undefined, stop: () => undefined };
+/** Shows nothing. */
+export const SILENT: Progress = { update: () => undefined, stop: () => undefined };
 
-/** Shows `done` and `total` as sizes or as plain counts. */
-export async function startProgress(label: string, unit: 'bytes' | 'items', quiet: boolean): Promise<Progress> {
-  if (quiet || !process.stderr.isTTY) return SILENT;
+/** Shows `done` and `total` as sizes or as plain counts, on `stream`. */
+export async function startProgress(
+  label: string,
+  unit: 'bytes' | 'items',
+  stream: Terminal['stderr'],
+): Promise<Progress> {
+  if (!stream.isTTY) return SILENT;
   const { default: cliProgress } = await import('cli-progress');
   const value = (n: number) => (unit === 'bytes' ? bytes(n) : n.toLocaleString('en-US'));
   let bar: SingleBar | undefined;
   return {
     update(done, total, note) {
-      bar ??= start(new cliProgress.SingleBar(optionsFor(label, value)), total);
+      bar ??= start(new cliProgress.SingleBar({ ...optionsFor(label, value), stream }), total);
       bar.setTotal(Math.max(total, done, 1));
       bar.update(done, { note, known: total > 0 });
     },
@@ -36,7 +42,6 @@ function start(bar: SingleBar, total: number): SingleBar {
 
 function optionsFor(label: string, value: (n: number) => string) {
   return {
-    stream: process.stderr,
     clearOnComplete: true,
     hideCursor: true,
     fps: 10,

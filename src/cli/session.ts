@@ -1,10 +1,13 @@
+import type { Writable } from 'node:stream';
 import { type Command, Option } from 'commander';
 import { isVarveError, VarveError } from '../errors.ts';
 import type { Store } from '../store.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Output } from './output.ts';
-import { type Progress, startProgress } from './progress.ts';
+import { type Progress, SILENT, startProgress } from './progress.ts';
 import { requestSummary } from './request-summary.ts';
+import { findSource, type Source } from './source.ts';
+import type { Terminal } from './terminal.ts';
 
 export interface GlobalOptions {
   readonly store?: string;
@@ -38,12 +41,14 @@ export class Session {
   endsBySignal = false;
   readonly #location: string | undefined;
   readonly #stat: boolean;
+  readonly #terminal: Terminal;
   #store: Store | undefined;
   #progress: Progress | undefined;
 
-  constructor(options: GlobalOptions, output: Output, signal: AbortSignal) {
+  constructor(options: GlobalOptions, terminal: Terminal, output: Output, signal: AbortSignal) {
     this.signal = signal;
     this.output = output;
+    this.#terminal = terminal;
     this.json = options.json ?? false;
     this.quiet = options.quiet ?? false;
     this.#location = options.store;
@@ -90,11 +95,20 @@ export class Session {
   /** Tells of something that went wrong, always. */
   warn(message: string): void {
     this.#progress?.stop();
-    process.stderr.write(`varve: ${message}\n`);
+    this.#terminal.stderr.write(`varve: ${message}\n`);
+  }
+
+  /**
+   * A file that the command line names, or standard input as `-`; nothing of it is read yet.
+   *
+   * @throws as `findSource` does.
+   */
+  source(path: string): Promise<Source> {
+    return findSource(path, this.#terminal.stdin);
   }
 
   async progress(label: string, unit: 'bytes' | 'items'): Promise<Progress> {
-    this.#progress = await startProgress(label, unit, this.quiet);
+    this.#progress = this.quiet ? SILENT : await startProgress(label, unit, this.#terminal.stderr);
     return this.#progress;
   }
 
@@ -110,16 +124,16 @@ export class Session {
   }
 }
 
-/** Tells of an error on standard error: a sentence, or a JSON object with `--json`. */
-export function tellError(error: unknown, json: boolean): void {
+/** Reports an error on standard error: a sentence, or a JSON object with `--json`. */
+export function tellError(error: unknown, json: boolean, stderr: Writable): void {
   const known = isVarveError(error);
   if (json) {
     const { code, message, retryable } = known ? error : { code: 'INTERNAL', message: String(error), retryable: false };
-    process.stderr.write(`${JSON.stringify({ error: { code, message, retryable } })}\n`);
+    stderr.write(`${JSON.stringify({ error: { code, message, retryable } })}\n`);
   } else if (known && error.code !== 'INTERNAL') {
-    process.stderr.write(`varve: ${error.message}\n`);
+    stderr.write(`varve: ${error.message}\n`);
   } else {
     const trace = error instanceof Error ? error.stack : String(error);
-    process.stderr.write(`varve: this is a defect in Varve, please report it\n${trace}\n`);
+    stderr.write(`varve: this is a defect in Varve, please report it\n${trace}\n`);
   }
 }

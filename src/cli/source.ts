@@ -22,9 +22,9 @@ export interface Source {
  *
  * @throws `NOT_FOUND`, `DENIED`, `INVALID_ARGUMENT` (a directory).
  */
-export async function findSource(path: string): Promise<Source> {
+export async function findSource(path: string, stdin: Readable): Promise<Source> {
   if (path === '-') {
-    return { name: '(standard input)', size: undefined, open: (signal) => addAbortSignal(signal, process.stdin) };
+    return { name: '(standard input)', size: undefined, open: (signal) => addAbortSignal(signal, stdin) };
   }
   try {
     const stats = await stat(path);

@@ -60,7 +60,7 @@ describe('usage', () => {
     [['gc', '--grace', '5'], 'number and a unit'],
     [['gc', '--grace', '-1h'], '--grace'],
     [['audit', '--sample', '200%'], 'from 0% to 100%'],
-    [['get', ''], 'empty'],
+    [['get', ''], '1 to 512 bytes'],
     [['get', 'x'.repeat(513)], '512'],
     [['--store', '', 'ls'], '--store'],
     [['--store', 'ftp://somewhere', 'ls'], 'no backend for ftp'],

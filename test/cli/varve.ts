@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll } from 'vitest';
+import { Resident } from './resident.ts';
 
 const CLI = resolve(import.meta.dirname, '../../dist/cli/main.js');
 
@@ -26,6 +27,7 @@ export interface RunOptions {
 /** A temporary folder for the tests of one file, and the command line as a user has it there. */
 export class Workplace {
   readonly folder = mkdtempSync(join(tmpdir(), 'varve-cli-'));
+  #resident: Resident | undefined;
 
   constructor() {
     afterAll(() => rmSync(this.folder, { recursive: true, force: true }));
@@ -35,8 +37,18 @@ export class Workplace {
     return join(this.folder, name);
   }
 
-  /** Runs `varve ...args` to its end, without a store in its environment. */
+  /**
+   * Runs `varve ...args` to its end, without a store in its environment, in a process that stays for
+   * the next: its output is that of {@link process}, which `commands.test.ts` compares.
+   */
   varve(args: readonly string[], { input = '', env = {} }: RunOptions = {}): Result {
+    this.#resident ??= new Resident();
+    const run = this.#resident.run({ args, folder: this.folder, env: { ...environment(), ...env }, input });
+    return { status: run.exitCode, stdout: run.stdout.toString(), stderr: run.stderr.toString(), bytes: run.stdout };
+  }
+
+  /** The same in a process of its own, as a user's shell does it. */
+  process(args: readonly string[], { input = '', env = {} }: RunOptions = {}): Result {
     const run = spawnSync(process.execPath, [CLI, ...args], {
       cwd: this.folder,
       input,

@@ -2,7 +2,7 @@ import type { Revision } from '../../backends/manifests.ts';
 import type { AddCommand } from '../command.ts';
 import { counted, name } from '../human.ts';
 import { parseJson } from '../json-input.ts';
-import { findSource, readAll } from '../source.ts';
+import { readAll } from '../source.ts';
 
 interface Options {
   readonly ifRevision?: string;
@@ -19,7 +19,7 @@ export const addAppend: AddCommand = (program, run) => {
     .option('--idempotency-key <key>', 'a name for this append: a second one of the same name does nothing');
   command.action((id: string, file: string, { ifRevision, idempotencyKey }: Options) =>
     run(command, async (session) => {
-      const source = await findSource(file);
+      const source = await session.source(file);
       const text = await readAll(source, session.signal);
       const value = parseJson(text, source.name);
       // What was given is what is stored: values would lose digits of long numbers.

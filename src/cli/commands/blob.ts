@@ -7,7 +7,6 @@ import { bytes, counted, name, number, table, timestamp } from '../human.ts';
 import { noBlob } from '../not-found.ts';
 import { type ByteRange, byteRange } from '../option-values.ts';
 import type { Run } from '../session.ts';
-import { findSource } from '../source.ts';
 
 export const addBlob: AddCommand = (program, run) => {
   const blob = program.command('blob').description('Named byte streams of any size.');
@@ -34,7 +33,7 @@ function addPut(blob: Command, run: Run): void {
   command.action(
     (blobName: string, file: string, options: Pick<PutBlobOptions, 'ifExists' | 'contentType' | 'application'>) =>
       run(command, async (session) => {
-        const source = await findSource(file);
+        const source = await session.source(file);
         const store = await session.open('write');
         const stream = source.open(session.signal) as AsyncIterable<Uint8Array>;
         const receipt = await store.blobs.put(blobName, stream, { ...options, signal: session.signal });

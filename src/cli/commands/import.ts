@@ -7,7 +7,7 @@ import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { bytes, counted, number, seconds, timesSmaller } from '../human.ts';
 import type { Session } from '../session.ts';
-import { findSource, type Source } from '../source.ts';
+import type { Source } from '../source.ts';
 
 interface Options {
   readonly ifExists: NonNullable<ImportOptions['ifExists']>;
@@ -35,7 +35,7 @@ export const addImport: AddCommand = (program, run) => {
 
 async function importAll(session: Session, files: readonly string[], options: Options): Promise<void> {
   // All are looked for before the first is read: a misspelt name shall not end an import half-way.
-  const sources = await Promise.all(files.map(findSource));
+  const sources = await Promise.all(files.map((file) => session.source(file)));
   const store = await session.open('write');
   const startedAt = performance.now();
   const progress = await session.progress('importing', 'bytes');

@@ -5,7 +5,7 @@ import type { PutOptions } from '../../manifest/conversations.ts';
 import type { AddCommand } from '../command.ts';
 import { name } from '../human.ts';
 import { parseJson } from '../json-input.ts';
-import { findSource, readAll } from '../source.ts';
+import { readAll } from '../source.ts';
 
 interface Options {
   readonly id?: string;
@@ -27,7 +27,7 @@ export const addPut: AddCommand = (program, run) => {
     .option('--if-revision <revision>', 'fail unless this revision is stored');
   command.action((file: string, { id, ifExists, ifRevision }: Options) =>
     run(command, async (session) => {
-      const source = await findSource(file);
+      const source = await session.source(file);
       const text = await readAll(source, session.signal);
       const conversation = parseJson(text, source.name);
       if (conversation === null || typeof conversation !== 'object' || Array.isArray(conversation)) {
