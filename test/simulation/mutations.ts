@@ -96,7 +96,7 @@ export const MUTATIONS: readonly Mutation[] = [
     theme: 'one segment',
     patches: [
       patch('sidecar-changes.ts', ' && refs.length === 0 && !hot && ', ' && (hot || refs.length === 0) && '),
-      patch('sweep.ts', 'sidecar.refs.length === 0 && !sidecar.hot', 'sidecar.refs.length === 0 || sidecar.hot'),
+      patch('sweep.ts', 'sidecar.refs.length > 0 || sidecar.hot', 'sidecar.refs.length > 0 && !sidecar.hot'),
     ],
   },
   {

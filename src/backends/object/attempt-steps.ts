@@ -1,9 +1,9 @@
 import type { Address } from '../../address.ts';
-import { because, isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
+import { because, isUnreadable, isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
 import type { NewSegment } from '../manifests.ts';
 import type { Hints } from './hints.ts';
 import { keepLeases } from './lease.ts';
-import type { ManifestJob } from './manifest-job.ts';
+import type { ManifestJob, Plan } from './manifest-job.ts';
 import type { RecordChange, Release } from './manifest-record.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import { type ReleasedManifest, releaseAll } from './release.ts';
@@ -65,6 +65,11 @@ export class AttemptSteps {
           if (taken.isNew) this.stored.set(segment.address, taken.length);
           return;
         } catch (error) {
+          if (isUnreadable(error)) {
+            // A damaged sidecar concerns those who want its segment.
+            for (const each of rest) onFault(each, withAdvice(error));
+            return;
+          }
           if (!(error instanceof SegmentFault)) throw error;
           // The fault of this writer's bytes; the next one's may be right.
           onFault(first, error.failure);
@@ -73,6 +78,14 @@ export class AttemptSteps {
     });
     const jobs = [...new Set(wanted.map(({ job }) => job))];
     await keepLeases(this.#protocol, jobs, taking);
+  }
+
+  /** Looks at the data that a plan takes for stored. Returns whether some of it is lost: then the plan is another. */
+  async findLost(job: ManifestJob, { reused }: Plan): Promise<boolean> {
+    const isStored = await forEach(reused, ([address, gen]) => this.#taker.isStored(address, gen));
+    const lost = [...reused].filter((_, at) => !isStored[at]);
+    for (const [address, gen] of lost) job.lost.set(address, gen);
+    return lost.length > 0;
   }
 
   /** Step 4, the commit point. What it takes out of the manifest is let go of in {@link release}. */
@@ -151,6 +164,11 @@ export class AttemptSteps {
 /** Whether asking for more would be in vain. */
 function isOutage(error: VarveError): boolean {
   return error.code === 'UNAVAILABLE' || error.code === 'THROTTLED';
+}
+
+function withAdvice(error: VarveError): VarveError {
+  if (!isVarveError(error, 'CORRUPT')) return error;
+  return new VarveError('CORRUPT', `${error.message}; audit with repair, then write again`, { cause: error });
 }
 
 /** By segment, all that want it, in their order. */

@@ -2,11 +2,12 @@ import type { Address } from '../../address.ts';
 import type { ManifestKey } from '../manifests.ts';
 import { type Diagnosis, firstOf } from './diagnosis.ts';
 import type { Hints } from './hints.ts';
+import type { HoldRepair } from './hold-repair.ts';
 import { sidecarKey } from './keys.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import type { ReferenceScan, SegmentReferences } from './reference-scan.ts';
 import type { Sidecar, Token } from './sidecar.ts';
-import { release, restore } from './sidecar-changes.ts';
+import { isUsable, release } from './sidecar-changes.ts';
 
 /**
  * Compares the references that a sidecar counts with those that the manifests have. The scan of the manifests is older than
@@ -16,11 +17,13 @@ export class CountAuditor {
   readonly #protocol: Protocol;
   readonly #scan: ReferenceScan;
   readonly #hints: Hints;
+  readonly #holds: HoldRepair;
 
-  constructor(protocol: Protocol, scan: ReferenceScan, hints: Hints) {
+  constructor(protocol: Protocol, scan: ReferenceScan, hints: Hints, holds: HoldRepair) {
     this.#protocol = protocol;
     this.#scan = scan;
     this.#hints = hints;
+    this.#holds = holds;
   }
 
   async audit(address: Address, sidecar: Sidecar, references: SegmentReferences | undefined): Promise<Diagnosis[]> {
@@ -34,6 +37,8 @@ export class CountAuditor {
   }
 
   async #tooFew(address: Address, sidecar: Sidecar, references: SegmentReferences | undefined): Promise<Diagnosis[]> {
+    // What has given its generation up counts nothing any more: its holds are moved.
+    if (!isUsable(sidecar)) return [];
     const known = new Set(sidecar.refs);
     const suspects = [...(references?.held ?? [])].filter(
       ([token, { gen }]) => gen === sidecar.gen && !known.has(token),
@@ -53,7 +58,7 @@ export class CountAuditor {
       'count what the manifests have',
       firstOf(uncounted.map(({ key }) => key)),
     );
-    return [{ finding, mend: () => this.#restore(address, tokens) }];
+    return [{ finding, mend: () => this.#holds.count(address, tokens) }];
   }
 
   async #tooMany(address: Address, sidecar: Sidecar): Promise<Diagnosis[]> {
@@ -73,11 +78,6 @@ export class CountAuditor {
   async #isCounted(address: Address, token: Token): Promise<boolean> {
     const sidecar = await this.#protocol.sidecars.read(address);
     return sidecar?.hot === true || (sidecar?.refs.includes(token) ?? false);
-  }
-
-  async #restore(address: Address, tokens: readonly Token[]): Promise<boolean> {
-    const sidecar = await this.#protocol.sidecars.change(address, restore(tokens));
-    return tokens.every((token) => sidecar?.refs.includes(token));
   }
 
   async #release(address: Address, tokens: readonly Token[]): Promise<boolean> {

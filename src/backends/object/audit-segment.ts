@@ -5,13 +5,14 @@ import type { ManifestKey } from '../manifests.ts';
 import { CountAuditor } from './audit-counts.ts';
 import { type Diagnosis, firstOf, holdersOf, MARKED, TO_MARK } from './diagnosis.ts';
 import type { Hints } from './hints.ts';
+import type { FoundHold, HoldRepair } from './hold-repair.ts';
 import { segmentKey, sidecarKey } from './keys.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import type { ReferenceScan, SegmentReferences } from './reference-scan.ts';
 import { decodeSegment } from './segment-data.ts';
 import type { ListedSegment } from './segment-listing.ts';
 import { type Generation, parseGeneration, type Sidecar, type SidecarContent, type Token } from './sidecar.ts';
-import { markDamaged } from './sidecar-changes.ts';
+import { isUsable, markDamaged } from './sidecar-changes.ts';
 
 export interface SegmentAudit {
   readonly diagnoses: readonly Diagnosis[];
@@ -21,6 +22,7 @@ export interface SegmentAudit {
 }
 
 const REBUILD = 'make the sidecar again from what the manifests say';
+const MOVE = 'keep the data anew, counted, and lead the manifests to it';
 
 /**
  * Compares one segment's data and sidecar with what the manifests say. The scan of the manifests is older than what is read here, so
@@ -30,13 +32,15 @@ export class SegmentAuditor {
   readonly #protocol: Protocol;
   readonly #scan: ReferenceScan;
   readonly #hints: Hints;
+  readonly #holds: HoldRepair;
   readonly #counts: CountAuditor;
 
-  constructor(protocol: Protocol, scan: ReferenceScan, hints: Hints) {
+  constructor(protocol: Protocol, scan: ReferenceScan, hints: Hints, holds: HoldRepair) {
     this.#protocol = protocol;
     this.#scan = scan;
     this.#hints = hints;
-    this.#counts = new CountAuditor(protocol, scan, hints);
+    this.#holds = holds;
+    this.#counts = new CountAuditor(protocol, scan, hints, holds);
   }
 
   async audit(listed: ListedSegment, isSampled: boolean): Promise<SegmentAudit> {
@@ -53,7 +57,7 @@ export class SegmentAuditor {
       return { diagnoses: await this.#withoutSidecar(listed, references), sidecar, verifiedBytes: 0 };
     }
     const diagnoses = [
-      ...(await this.#missingData(listed, sidecar, references)),
+      ...(await this.#brokenHolds(listed, sidecar, references)),
       ...(await this.#counts.audit(address, sidecar, references)),
       ...this.#deadGenerations(listed, sidecar, references),
     ];
@@ -67,46 +71,46 @@ export class SegmentAuditor {
     return { diagnoses, sidecar, verifiedBytes };
   }
 
-  /** Data that a committed manifest needs and that is not there. */
-  async #missingData(
-    listed: ListedSegment,
+  /**
+   * Holds of committed manifests that cannot be read, or that nothing protects: the sidecar has another generation, or
+   * has given theirs up.
+   */
+  async #brokenHolds(
+    { address, generations }: ListedSegment,
     sidecar: Sidecar | undefined,
     references: SegmentReferences | undefined,
   ): Promise<Diagnosis[]> {
-    const { address } = listed;
-    const suspects = [...(references?.held ?? [])].filter(([, { gen }]) => !listed.generations.includes(gen));
-    const confirmed = await forEach(suspects, async ([token, reference]) => {
-      if ((await this.#protocol.store.head(segmentKey(address, reference.gen))) !== undefined) return [];
-      return (await this.#scan.isHeld(address, token, reference.gen)) ? [{ token, ...reference }] : [];
+    const isCounted = (gen: Generation) => sidecar === undefined || (sidecar.gen === gen && isUsable(sidecar));
+    const suspects = [...(references?.held ?? [])].map(([token, reference]) => ({ token, ...reference }));
+    const broken = await forEach(suspects, async (hold) => {
+      const isListed = generations.includes(hold.gen);
+      if (isListed && isCounted(hold.gen)) return [];
+      const isStored = isListed || (await this.#protocol.store.head(segmentKey(address, hold.gen))) !== undefined;
+      if (isStored && isCounted(hold.gen)) return [];
+      return (await this.#scan.isHeld(address, hold.token, hold.gen)) ? [{ ...hold, isStored }] : [];
     });
-    const missing = confirmed.flat();
-    const [first] = missing;
-    if (first === undefined) return [];
-    const message = `the data of segment ${address} is gone`;
-    const about = {
+    const holds = broken.flat();
+    const missing = holds.filter(({ isStored }) => !isStored);
+    const stray = holds.filter(({ isStored }) => isStored);
+    const mend = () => this.#holds.move(address, holds, [...stray.map(({ gen }) => gen), ...generations]);
+    const aboutHolds = (some: readonly FoundHold[]) => ({
       address,
-      location: segmentKey(address, first.gen),
-      manifests: firstOf(missing.map(({ key }) => key)),
-    };
-    if (sidecar === undefined) {
-      // As after the loss of a whole range of keys: what the manifests say is enough to await the bytes.
-      const tokens = missing.filter(({ gen }) => gen === first.gen).map(({ token }) => token);
-      return [
-        {
-          finding: harm('missing-data', message, about, TO_MARK),
-          mend: () => this.#awaitBytes(address, first.gen, tokens),
-          needsAllManifests: true,
-        },
-      ];
+      location: segmentKey(address, (some[0] as FoundHold).gen),
+      manifests: firstOf(some.map(({ key }) => key)),
+    });
+    const diagnoses: Diagnosis[] = [];
+    if (missing.length > 0) {
+      const isElsewhere = stray.length > 0 || generations.length > 0;
+      const repair = isElsewhere ? MOVE : sidecar?.damaged ? MARKED : TO_MARK;
+      const message = `the data of segment ${address} is gone`;
+      diagnoses.push({ finding: harm('missing-data', message, aboutHolds(missing), repair), mend });
     }
-    const canHeal = isUsable(sidecar) && sidecar.gen === first.gen;
-    const repair = !canHeal ? 'none' : sidecar.damaged ? MARKED : TO_MARK;
-    return [
-      {
-        finding: harm('missing-data', message, about, repair),
-        mend: canHeal ? () => this.#markDamaged(address, first.gen) : undefined,
-      },
-    ];
+    if (stray.length > 0) {
+      const message = `the data of segment ${address} is in use, and its sidecar has given it up`;
+      const about = { ...aboutHolds(stray), repair: MOVE, harmful: false };
+      diagnoses.push({ finding: { kind: 'unindexed', message, ...about }, mend });
+    }
+    return diagnoses;
   }
 
   /** Data of lives of the segment that are over: late writes, and what a dead collector did not get to. */
@@ -123,8 +127,7 @@ export class SegmentAuditor {
   /** Rule 9: a half-restored mirror looks like this, so nothing is deleted that any manifest could need. */
   async #withoutSidecar(listed: ListedSegment, references: SegmentReferences | undefined): Promise<Diagnosis[]> {
     const { address, generations } = listed;
-    const missing = await this.#missingData(listed, undefined, references);
-    const diagnoses = [...missing];
+    const diagnoses = await this.#brokenHolds(listed, undefined, references);
     for (const gen of generations) {
       const held = [...(references?.held ?? [])].filter(([, reference]) => reference.gen === gen);
       if (held.length === 0) {
@@ -156,7 +159,9 @@ export class SegmentAuditor {
   ): Diagnosis {
     const { address } = listed;
     const held = [...(references?.held ?? [])];
-    const gen = held[0]?.[1].gen ?? listed.generations[0];
+    const heldGenerations = held.map(([, reference]) => reference.gen);
+    const isListed = (generation: Generation) => listed.generations.includes(generation);
+    const gen = heldGenerations.find(isListed) ?? heldGenerations[0] ?? listed.generations[0];
     // What a newer version wrote is not damaged.
     const canRebuild = gen !== undefined && code === 'CORRUPT';
     const rebuild = async (generation: Generation): Promise<boolean> => {
@@ -233,13 +238,6 @@ export class SegmentAuditor {
     return false;
   }
 
-  /** Both the data and the sidecar are lost: makes the sidecar again, marked, for the next put of the bytes. */
-  async #awaitBytes(address: Address, gen: Generation, tokens: readonly Token[]): Promise<boolean> {
-    await this.#hints.announceDamage(address);
-    await this.#recreate(address, { ...this.#content(gen, tokens), damaged: true });
-    return false;
-  }
-
   async #recreate(address: Address, content: SidecarContent): Promise<boolean> {
     const change = (stored: SidecarContent | undefined) => (stored === undefined ? content : undefined);
     const sidecar = await this.#protocol.sidecars.change(address, change, { assumeAbsent: true });
@@ -258,8 +256,4 @@ function harm(
   repair: string,
 ): Omit<Finding, 'repaired'> {
   return { kind, message, ...about, repair, harmful: true };
-}
-
-function isUsable({ state }: Sidecar): boolean {
-  return state === 'live' || state === 'uploading';
 }

@@ -7,6 +7,7 @@ import { SegmentAuditor } from './audit-segment.ts';
 import { cool, isCooling, isToCool } from './cool.ts';
 import { type Diagnosis, MARKED, TO_MARK, WAITING } from './diagnosis.ts';
 import type { Hints } from './hints.ts';
+import { HoldRepair } from './hold-repair.ts';
 import { manifestObjectKey, manifestOfObjectKey } from './keys.ts';
 import type { SeenRecord } from './manifest-table.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
@@ -90,7 +91,8 @@ export class ObjectAudit {
 
   async *#segments(scan: ReferenceScan, from: string): AsyncGenerator<Finding, void, undefined> {
     const { sample = 1, signal, onProgress } = this.#options;
-    const auditor = new SegmentAuditor(this.#protocol, scan, this.#context.hints);
+    const { taker, hints } = this.#context;
+    const auditor = new SegmentAuditor(this.#protocol, scan, hints, new HoldRepair(this.#protocol, taker, hints));
     const isSampled = () => this.#protocol.randomness.fraction() < sample;
     for await (const window of segmentWindows(this.#protocol, scan, from, signal)) {
       throwIfAborted(signal);

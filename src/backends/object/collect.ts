@@ -6,6 +6,7 @@ import { deleteAll } from './delete-all.ts';
 import { expireManifests } from './expire.ts';
 import { ForeseenReleases } from './foreseen-releases.ts';
 import { type Hints, type ReadReleaseHint, type ReleaseHint, readReleaseHint } from './hints.ts';
+import { HoldRepair } from './hold-repair.ts';
 import { KINDS, manifestObjectKey, RELEASE_HINTS_PREFIX, WRITER_HINTS_PREFIX } from './keys.ts';
 import type { ListIndex } from './list-index.ts';
 import { listObjects } from './listing.ts';
@@ -16,7 +17,8 @@ import { isStale, leftBehind, reap } from './reap.ts';
 import { findRemnants } from './remnants.ts';
 import { listSegments } from './segment-listing.ts';
 import type { SegmentTaker } from './segment-taker.ts';
-import { sweep, type Verdict } from './sweep.ts';
+import { Suspects } from './suspects.ts';
+import { type Look, look, sweep, type Verdict } from './sweep.ts';
 import { unlessUnreadable } from './unreadable.ts';
 
 /** A writer that has not renewed its mark for so long has ended, or rests: what it left may be looked for. */
@@ -74,8 +76,8 @@ export class Collection {
     const started = clock.monotonic();
     const expired = await expireManifests(protocol, index, this.#scope, this.#foreseen, remove);
     await this.#finishCrashed();
+    if (this.#scope.full) await this.#collectAll();
     await this.#followHints();
-    if (this.#scope.full) await this.#walk();
     if (this.#erases && !this.#scope.dryRun) {
       await index.erase();
       if (!this.#scope.isOver()) this.#remnants = await findRemnants(protocol, this.#scope.signal);
@@ -124,38 +126,83 @@ export class Collection {
     if (isAllFinished && !this.#scope.dryRun) await this.#delete(marks);
   }
 
-  async #followHints(): Promise<void> {
-    let window: ListedObject[] = [];
+  /** A full run: what hints lead to, then all there is, and of both only what no manifest names. */
+  async #collectAll(): Promise<void> {
+    const { protocol, taker, hints } = this.#context;
+    const suspects = new Suspects({
+      protocol,
+      scope: this.#scope,
+      foreseen: this.#foreseen,
+      repair: new HoldRepair(protocol, taker, hints),
+      collect: (addresses) => this.#judge(addresses),
+    });
+    for await (const window of this.#hintWindows()) {
+      const read = await this.#readHints(window);
+      await forEach(read, (hint) => this.#finishReleases(hint));
+      await suspects.add(await this.#look(segmentsOf(read)));
+    }
+    if (!this.#scope.isOver()) await suspects.judge();
     let done = 0;
+    for await (const page of listSegments(protocol, WALK_WINDOW, abortOf(this.#scope.signal))) {
+      if (this.#scope.isOver()) return;
+      await suspects.add(await this.#look(page.filter(({ hasSidecar }) => hasSidecar).map(({ address }) => address)));
+      done += page.length;
+      this.#scope.progress('walk segments', done);
+    }
+    if (!this.#scope.isOver()) await suspects.judge();
+  }
+
+  /** Looks at segments that are this run's and not judged yet. */
+  async #look(addresses: readonly Address[]): Promise<Look[]> {
+    const ours = addresses.filter((address) => this.#isToJudge(address));
+    const looks = await look(this.#context.protocol, ours, this.#sweeping());
+    this.#tally(looks.filter(({ isDue }) => !isDue).map(({ verdict }) => verdict));
+    return looks;
+  }
+
+  async #followHints(): Promise<void> {
+    let done = 0;
+    for await (const window of this.#hintWindows()) {
+      await this.#followWindow(window);
+      done += window.length;
+      this.#scope.progress('follow hints', done);
+    }
+    if (this.#scope.full || this.#scope.isOver()) return;
+    // A run finds these by the hints that it left.
+    await this.#judge(this.#foreseen.addresses().filter((address) => this.#isToJudge(address)));
+  }
+
+  async *#hintWindows(): AsyncGenerator<ListedObject[], void, undefined> {
+    let window: ListedObject[] = [];
     for await (const hint of this.#list(RELEASE_HINTS_PREFIX)) {
       window.push(hint);
       if (window.length < HINT_WINDOW) continue;
       if (this.#scope.isOver()) return;
-      await this.#followWindow(window);
-      done += window.length;
-      this.#scope.progress('follow hints', done);
+      yield window;
       window = [];
     }
-    if (this.#scope.isOver()) return;
-    await this.#followWindow(window);
-    // A run finds these by the hints that it left.
-    await this.#judge(this.#foreseen.addresses().filter((address) => this.#isToJudge(address)));
-    this.#scope.progress('follow hints', done + window.length);
+    if (window.length > 0 && !this.#scope.isOver()) yield window;
   }
 
-  async #followWindow(hints: readonly ListedObject[]): Promise<void> {
-    const read = await forEach(hints, async ({ key }) => {
+  #readHints(hints: readonly ListedObject[]): Promise<(ReadReleaseHint | undefined)[]> {
+    return forEach(hints, async ({ key }) => {
       const object = await this.#context.protocol.store.get(key, abortOf(this.#scope.signal));
       // Gone: another run was done with it.
       return object === undefined ? NOTHING_TOLD : readReleaseHint(object.body, key);
     });
+  }
+
+  async #followWindow(hints: readonly ListedObject[]): Promise<void> {
+    const read = await this.#readHints(hints);
     const isFinished = await forEach(read, (hint) => this.#finishReleases(hint));
-    const segments = [...new Set(read.flatMap((hint) => hint?.segments ?? []))];
-    const verdicts = await this.#judge(segments.filter((address) => this.#scope.hasSegment(address)));
+    const segments = segmentsOf(read);
+    // A full run has collected what there was to collect.
+    const isOurs = (address: Address) => !this.#scope.full && this.#scope.hasSegment(address);
+    const verdicts = await this.#judge(segments.filter(isOurs));
     if (this.#scope.dryRun || this.#scope.isCut) return;
-    const others = segments.filter((address) => !this.#scope.hasSegment(address));
     // What another shard has yet to collect is not done.
-    const open = await sweep(this.#context.protocol, others, { ...this.#sweeping(), dryRun: true });
+    const others = segments.filter((address) => !isOurs(address));
+    const open = (await look(this.#context.protocol, others, this.#sweeping())).map(({ verdict }) => verdict);
     const isOpen = new Set([
       ...verdicts
         .filter(({ outcome }) => outcome === 'waiting' || outcome === 'unreadable')
@@ -197,17 +244,6 @@ export class Collection {
     return finished.every(Boolean);
   }
 
-  async #walk(): Promise<void> {
-    let done = 0;
-    for await (const page of listSegments(this.#context.protocol, WALK_WINDOW, abortOf(this.#scope.signal))) {
-      if (this.#scope.isOver()) return;
-      const withSidecar = page.filter(({ hasSidecar }) => hasSidecar).map(({ address }) => address);
-      await this.#judge(withSidecar.filter((address) => this.#isToJudge(address)));
-      done += page.length;
-      this.#scope.progress('walk segments', done);
-    }
-  }
-
   #isToJudge(address: Address): boolean {
     return this.#scope.hasSegment(address) && !this.#judged.has(address);
   }
@@ -227,6 +263,11 @@ export class Collection {
 
   async #judge(addresses: readonly Address[]): Promise<Verdict[]> {
     const verdicts = await sweep(this.#context.protocol, addresses, this.#sweeping());
+    this.#tally(verdicts);
+    return verdicts;
+  }
+
+  #tally(verdicts: readonly Verdict[]): void {
     for (const { address, outcome, length, storedBytes } of verdicts) {
       if (outcome === 'referenced' || this.#judged.has(address)) continue;
       this.#judged.add(address);
@@ -240,7 +281,6 @@ export class Collection {
         this.#totals.waitingBytes += length;
       }
     }
-    return verdicts;
   }
 
   #note(reason: CollectReason, share: CollectShare): void {
@@ -257,4 +297,9 @@ export class Collection {
   #list(prefix: string): AsyncGenerator<ListedObject, void, undefined> {
     return listObjects(this.#context.protocol, prefix, abortOf(this.#scope.signal));
   }
+}
+
+/** Every segment that the hints name, each once. */
+function segmentsOf(hints: readonly (ReadReleaseHint | undefined)[]): Address[] {
+  return [...new Set(hints.flatMap((hint) => hint?.segments ?? []))];
 }

@@ -69,11 +69,15 @@ export class CommitBatch {
   async #plan(job: ManifestJob): Promise<Planned> {
     const { clock, settings, manifests } = this.#protocol;
     this.#steps.checkFence(job);
-    const plan = job.plan(Math.floor(clock.now()), settings.spillAbove);
-    if (plan.isChanged || job.isFresh) return { job, plan };
-    // "Nothing to do" has to be true of what is stored, not of what was guessed.
-    job.sees(await manifests.read(job.key));
-    return { job, plan: job.plan(Math.floor(clock.now()), settings.spillAbove) };
+    const makePlan = () => job.plan(Math.floor(clock.now()), settings.spillAbove);
+    let plan = makePlan();
+    if (!plan.isChanged && !job.isFresh) {
+      // "Nothing to do" has to be true of what is stored, not of what was guessed.
+      job.sees(await manifests.read(job.key));
+      plan = makePlan();
+    }
+    while (await this.#steps.findLost(job, plan)) plan = makePlan();
+    return { job, plan };
   }
 
   /** Every write of the job failed or had nothing to do; what the attempt took meanwhile goes back. */

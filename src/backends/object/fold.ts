@@ -14,10 +14,8 @@ import type {
   WriteOutcome,
 } from '../manifests.ts';
 import { heldError } from '../write-validation.ts';
-import { type ArchivedAt, type ManifestContent, type RecordEntry, revisionOf } from './manifest-record.ts';
-
-/** A manifest's content whose references are not taken yet. */
-export type DraftContent = Omit<ManifestContent, 'holds'>;
+import { type ArchivedAt, type DraftContent, type RecordEntry, revisionOf } from './manifest-record.ts';
+import { neededBy } from './spill.ts';
 
 /** A write and its place among those that were handed in together. */
 export interface PlacedWrite {
@@ -33,6 +31,8 @@ export interface FoldContext {
   readonly now: number;
   /** Of the first of the writes that were handed in together; the others follow. */
   readonly archived: ArchivedAt;
+  /** Segments that the stored content holds and that cannot be read. */
+  readonly lost: ReadonlySet<Address>;
 }
 
 /** What writes make of a manifest's content. */
@@ -43,6 +43,8 @@ export interface Folded {
   readonly outcomes: ReadonlyMap<number, WriteOutcome>;
   /** Where the bytes of segments that the writes name may come from. */
   readonly sources: ReadonlyMap<Address, NewSegment>;
+  /** Segments that a write which does not fail says are stored. */
+  readonly named: ReadonlySet<Address>;
 }
 
 const NOTHING_NEW = { newSegments: 0, newBytes: 0 };
@@ -54,18 +56,37 @@ const NOTHING_NEW = { newSegments: 0, newBytes: 0 };
 export function fold(stored: DraftContent | undefined, writes: readonly PlacedWrite[], context: FoldContext): Folded {
   const outcomes = new Map<number, WriteOutcome>();
   const sources = new Map<Address, NewSegment>();
+  const named = new Set<Address>();
   let content = stored;
   for (const { position, write } of writes) {
     try {
-      const step = apply(content, position, write, context);
+      const step = takenAgain(apply(content, position, write, context), write, context.lost);
       content = step.content;
       outcomes.set(position, step.outcome);
+      for (const address of namedBy(step, write)) named.add(address);
       if (step.isChanged && 'entries' in write) addSources(sources, write.entries);
     } catch (error) {
       outcomes.set(position, { status: 'failed', error: asVarveError(error) });
     }
   }
-  return { content, isChanged: content !== stored, outcomes, sources };
+  return { content, isChanged: content !== stored, outcomes, sources, named };
+}
+
+/** A put says so of all that the manifest has, an append of what it names; a write that was skipped of nothing. */
+function* namedBy({ content, outcome }: Step, write: ManifestWrite): Generator<Address, void, undefined> {
+  if (!('entries' in write) || outcome.status === 'skipped') return;
+  if (write.operation === 'put') for (const entry of content?.entries ?? []) yield* neededBy(entry);
+  else for (const { segments } of write.entries) for (const { address } of segments) yield address;
+}
+
+/** Has a write that changes nothing bring back what was lost: its outcome stays, its segments are taken anew. */
+function takenAgain(step: Step, write: ManifestWrite, lost: ReadonlySet<Address>): Step {
+  const { content, outcome, isChanged } = step;
+  if (lost.size === 0 || content === undefined || isChanged || !('entries' in write)) return step;
+  if (![...namedBy(step, write)].some((address) => lost.has(address))) return step;
+  // Bodies that were spilled are spilled again from what the writer has.
+  const entries = write.operation === 'put' ? write.entries.map(recordEntry) : content.entries;
+  return { content: { ...content, entries }, isChanged: true, outcome };
 }
 
 /** What becomes of content by one write. */

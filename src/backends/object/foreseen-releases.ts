@@ -26,6 +26,11 @@ export class ForeseenReleases {
     return this.#manifests.has(manifestObjectKey(key));
   }
 
+  /** Whether a reference would be gone by now. */
+  releases(address: Address, token: Token): boolean {
+    return this.#tokens.get(address)?.has(token) ?? false;
+  }
+
   addresses(): Address[] {
     return [...this.#tokens.keys()];
   }

@@ -1,10 +1,11 @@
 import type { Address } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
 import type { ManifestKey, NewSegment, WriteOutcome } from '../manifests.ts';
-import { type DraftContent, fold, type PlacedWrite } from './fold.ts';
+import { fold, type PlacedWrite } from './fold.ts';
 import { holderOf, manifestObjectKey } from './keys.ts';
 import {
   type ArchivedAt,
+  type DraftContent,
   type Hold,
   type ManifestContent,
   type PendingAttempt,
@@ -14,7 +15,7 @@ import {
 } from './manifest-record.ts';
 import { NOTHING_SEEN, type SeenRecord } from './manifest-table.ts';
 import type { Taken } from './segment-taker.ts';
-import { type Token, tokenOf } from './sidecar.ts';
+import { type Generation, type Token, tokenOf } from './sidecar.ts';
 import { neededBy, spill } from './spill.ts';
 
 /** What a job would make of the record that it saw. */
@@ -26,6 +27,8 @@ export interface Plan {
   readonly outcomes: ReadonlyMap<number, WriteOutcome>;
   /** Segments whose references have yet to be taken. */
   readonly missing: ReadonlyMap<Address, NewSegment>;
+  /** What the writes name and the content holds already: they may not succeed before its data was looked at (rule 16). */
+  readonly reused: ReadonlyMap<Address, Generation>;
 }
 
 /** A manifest that is created may have so many times the inline bytes of one that is written again. */
@@ -45,6 +48,8 @@ export class ManifestJob {
   nonce: string;
   /** References that the attempt has taken. */
   readonly taken = new Map<Address, Taken>();
+  /** Generations without data, though the content holds them. */
+  readonly lost = new Map<Address, Generation>();
   /** Writes that failed for a segment of theirs. */
   readonly failures = new Map<number, WriteOutcome>();
   /** Set once the writes have happened, or have nothing to do. */
@@ -78,10 +83,16 @@ export class ManifestJob {
   plan(now: number, spillAbove: number): Plan {
     const current = this.seen.record?.current;
     const writes = this.writes.filter(({ position }) => !this.failures.has(position));
-    const folded = fold(current, writes, { key: this.key, nonce: this.nonce, now, archived: this.#archived });
+    const lost = this.#lostOf(current);
+    const folded = fold(current, writes, { key: this.key, nonce: this.nonce, now, archived: this.#archived, lost });
     const outcomes = new Map([...folded.outcomes, ...this.failures]);
+    const reused = new Map<Address, Generation>();
+    for (const address of folded.named) {
+      const hold = current?.holds.get(address);
+      if (hold !== undefined && !lost.has(address)) reused.set(address, hold.gen);
+    }
     if (!folded.isChanged || folded.content === undefined) {
-      return { ...folded, base: current, outcomes, missing: new Map() };
+      return { ...folded, base: current, outcomes, missing: new Map(), reused };
     }
     const { content, sources } = spill(
       folded.content,
@@ -90,11 +101,16 @@ export class ManifestJob {
     const missing = new Map<Address, NewSegment>();
     for (const entry of content.entries) {
       for (const address of neededBy(entry)) {
-        if (current?.holds.has(address) || this.taken.has(address)) continue;
+        const hold = current?.holds.get(address);
+        const isGiven = folded.sources.has(address) || sources.has(address);
+        if (hold !== undefined && sources.has(address) && !lost.has(address)) reused.set(address, hold.gen);
+        // What no write of these brings stays as it is.
+        const isHeld = hold !== undefined && !(lost.has(address) && isGiven);
+        if (isHeld || this.taken.has(address)) continue;
         missing.set(address, sourceOf(address, folded.sources, sources));
       }
     }
-    return { base: current, isChanged: true, content, outcomes, missing };
+    return { base: current, isChanged: true, content, outcomes, missing, reused };
   }
 
   /** The record with what the attempt takes added to its `pending` (rule 1). */
@@ -125,15 +141,23 @@ export class ManifestJob {
 
   #withHolds(content: DraftContent, before: ManifestContent | undefined): ManifestContent {
     const holds = new Map<Address, Hold>();
+    const lost = this.#lostOf(before);
     for (const entry of content.entries) {
       for (const address of neededBy(entry)) {
-        const hold = before?.holds.get(address) ?? this.#taken(address);
+        const renewed = lost.has(address) ? this.#taken(address) : undefined;
+        const hold = renewed ?? before?.holds.get(address) ?? this.#taken(address);
         if (hold === undefined)
           throw new VarveError('INTERNAL', `segment ${address} is to be committed without a reference`);
         holds.set(address, hold);
       }
     }
     return { ...content, holds };
+  }
+
+  /** What is lost of that content. */
+  #lostOf(content: ManifestContent | undefined): ReadonlySet<Address> {
+    const isLost = ([address, gen]: [Address, Generation]) => content?.holds.get(address)?.gen === gen;
+    return new Set([...this.lost].filter(isLost).map(([address]) => address));
   }
 
   /** A reference that the attempt took and may commit: its `pending`, which names it, still stands (rules 1 and 2). */

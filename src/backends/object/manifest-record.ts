@@ -44,6 +44,9 @@ export interface ManifestContent extends Omit<ManifestHead, 'key' | 'entryCount'
   readonly holds: ReadonlyMap<Address, Hold>;
 }
 
+/** A manifest's content whose references are not taken yet. */
+export type DraftContent = Omit<ManifestContent, 'holds'>;
+
 /** An attempt under way: it may take references to these segments, under its nonce, until it is fenced. */
 export interface PendingAttempt {
   readonly nonce: string;

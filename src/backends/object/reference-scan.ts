@@ -1,11 +1,11 @@
 import type { Address } from '../../address.ts';
-import { isUnreadable, throwIfAborted } from '../../errors.ts';
 import type { ManifestKey } from '../manifests.ts';
 import { holderOf, KINDS, manifestsPrefix } from './keys.ts';
 import { listPages } from './listing.ts';
 import type { ManifestRecord } from './manifest-record.ts';
 import type { SeenRecord } from './manifest-table.ts';
-import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { walkManifests } from './manifest-walk.ts';
+import { forEach, type Protocol } from './protocol.ts';
 import { type Generation, holderOfToken, type Token, tokenOf } from './sidecar.ts';
 import { unlessUnreadable } from './unreadable.ts';
 
@@ -34,9 +34,6 @@ export interface ScanScope {
   /** Most references kept; 1 or more. Default: as the store's settings say. */
   readonly most?: number;
 }
-
-/** So many manifests are read at once. */
-const WINDOW = 64;
 
 /**
  * The references to segments, told by the manifests themselves: the truth that counts are repaired from (rule 14: no index is
@@ -71,14 +68,11 @@ export class ReferenceScan {
     onDamage: (objectKey: string, error: Error) => void,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    for (const kind of KINDS) {
-      for await (const page of listPages(this.#protocol, manifestsPrefix(kind), abortOf(signal))) {
-        for (let start = 0; start < page.length; start += WINDOW) {
-          throwIfAborted(signal);
-          await forEach(page.slice(start, start + WINDOW), ({ key }) => this.#read(key, onRecord, onDamage));
-        }
-      }
-    }
+    const note = (objectKey: string, seen: SeenRecord) => {
+      if (seen.record !== undefined) this.#note(objectKey, seen.record);
+      onRecord(seen);
+    };
+    await walkManifests(this.#protocol, { onRecord: note, onUnreadable: onDamage }, signal);
   }
 
   of(address: Address): SegmentReferences | undefined {
@@ -110,22 +104,6 @@ export class ReferenceScan {
     const seen = await unlessUnreadable(this.#protocol.manifests.readObject(objectKey));
     const hold = seen?.record?.current?.holds.get(address);
     return hold !== undefined && hold.gen === gen && tokenOf(holderOf(objectKey), hold.nonce) === token;
-  }
-
-  async #read(
-    objectKey: string,
-    onRecord: (seen: SeenRecord) => void,
-    onDamage: (objectKey: string, error: Error) => void,
-  ): Promise<void> {
-    try {
-      const seen = await this.#protocol.manifests.readObject(objectKey);
-      if (seen.record === undefined) return;
-      this.#note(objectKey, seen.record);
-      onRecord(seen);
-    } catch (error) {
-      if (!isUnreadable(error)) throw error;
-      onDamage(objectKey, error);
-    }
   }
 
   #note(objectKey: string, { key, current, pending, releasing }: ManifestRecord): void {

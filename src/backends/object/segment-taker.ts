@@ -85,6 +85,14 @@ export class SegmentTaker {
     return this.#ensureData(address, sidecar, source, begun.has(sidecar.gen));
   }
 
+  /** Whether the data of a generation is stored: this process knows, or it looks (rule 16). */
+  async isStored(address: Address, gen: Generation): Promise<boolean> {
+    if (this.#stored.get(address) === gen) return true;
+    if ((await this.#protocol.store.head(segmentKey(address, gen))) === undefined) return false;
+    this.#stored.set(address, gen);
+    return true;
+  }
+
   /**
    * Stores the bytes of a damaged segment again (rule 13). Returns whether nothing is left to heal; `false`: the bytes are not
    * the segment's.
@@ -113,13 +121,11 @@ export class SegmentTaker {
       // Rule 13: the same bytes, put again, replace what was damaged, held or not.
       await this.#put(address, gen, source, { kind: 'any' });
       await this.#protocol.sidecars.change(address, markHealed(gen));
-      return { gen, isNew: false, length: 0 };
-    }
-    if (sidecar.state === 'live' || this.#stored.get(address) === gen) return { gen, isNew: false, length: 0 };
-    if (!isOwn && (await this.#protocol.store.head(segmentKey(address, gen))) !== undefined) {
       this.#stored.set(address, gen);
       return { gen, isNew: false, length: 0 };
     }
+    // Rule 16: a sidecar may be wrong, so its word that the data is stored is not taken.
+    if (!isOwn && (await this.isStored(address, gen))) return { gen, isNew: false, length: 0 };
     // Somebody else may store it at the same time: the key's bytes are the same whoever does.
     const isNew = await this.#put(address, gen, source, { kind: 'absent' });
     this.#stored.set(address, gen);

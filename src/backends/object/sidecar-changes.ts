@@ -54,6 +54,20 @@ export function restore(tokens: readonly Token[]): SidecarChange {
   };
 }
 
+/**
+ * Counts references to a segment whose bytes are lost, and marks it for the next writer that has them. What was given up
+ * begins a new life (rule 3).
+ */
+export function awaitBytes(tokens: readonly Token[], generation: Generation): SidecarChange {
+  return (sidecar, refusals) => {
+    if (sidecar === undefined || !isUsable(sidecar)) {
+      return { gen: generation, state: 'uploading', refs: [...tokens], damaged: true, ...holdsOf(sidecar) };
+    }
+    const counted = restore(tokens)(sidecar, refusals) ?? sidecar;
+    return counted === sidecar && sidecar.damaged ? undefined : { ...counted, damaged: true };
+  };
+}
+
 /** Whether a collection may take a segment whose last reference went at `since`. */
 export type IsDue = (since: number) => boolean;
 
@@ -94,7 +108,8 @@ export function markHealed(generation: Generation): SidecarChange {
   };
 }
 
-function isUsable({ state }: SidecarContent): boolean {
+/** Whether its generation is one that manifests may hold. */
+export function isUsable({ state }: SidecarContent): boolean {
   return state === 'live' || state === 'uploading';
 }
 

@@ -1,7 +1,6 @@
 import { type Address, addressOf } from '../../address.ts';
 import { MAX_SEGMENT_BYTES, type NewSegment } from '../manifests.ts';
-import type { DraftContent } from './fold.ts';
-import type { RecordBody, RecordEntry, SpilledPart } from './manifest-record.ts';
+import type { DraftContent, RecordBody, RecordEntry, SpilledPart } from './manifest-record.ts';
 
 /**
  * Moves the inline bodies of a manifest that has more than `above` bytes of them into segments of its own, so that

@@ -5,8 +5,8 @@ import { deleteAll } from './delete-all.ts';
 import type { ForeseenReleases } from './foreseen-releases.ts';
 import { segmentKey } from './keys.ts';
 import { forEach, type Protocol } from './protocol.ts';
-import { parseGeneration, type Sidecar } from './sidecar.ts';
-import { bury, condemn, isCollectable } from './sidecar-changes.ts';
+import { type Generation, parseGeneration, type Sidecar } from './sidecar.ts';
+import { bury, condemn, type IsDue, isCollectable } from './sidecar-changes.ts';
 
 /** What a collection found about one segment. */
 export interface Verdict {
@@ -36,6 +36,49 @@ export interface SweepOptions {
 /** So many segments are condemned, deleted and buried together: one request deletes the data of all. */
 const SWEEP_WINDOW = 250;
 
+/** What is found about a segment without changing anything; `isDue`: a collection may take it. */
+export interface Look {
+  readonly verdict: Verdict;
+  readonly sidecar: Sidecar | undefined;
+  readonly isDue: boolean;
+}
+
+/** Looks at segments, so many at once as the options say. */
+export function look(protocol: Protocol, addresses: readonly Address[], options: SweepOptions): Promise<Look[]> {
+  const limit = pLimit(options.concurrency);
+  return forEach(addresses, (address) => limit(() => lookAt(protocol, address, options)));
+}
+
+async function lookAt(
+  { sidecars, serverClock }: Protocol,
+  address: Address,
+  { graceMs, dryRun, foreseen }: SweepOptions,
+): Promise<Look> {
+  const nothing = { address, length: 0, storedBytes: 0 };
+  const found = (outcome: Verdict['outcome'], sidecar?: Sidecar): Look => {
+    const length = sidecar === undefined ? 0 : parseGeneration(sidecar.gen).length;
+    return { verdict: { ...nothing, length, outcome }, sidecar, isDue: outcome === 'collected' };
+  };
+  let sidecar: Sidecar | undefined;
+  try {
+    sidecar = await sidecars.read(address);
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    return found('unreadable');
+  }
+  if (sidecar === undefined || sidecar.state === 'gone') return found('referenced');
+  if (dryRun) sidecar = foreseen.applyTo(address, sidecar, serverClock.latest());
+  if (sidecar.state === 'condemned') return found('collected', sidecar);
+  if (sidecar.refs.length > 0 || sidecar.hot) return found('referenced', sidecar);
+  const isDue = isCollectable(sidecar) && dueAfter(graceMs, serverClock)(sidecar.since ?? 0);
+  return found(isDue ? 'collected' : 'waiting', sidecar);
+}
+
+/** Without a grace no clock is asked. */
+function dueAfter(graceMs: number, serverClock: Protocol['serverClock']): IsDue {
+  return (since) => graceMs === 0 || serverClock.earliest() - since >= graceMs;
+}
+
 /**
  * Collects those of the segments that nothing references: condemns the generation, deletes its data, buries it. Each step may be
  * the last of a process that dies; the next collection goes on from there.
@@ -56,51 +99,30 @@ export async function sweep(
 async function sweepWindow(
   protocol: Protocol,
   addresses: readonly Address[],
-  { graceMs, dryRun, foreseen, concurrency }: SweepOptions,
+  options: SweepOptions,
 ): Promise<Verdict[]> {
+  const { graceMs, dryRun, concurrency } = options;
   const { sidecars, serverClock, store } = protocol;
-  // Without a grace no clock is asked.
-  const isDue = (since: number) => graceMs === 0 || serverClock.earliest() - since >= graceMs;
-  const condemned: { sidecar: Sidecar; at: number }[] = [];
+  const condemned: { address: Address; gen: Generation }[] = [];
   const limit = pLimit(concurrency);
-  const verdicts = await forEach(
-    addresses.map((address, at) => ({ address, at })),
-    ({ address, at }) =>
-      limit(async () => {
-        const nothing = { address, length: 0, storedBytes: 0 };
-        let sidecar: Sidecar | undefined;
-        try {
-          sidecar = await sidecars.read(address);
-        } catch (error) {
-          if (!isUnreadable(error)) throw error;
-          return { ...nothing, outcome: 'unreadable' as const };
-        }
-        if (sidecar === undefined || sidecar.state === 'gone') return { ...nothing, outcome: 'referenced' as const };
-        if (dryRun) sidecar = foreseen.applyTo(address, sidecar, serverClock.latest());
-        const { length } = parseGeneration(sidecar.gen);
-        const verdict = { address, length, storedBytes: 0 };
-        if (sidecar.state !== 'condemned') {
-          const isUnused = sidecar.refs.length === 0 && !sidecar.hot;
-          if (!isUnused) return { ...verdict, outcome: 'referenced' as const };
-          if (!isCollectable(sidecar) || !isDue(sidecar.since ?? 0)) return { ...verdict, outcome: 'waiting' as const };
-          if (!dryRun) sidecar = await sidecars.change(address, condemn(isDue));
-          if (!dryRun && sidecar?.state !== 'condemned') return { ...verdict, outcome: 'referenced' as const };
-        }
-        condemned.push({ sidecar: sidecar as Sidecar, at });
-        return {
-          ...verdict,
-          outcome: 'collected' as const,
-          storedBytes: await storedBytes(protocol, address, sidecar as Sidecar),
-        };
-      }),
+  const verdicts = await forEach(addresses, (address) =>
+    limit(async (): Promise<Verdict> => {
+      const { verdict, sidecar: seen, isDue } = await lookAt(protocol, address, options);
+      if (!isDue || seen === undefined) return verdict;
+      let sidecar: Sidecar | undefined = seen;
+      if (!dryRun && seen.state !== 'condemned') {
+        sidecar = await sidecars.change(address, condemn(dueAfter(graceMs, serverClock)));
+        if (sidecar?.state !== 'condemned') return { ...verdict, outcome: 'referenced' };
+      }
+      condemned.push({ address, gen: sidecar.gen });
+      return { ...verdict, storedBytes: (await store.head(segmentKey(address, sidecar.gen)))?.size ?? 0 };
+    }),
   );
   if (dryRun || condemned.length === 0) return verdicts;
-  const keys = condemned.map(({ sidecar, at }) => segmentKey(addresses[at] as Address, sidecar.gen));
-  await deleteAll(store, keys);
-  await forEach(condemned, ({ sidecar, at }) => sidecars.change(addresses[at] as Address, bury(sidecar.gen)));
+  await deleteAll(
+    store,
+    condemned.map(({ address, gen }) => segmentKey(address, gen)),
+  );
+  await forEach(condemned, ({ address, gen }) => sidecars.change(address, bury(gen)));
   return verdicts;
-}
-
-async function storedBytes({ store }: Protocol, address: Address, { gen }: Sidecar): Promise<number> {
-  return (await store.head(segmentKey(address, gen)))?.size ?? 0;
 }
