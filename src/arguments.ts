@@ -85,7 +85,9 @@ export function shown(value: unknown): string {
   try {
     if (Array.isArray(value)) return `an array of ${value.length}`;
     const name: unknown = value.constructor?.name;
-    return typeof name === 'string' && name !== '' && name !== 'Object' ? `a ${name.slice(0, 60)}` : 'an object';
+    return typeof name === 'string' && name !== '' && name !== 'Object'
+      ? `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name.slice(0, 60)}`
+      : 'an object';
   } catch {
     return 'an object that cannot be read';
   }

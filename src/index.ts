@@ -83,7 +83,9 @@ export type {
   ConversationStat,
   Conversations,
   DeleteManyOptions,
+  DeleteOptions,
   PutFailure,
+  PutManyOptions,
   PutOptions,
   PutReceipt,
   ReadOptions,
@@ -91,10 +93,8 @@ export type {
 export type { ExportCounts, ExportOptions } from './manifest/export.ts';
 export type { HeldConversation, HoldReceipt, Holds, PlaceHoldOptions } from './manifest/holds.ts';
 export type { ImportCounts, ImportError, ImportOptions, ImportReport } from './manifest/import.ts';
+export type { LocalStoreOptions, ObjectStoreOptions, OpenOptions } from './open-options.ts';
 export {
-  type LocalStoreOptions,
-  type ObjectStoreOptions,
-  type OpenOptions,
   openStore,
   type RestoreReport,
   restoreStore,

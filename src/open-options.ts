@@ -1,52 +1,83 @@
-import { z } from 'zod';
-import { VarveError } from './errors.ts';
+import type { OptionKinds } from './option-kinds.ts';
+import { declareOptions } from './options.ts';
 
-const OPTIONS = z.strictObject({
-  create: z.boolean().optional(),
-  readOnly: z.boolean().optional(),
-  onWarning: z.custom<(message: string) => void>((it) => typeof it === 'function', 'a function').optional(),
-  objects: z
-    .strictObject({
-      inlineBelow: z
-        .int()
-        .min(0)
-        .max(1024 * 1024)
-        .optional(),
-      concurrency: z.int().min(1).max(10_000).optional(),
-      cacheBytes: z.int().min(0).optional(),
-      compressionLevel: z.int().min(1).max(19).optional(),
-      leaseMs: z.number().min(1000).optional(),
-      timeoutMs: z.number().min(1).optional(),
-    })
-    .optional(),
-  local: z
-    .strictObject({
-      allowNetworkFileSystem: z.boolean().optional(),
-      lockTimeoutMs: z.number().min(0).optional(),
-      segmentBlockBytes: z
-        .int()
-        .min(1)
-        .max(16 * 1024 * 1024)
-        .optional(),
-      bodyBlockBytes: z
-        .int()
-        .min(1)
-        .max(16 * 1024 * 1024)
-        .optional(),
-      compressionLevel: z.int().min(1).max(19).optional(),
-      packBytes: z.int().min(1).optional(),
-      inlineBelow: z
-        .int()
-        .min(0)
-        .max(1024 * 1024)
-        .optional(),
-    })
-    .optional(),
+/** How a store in a directory works; settings, not formats: each may differ from one opening to the next. */
+export interface LocalStoreOptions {
+  /** Open a store on a network file system, whose locks may not protect it. Default: false. */
+  readonly allowNetworkFileSystem?: boolean | undefined;
+  /** How long a write waits for other processes' writes before it fails with `BUSY`, in ms. Default: 60,000. */
+  readonly lockTimeoutMs?: number | undefined;
+  /** Segments are compressed together in blocks of this many bytes. Default: 256 KiB. */
+  readonly segmentBlockBytes?: number | undefined;
+  /** Manifest bodies are compressed together in blocks of this many bytes. Default: 1 MiB. */
+  readonly bodyBlockBytes?: number | undefined;
+  /** zstd level, 1 to 19. Default: 5. */
+  readonly compressionLevel?: number | undefined;
+  /** A pack file is sealed when it has this many bytes. Default: 64 MiB. */
+  readonly packBytes?: number | undefined;
+  /** Parts of messages shorter than this many bytes live in the manifest. Default: 512. */
+  readonly inlineBelow?: number | undefined;
+}
+
+/** How a store on an object storage service works; settings, not formats: each may differ from one opening to the next. */
+export interface ObjectStoreOptions {
+  /** Parts of messages shorter than this many bytes live in the manifest. Default: 4,096. */
+  readonly inlineBelow?: number | undefined;
+  /** Most requests under way at once. Default: 32. */
+  readonly concurrency?: number | undefined;
+  /** Segments kept in memory for the next reader, in bytes. Default: 64 MiB. */
+  readonly cacheBytes?: number | undefined;
+  /** zstd level, 1 to 19. Default: 9. */
+  readonly compressionLevel?: number | undefined;
+  /** How long a writer may go without a sign of life before others may undo what it began, in ms. Default: 30,000. */
+  readonly leaseMs?: number | undefined;
+  /** How long a change is tried against contention or outage before it fails, in ms. Default: 60,000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface OpenOptions {
+  /** Create the store if there is none. Default: true, unless `readOnly`. */
+  readonly create?: boolean | undefined;
+  /** Never write; works on a read-only medium. Default: false. */
+  readonly readOnly?: boolean | undefined;
+  /** For a store in a directory. */
+  readonly local?: LocalStoreOptions | undefined;
+  /** For a store of objects. */
+  readonly objects?: ObjectStoreOptions | undefined;
+  /** Told of what does not keep the store from working, and may harm it: a bucket's lifecycle rules. Default: nobody. */
+  readonly onWarning?: ((message: string) => void) | undefined;
+}
+
+const LONGEST_INLINE_BYTES = 1024 * 1024;
+const LARGEST_BLOCK_BYTES = 16 * 1024 * 1024;
+
+export const OPEN_OPTIONS = declareOptions<OpenOptions>()({
+  // What most callers give, the command line among them.
+  plain: { create: isFlag, readOnly: isFlag, onWarning: (value) => typeof value === 'function' },
+  members: (is: OptionKinds) => ({
+    create: is.flag,
+    readOnly: is.flag,
+    onWarning: is.callback<NonNullable<OpenOptions['onWarning']>>(),
+    objects: is.group({
+      inlineBelow: is.whole(0, LONGEST_INLINE_BYTES),
+      concurrency: is.whole(1, 10_000),
+      cacheBytes: is.whole(0),
+      compressionLevel: is.whole(1, 19),
+      leaseMs: is.number(1000),
+      timeoutMs: is.number(1),
+    }),
+    local: is.group({
+      allowNetworkFileSystem: is.flag,
+      lockTimeoutMs: is.number(0),
+      segmentBlockBytes: is.whole(1, LARGEST_BLOCK_BYTES),
+      bodyBlockBytes: is.whole(1, LARGEST_BLOCK_BYTES),
+      compressionLevel: is.whole(1, 19),
+      packBytes: is.whole(1),
+      inlineBelow: is.whole(0, LONGEST_INLINE_BYTES),
+    }),
+  }),
 });
 
-/** @throws `INVALID_ARGUMENT` naming every option that is unknown or out of range. */
-export function checkOpenOptions(options: unknown): void {
-  const { error } = OPTIONS.safeParse(options);
-  if (error === undefined) return;
-  throw new VarveError('INVALID_ARGUMENT', `options of openStore: ${z.prettifyError(error)}`, { cause: error });
+function isFlag(value: unknown): boolean {
+  return typeof value === 'boolean';
 }

@@ -21,53 +21,8 @@ import type { ByteSource } from './manifest/byte-source.ts';
 import { Conversations } from './manifest/conversations.ts';
 import { type ExportOptions, exportJsonl } from './manifest/export.ts';
 import { type ImportOptions, type ImportReport, importJsonl } from './manifest/import.ts';
-
-/** How a store in a directory works; settings, not formats: each may differ from one opening to the next. */
-export interface LocalStoreOptions {
-  /** Open a store on a network file system, whose locks may not protect it. Default: false. */
-  readonly allowNetworkFileSystem?: boolean | undefined;
-  /** How long a write waits for other processes' writes before it fails with `BUSY`, in ms. Default: 60,000. */
-  readonly lockTimeoutMs?: number | undefined;
-  /** Segments are compressed together in blocks of this many bytes. Default: 256 KiB. */
-  readonly segmentBlockBytes?: number | undefined;
-  /** Manifest bodies are compressed together in blocks of this many bytes. Default: 1 MiB. */
-  readonly bodyBlockBytes?: number | undefined;
-  /** zstd level, 1 to 19. Default: 5. */
-  readonly compressionLevel?: number | undefined;
-  /** A pack file is sealed when it has this many bytes. Default: 64 MiB. */
-  readonly packBytes?: number | undefined;
-  /** Parts of messages shorter than this many bytes live in the manifest. Default: 512. */
-  readonly inlineBelow?: number | undefined;
-}
-
-/** How a store on an object storage service works; settings, not formats: each may differ from one opening to the next. */
-export interface ObjectStoreOptions {
-  /** Parts of messages shorter than this many bytes live in the manifest. Default: 4,096. */
-  readonly inlineBelow?: number | undefined;
-  /** Most requests under way at once. Default: 32. */
-  readonly concurrency?: number | undefined;
-  /** Segments kept in memory for the next reader, in bytes. Default: 64 MiB. */
-  readonly cacheBytes?: number | undefined;
-  /** zstd level, 1 to 19. Default: 9. */
-  readonly compressionLevel?: number | undefined;
-  /** How long a writer may go without a sign of life before others may undo what it began, in ms. Default: 30,000. */
-  readonly leaseMs?: number | undefined;
-  /** How long a change is tried against contention or outage before it fails, in ms. Default: 60,000. */
-  readonly timeoutMs?: number | undefined;
-}
-
-export interface OpenOptions {
-  /** Create the store if there is none. Default: true, unless `readOnly`. */
-  readonly create?: boolean | undefined;
-  /** Never write; works on a read-only medium. Default: false. */
-  readonly readOnly?: boolean | undefined;
-  /** For a store in a directory. */
-  readonly local?: LocalStoreOptions | undefined;
-  /** For a store of objects. */
-  readonly objects?: ObjectStoreOptions | undefined;
-  /** Told of what does not keep the store from working, and may harm it: a bucket's lifecycle rules. Default: nobody. */
-  readonly onWarning?: ((message: string) => void) | undefined;
-}
+import { OPEN_OPTIONS, type OpenOptions } from './open-options.ts';
+import { provideZod } from './zod-loader.ts';
 
 /**
  * Opens the store at a location: a path, a `file:` URL, `s3://bucket/prefix?region=…&endpoint=…&pathStyle=true` or the same as an
@@ -82,12 +37,15 @@ export interface OpenOptions {
  * @throws `NOT_FOUND` when there is none and it may not be created; `INVALID_ARGUMENT` for a location or option that
  *   cannot be; `UNSUPPORTED_FORMAT` when a newer Varve wrote it; `CORRUPT`, `DENIED`, `READ_ONLY`, `IO`.
  */
-export async function openStore(location: string | URL | S3Config, options: OpenOptions = {}): Promise<Store> {
-  await checkOptions(options);
+export async function openStore(location: string | URL | S3Config, options?: OpenOptions): Promise<Store> {
   const place = location instanceof URL ? location.href : location;
-  if (isOfObjects(place)) return new Store(await openObjectStore(place, options));
-  refuseOptions(options, 'objects', 'a directory');
-  const { create, readOnly, local = {} } = options;
+  const isObjects = isOfObjects(place);
+  // A store of objects needs zod anyway, and one copy of it will do.
+  if (isObjects) provideZod((await import('zod')).z);
+  const given = OPEN_OPTIONS.read('openStore', options);
+  if (isObjects) return new Store(await openObjectStore(place, given));
+  refuseOptions(given, 'objects', 'a directory');
+  const { create, readOnly, local = {} } = given;
   const settings = definedOnly({ create, readOnly, ...local });
   return new Store(await LocalBackend.open(pathOf(place), settings));
 }
@@ -327,7 +285,8 @@ export class Store implements AsyncDisposable {
    * @throws `HELD`, `NO_SPACE`, `BUSY` and what else a collection throws; then calling again goes on from there.
    */
   async eraseConversations(ids: Iterable<string>, options: ErasureOptions = {}): Promise<ErasureReport> {
-    const { onProgress, ...abort } = options;
+    const { signal } = options;
+    const abort = { signal };
     // A string is an iterable of its characters, any of which may be an id.
     if (typeof ids === 'string' || typeof ids?.[Symbol.iterator] !== 'function') {
       throw new VarveError('INVALID_ARGUMENT', 'ids to erase are a list; not one string');
@@ -360,16 +319,6 @@ export class Store implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-/** zod takes longer to load than a small store to open, so the two flags that most callers give are checked without. */
-async function checkOptions(options: OpenOptions): Promise<void> {
-  const isSimple = ([name, value]: [string, unknown]) =>
-    (name === 'onWarning' && typeof value === 'function') ||
-    ((name === 'create' || name === 'readOnly') && (value === undefined || typeof value === 'boolean'));
-  if (Object.entries(options).every(isSimple)) return;
-  const { checkOpenOptions } = await import('./open-options.ts');
-  checkOpenOptions(options);
 }
 
 function pathOf(location: string): string {

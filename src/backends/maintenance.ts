@@ -1,31 +1,88 @@
 /** What keeps a store sound and small: collection, audit, backup, usage, and what runs of these leave behind. */
 
 import type { Address } from '../address.ts';
+import { VarveError } from '../errors.ts';
+import type { OptionKinds } from '../option-kinds.ts';
+import { declareOptions } from '../options.ts';
 import type { AbortOptions, ManifestHead, ManifestKey, ManifestKind, SegmentDescription } from './manifests.ts';
 
-export interface CollectOptions extends AbortOptions {
-  /** A segment is collected once nothing has referenced it for this many milliseconds. Default: 24 hours. */
-  readonly graceMs?: number;
-  /** Report what would be done, do nothing. Default: false. */
-  readonly dryRun?: boolean;
+/** What all collections may be given. */
+export interface CollectWorkOptions extends AbortOptions {
   /** Give back all space that can be given back, at the cost of rewriting more. Default: false. */
-  readonly full?: boolean;
+  readonly full?: boolean | undefined;
+  /**
+   * Do only this share of the work. Shards of one `count` are disjoint and do all of it together, in
+   * any order and at once, in one process or many. Default: all.
+   */
+  readonly shard?: CollectShard | undefined;
+  /**
+   * Requests under way at once, where steps are requests; without effect where they are
+   * transactions. Default: 8.
+   */
+  readonly concurrency?: number | undefined;
+  readonly onProgress?: ProgressCallback | undefined;
+}
+
+/** Called now and then; `total` may grow, and is 0 while it is not known. */
+export type ProgressCallback = (progress: { phase: string; done: number; total: number }) => void;
+
+/** The kinds of {@link CollectWorkOptions}. */
+export function collectWorkKinds(is: OptionKinds) {
+  return {
+    full: is.flag,
+    shard: is
+      .record({ index: is.whole(0), count: is.whole(1) })
+      .refine(({ index, count }) => index < count, { path: ['index'], error: 'less than shard.count' }),
+    concurrency: is.whole(1),
+    onProgress: is.callback<ProgressCallback>(),
+    signal: is.signal,
+  };
+}
+
+export interface CollectOptions extends CollectWorkOptions {
+  /** A segment is collected once nothing has referenced it for this many milliseconds. Default: 24 hours. */
+  readonly graceMs?: number | undefined;
+  /** Report what would be done, do nothing. Default: false. */
+  readonly dryRun?: boolean | undefined;
   /**
    * End only when no byte of deleted content is left on the medium, neither in data nor in indexes, logs and caches. Takes
    * everything that nothing references, whatever `graceMs` says; goes with no `shard`. What it could not get rid of is in
    * the report. Default: false.
    */
-  readonly erase?: boolean;
+  readonly erase?: boolean | undefined;
   /**
-   * Do only this share of the work. Shards of one `count` are disjoint and do all of it together, in any order and at
-   * once, in one process or many. Default: all.
+   * Begin no further step after this many milliseconds; the report then says `isComplete: false`.
+   * Default: no limit.
    */
-  readonly shard?: CollectShard;
-  /** Begin no further step after this many milliseconds; the report then says `isComplete: false`. Default: no limit. */
-  readonly deadlineMs?: number;
-  /** Requests under way at once, where steps are requests; without effect where they are transactions. Default: 8. */
-  readonly concurrency?: number;
-  readonly onProgress?: (progress: { phase: string; done: number; total: number }) => void;
+  readonly deadlineMs?: number | undefined;
+}
+
+const COLLECT_OPTIONS = declareOptions<CollectOptions>()({
+  defaults: {
+    graceMs: 24 * 60 * 60 * 1000,
+    deadlineMs: Number.POSITIVE_INFINITY,
+    concurrency: 8,
+    dryRun: false,
+    full: false,
+    erase: false,
+  },
+  members: (is: OptionKinds) => ({
+    ...collectWorkKinds(is),
+    graceMs: is.number(0),
+    deadlineMs: is.number(0),
+    dryRun: is.flag,
+    erase: is.flag,
+  }),
+});
+
+/** What a collection is to do: options with their defaults. */
+export type CollectSettings = ReturnType<typeof COLLECT_OPTIONS.read>;
+
+/** @throws `INVALID_ARGUMENT`, saying which option cannot be and what is allowed. */
+export function readCollectOptions(options: CollectOptions | undefined): CollectSettings {
+  const settings = COLLECT_OPTIONS.read('collect', options);
+  if (!settings.erase || settings.shard === undefined) return settings;
+  throw new VarveError('INVALID_ARGUMENT', 'an erasure concerns the whole store: leave out shard');
 }
 
 /** Part `index`, from 0, of `count`. */
@@ -107,11 +164,29 @@ export interface Finding {
 
 export interface AuditOptions extends AbortOptions {
   /** Mend what can be mended. Default: false. */
-  readonly repair?: boolean;
+  readonly repair?: boolean | undefined;
   /** The share of stored data to read and re-hash, 0 to 1. Default: 1. References are always recounted in full. */
-  readonly sample?: number;
-  readonly onProgress?: (progress: { phase: string; done: number; total: number }) => void;
+  readonly sample?: number | undefined;
+  readonly onProgress?: ProgressCallback | undefined;
 }
+
+/** The kinds of {@link AuditOptions}. */
+export function auditKinds(is: OptionKinds) {
+  return {
+    repair: is.flag,
+    sample: is.number(0, 1),
+    onProgress: is.callback<ProgressCallback>(),
+    signal: is.signal,
+  };
+}
+
+export const AUDIT_OPTIONS = declareOptions<AuditOptions>()({
+  defaults: { repair: false, sample: 1 },
+  members: auditKinds,
+});
+
+/** What an audit is to do: options with their defaults. */
+export type AuditSettings = ReturnType<typeof AUDIT_OPTIONS.read>;
 
 export interface AuditReport {
   readonly manifests: number;
@@ -123,8 +198,12 @@ export interface AuditReport {
 }
 
 export interface BackupOptions extends AbortOptions {
-  readonly onProgress?: (progress: { phase: string; done: number; total: number }) => void;
+  readonly onProgress?: ProgressCallback | undefined;
 }
+
+export const BACKUP_OPTIONS = declareOptions<BackupOptions>()({
+  members: (is: OptionKinds) => ({ onProgress: is.callback<ProgressCallback>(), signal: is.signal }),
+});
 
 export interface BackupReport {
   /** The folder, or another location, that holds the copy now. */

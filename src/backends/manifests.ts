@@ -4,6 +4,8 @@
 
 import type { Address } from '../address.ts';
 import type { VarveError } from '../errors.ts';
+import type { OptionKinds } from '../option-kinds.ts';
+import { declareOptions } from '../options.ts';
 
 export type ManifestKind = 'conversation' | 'blob' | 'pin';
 
@@ -31,6 +33,11 @@ export interface ManifestKey {
  * deleted and put again, so `ifRevision` cannot be fooled.
  */
 export type Revision = string & { readonly __brand: 'Revision' };
+
+/** The kind of an option that is a {@link Revision}. */
+export function revisionKind(is: OptionKinds) {
+  return is.of<Revision>((value) => typeof value === 'string', 'a revision, a string that a receipt or a head has');
+}
 
 /**
  * How a segment's canonical bytes are to be read, so that a backend may store them more densely: `tokens` are
@@ -214,23 +221,38 @@ export interface WriteFailure {
 export type WriteOutcome = WriteSuccess | WriteFailure;
 
 export interface ListFilter {
-  readonly application?: string;
-  readonly model?: string;
+  readonly application?: string | undefined;
+  readonly model?: string | undefined;
   /** Milliseconds since the epoch, compared with `createdAt`: `since` inclusive, `until` exclusive. */
-  readonly since?: number;
-  readonly until?: number;
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
   /** `true`: only those that are held; `false`: only those that are not. */
-  readonly held?: boolean;
+  readonly held?: boolean | undefined;
   /**
    * `archived`: the order in which manifests were first put. `oldest` and `newest`: by `createdAt`, ties by the order
    * of archiving. Default: `archived`.
    */
-  readonly order?: 'archived' | 'oldest' | 'newest';
+  readonly order?: 'archived' | 'oldest' | 'newest' | undefined;
+}
+
+/** The kinds of {@link ListFilter}, for the options of lists. */
+export function listFilterKinds(is: OptionKinds) {
+  return {
+    application: is.text,
+    model: is.text,
+    since: is.time,
+    until: is.time,
+    held: is.flag,
+    order: is.oneOf('archived', 'oldest', 'newest'),
+  };
 }
 
 export interface AbortOptions {
-  readonly signal?: AbortSignal;
+  /** Ends the call with `ABORTED`. */
+  readonly signal?: AbortSignal | undefined;
 }
+
+export const ABORT_OPTIONS = declareOptions<AbortOptions>()({ members: (is: OptionKinds) => ({ signal: is.signal }) });
 
 export interface ReadManifestOptions extends AbortOptions {
   /** `newest`: only the last of each manifest's entries, at a cost that does not depend on the others. Default: `all`. */

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import type { CollectShard } from '../backends/maintenance.ts';
-import { parseDuration } from '../duration.ts';
+import { DURATION_RULE, type Duration, millisecondsOf, type Retention, retentionFault } from '../duration.ts';
 import { isVarveError } from '../errors.ts';
 import { parseWhere, type WhereCondition } from '../where.ts';
 
@@ -9,14 +9,24 @@ import { parseWhere, type WhereCondition } from '../where.ts';
 const DATE = /^\d{4}-\d\d-\d\d$/;
 const DATE_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
 
-/** A duration such as `24h`, `90m` or `0`, in milliseconds. */
+/** A duration such as `24h`, `90min` or `0`, in milliseconds. */
 export function duration(text: string): number {
-  try {
-    return parseDuration(text);
-  } catch (error) {
-    if (!isVarveError(error, 'INVALID_ARGUMENT')) throw error;
-    throw new InvalidArgumentError('Write a number and a unit (ms, s, m, h, d or w), such as 24h, or 0.');
-  }
+  const milliseconds = millisecondsOf(text);
+  if (milliseconds === undefined) throw new InvalidArgumentError(`It must be ${DURATION_RULE}.`);
+  return milliseconds;
+}
+
+/** A duration as it was written, checked: messages and reports repeat it. */
+export function writtenDuration(text: string): Duration {
+  duration(text);
+  return text as Duration;
+}
+
+/** How long something is kept, as it was written, checked. A bare `m` is refused. */
+export function retention(text: string): Retention {
+  const fault = retentionFault(text);
+  if (fault !== undefined) throw new InvalidArgumentError(`It must be ${fault}.`);
+  return text as Retention;
 }
 
 /** A condition such as `metadata.tenant=acme`; commander hands over those given before. */
@@ -27,12 +37,6 @@ export function condition(text: string, before: readonly WhereCondition[] = []):
     if (!isVarveError(error, 'INVALID_ARGUMENT')) throw error;
     throw new InvalidArgumentError('Write a path of keys, "=" and a value, such as metadata.tenant=acme.');
   }
-}
-
-/** A duration as it was written, checked: messages repeat it. */
-export function age(text: string): string {
-  duration(text);
-  return text;
 }
 
 /** A time such as `2026-01-31` (midnight UTC), `2026-01-31T08:00:00Z` or `7d` (ago), in milliseconds since the epoch. */

@@ -1,15 +1,60 @@
 import type { Backend } from '../backends/backend.ts';
-import type { CollectOptions, CollectReport } from '../backends/maintenance.ts';
+import {
+  type CollectOptions,
+  type CollectReport,
+  type CollectWorkOptions,
+  collectWorkKinds,
+  type ProgressCallback,
+} from '../backends/maintenance.ts';
+import type { AbortOptions } from '../backends/manifests.ts';
 import { type Duration, parseDuration } from '../duration.ts';
+import type { OptionKinds } from '../option-kinds.ts';
+import { declareOptions } from '../options.ts';
 import type { HistoryOptions, RunLog, RunReport } from './run-log.ts';
-import { type Schedule, type ScheduleOptions, startSchedule } from './schedule.ts';
+import { type Schedule, type ScheduleOptions, scheduleKinds, startSchedule } from './schedule.ts';
 
-export interface GarbageCollectionOptions extends Omit<CollectOptions, 'graceMs' | 'deadlineMs' | 'dryRun' | 'erase'> {
+export interface GarbageCollectionOptions extends CollectWorkOptions {
   /** How long a segment stays after its last reference is gone. Default: `24h`. */
-  readonly grace?: Duration;
+  readonly grace?: Duration | undefined;
   /** Begin no further step after this long; the report then says `isComplete: false`. Default: no limit. */
-  readonly deadline?: Duration;
+  readonly deadline?: Duration | undefined;
 }
+
+function collectionKinds(is: OptionKinds) {
+  return { ...collectWorkKinds(is), grace: is.duration, deadline: is.duration };
+}
+
+const RUN_OPTIONS = declareOptions<GarbageCollectionOptions>()({ members: collectionKinds });
+
+export interface CollectionPlanOptions extends GarbageCollectionOptions {
+  /** Plan an erasure, see {@link GarbageCollection.erase}. Default: false. */
+  readonly erase?: boolean | undefined;
+}
+
+const PLAN_OPTIONS = declareOptions<CollectionPlanOptions>()({
+  members: (is: OptionKinds) => ({ ...collectionKinds(is), erase: is.flag }),
+});
+
+export interface ScheduledCollectionOptions extends ScheduleOptions, Omit<GarbageCollectionOptions, 'signal'> {}
+
+const SCHEDULE_OPTIONS = declareOptions<ScheduledCollectionOptions>()({
+  required: ['every'],
+  members: (is: OptionKinds) => ({ ...collectionKinds(is), ...scheduleKinds(is) }),
+});
+
+export interface ErasureOptions extends AbortOptions {
+  /** Begin no further step after this long; `remnants` then say so. Default: no limit. */
+  readonly deadline?: Duration | undefined;
+  readonly onProgress?: ProgressCallback | undefined;
+}
+
+export const ERASURE_OPTIONS = declareOptions<ErasureOptions>()({
+  members: (is: OptionKinds) => ({
+    deadline: is.duration,
+    onProgress: is.callback<ProgressCallback>(),
+    signal: is.signal,
+  }),
+});
 
 /** Deletes what has expired and collects what nothing references. Safe beside readers, writers and other collections. */
 export class GarbageCollection {
@@ -22,14 +67,15 @@ export class GarbageCollection {
   }
 
   /** What a run would do now; changes nothing, and leaves no report. */
-  plan(options: GarbageCollectionOptions & Pick<CollectOptions, 'erase'> = {}): Promise<CollectReport> {
-    return this.#backend.collect({ ...toCollectOptions(options), dryRun: true });
+  async plan(options?: CollectionPlanOptions): Promise<CollectReport> {
+    const given = PLAN_OPTIONS.read('gc.plan', options);
+    return this.#backend.collect({ ...toCollectOptions(given), dryRun: true });
   }
 
   /** Collects. May be aborted at any point: the next run goes on from there. Leaves a report in the store. */
-  async run(options: GarbageCollectionOptions = {}): Promise<CollectReport> {
-    const collecting = toCollectOptions(options);
-    return this.#runs.record('gc', options, () => this.#backend.collect(collecting));
+  async run(options?: GarbageCollectionOptions): Promise<CollectReport> {
+    const given = RUN_OPTIONS.read('gc.run', options);
+    return this.#runs.record('gc', given, () => this.#backend.collect(toCollectOptions(given)));
   }
 
   /**
@@ -41,16 +87,16 @@ export class GarbageCollection {
    * await schedule.stop();
    * ```
    *
-   * @throws `INVALID_ARGUMENT` for durations that cannot be; `READ_ONLY`.
+   * @throws at the call `INVALID_ARGUMENT` for options that cannot be; `READ_ONLY`.
    */
-  schedule(options: ScheduleOptions & Omit<GarbageCollectionOptions, 'signal'>): Schedule {
-    const { every: _, jitter: __, onReport: ___, onError: ____, onSkip: _____, ...collecting } = options;
-    toCollectOptions(collecting);
-    return startSchedule(this.#backend, options, (signal) => this.run({ ...collecting, signal }));
+  schedule(options: ScheduledCollectionOptions): Schedule {
+    const given = SCHEDULE_OPTIONS.read('gc.schedule', options);
+    const { every: _, jitter: __, onReport: ___, onError: ____, onSkip: _____, ...collecting } = given;
+    return startSchedule(this.#backend, given, (signal) => this.run({ ...collecting, signal }));
   }
 
   /** What collections, audits and prunes have left in the store, newest first. */
-  history(options?: HistoryOptions): Promise<RunReport[]> {
+  async history(options?: HistoryOptions): Promise<RunReport[]> {
     return this.#runs.history(options);
   }
 
@@ -58,13 +104,12 @@ export class GarbageCollection {
    * Collects without a grace, and does not end before the bytes of all that was deleted are gone from the store's files.
    * The report's `remnants` tell where that could not be done; nothing there means nothing is left.
    */
-  erase(options: ErasureOptions = {}): Promise<CollectReport> {
-    const work = async () => withUnfinished(await this.#backend.collect({ ...toCollectOptions(options), erase: true }));
-    return this.#runs.record('gc', { ...options, erase: true }, work);
+  async erase(options?: ErasureOptions): Promise<CollectReport> {
+    const given = ERASURE_OPTIONS.read('gc.erase', options);
+    const work = async () => withUnfinished(await this.#backend.collect({ ...toCollectOptions(given), erase: true }));
+    return this.#runs.record('gc', { ...given, erase: true }, work);
   }
 }
-
-export type ErasureOptions = Pick<CollectOptions, 'signal' | 'onProgress'> & Pick<GarbageCollectionOptions, 'deadline'>;
 
 /** An erasure that the deadline ended has not looked what is left: that it found nothing says nothing. */
 function withUnfinished(report: CollectReport): CollectReport {
@@ -72,7 +117,7 @@ function withUnfinished(report: CollectReport): CollectReport {
   return { ...report, remnants: [{ location: 'the store', reason: 'the deadline came first: erase again' }] };
 }
 
-function toCollectOptions({ grace, deadline, ...options }: GarbageCollectionOptions): CollectOptions {
+function toCollectOptions({ grace, deadline, ...options }: CollectionPlanOptions): CollectOptions {
   return {
     ...options,
     ...(grace !== undefined && { graceMs: parseDuration(grace) }),

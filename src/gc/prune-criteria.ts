@@ -1,61 +1,100 @@
 import type { AbortOptions, ListFilter, ManifestHead } from '../backends/manifests.ts';
-import { type Duration, parseDuration } from '../duration.ts';
+import { parseDuration, type Retention } from '../duration.ts';
 import { VarveError } from '../errors.ts';
-import { checkNumber, checkString } from '../manifest/option-checks.ts';
+import type { OptionKinds } from '../option-kinds.ts';
+import { declareOptions } from '../options.ts';
 import { type WhereCondition, whereText } from '../where.ts';
 
 /**
- * Which conversations to delete. `application`, `model` and `where` say which are looked at; of those, all are deleted that
- * are older than `olderThan`, idle for `idleFor`, and not among the newest `keepLast`, as far as these are given.
+ * What {@link PruneCriteria} may have. `application`, `model` and `where` say which conversations are
+ * looked at; of those, all are deleted that are older than `olderThan`, idle for `idleFor`, and not
+ * among the newest `keepLast`, as far as these are given.
  */
-export interface PruneCriteria extends AbortOptions {
-  /** Created longer ago than this. */
-  readonly olderThan?: Duration;
+export interface PruneOptions extends AbortOptions {
+  /** Created longer ago than this, such as `90d`, `6mo` or `1y`. */
+  readonly olderThan?: Retention | undefined;
   /** Last written to (stored, appended to or replaced) longer ago than this. */
-  readonly idleFor?: Duration;
+  readonly idleFor?: Retention | undefined;
   /** Keep so many of those that are looked at, the newest by creation; at least 1. Held ones count. */
-  readonly keepLast?: number;
+  readonly keepLast?: number | undefined;
   /** Keep so many of each application or model; those without one are a group as well. Default: of all. */
-  readonly per?: 'application' | 'model';
-  readonly application?: string;
-  readonly model?: string;
-  /** All of these must be met. The content of a conversation is read only where everything else speaks for deleting it. */
-  readonly where?: readonly WhereCondition[];
+  readonly per?: 'application' | 'model' | undefined;
+  readonly application?: string | undefined;
+  readonly model?: string | undefined;
+  /**
+   * All of these must be met. The content of a conversation is read only where everything else
+   * speaks for deleting it. Default: none.
+   */
+  readonly where?: readonly WhereCondition[] | undefined;
   /** When ages are counted from, in ms since the epoch. Default: the time of the call. */
-  readonly now?: number;
+  readonly now?: number | undefined;
+}
+
+const PRUNE_OPTIONS = declareOptions<PruneOptions>()({
+  members: (is: OptionKinds) => ({
+    olderThan: is.retention,
+    idleFor: is.retention,
+    keepLast: is.whole(1),
+    per: is.oneOf('application', 'model'),
+    application: is.text,
+    model: is.text,
+    where: is.list(
+      is.record({
+        path: is.of<string[]>(isPath, 'a list of keys, of one at least'),
+        equals: is.of<string | number | boolean | null>(isScalar, 'a string, a number, true, false or null'),
+      }),
+      'a list of conditions { path: [key, …], equals: value }',
+    ),
+    now: is.moment,
+    signal: is.signal,
+  }),
+});
+
+/** Options that say what to delete; without any, everything would be. */
+const CRITERIA = ['olderThan', 'idleFor', 'keepLast', 'application', 'model', 'where'] as const;
+
+type Criterion = (typeof CRITERIA)[number];
+
+/** Which conversations to delete: {@link PruneOptions} with one criterion at least. */
+export type PruneCriteria = PruneOptions &
+  { readonly [Key in Criterion]: { readonly [_ in Key]: Exclude<PruneOptions[Key], undefined> } }[Criterion];
+
+function isPath(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every((key) => typeof key === 'string');
+}
+
+function isScalar(value: unknown): boolean {
+  return value === null || ['string', 'number', 'boolean'].includes(typeof value);
 }
 
 /** Criteria as they are applied: times instead of ages. */
 export class PruneRule {
   readonly keepLast: number;
   readonly where: readonly WhereCondition[];
-  readonly #criteria: PruneCriteria;
+  /** As they were given. */
+  readonly options: PruneOptions;
   readonly #createdBefore: number;
   readonly #writtenBefore: number;
 
-  /** @throws `INVALID_ARGUMENT` for criteria that cannot be, and when there is none at all. */
-  constructor(criteria: PruneCriteria) {
-    checkNames(criteria);
-    const { olderThan, idleFor, keepLast = 0, per, application, model, where = [], now = Date.now() } = criteria;
-    checkConditions(where);
-    const given = [olderThan, idleFor, criteria.keepLast, application, model].some((each) => each !== undefined);
-    if (!given && where.length === 0) {
+  /**
+   * @param call - what was called, for messages
+   * @throws `INVALID_ARGUMENT` for criteria that cannot be, and when there is none at all.
+   */
+  constructor(call: string, criteria: PruneCriteria) {
+    const options = PRUNE_OPTIONS.read(call, criteria);
+    const { olderThan, idleFor, keepLast, per, where = [], now = Date.now() } = options;
+    const given = CRITERIA.filter((name) => options[name] !== undefined);
+    if (given.every((name) => name === 'where' && where.length === 0)) {
       throw new VarveError(
         'INVALID_ARGUMENT',
-        'without a criterion a prune would delete every conversation: say which, such as by age or application',
+        `${call}: without a criterion a prune would delete every conversation: give one of ${CRITERIA.join(', ')}`,
       );
     }
-    if (criteria.keepLast !== undefined && !(Number.isSafeInteger(keepLast) && keepLast >= 1)) {
-      throw new VarveError('INVALID_ARGUMENT', `keepLast is an integer from 1 on; not ${keepLast}`);
+    if (per !== undefined && keepLast === undefined) {
+      throw new VarveError('INVALID_ARGUMENT', `${call}: per goes with keepLast`);
     }
-    if (per !== undefined && (criteria.keepLast === undefined || !['application', 'model'].includes(per))) {
-      throw new VarveError('INVALID_ARGUMENT', 'per is application or model, and goes with keepLast');
-    }
-    checkString('application', application);
-    checkString('model', model);
-    checkNumber('now (ms since the epoch)', now);
-    this.#criteria = criteria;
-    this.keepLast = keepLast;
+    this.options = options;
+    this.keepLast = keepLast ?? 0;
     this.where = where;
     this.#createdBefore = olderThan === undefined ? Number.POSITIVE_INFINITY : now - parseDuration(olderThan);
     this.#writtenBefore = idleFor === undefined ? Number.POSITIVE_INFINITY : now - parseDuration(idleFor);
@@ -63,7 +102,7 @@ export class PruneRule {
 
   /** What to list: newest first, so that those to keep come before those that have one too many. */
   get filter(): ListFilter {
-    const { application, model } = this.#criteria;
+    const { application, model } = this.options;
     return {
       ...(application !== undefined && { application }),
       ...(model !== undefined && { model }),
@@ -74,14 +113,14 @@ export class PruneRule {
 
   /** The group whose newest are kept. */
   group(head: ManifestHead): string {
-    const { per } = this.#criteria;
+    const { per } = this.options;
     const name = per === undefined ? undefined : head[per];
     return name === undefined ? '' : `=${name}`;
   }
 
   /** Whether the filters speak for it, as far as its head tells. */
   isLookedAt(head: ManifestHead): boolean {
-    const { application = head.application, model = head.model } = this.#criteria;
+    const { application = head.application, model = head.model } = this.options;
     return head.application === application && head.model === model;
   }
 
@@ -91,11 +130,11 @@ export class PruneRule {
 
   /** Why the conversations that this rule selects are selected: one sentence part a criterion. */
   why(head: ManifestHead): string[] {
-    const { olderThan, idleFor, keepLast, per, application, model } = this.#criteria;
+    const { olderThan, idleFor, keepLast, per, application, model } = this.options;
     const of = per === undefined ? '' : ` of ${per} ${head[per] === undefined ? '(none)' : JSON.stringify(head[per])}`;
     return [
-      ...(olderThan === undefined ? [] : [`created more than ${ageText(olderThan)} ago`]),
-      ...(idleFor === undefined ? [] : [`not written to for ${ageText(idleFor)}`]),
+      ...(olderThan === undefined ? [] : [createdText(olderThan)]),
+      ...(idleFor === undefined ? [] : [idleText(idleFor)]),
       ...(keepLast === undefined ? [] : [`not among the newest ${keepLast}${of}`]),
       ...(application === undefined ? [] : [`of application ${JSON.stringify(application)}`]),
       ...(model === undefined ? [] : [`of model ${JSON.stringify(model)}`]),
@@ -104,32 +143,18 @@ export class PruneRule {
   }
 }
 
-const NAMES = ['olderThan', 'idleFor', 'keepLast', 'per', 'application', 'model', 'where', 'now', 'signal'];
-
-/** A criterion that is misspelt would be one that spares nothing. */
-function checkNames(criteria: object): void {
-  const unknown = Object.keys(criteria).find((each) => !NAMES.includes(each));
-  if (unknown === undefined) return;
-  throw new VarveError(
-    'INVALID_ARGUMENT',
-    `there is no criterion ${JSON.stringify(unknown)}: there are ${NAMES.join(', ')}`,
-  );
+function createdText(age: Retention): string {
+  return isNothing(age) ? 'created before now' : `created more than ${ageText(age)} ago`;
 }
 
-function checkConditions(where: unknown): void {
-  if (Array.isArray(where) && where.every(isCondition)) return;
-  throw new VarveError(
-    'INVALID_ARGUMENT',
-    'where is a list of conditions { path: [key, …], equals: a string, number, boolean or null }',
-  );
+function idleText(age: Retention): string {
+  return isNothing(age) ? 'last written to before now' : `not written to for ${ageText(age)}`;
 }
 
-function isCondition(value: unknown): boolean {
-  const { path, equals } = (value ?? {}) as { path?: unknown; equals?: unknown };
-  const isPath = Array.isArray(path) && path.length > 0 && path.every((key) => typeof key === 'string');
-  return isPath && (equals === null || ['string', 'number', 'boolean'].includes(typeof equals));
+function isNothing(age: Retention): boolean {
+  return parseDuration(age) === 0;
 }
 
-function ageText(duration: Duration): string {
-  return typeof duration === 'number' ? `${duration} ms` : duration;
+function ageText(age: Retention): string {
+  return typeof age === 'number' ? `${age} ms` : age;
 }

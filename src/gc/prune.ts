@@ -1,5 +1,12 @@
 import type { Backend } from '../backends/backend.ts';
-import type { ManifestHead, ManifestHold, ManifestWrite, Revision, WriteOutcome } from '../backends/manifests.ts';
+import type {
+  AbortOptions,
+  ManifestHead,
+  ManifestHold,
+  ManifestWrite,
+  Revision,
+  WriteOutcome,
+} from '../backends/manifests.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
 import { ConversationReader } from '../manifest/conversation-reader.ts';
 import { meets } from '../where.ts';
@@ -59,10 +66,10 @@ export class Prune {
   /**
    * What a run would do now; changes nothing.
    *
-   * @throws `INVALID_ARGUMENT` for criteria that cannot be, and without any.
+   * @throws at the call `INVALID_ARGUMENT` for criteria that cannot be, and without any.
    */
   plan(criteria: PruneCriteria): AsyncGenerator<PruneDecision, PruneReport, undefined> {
-    return this.#prune(criteria, new PruneRule(criteria), true);
+    return this.#prune(new PruneRule('prune.plan', criteria), true);
   }
 
   /**
@@ -70,20 +77,18 @@ export class Prune {
    * What is deleted is gone before it is told. Leaves a report in the store. May be ended at any point. Criteria about several conversations (`keepLast`) are judged on
    * the list as it was at the start.
    *
-   * @throws `INVALID_ARGUMENT` for criteria that cannot be, and without any.
+   * @throws at the call `INVALID_ARGUMENT` for criteria that cannot be, and without any.
    */
   run(criteria: PruneCriteria): AsyncGenerator<PruneDecision, PruneReport, undefined> {
-    const decisions = this.#prune(criteria, new PruneRule(criteria), false);
-    return this.#runs.recordEach('prune', criteria, decisions, ({ status }) => status);
+    const rule = new PruneRule('prune.run', criteria);
+    const decisions = this.#prune(rule, false);
+    return this.#runs.recordEach('prune', rule.options, decisions, ({ status }) => status);
   }
 
-  async *#prune(
-    { signal }: PruneCriteria,
-    rule: PruneRule,
-    dryRun: boolean,
-  ): AsyncGenerator<PruneDecision, PruneReport, undefined> {
+  async *#prune(rule: PruneRule, dryRun: boolean): AsyncGenerator<PruneDecision, PruneReport, undefined> {
     const started = performance.now();
-    const options = signal === undefined ? {} : { signal };
+    const { signal } = rule.options;
+    const options = { signal };
     const tally = { considered: 0, deleted: 0, deletedBytes: 0, held: 0, changed: 0, unreadable: 0 };
     const tell = (decision: PruneDecision): PruneDecision => {
       const { status, bytes } = decision;
@@ -127,7 +132,7 @@ export class Prune {
   async #judge(
     rule: PruneRule,
     listed: ManifestHead,
-    options: { readonly signal?: AbortSignal },
+    options: AbortOptions,
   ): Promise<{ head: ManifestHead; status: 'planned' | 'held' | 'unreadable' } | undefined> {
     const statusOf = ({ hold }: ManifestHead) => (hold === undefined ? 'planned' : 'held');
     if (rule.where.length === 0) return { head: listed, status: statusOf(listed) };
@@ -149,10 +154,7 @@ export class Prune {
     }
   }
 
-  async #delete(
-    planned: readonly PruneDecision[],
-    options: { readonly signal?: AbortSignal },
-  ): Promise<PruneDecision[]> {
+  async #delete(planned: readonly PruneDecision[], options: AbortOptions): Promise<PruneDecision[]> {
     if (planned.length === 0) return [];
     const writes = planned.map(
       ({ id, revision }): ManifestWrite => ({

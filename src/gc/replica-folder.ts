@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { VarveError } from '../errors.ts';
+import { loadZod } from '../zod-loader.ts';
 
 /** Says what the folder is a backup of. */
 const MARK_FILE = 'backup-of.json';
@@ -9,9 +9,11 @@ const MARK_FILE = 'backup-of.json';
 /** The store beside it. */
 const STORE_FOLDER = 'store';
 
-const MARK = z.object({ v: z.literal(1), location: z.string(), identity: z.string().optional() });
-
-type Mark = z.infer<typeof MARK>;
+interface Mark {
+  readonly v: 1;
+  readonly location: string;
+  readonly identity?: string | undefined;
+}
 
 /**
  * Prepares a folder for the backup of a store that is in no directory: a mark that says of which, and beside it a store. The mark
@@ -62,8 +64,10 @@ async function readMark(folder: string): Promise<Mark | undefined> {
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw new VarveError('IO', `${join(folder, MARK_FILE)} cannot be read: ${code}`, { cause: error });
   }
+  const zod = loadZod();
+  const schema = zod.object({ v: zod.literal(1), location: zod.string(), identity: zod.string().optional() });
   try {
-    return MARK.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(text));
   } catch (cause) {
     throw new VarveError('CORRUPT', `${join(folder, MARK_FILE)} is damaged: back up to a new folder`, { cause });
   }

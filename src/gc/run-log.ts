@@ -1,6 +1,8 @@
 import type { Backend } from '../backends/backend.ts';
 import type { AbortOptions } from '../backends/manifests.ts';
 import { type ErrorCode, isVarveError, VarveError } from '../errors.ts';
+import type { OptionKinds } from '../option-kinds.ts';
+import { declareOptions } from '../options.ts';
 import { version } from '../version.ts';
 
 /** What a maintenance run did, as it is kept in the store. Says nothing of the machine that it ran on. */
@@ -27,8 +29,13 @@ export interface RunReport {
 
 export interface HistoryOptions extends AbortOptions {
   /** At most so many. Default: 100. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
 }
+
+const HISTORY_OPTIONS = declareOptions<HistoryOptions>()({
+  defaults: { limit: 100 },
+  members: (is: OptionKinds) => ({ limit: is.limit, signal: is.signal }),
+});
 
 type Operation = RunReport['operation'];
 type Ending = Pick<RunReport, 'outcome' | 'result' | 'counts' | 'error'>;
@@ -95,8 +102,8 @@ export class RunLog {
   }
 
   /** The reports that are kept, newest first. Those that cannot be read are left out. */
-  async history({ limit = 100, signal }: HistoryOptions = {}): Promise<RunReport[]> {
-    const reports = await this.#backend.reports.list({ limit, ...(signal !== undefined && { signal }) });
+  async history(options?: HistoryOptions): Promise<RunReport[]> {
+    const reports = await this.#backend.reports.list(HISTORY_OPTIONS.read('gc.history', options));
     return reports.flatMap(({ body }) => parseReport(body) ?? []);
   }
 

@@ -1,22 +1,36 @@
 import type { Backend } from '../backends/backend.ts';
 import type { CollectReport, Lease } from '../backends/maintenance.ts';
+import type { AbortOptions } from '../backends/manifests.ts';
 import { type Duration, parseDuration } from '../duration.ts';
 import { isVarveError, VarveError } from '../errors.ts';
+import type { OptionKinds } from '../option-kinds.ts';
 
 /** How a schedule runs what it is for. */
-export interface ScheduleOptions {
+export interface ScheduleOptions extends AbortOptions {
   /** From the start of one run to that of the next, such as `6h`; at least a second. */
   readonly every: Duration;
   /** A random delay of up to this before each run, so that many hosts do not start at once. Default: a tenth of `every`. */
-  readonly jitter?: Duration;
+  readonly jitter?: Duration | undefined;
   /** Told of each run that was done. */
-  readonly onReport?: (report: CollectReport) => void;
+  readonly onReport?: ((report: CollectReport) => void) | undefined;
   /** Told of each run that failed; the schedule goes on. Default: nothing is told. */
-  readonly onError?: (error: VarveError) => void;
+  readonly onError?: ((error: VarveError) => void) | undefined;
   /** Told of each turn that was left to another process. */
-  readonly onSkip?: () => void;
+  readonly onSkip?: (() => void) | undefined;
   /** Ends the schedule, and aborts the run under way. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The kinds of {@link ScheduleOptions}. */
+export function scheduleKinds(is: OptionKinds) {
+  return {
+    every: is.duration,
+    jitter: is.duration,
+    onReport: is.callback<NonNullable<ScheduleOptions['onReport']>>(),
+    onError: is.callback<NonNullable<ScheduleOptions['onError']>>(),
+    onSkip: is.callback<NonNullable<ScheduleOptions['onSkip']>>(),
+    signal: is.signal,
+  };
 }
 
 /** A schedule that goes on until it is stopped, its signal fires, or the store is closed. */

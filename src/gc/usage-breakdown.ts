@@ -1,15 +1,25 @@
 import type { Backend } from '../backends/backend.ts';
 import type { ManifestSurvey, Usage } from '../backends/maintenance.ts';
 import type { AbortOptions } from '../backends/manifests.ts';
-import { VarveError } from '../errors.ts';
+import type { OptionKinds } from '../option-kinds.ts';
+import { declareOptions } from '../options.ts';
 import { type SharedSegment, TopSegments } from './top-segments.ts';
 
 export interface UsageBreakdownOptions extends AbortOptions {
   /** What to tell apart: the applications, the models, or the months (UTC) of creation. Default: nothing, one part for all. */
-  readonly by?: 'application' | 'model' | 'month';
+  readonly by?: 'application' | 'model' | 'month' | undefined;
   /** So many of the segments whose sharing saves most. Default: 0. */
-  readonly top?: number;
+  readonly top?: number | undefined;
 }
+
+const USAGE_BREAKDOWN_OPTIONS = declareOptions<UsageBreakdownOptions>()({
+  defaults: { top: 0 },
+  members: (is: OptionKinds) => ({
+    by: is.oneOf('application', 'model', 'month'),
+    top: is.whole(0),
+    signal: is.signal,
+  }),
+});
 
 /**
  * What some manifests take. `contentBytes - deduplicatedBytes - compressedBytes = storedBytes`, in every part and in the total, and each figure
@@ -60,15 +70,8 @@ interface Sums {
  *
  * @throws `INVALID_ARGUMENT` for options that cannot be.
  */
-export async function breakDownUsage(backend: Backend, options: UsageBreakdownOptions = {}): Promise<UsageBreakdown> {
-  const { by, top = 0, signal } = options;
-  if (by !== undefined && !['application', 'model', 'month'].includes(by)) {
-    throw new VarveError('INVALID_ARGUMENT', `by is application, model or month; not ${JSON.stringify(by)}`);
-  }
-  if (!(Number.isSafeInteger(top) && top >= 0)) {
-    throw new VarveError('INVALID_ARGUMENT', `top is an integer from 0 on; not ${top}`);
-  }
-  const abort = signal === undefined ? {} : { signal };
+export async function breakDownUsage(backend: Backend, options?: UsageBreakdownOptions): Promise<UsageBreakdown> {
+  const { by, top, ...abort } = USAGE_BREAKDOWN_OPTIONS.read('usageBreakdown', options);
   const parts = new Map<string | null, Sums>();
   const shared = new TopSegments(top);
   for await (const survey of backend.survey(abort)) {

@@ -1,20 +1,51 @@
-import type { AbortOptions, ListFilter, Revision } from '../backends/manifests.ts';
+import {
+  type AbortOptions,
+  type ListFilter,
+  listFilterKinds,
+  type Revision,
+  revisionKind,
+} from '../backends/manifests.ts';
 import type { VarveError } from '../errors.ts';
+import type { OptionKinds } from '../option-kinds.ts';
+import { declareOptions } from '../options.ts';
 import type { IfExists } from './conversation-writer.ts';
 
-export interface PutOptions extends AbortOptions {
+export interface PutManyOptions extends AbortOptions {
   /**
-   * What to do when the id holds another conversation: `error` fails with `ALREADY_EXISTS`, `skip` keeps what is
-   * stored, `replace` replaces it, `append` takes what is put as the whole history and adds what is new (messages, or
-   * other fields around the same messages), failing with `CONFLICT` where it does not begin with what is stored. Default: `error`. An equal conversation is always
+   * What to do when the id holds another conversation: `error` fails with `ALREADY_EXISTS`, `skip`
+   * keeps what is stored, `replace` replaces it, `append` takes what is put as the whole history and
+   * adds what is new (messages, or other fields around the same messages), failing with `CONFLICT`
+   * where it does not begin with what is stored. Default: `error`. An equal conversation is always
    * `unchanged`.
    */
-  readonly ifExists?: IfExists;
-  /** Fails with `CONFLICT` unless this is the stored revision. */
-  readonly ifRevision?: Revision;
-  /** The id to store it under. Default: its `id`; without one, an id derived from its content. */
-  readonly id?: string;
+  readonly ifExists?: IfExists | undefined;
 }
+
+export function ifExistsKind(is: OptionKinds) {
+  return is.oneOf('error', 'skip', 'replace', 'append');
+}
+
+export const PUT_MANY_OPTIONS = declareOptions<PutManyOptions>()({
+  defaults: { ifExists: 'error' },
+  members: (is: OptionKinds) => ({ ifExists: ifExistsKind(is), signal: is.signal }),
+});
+
+export interface PutOptions extends PutManyOptions {
+  /** Fails with `CONFLICT` unless this is the stored revision. */
+  readonly ifRevision?: Revision | undefined;
+  /** The id to store it under. Default: its `id`; without one, an id derived from its content. */
+  readonly id?: string | undefined;
+}
+
+export const PUT_OPTIONS = declareOptions<PutOptions>()({
+  defaults: PUT_MANY_OPTIONS.defaults,
+  members: (is: OptionKinds) => ({
+    ifExists: ifExistsKind(is),
+    ifRevision: revisionKind(is),
+    id: is.text,
+    signal: is.signal,
+  }),
+});
 
 export interface PutReceipt {
   readonly id: string;
@@ -34,24 +65,54 @@ export interface PutFailure {
 }
 
 export interface AppendOptions extends AbortOptions {
-  readonly ifRevision?: Revision;
+  /** Fails with `CONFLICT` unless this is the stored revision. */
+  readonly ifRevision?: Revision | undefined;
   /** A name for this append, at most 64 bytes of UTF-8: a second append of the same name does nothing. */
-  readonly idempotencyKey?: string;
+  readonly idempotencyKey?: string | undefined;
 }
 
-export interface DeleteManyOptions extends AbortOptions {
-  /** Told of each conversation that could not be deleted. */
-  readonly onFailure?: (id: string, error: VarveError) => void;
+export const APPEND_OPTIONS = declareOptions<AppendOptions>()({
+  members: (is: OptionKinds) => ({ ifRevision: revisionKind(is), idempotencyKey: is.text, signal: is.signal }),
+});
+
+export interface DeleteOptions extends AbortOptions {
+  /** Fails with `CONFLICT` unless this is the stored revision. */
+  readonly ifRevision?: Revision | undefined;
 }
+
+export const DELETE_OPTIONS = declareOptions<DeleteOptions>()({
+  members: (is: OptionKinds) => ({ ifRevision: revisionKind(is), signal: is.signal }),
+});
+
+export interface DeleteManyOptions extends AbortOptions {
+  /** Called for each conversation that could not be deleted. Default: the first such failure is thrown. */
+  readonly onFailure?: ((id: string, error: VarveError) => void) | undefined;
+}
+
+export const DELETE_MANY_OPTIONS = declareOptions<DeleteManyOptions>()({
+  members: (is: OptionKinds) => ({
+    onFailure: is.callback<NonNullable<DeleteManyOptions['onFailure']>>(),
+    signal: is.signal,
+  }),
+});
 
 export interface ReadOptions extends AbortOptions {
   /** The state after the first so many writes, 1 to `revisions`. Default: the newest. */
-  readonly revision?: number;
+  readonly revision?: number | undefined;
 }
+
+export const READ_OPTIONS = declareOptions<ReadOptions>()({
+  members: (is: OptionKinds) => ({ revision: is.whole(1), signal: is.signal }),
+});
 
 export interface ConversationListOptions extends ListFilter, AbortOptions {
   /** A glob that the whole id must match: `*` any characters, `?` one, `[a-z]`, `[!a-z]`, `{a,b}`. */
-  readonly id?: string;
+  readonly id?: string | undefined;
   /** At most so many. Default: all. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
 }
+
+export const CONVERSATION_LIST_OPTIONS = declareOptions<ConversationListOptions>()({
+  defaults: { limit: Number.POSITIVE_INFINITY },
+  members: (is: OptionKinds) => ({ ...listFilterKinds(is), id: is.text, limit: is.limit, signal: is.signal }),
+});

@@ -14,7 +14,6 @@ import { type EntryShape, encodeEntry, LINE_FEED, NOTHING, type Skeleton } from 
 import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
 import { type ConversationReader, conversationKey } from './conversation-reader.ts';
 import { continuation, type History, historyOf, sameMeaning } from './history.ts';
-import { checkChoice } from './option-checks.ts';
 import type { ConversationRecord } from './record.ts';
 import type { Reference } from './reference.ts';
 
@@ -32,7 +31,7 @@ export interface RecordToWrite {
 
 export interface WriteOptions extends AbortOptions {
   readonly ifExists: IfExists;
-  readonly ifRevision?: Revision;
+  readonly ifRevision?: Revision | undefined;
 }
 
 const UNCHANGED = { newSegments: 0, newBytes: 0 } as const;
@@ -49,7 +48,6 @@ export class ConversationWriter {
 
   /** Outcomes come in the order of the records. */
   async write(records: readonly RecordToWrite[], options: WriteOptions): Promise<WriteOutcome[]> {
-    checkChoice('ifExists', options.ifExists, ['error', 'skip', 'replace', 'append']);
     if (records.length === 0) return [];
     return options.ifExists === 'append' ? this.#append(records, options) : this.#put(records, options);
   }

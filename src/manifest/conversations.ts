@@ -1,6 +1,13 @@
 import { isBytes } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
-import type { AbortOptions, Revision, StoredEntry, WriteOutcome, WriteSuccess } from '../backends/manifests.ts';
+import {
+  ABORT_OPTIONS,
+  type AbortOptions,
+  type ListFilter,
+  type StoredEntry,
+  type WriteOutcome,
+  type WriteSuccess,
+} from '../backends/manifests.ts';
 import { checkNonce } from '../backends/write-validation.ts';
 import { throwIfAborted, VarveError } from '../errors.ts';
 import { globMatcher } from '../glob.ts';
@@ -8,29 +15,39 @@ import { entryHead, LINE_FEED, NOTHING } from './body.ts';
 import { joinSkeletons, splitAtMessages } from './composition.ts';
 import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
 import { lineOfText, messagesText } from './conversation-json.ts';
-import type {
-  AppendOptions,
-  ConversationListOptions,
-  DeleteManyOptions,
-  PutFailure,
-  PutOptions,
-  PutReceipt,
-  ReadOptions,
+import {
+  APPEND_OPTIONS,
+  type AppendOptions,
+  CONVERSATION_LIST_OPTIONS,
+  type ConversationListOptions,
+  DELETE_MANY_OPTIONS,
+  DELETE_OPTIONS,
+  type DeleteManyOptions,
+  type DeleteOptions,
+  PUT_MANY_OPTIONS,
+  PUT_OPTIONS,
+  type PutFailure,
+  type PutManyOptions,
+  type PutOptions,
+  type PutReceipt,
+  READ_OPTIONS,
+  type ReadOptions,
 } from './conversation-options.ts';
 import { ConversationReader, conversationKey } from './conversation-reader.ts';
 import { type ConversationHead, type ConversationStat, headOf, sizesOf } from './conversation-stat.ts';
-import { ConversationWriter, extensionEntry, type RecordToWrite } from './conversation-writer.ts';
+import { ConversationWriter, extensionEntry, type RecordToWrite, type WriteOptions } from './conversation-writer.ts';
 import { derivedId } from './derived-id.ts';
 import { Holds } from './holds.ts';
 import { jsonText } from './json-writer.ts';
-import { checkListFilter, checkNumber, checkString } from './option-checks.ts';
 import { checkId, RecordEncoder } from './record.ts';
 
 export type {
   AppendOptions,
   ConversationListOptions,
   DeleteManyOptions,
+  DeleteOptions,
   PutFailure,
+  PutManyOptions,
   PutOptions,
   PutReceipt,
   ReadOptions,
@@ -66,17 +83,29 @@ export class Conversations {
    * @throws `ALREADY_EXISTS`, `CONFLICT` (see {@link PutOptions}); `MALFORMED_INPUT` for a text that is no JSON object;
    *   `INVALID_ARGUMENT` for what JSON cannot write and for ids that are empty, not well-formed or longer than 512 bytes of UTF-8.
    */
-  async put(conversation: object | Uint8Array, options: PutOptions = {}): Promise<PutReceipt> {
+  async put(conversation: object | Uint8Array, options?: PutOptions): Promise<PutReceipt> {
+    const { id, ...how } = PUT_OPTIONS.read('conversations.put', options);
     this.#encoder.content.beginBatch();
-    const record = this.#take(conversation, options.id);
-    const [outcome] = await this.#writer.write([record], { ...options, ifExists: options.ifExists ?? 'error' });
+    const record = this.#take(conversation, id);
+    const [outcome] = await this.#writer.write([record], how);
     return receipt(record.id, outcome as WriteOutcome);
   }
 
-  /** As {@link put} for many, a commit for hundreds: a receipt or failure for each, in order. */
-  async *putMany(
+  /**
+   * As {@link put} for many, a commit for hundreds: a receipt or failure for each, in order.
+   *
+   * @throws `INVALID_ARGUMENT` at the call.
+   */
+  putMany(
     conversations: Iterable<object> | AsyncIterable<object>,
-    options: Omit<PutOptions, 'id' | 'ifRevision'> = {},
+    options?: PutManyOptions,
+  ): AsyncGenerator<PutReceipt | PutFailure, void, undefined> {
+    return this.#putMany(conversations, PUT_MANY_OPTIONS.read('conversations.putMany', options));
+  }
+
+  async *#putMany(
+    conversations: Iterable<object> | AsyncIterable<object>,
+    options: WriteOptions,
   ): AsyncGenerator<PutReceipt | PutFailure, void, undefined> {
     let batch: (RecordToWrite | PutFailure)[] = [];
     let bytes = 0;
@@ -104,25 +133,27 @@ export class Conversations {
    * @throws `TOO_LARGE` beyond the length of a JavaScript string (about 512 MB): use {@link getBytes};
    *   `NOT_FOUND` for a revision that does not exist; `CORRUPT`; `UNSUPPORTED_FORMAT`.
    */
-  async get(id: string, options: ReadOptions = {}): Promise<object | undefined> {
-    checkRead(id, options);
+  async get(id: string, options?: ReadOptions): Promise<object | undefined> {
+    checkId(id);
+    const { revision, ...abort } = READ_OPTIONS.read('conversations.get', options);
     return this.#reader.read(
       id,
-      options.revision,
-      (manifest, composition) => this.#reader.value(manifest, composition, options),
-      options,
+      revision,
+      (manifest, composition) => this.#reader.value(manifest, composition, abort),
+      abort,
     );
   }
 
   /** The line as it was imported, byte for byte, with its line terminator; `undefined` when there is none. */
-  async getBytes(id: string, options: ReadOptions = {}): Promise<Buffer | undefined> {
-    checkRead(id, options);
+  async getBytes(id: string, options?: ReadOptions): Promise<Buffer | undefined> {
+    checkId(id);
+    const { revision, ...abort } = READ_OPTIONS.read('conversations.getBytes', options);
     return this.#reader.read(
       id,
-      options.revision,
+      revision,
       async (manifest, composition) =>
-        Buffer.concat([...(await this.#reader.text(manifest, composition, options)), composition.terminator]),
-      options,
+        Buffer.concat([...(await this.#reader.text(manifest, composition, abort)), composition.terminator]),
+      abort,
     );
   }
 
@@ -135,21 +166,17 @@ export class Conversations {
    *   `INVALID_ARGUMENT` when it has no array of messages or the messages cannot be written as JSON, `MALFORMED_INPUT`
    *   when a text is no JSON array.
    */
-  async append(
-    id: string,
-    messages: readonly unknown[] | Uint8Array,
-    options: AppendOptions = {},
-  ): Promise<PutReceipt> {
+  async append(id: string, messages: readonly unknown[] | Uint8Array, options?: AppendOptions): Promise<PutReceipt> {
     checkId(id);
-    const { ifRevision, idempotencyKey, signal } = options;
+    const { ifRevision, idempotencyKey, ...abort } = APPEND_OPTIONS.read('conversations.append', options);
     if (idempotencyKey !== undefined) checkNonce(idempotencyKey);
     const { line, typedAt } = messagesText(messages);
     this.#encoder.content.beginBatch();
     const added = splitAtMessages(this.#encoder.encode(line, { typedAt }))?.messages;
     if (added === undefined) throw new VarveError('INVALID_ARGUMENT', 'the messages to append must be an array');
     for (let attempt = 1; ; attempt++) {
-      throwIfAborted(signal);
-      const [manifest] = await this.#backend.read([conversationKey(id)], { ...options, entries: 'newest' });
+      throwIfAborted(abort.signal);
+      const [manifest] = await this.#backend.read([conversationKey(id)], { ...abort, entries: 'newest' });
       if (manifest === undefined) throw notFound(id);
       const state = entryHead((manifest.entries.at(-1) as StoredEntry).body);
       if (!state.hasMessages) {
@@ -177,11 +204,11 @@ export class Conversations {
             entries: [extensionEntry(separated, undefined, LINE_FEED, true)],
           },
         ],
-        options,
+        abort,
       );
       const lost = outcome?.status === 'failed' && outcome.error.code === 'CONFLICT';
       if (!lost || ifRevision !== undefined || attempt === WRITE_ATTEMPTS) return receipt(id, outcome as WriteOutcome);
-      await pauseAfter(attempt, options);
+      await pauseAfter(attempt, abort);
     }
   }
 
@@ -190,12 +217,12 @@ export class Conversations {
    *
    * @throws `CONFLICT` unless `ifRevision` is stored; `HELD`.
    */
-  async delete(id: string, options: AbortOptions & { readonly ifRevision?: Revision } = {}): Promise<boolean> {
+  async delete(id: string, options?: DeleteOptions): Promise<boolean> {
     checkId(id);
-    const { ifRevision } = options;
+    const { ifRevision, ...abort } = DELETE_OPTIONS.read('conversations.delete', options);
     const [outcome] = await this.#backend.commit(
       [{ operation: 'delete', key: conversationKey(id), ...(ifRevision !== undefined && { ifRevision }) }],
-      options,
+      abort,
     );
     return wasDeleted(outcome as WriteOutcome);
   }
@@ -206,12 +233,12 @@ export class Conversations {
    *
    * @throws without `onFailure` the first such failure (`HELD`), when the others have been deleted.
    */
-  async deleteMany(ids: readonly string[], options: DeleteManyOptions = {}): Promise<string[]> {
-    const { onFailure } = options;
+  async deleteMany(ids: readonly string[], options?: DeleteManyOptions): Promise<string[]> {
+    const { onFailure, ...abort } = DELETE_MANY_OPTIONS.read('conversations.deleteMany', options);
     for (const id of ids) checkId(id);
     const outcomes = await this.#backend.commit(
       ids.map((id) => ({ operation: 'delete', key: conversationKey(id) })),
-      options,
+      abort,
     );
     return ids.filter((id, index) => {
       const outcome = outcomes[index] as WriteOutcome;
@@ -222,31 +249,42 @@ export class Conversations {
   }
 
   /** What is known of a conversation without reading its content; `undefined` when there is none. */
-  async stat(id: string, options: AbortOptions = {}): Promise<ConversationStat | undefined> {
+  async stat(id: string, options?: AbortOptions): Promise<ConversationStat | undefined> {
     checkId(id);
+    const abort = ABORT_OPTIONS.read('conversations.stat', options);
     return this.#reader.read(
       id,
       undefined,
       async (manifest, composition) => ({
         ...headOf(manifest),
         messages: splitAtMessages(joinSkeletons(composition.pieces))?.ends.length ?? 0,
-        ...(await sizesOf(manifest, this.#backend, options)),
+        ...(await sizesOf(manifest, this.#backend, abort)),
         inlineBytes: manifest.entries.reduce((sum, { body }) => sum + body.length, 0),
       }),
-      options,
+      abort,
     );
   }
 
-  /** The conversations that pass the filter, in the order asked for. */
-  async *list(options: ConversationListOptions = {}): AsyncGenerator<ConversationHead, void, undefined> {
-    const { id, limit = Number.POSITIVE_INFINITY, signal, ...filter } = options;
-    checkListFilter(filter);
-    checkString('id (a glob)', id);
-    checkNumber('limit', limit);
-    if (limit <= 0) return;
+  /**
+   * The conversations that pass the filter, in the order asked for.
+   *
+   * @throws `INVALID_ARGUMENT` at the call.
+   */
+  list(options?: ConversationListOptions): AsyncGenerator<ConversationHead, void, undefined> {
+    const { id, limit, signal, ...filter } = CONVERSATION_LIST_OPTIONS.read('conversations.list', options);
     const matches = id === undefined ? undefined : globMatcher(id);
+    return this.#list(filter, matches, limit, { signal });
+  }
+
+  async *#list(
+    filter: ListFilter,
+    matches: ((id: string) => boolean) | undefined,
+    limit: number,
+    abort: AbortOptions,
+  ): AsyncGenerator<ConversationHead, void, undefined> {
+    if (limit === 0) return;
     let count = 0;
-    for await (const head of this.#backend.list('conversation', filter, signal === undefined ? {} : { signal })) {
+    for await (const head of this.#backend.list('conversation', filter, abort)) {
       if (matches !== undefined && !matches(head.key.id)) continue;
       yield headOf(head);
       if (++count >= limit) return;
@@ -264,10 +302,10 @@ export class Conversations {
 
   async *#putBatch(
     batch: readonly (RecordToWrite | PutFailure)[],
-    options: PutOptions,
+    options: WriteOptions,
   ): AsyncGenerator<PutReceipt | PutFailure, void, undefined> {
     const records = batch.filter((item): item is RecordToWrite => 'record' in item);
-    const outcomes = await this.#writer.write(records, { ...options, ifExists: options.ifExists ?? 'error' });
+    const outcomes = await this.#writer.write(records, options);
     let next = 0;
     for (const item of batch) {
       if (!('record' in item)) {
@@ -277,13 +315,6 @@ export class Conversations {
       const outcome = outcomes[next++] as WriteOutcome;
       yield outcome.status === 'failed' ? { id: item.id, ...outcome } : receipt(item.id, outcome);
     }
-  }
-}
-
-function checkRead(id: string, { revision }: ReadOptions): void {
-  checkId(id);
-  if (revision !== undefined && (!Number.isSafeInteger(revision) || revision < 1)) {
-    throw new VarveError('INVALID_ARGUMENT', `a revision to read is an integer from 1 on, not ${revision}`);
   }
 }
 

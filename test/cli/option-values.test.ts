@@ -23,7 +23,10 @@ async function told(args: readonly string[]): Promise<string> {
   }
 }
 
-const DURATION = 'Write a number and a unit (ms, s, m, h, d or w), such as 24h, or 0.';
+const DURATION =
+  'It must be a number and a unit (ms, s, min, h, d, w, mo of 30 days, y of 365 days), such as 24h, or 0.';
+const RETENTION = 'It must be a number and a unit (min, h, d, w, mo of 30 days, y of 365 days), such as 90d, or 0.';
+const AMBIGUOUS = 'It must be unambiguous: minutes are 3min, months of 30 days are 3mo.';
 const COUNT = 'Write a whole number of at least 1.';
 const SHARD = 'Write the number of a shard, from 0, and how many there are, such as 0/8.';
 const SHARE = 'Write a share from 0% to 100%, such as 1% or 0.01.';
@@ -31,16 +34,18 @@ const CONDITION = 'Write a path of keys, "=" and a value, such as metadata.tenan
 
 /** Verb, option as the help tells it, what is allowed, values that are not. */
 const REFUSED: readonly [verb: string, option: string, allowed: string, values: readonly string[]][] = [
-  ['gc', '--grace <duration>', DURATION, ['5', '-1h', '', '1y', '24 h', 'NaN']],
+  ['gc', '--grace <duration>', DURATION, ['5', '-1h', '', '1M', '24 h', 'NaN']],
   ['gc', '--every <duration>', DURATION, ['6', 'hourly']],
   ['gc', '--jitter <duration>', DURATION, ['-5m']],
-  ['gc', '--deadline <duration>', DURATION, ['600', '10min']],
+  ['gc', '--deadline <duration>', DURATION, ['600', '10 min']],
   ['gc', '--shard <i/n>', SHARD, ['2/2', '0/0', '-1/2', '1', '0.5/2', 'a/b']],
   ['gc', '--concurrency <n>', COUNT, ['0', '1.5', '-3', 'all']],
   ['gc', '--limit <number>', COUNT, ['0', 'x']],
   ['audit', '--sample <share>', SHARE, ['101%', '1.01', '-1%', 'half', '%']],
-  ['prune', '--older-than <duration>', DURATION, ['90', '3 months']],
-  ['prune', '--idle-for <duration>', DURATION, ['-1d']],
+  ['prune', '--older-than <duration>', RETENTION, ['90', '3 months']],
+  ['prune', '--older-than <duration>', AMBIGUOUS, ['3m']],
+  ['prune', '--idle-for <duration>', RETENTION, ['-1d']],
+  ['prune', '--idle-for <duration>', AMBIGUOUS, ['3m']],
   ['prune', '--keep-last <number>', COUNT, ['0', '-1', '2.5']],
   ['prune', '--where <condition>', CONDITION, ['tenant', '=acme']],
   ['du', '--top <number>', COUNT, ['0', 'many']],

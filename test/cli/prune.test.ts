@@ -74,7 +74,7 @@ describe('varve prune', () => {
     here.succeed(['hold', 'b1', '--reason', 'case 12', '-s', location]);
     const output = here.succeed(['prune', '--idle-for', '0', '--older-than', '250d', '-s', location]);
     expect(output).toMatch(
-      /^held \(case 12\): b1, created more than 250d ago, not written to for 0\ndeleted 0 .*; 1 con/,
+      /^held \(case 12\): b1, created more than 250d ago, last written to before now\ndeleted 0 .*; 1 con/,
     );
   });
 

@@ -1,6 +1,7 @@
 import { type Address, addressOf } from '../../src/address.ts';
 import type { Backend, BackendCapabilities } from '../../src/backends/backend.ts';
 import {
+  AUDIT_OPTIONS,
   type AuditOptions,
   type AuditReport,
   type CollectOptions,
@@ -10,9 +11,9 @@ import {
   type Lease,
   type ManifestSurvey,
   type ReportLog,
+  readCollectOptions,
   type Usage,
 } from '../../src/backends/maintenance.ts';
-import { checkAuditOptions, checkCollectOptions } from '../../src/backends/maintenance-validation.ts';
 import type {
   AbortOptions,
   AppendWrite,
@@ -57,7 +58,6 @@ import {
   storedEntry,
 } from './model-store.ts';
 
-const DAY_MS = 24 * 60 * 60 * 1000;
 const NOTHING_NEW = { newSegments: 0, newBytes: 0 };
 
 export interface ModelOptions {
@@ -185,10 +185,9 @@ export class ModelBackend implements Backend {
     return takeAddresses(addresses).map((address) => this.#store.segments.get(address)?.locator);
   }
 
-  async collect(options: CollectOptions = {}): Promise<CollectReport> {
-    checkCollectOptions(options);
+  async collect(options?: CollectOptions): Promise<CollectReport> {
+    const { graceMs, dryRun } = readCollectOptions(options);
     this.#checkWritable(options);
-    const { graceMs = DAY_MS, dryRun = false } = options;
     const now = this.#now();
     const expired = KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()]).filter(
       ({ fields, hold }) => fields.expiresAt !== undefined && fields.expiresAt <= now && hold === undefined,
@@ -226,8 +225,8 @@ export class ModelBackend implements Backend {
     };
   }
 
-  async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
-    checkAuditOptions(options);
+  async *audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
+    AUDIT_OPTIONS.read('audit', options);
     this.#check(options);
     const counted = new Map<Segment, number>();
     const holders = new Map<Segment, ManifestKey[]>();

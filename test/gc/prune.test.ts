@@ -66,15 +66,17 @@ describe('prune', () => {
   it('refuses to run without any criterion, and for criteria that cannot be', async () => {
     const store = await storeOf([{ id: 'a', days: 1 }]);
     const bad: PruneCriteria[] = [
-      {},
       { where: [] },
       { keepLast: 0 },
       { keepLast: 1.5 },
-      { per: 'model' },
-      { olderThan: '90 days' },
       { application: 'x', per: 'application' },
       // What a program that is not type-checked may pass: none of it may select more than was meant.
       ...([
+        {},
+        { per: 'model' },
+        { olderThan: '90 days' },
+        { olderThan: '3m' },
+        { idleFor: '3m' },
         { olderThan: '90d', keeplast: 1000 },
         { olderThan: '90d', where: null },
         { olderThan: '90d', where: { path: ['a'], equals: 1 } },
@@ -253,12 +255,12 @@ describe('prune', () => {
       .filter(({ per: _, ...rest }) => Object.values(rest).some((value) => value !== undefined));
     await fc.assert(
       fc.asyncProperty(given, criteria, async (conversations, { tenant, per, ...rest }) => {
-        const rule: PruneCriteria = {
-          ...(Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as PruneCriteria),
+        const rule = {
+          ...rest,
           ...(per !== undefined && rest.keepLast !== undefined && { per }),
           ...(tenant !== undefined && { where: [{ path: ['metadata', 'tenant'], equals: tenant }] }),
           now: NOW,
-        };
+        } as PruneCriteria;
         const store = await storeOf(conversations);
         const before = await left(store);
         const plan = await outcomeOf(store.prune.plan(rule));

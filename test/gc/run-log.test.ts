@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { Duration } from '../../src/duration.ts';
 import { VarveError } from '../../src/errors.ts';
+import type { PruneCriteria } from '../../src/gc/prune-criteria.ts';
 import { Store } from '../../src/store.ts';
 import { version } from '../../src/version.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';
@@ -97,8 +99,8 @@ describe('the report of a run', () => {
 
   it('is not left by a call that could never run', async () => {
     const store = new Store(new ModelBackend());
-    await expect(store.gc.run({ grace: 'x' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-    expect(() => store.prune.run({})).toThrow('without a criterion');
+    await expect(store.gc.run({ grace: 'x' as Duration })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(() => store.prune.run({} as PruneCriteria)).toThrow('without a criterion');
     expect(await store.gc.history()).toEqual([]);
   });
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CollectReport } from '../../src/backends/maintenance.ts';
 import { isVarveError, VarveError } from '../../src/errors.ts';
+import type { ScheduleOptions } from '../../src/gc/schedule.ts';
 import { Store } from '../../src/store.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';
 import { ModelStore } from '../conformance/model-store.ts';
@@ -185,8 +186,9 @@ describe('gc.schedule', () => {
 
   it('refuses durations that cannot be, and a store for reading only', () => {
     const { store } = storeOf();
-    for (const bad of [{ every: 0 }, { every: '1' }, { every: '6h', jitter: 'x' }, { every: '6h', grace: -1 }]) {
-      expect(codeOfThrown(() => store.gc.schedule(bad))).toBe('INVALID_ARGUMENT');
+    const bad = [{ every: 0 }, { every: '1' }, { every: '6h', jitter: 'x' }, { every: '6h', grace: -1 }];
+    for (const each of bad as ScheduleOptions[]) {
+      expect(codeOfThrown(() => store.gc.schedule(each))).toBe('INVALID_ARGUMENT');
     }
     const reader = new Store(new ModelBackend(undefined, { writable: false }));
     expect(codeOfThrown(() => reader.gc.schedule({ every: '6h' }))).toBe('READ_ONLY');

@@ -1,10 +1,10 @@
-import { type CollectReport, isVarveError, openStore } from 'varve';
+import { type CollectReport, type Duration, isVarveError, openStore } from 'varve';
 
 /** An event of a scheduled EventBridge rule, as far as it is used here. */
 export interface ScheduledEvent {
   readonly detail?: {
     /** Default: 24h. */
-    readonly grace?: string;
+    readonly grace?: Duration;
   };
 }
 

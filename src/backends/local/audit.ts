@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted, VarveError } from '../../errors.ts';
-import type { AuditOptions, AuditReport, Finding } from '../maintenance.ts';
+import type { AuditReport, AuditSettings, Finding } from '../maintenance.ts';
 import type { ManifestKey } from '../manifests.ts';
 import { type BlockSurvey, strayFiles, surveyBlocks } from './audit-blocks.ts';
 import { markDamaged, repairCounts, repairFingerprints, repairStrayFile } from './audit-repair.ts';
@@ -39,7 +39,7 @@ interface AuditResult {
  * Verifies a local store. It reads through a connection of its own, in one snapshot, so that writers neither wait nor
  * confuse it; the write-ahead log grows meanwhile. Repairs are transactions on the main connection.
  */
-export async function auditLocal(context: MaintenanceContext, options: AuditOptions): Promise<AuditResult> {
+export async function auditLocal(context: MaintenanceContext, options: AuditSettings): Promise<AuditResult> {
   for (let attempt = 1; ; attempt++) {
     const database = context.index.database.sibling();
     const packs = new PackReader(context.folder);
@@ -74,12 +74,12 @@ class Audit {
   readonly #context: MaintenanceContext;
   /** The store as the audit's snapshot has it. */
   readonly #index: LocalIndex;
-  readonly #options: AuditOptions;
+  readonly #options: AuditSettings;
   readonly #started = performance.now();
   readonly #findings: Finding[] = [];
   #lastTurn = performance.now();
 
-  constructor(context: MaintenanceContext, index: LocalIndex, options: AuditOptions) {
+  constructor(context: MaintenanceContext, index: LocalIndex, options: AuditSettings) {
     this.#context = context;
     this.#index = index;
     this.#options = options;
@@ -88,7 +88,7 @@ class Audit {
   async run(): Promise<AuditResult> {
     const faults = this.#index.database.integrityFaults();
     if (faults.length > 0) return this.#reportIndex(faults);
-    const { sample = 1 } = this.#options;
+    const { sample } = this.#options;
     const isSampled = () => sample >= 1 || Math.random() < sample;
     const onDamage = (error: VarveError) => this.#assertCurrent(error);
     const blocks = await surveyBlocks(this.#index, isSampled, onDamage, (done, total) =>
@@ -150,12 +150,12 @@ class Audit {
         harmful: true,
       });
     }
-    if (this.#options.repair === true) {
+    if (this.#options.repair) {
       const records = damagedSegments.map(({ record }) => record).filter((record) => !this.#index.damaged.has(record));
       if (records.length > 0) await markDamaged(this.#context, records);
     }
     for (const { record, address, reason } of damagedSegments) {
-      const isMarked = this.#options.repair === true || this.#index.damaged.has(record);
+      const isMarked = this.#options.repair || this.#index.damaged.has(record);
       this.#add({
         kind: 'corrupt-data',
         message: `segment ${address} is damaged: ${reason}`,
@@ -210,7 +210,7 @@ class Audit {
     ];
     // What a manifest that cannot be read references is not known, so a count that looks too high may be right.
     const certain = wrong.filter(({ stored, actual }) => broken.length === 0 || actual > Math.max(0, stored));
-    const repaired = this.#options.repair === true;
+    const repaired = this.#options.repair;
     if (repaired && certain.length > 0) await repairCounts(this.#context, certain);
     for (const { space, record, stored, actual } of certain) {
       const place = space === SEGMENTS ? this.#index.records.locate(SEGMENTS, record) : undefined;
@@ -228,7 +228,7 @@ class Audit {
 
   async #reportFingerprints(blocks: BlockSurvey, { references, fingerprints }: ReferenceSurvey): Promise<void> {
     const { present } = blocks;
-    const repaired = this.#options.repair === true;
+    const repaired = this.#options.repair;
     const segments: FingerprintEntry[] = [];
     const turn = () => this.#turn('fingerprints', 0, 0);
     const foundSegments = await blocks.fingerprints.found(this.#index.segmentFingerprints, turn);
@@ -272,13 +272,13 @@ class Audit {
     );
     for (const row of rows.filter((each) => !owner.isAlive(uploaderOf(each)))) {
       const key = index.manifests.key(row);
-      if (this.#options.repair === true) await this.#context.commit([{ operation: 'delete', key }]);
+      if (this.#options.repair) await this.#context.commit([{ operation: 'delete', key }]);
       this.#add({
         kind: 'stale-writer',
         message: `upload ${key.id} was cut off: its process is gone`,
         location: `manifest row ${row.id}`,
         repair: 'delete what it has stored, as a collection does',
-        repaired: this.#options.repair === true,
+        repaired: this.#options.repair,
         harmful: false,
       });
     }
@@ -289,7 +289,7 @@ class Audit {
     const { index, folder } = this.#context;
     for (const path of strayFiles(index, folder)) {
       const isRepaired =
-        this.#options.repair === true &&
+        this.#options.repair &&
         (await repairStrayFile(this.#context, path, () => strayFiles(index, folder).includes(path)));
       this.#add({
         kind: 'orphaned-data',

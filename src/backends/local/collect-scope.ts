@@ -1,4 +1,4 @@
-import type { CollectOptions } from '../maintenance.ts';
+import type { CollectSettings } from '../maintenance.ts';
 
 /** Records with neighbouring ids lie in the same blocks: a shard takes this many in a row. */
 const SHARD_RECORDS = 4096;
@@ -10,10 +10,10 @@ export class CollectScope {
   readonly count: number;
   readonly #end: number;
 
-  constructor({ shard, deadlineMs }: Pick<CollectOptions, 'shard' | 'deadlineMs'>) {
+  constructor({ shard, deadlineMs }: Pick<CollectSettings, 'shard' | 'deadlineMs'>) {
     this.index = shard?.index ?? 0;
     this.count = shard?.count ?? 1;
-    this.#end = deadlineMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + deadlineMs;
+    this.#end = performance.now() + deadlineMs;
   }
 
   /** Whether no further step is to begin. */

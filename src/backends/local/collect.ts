@@ -1,5 +1,4 @@
-import type { CollectOptions, CollectReport, Remnant } from '../maintenance.ts';
-import { checkCollectOptions } from '../maintenance-validation.ts';
+import type { CollectReport, CollectSettings, Remnant } from '../maintenance.ts';
 import { planSweep } from './collect-plan.ts';
 import { CollectScope, cutoffOf } from './collect-scope.ts';
 import { claimStainedPacks, findRemnants, forgetUnusedNames, removeStrayPacks, scrubIndex } from './erase.ts';
@@ -11,22 +10,18 @@ import { removeEmptyPacks, rewritePacks } from './rewrite.ts';
 import { surveyWaiting, sweep } from './sweep.ts';
 import { removeDeadLocks } from './writer-lock.ts';
 
-/** Default grace: a day. */
-const GRACE_MS = 24 * 60 * 60 * 1000;
-
 /**
  * Collection on a local store: expire, sweep, rewrite. Every step is a transaction of its own, so it may stop anywhere and
  * the next run goes on from there. Shards divide records, manifests and packs by their numbers.
  */
-export async function collectLocal(context: MaintenanceContext, options: CollectOptions): Promise<CollectReport> {
-  checkCollectOptions(options);
+export async function collectLocal(context: MaintenanceContext, options: CollectSettings): Promise<CollectReport> {
   const scope = new CollectScope(options);
-  return options.dryRun === true ? planCollection(context, options, scope) : runCollection(context, options, scope);
+  return options.dryRun ? planCollection(context, options, scope) : runCollection(context, options, scope);
 }
 
-function planCollection(context: MaintenanceContext, options: CollectOptions, scope: CollectScope): CollectReport {
+function planCollection(context: MaintenanceContext, options: CollectSettings, scope: CollectScope): CollectReport {
   const started = performance.now();
-  const { erase = false, full = false } = options;
+  const { erase, full } = options;
   const graceMs = graceOf(options);
   const { index } = context;
   return index.database.snapshot(() => {
@@ -58,12 +53,12 @@ function planCollection(context: MaintenanceContext, options: CollectOptions, sc
 
 async function runCollection(
   context: MaintenanceContext,
-  options: CollectOptions,
+  options: CollectSettings,
   scope: CollectScope,
 ): Promise<CollectReport> {
   const started = performance.now();
   const { index } = context;
-  const { erase = false, full = false, signal } = options;
+  const { erase, full, signal } = options;
   const graceMs = graceOf(options);
   const { expired, abandoned } = await deleteExpired(context, context.clock(), scope, options);
   // What these deletions have just released counts as well when there is no grace.
@@ -110,7 +105,7 @@ async function runCollection(
 /** The packs to rewrite, which nobody appends to any more. */
 async function claimDuePacks(
   context: MaintenanceContext,
-  { erase = false, full = false, signal }: CollectOptions,
+  { erase = false, full = false, signal }: CollectSettings,
   scope: CollectScope,
 ): Promise<PackSurvey[]> {
   const { index, owner } = context;
@@ -128,7 +123,7 @@ async function claimDuePacks(
 /** Rids everything but packs of what was deleted. */
 async function finishErasure(
   context: MaintenanceContext,
-  options: CollectOptions,
+  options: CollectSettings,
   scope: CollectScope,
 ): Promise<Remnant[]> {
   await removeStrayPacks(context);
@@ -137,6 +132,6 @@ async function finishErasure(
   return findRemnants(context, await scrubIndex(context, scope, options));
 }
 
-function graceOf({ erase = false, graceMs = GRACE_MS }: CollectOptions): number {
+function graceOf({ erase, graceMs }: CollectSettings): number {
   return erase ? 0 : graceMs;
 }

@@ -6,20 +6,21 @@ import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
 import { ownCopy } from '../../own-copy.ts';
 import { countTokens } from '../../token-codec.ts';
 import type { Backend, BackendCapabilities } from '../backend.ts';
-import type {
-  AuditOptions,
-  AuditReport,
-  BackupOptions,
-  BackupReport,
-  CollectOptions,
-  CollectReport,
-  Finding,
-  Lease,
-  ManifestSurvey,
-  ReportLog,
-  Usage,
+import {
+  AUDIT_OPTIONS,
+  type AuditOptions,
+  type AuditReport,
+  type BackupOptions,
+  type BackupReport,
+  type CollectOptions,
+  type CollectReport,
+  type Finding,
+  type Lease,
+  type ManifestSurvey,
+  type ReportLog,
+  readCollectOptions,
+  type Usage,
 } from '../maintenance.ts';
-import { checkAuditOptions } from '../maintenance-validation.ts';
 import type {
   AbortOptions,
   ListFilter,
@@ -281,17 +282,18 @@ export class LocalBackend implements Backend {
     return this.#each(takeAddresses(addresses), options, find);
   }
 
-  async collect(options: CollectOptions = {}): Promise<CollectReport> {
-    if (options.dryRun !== true) this.#assertWritable();
-    return this.#maintain('collecting', options, (context, signalled) =>
+  async collect(options?: CollectOptions): Promise<CollectReport> {
+    const settings = readCollectOptions(options);
+    if (!settings.dryRun) this.#assertWritable();
+    return this.#maintain('collecting', settings, (context, signalled) =>
       this.#database.sweeping(() => collectLocal(context, signalled)),
     );
   }
 
-  async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
-    checkAuditOptions(options);
-    if (options.repair === true) this.#assertWritable();
-    const { findings, report } = await this.#maintain('auditing', options, (context, signalled) =>
+  async *audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
+    const settings = AUDIT_OPTIONS.read('audit', options);
+    if (settings.repair) this.#assertWritable();
+    const { findings, report } = await this.#maintain('auditing', settings, (context, signalled) =>
       auditLocal(context, signalled),
     );
     for (const finding of findings) {

@@ -1,6 +1,6 @@
 import type { Address } from '../../address.ts';
 import { throwIfAborted } from '../../errors.ts';
-import type { AuditOptions, AuditReport, Finding } from '../maintenance.ts';
+import type { AuditReport, AuditSettings, Finding } from '../maintenance.ts';
 import type { ManifestKey } from '../manifests.ts';
 import { UnhintedGarbage } from './audit-garbage.ts';
 import { SegmentAuditor } from './audit-segment.ts';
@@ -29,13 +29,13 @@ const WINDOW = 64;
 export class ObjectAudit {
   readonly #protocol: Protocol;
   readonly #context: AuditContext;
-  readonly #options: AuditOptions;
+  readonly #options: AuditSettings;
   readonly #garbage: UnhintedGarbage;
   readonly #damagedManifests = new Set<string>();
   readonly #toCool: Address[] = [];
   readonly #tally = { manifests: 0, segments: 0, verifiedBytes: 0, findings: 0, unrepaired: 0 };
 
-  constructor(context: AuditContext, options: AuditOptions) {
+  constructor(context: AuditContext, options: AuditSettings) {
     this.#protocol = context.protocol;
     this.#context = context;
     this.#options = options;
@@ -90,7 +90,7 @@ export class ObjectAudit {
   }
 
   async *#segments(scan: ReferenceScan, from: string): AsyncGenerator<Finding, void, undefined> {
-    const { sample = 1, signal, onProgress } = this.#options;
+    const { sample, signal, onProgress } = this.#options;
     const { taker, hints } = this.#context;
     const auditor = new SegmentAuditor(this.#protocol, scan, hints, new HoldRepair(this.#protocol, taker, hints));
     const isSampled = () => this.#protocol.randomness.fraction() < sample;
@@ -121,7 +121,7 @@ export class ObjectAudit {
 
   async *#tell(diagnoses: readonly Diagnosis[]): AsyncGenerator<Finding, void, undefined> {
     for (const { finding, mend } of diagnoses) {
-      const mends = this.#options.repair === true && mend !== undefined;
+      const mends = this.#options.repair && mend !== undefined;
       const repaired = mends && (await mend());
       this.#tally.findings++;
       if (!repaired) this.#tally.unrepaired++;

@@ -1,10 +1,8 @@
 import { hash } from 'node:crypto';
 import type { Address } from '../../address.ts';
 import { throwIfAborted } from '../../errors.ts';
-import type { CollectOptions, CollectReport } from '../maintenance.ts';
+import type { CollectReport, CollectSettings, ProgressCallback } from '../maintenance.ts';
 import type { Clock } from './clock.ts';
-
-const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** Which part of the work a collection does, how far it may go, and how much of it at once. */
 export class CollectScope {
@@ -18,10 +16,10 @@ export class CollectScope {
   readonly #shard: { readonly index: number; readonly count: number };
   readonly #deadline: number;
   readonly #clock: Clock;
-  readonly #onProgress: CollectOptions['onProgress'];
+  readonly #onProgress: ProgressCallback | undefined;
 
-  constructor(options: CollectOptions, clock: Clock) {
-    const { erase = false, full = false, graceMs = DAY_MS, dryRun = false, concurrency = 8, signal } = options;
+  constructor(options: CollectSettings, clock: Clock) {
+    const { erase, full, graceMs, dryRun, concurrency, signal } = options;
     this.graceMs = erase ? 0 : graceMs;
     this.dryRun = dryRun;
     this.full = full || erase;
@@ -29,7 +27,7 @@ export class CollectScope {
     this.signal = signal;
     this.#shard = options.shard ?? { index: 0, count: 1 };
     this.#clock = clock;
-    this.#deadline = clock.monotonic() + (options.deadlineMs ?? Number.POSITIVE_INFINITY);
+    this.#deadline = clock.monotonic() + options.deadlineMs;
     this.#onProgress = options.onProgress;
   }
 

@@ -1,5 +1,5 @@
 import type { Address } from '../../address.ts';
-import type { CollectOptions, CollectReason, CollectReport, CollectShare, Remnant } from '../maintenance.ts';
+import type { CollectReason, CollectReport, CollectSettings, CollectShare, Remnant } from '../maintenance.ts';
 import type { DeleteWrite, WriteOutcome } from '../manifests.ts';
 import { CollectScope, type CollectTotals } from './collect-scope.ts';
 import { deleteAll } from './delete-all.ts';
@@ -64,7 +64,7 @@ export class Collection {
   /** Segments told of in this run. */
   readonly #judged = new Set<Address>();
 
-  constructor(context: CollectContext, options: CollectOptions) {
+  constructor(context: CollectContext, options: CollectSettings) {
     this.#context = context;
     this.#scope = new CollectScope(options, context.protocol.clock);
     this.#erases = options.erase ?? false;

@@ -2,18 +2,19 @@ import { setMaxListeners } from 'node:events';
 import type { Address } from '../../address.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
 import type { Backend, BackendCapabilities, RequestMetrics } from '../backend.ts';
-import type {
-  AuditOptions,
-  AuditReport,
-  CollectOptions,
-  CollectReport,
-  Finding,
-  Lease,
-  ManifestSurvey,
-  ReportLog,
-  Usage,
+import {
+  AUDIT_OPTIONS,
+  type AuditOptions,
+  type AuditReport,
+  type CollectOptions,
+  type CollectReport,
+  type Finding,
+  type Lease,
+  type ManifestSurvey,
+  type ReportLog,
+  readCollectOptions,
+  type Usage,
 } from '../maintenance.ts';
-import { checkAuditOptions, checkCollectOptions } from '../maintenance-validation.ts';
 import type {
   AbortOptions,
   ListFilter,
@@ -181,21 +182,21 @@ export class ObjectBackend implements Backend {
     return this.#short(options).reader.find(takeAddresses(addresses));
   }
 
-  async collect(options: CollectOptions = {}): Promise<CollectReport> {
+  async collect(options?: CollectOptions): Promise<CollectReport> {
     return this.#work(async () => {
-      checkCollectOptions(options);
-      if (options.dryRun !== true) this.#assertWritable();
-      const scope = this.#long(options, this.#ended.signal);
-      return new Collection(this.#maintenance(scope), within(scope, options)).run();
+      const settings = readCollectOptions(options);
+      if (!settings.dryRun) this.#assertWritable();
+      const scope = this.#long(settings, this.#ended.signal);
+      return new Collection(this.#maintenance(scope), within(scope, settings)).run();
     });
   }
 
-  async *audit(options: AuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
-    checkAuditOptions(options);
-    if (options.repair === true) this.#assertWritable();
-    const scope = this.#long(options, this.#ended.signal);
+  async *audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
+    const settings = AUDIT_OPTIONS.read('audit', options);
+    if (settings.repair) this.#assertWritable();
+    const scope = this.#long(settings, this.#ended.signal);
     try {
-      return yield* whileOpen(this, new ObjectAudit(this.#maintenance(scope), within(scope, options)).run());
+      return yield* whileOpen(this, new ObjectAudit(this.#maintenance(scope), within(scope, settings)).run());
     } finally {
       scope.damage.forget();
     }

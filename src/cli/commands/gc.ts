@@ -1,10 +1,11 @@
 import { Option } from 'commander';
 import type { CollectShard } from '../../backends/maintenance.ts';
+import type { Duration } from '../../duration.ts';
 import { VarveError } from '../../errors.ts';
 import { collectLines } from '../collect-lines.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
-import { age, count, duration, shard } from '../option-values.ts';
+import { count, duration, shard, writtenDuration } from '../option-values.ts';
 import { remnantLines } from '../remnants.ts';
 import { tellHistory } from './gc-history.ts';
 import { collectRegularly } from './gc-schedule.ts';
@@ -13,8 +14,8 @@ interface Options {
   readonly dryRun?: boolean;
   readonly grace: number;
   readonly full?: boolean;
-  readonly every?: string;
-  readonly jitter?: string;
+  readonly every?: Duration;
+  readonly jitter?: Duration;
   readonly history?: boolean;
   readonly limit: number;
   readonly shard?: CollectShard;
@@ -38,10 +39,10 @@ export const addGc: AddCommand = (program, run) => {
     .option('--full', 'give back all space that can be given back, at the cost of rewriting more')
     .addOption(
       new Option('--every <duration>', 'stay and collect again and again, such as 6h, until SIGTERM or SIGINT')
-        .argParser(age)
+        .argParser(writtenDuration)
         .conflicts(['dryRun', 'erase']),
     )
-    .option('--jitter <duration>', 'with --every: a random delay of up to this before each run', age)
+    .option('--jitter <duration>', 'with --every: a random delay of up to this before each run', writtenDuration)
     .addOption(
       new Option('--history', 'tell what collections, audits and prunes did until now, newest first').conflicts([
         'dryRun',

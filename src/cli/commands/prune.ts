@@ -1,13 +1,15 @@
 import { Option } from 'commander';
+import type { Retention } from '../../duration.ts';
 import type { PruneDecision, PruneReport } from '../../gc/prune.ts';
+import type { PruneCriteria } from '../../gc/prune-criteria.ts';
 import type { WhereCondition } from '../../where.ts';
 import type { AddCommand } from '../command.ts';
 import { bytes, counted, name, seconds } from '../human.ts';
-import { age, condition, count } from '../option-values.ts';
+import { condition, count, retention } from '../option-values.ts';
 
 interface Options {
-  readonly olderThan?: string;
-  readonly idleFor?: string;
+  readonly olderThan?: Retention;
+  readonly idleFor?: Retention;
   readonly keepLast?: number;
   readonly per?: 'application' | 'model';
   readonly application?: string;
@@ -23,8 +25,8 @@ export const addPrune: AddCommand = (program, run) => {
       'Delete conversations that meet every criterion given; at least one is needed. Those that are held stay, and are told. ' +
         'What nothing else references is collected later, see gc.',
     )
-    .option('--older-than <duration>', 'created longer ago than this, such as 90d', age)
-    .option('--idle-for <duration>', 'not written to for so long', age)
+    .option('--older-than <duration>', 'created longer ago than this, such as 90d', retention)
+    .option('--idle-for <duration>', 'not written to for so long', retention)
     .option('--keep-last <number>', 'not among the newest so many of those that the filters below let pass', count)
     .addOption(
       new Option('--per <field>', 'with --keep-last: the newest of each application or model').choices([
@@ -39,7 +41,8 @@ export const addPrune: AddCommand = (program, run) => {
   command.action(({ dryRun = false, ...criteria }: Options) =>
     run(command, async (session) => {
       const store = await session.open(dryRun ? 'read' : 'change');
-      const given = { ...criteria, signal: session.signal };
+      // That there is a criterion is checked by the library.
+      const given = { ...criteria, signal: session.signal } as PruneCriteria;
       const decisions = dryRun ? store.prune.plan(given) : store.prune.run(given);
       const progress = await session.progress('pruning', 'items');
       let told = 0;

@@ -1,0 +1,60 @@
+import type { z } from 'zod';
+import type { Schema } from './option-kinds.ts';
+
+/** The kind of each option, by its name. */
+export type OptionMembers = Readonly<Record<string, Schema>>;
+
+/**
+ * What a declaration has to be, beside what its members are: nothing more where these agree with
+ * the interface; otherwise something that nobody can write, whose type names what differs.
+ */
+export type Agreement<Interface, Members extends OptionMembers> = ([Differences<Interface, Members>] extends [never]
+  ? unknown
+  : { readonly interfaceAndMembersDifferIn: Differences<Interface, Members>; readonly is: never }) &
+  Named<'required', RequiredKey<Interface>> &
+  Named<'plain', 'signal' extends keyof Interface ? never : keyof Interface>;
+
+/** An option of declarations that has to be there when there are such keys. */
+type Named<Option extends string, Keys> = [Keys] extends [never] ? unknown : Readonly<Record<Option, unknown>>;
+
+/** Names of those that may not be left out. */
+export type RequiredKey<T> = { [Key in keyof T]-?: object extends Pick<T, Key> ? never : Key }[keyof T];
+
+/** Options as they are read: those left out have their defaults, or are absent. */
+export type OptionsRead<Interface, Defaults> = {
+  readonly [Key in keyof Interface as Key extends keyof Defaults ? never : Key]: Defined<Interface[Key]>;
+} & {
+  readonly [Key in keyof Interface as Key extends keyof Defaults ? Key : never]-?: Defined<Interface[Key]>;
+};
+
+type Defined<T> = Exclude<T, undefined>;
+
+/** Names that only one of them has, or whose types are not the same. */
+type Differences<Interface, Members extends OptionMembers> = {
+  [Key in keyof Interface | keyof Members]-?: Key extends keyof Interface & keyof Members
+    ? Same<Plain<Defined<Interface[Key]>>, Plain<z.input<Members[Key]>>> extends true
+      ? never
+      : Key
+    : Key;
+}[keyof Interface | keyof Members];
+
+export type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+
+/** Compared as it is, not member by member. */
+type Whole =
+  | string
+  | number
+  | boolean
+  | null
+  | ((...given: never[]) => unknown)
+  | AbortSignal
+  | Date
+  | Iterable<unknown>
+  | AsyncIterable<unknown>;
+
+/** Without `readonly` and `| undefined`, which schemas do not have. */
+export type Plain<T> = T extends readonly (infer Item)[]
+  ? Plain<Item>[]
+  : T extends Whole
+    ? T
+    : { -readonly [Key in keyof T]: Plain<Defined<T[Key]>> };

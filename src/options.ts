@@ -1,0 +1,138 @@
+import type { z } from 'zod';
+import { shown } from './arguments.ts';
+import { VarveError } from './errors.ts';
+import type { Agreement, OptionMembers, OptionsRead, RequiredKey } from './option-agreement.ts';
+import { faultsOf, unknownOption } from './option-faults.ts';
+import { type OptionKinds, optionKinds } from './option-kinds.ts';
+import { loadZod } from './zod-loader.ts';
+
+/**
+ * Declares options: an interface says what they mean, a declaration beside it says of what kind each
+ * is and what it is when left out. A declaration that differs from its interface does not compile.
+ *
+ * ```ts
+ * export interface WashOptions extends AbortOptions {
+ *   // In degrees Celsius. Default: 40.
+ *   readonly heat?: number | undefined;
+ * }
+ *
+ * export const WASH_OPTIONS = declareOptions<WashOptions>()({
+ *   defaults: { heat: 40 },
+ *   members: (is: OptionKinds) => ({ heat: is.whole(20, 95), signal: is.signal }),
+ * });
+ *
+ * const { heat, signal } = WASH_OPTIONS.read('laundry.wash', options);
+ * ```
+ */
+export function declareOptions<Interface extends object>() {
+  return <Members extends OptionMembers, const Defaults extends Partial<Interface> = Record<never, never>>(
+    declaration: Declaration<Interface, Members, Defaults> & Agreement<Interface, Members>,
+  ): DeclaredOptions<Interface, Defaults> => new DeclaredOptions(declaration);
+}
+
+type Check = (value: unknown) => boolean;
+
+interface Declaration<Interface, Members extends OptionMembers, Defaults> {
+  /** The kind of each, called once. */
+  readonly members: (is: OptionKinds) => Members;
+  readonly defaults?: Defaults;
+  /** Names of options that may not be left out. */
+  readonly required?: readonly RequiredKey<Interface>[];
+  /** Checks of options that need no zod, for calls that give no others. Default: of `signal`. */
+  readonly plain?: Readonly<Partial<Record<keyof Interface, Check>>>;
+  /** Names of options whose values no message repeats. */
+  readonly secret?: readonly (keyof Interface & string)[];
+}
+
+/** Options that were declared. */
+export class DeclaredOptions<Interface extends object, Defaults> {
+  /** What the options are that are left out. */
+  readonly defaults: Readonly<Defaults>;
+  readonly #declaration: Declaration<Interface, OptionMembers, Defaults>;
+  readonly #plain: ReadonlyMap<string, Check>;
+  #schema: z.ZodObject | undefined;
+
+  constructor(declaration: Declaration<Interface, OptionMembers, Defaults>) {
+    this.#declaration = declaration;
+    this.defaults = Object.freeze({ ...(declaration.defaults as Defaults) });
+    this.#plain = new Map(Object.entries(declaration.plain ?? { signal: isSignal }));
+  }
+
+  /**
+   * What a caller gave, checked, with defaults for what is left out. A member that is `undefined` is
+   * left out. Calls without options, or with a signal only, need no schema.
+   *
+   * @param call - what was called, for messages
+   * @throws `INVALID_ARGUMENT` naming every option that is unknown or cannot be what it is.
+   */
+  read(call: string, options: Interface | undefined): OptionsRead<Interface, Defaults> {
+    const given: unknown = options ?? {};
+    if (options === null || Object.prototype.toString.call(given) !== '[object Object]') {
+      throw notOptions(call, options);
+    }
+    const read = { ...this.defaults, ...(this.#readPlain(given as object) ?? this.#readAll(call, given as object)) };
+    return read as unknown as OptionsRead<Interface, Defaults>;
+  }
+
+  /** `undefined` when the schema has to decide. */
+  #readPlain(given: object): object | undefined {
+    // An instance of a class may have getters, which no loop over its keys meets.
+    const prototype: unknown = Object.getPrototypeOf(given);
+    if (prototype !== Object.prototype && prototype !== null) return undefined;
+    if (this.#declaration.required !== undefined) return undefined;
+    const read: Record<string, unknown> = {};
+    for (const name in given) {
+      const check = this.#plain.get(name);
+      if (check === undefined) return undefined;
+      const value = memberOf(given, name);
+      if (value === undefined) continue;
+      if (!check(value)) return undefined;
+      read[name] = value;
+    }
+    return read;
+  }
+
+  #readAll(call: string, given: object): object {
+    this.#schema ??= this.#build();
+    const { shape } = this.#schema;
+    const snapshot: Record<string, unknown> = {};
+    for (const name in shape) {
+      const value = memberOf(given, name);
+      if (value !== undefined) snapshot[name] = value;
+    }
+    const faults: string[] = [];
+    // An unknown name is a mistake even while its value is undefined.
+    for (const name in given) if (!Object.hasOwn(shape, name)) faults.push(unknownOption(name, [], this.#schema));
+    const { data, error } = this.#schema.safeParse(snapshot);
+    if (error === undefined && faults.length === 0) return data as object;
+    faults.push(...faultsOf(error?.issues ?? [], this.#schema, snapshot, this.#declaration.secret ?? []));
+    throw new VarveError('INVALID_ARGUMENT', `${call}: ${faults.join('; ')}`, { cause: error });
+  }
+
+  #build(): z.ZodObject {
+    const zod = loadZod();
+    const { members, required = [] } = this.#declaration;
+    const shape: Record<string, z.ZodType> = { ...members(optionKinds(zod)) };
+    for (const name of Object.keys(shape)) {
+      if (!(required as readonly string[]).includes(name)) shape[name] = (shape[name] as z.ZodType).optional();
+    }
+    return zod.strictObject(shape);
+  }
+}
+
+function isSignal(value: unknown): boolean {
+  return value instanceof AbortSignal;
+}
+
+function memberOf(given: object, name: string): unknown {
+  try {
+    return (given as Record<string, unknown>)[name];
+  } catch (cause) {
+    throw new VarveError('INVALID_ARGUMENT', `the option ${name} cannot be read: it throws`, { cause });
+  }
+}
+
+function notOptions(call: string, options: unknown): VarveError {
+  const hint = options instanceof AbortSignal ? 'give { signal }' : 'give { name: value }';
+  return new VarveError('INVALID_ARGUMENT', `${call}: the options are ${shown(options)}, not an object: ${hint}`);
+}

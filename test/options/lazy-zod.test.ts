@@ -1,0 +1,32 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { compileAgent } from '../local/process/compiled.ts';
+
+const compiled = { agent: '', remove: () => {} };
+const scratch = mkdtempSync(join(tmpdir(), 'varve-lazy-'));
+beforeAll(() => Object.assign(compiled, compileAgent('test/options/lazy')));
+afterAll(() => {
+  compiled.remove();
+  rmSync(scratch, { recursive: true });
+});
+
+/** Files of zod that a process loads by these steps. */
+function loadedBy(...steps: string[]): string[] {
+  const folder = join(scratch, steps.join('-'));
+  const { stdout, stderr, status } = spawnSync(process.execPath, [compiled.agent, folder, ...steps], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(stderr);
+  return JSON.parse(stdout) as string[];
+}
+
+it('loads no zod for calls without options, or with nothing but a signal', () => {
+  expect(loadedBy('bare')).toEqual([]);
+});
+
+it('loads zod for the first call that has other options', () => {
+  expect(loadedBy('options')).not.toEqual([]);
+});
