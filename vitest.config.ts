@@ -19,7 +19,13 @@ export default defineConfig({
       {
         extends: true,
         // Modules are loaded once a worker, not once a file: tests keep nothing in them.
-        test: { name: 'library', include: ['test/**/*.test.ts'], exclude: ['test/cli/**', ...MOCKING], isolate: false },
+        test: {
+          name: 'library',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/cli/**', ...MOCKING],
+          globalSetup: ['test/local/process/run-folder.ts'],
+          isolate: false,
+        },
       },
       { extends: true, test: { name: 'mocking', include: MOCKING } },
       {

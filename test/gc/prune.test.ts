@@ -6,6 +6,7 @@ import type { PruneCriteria } from '../../src/gc/prune-criteria.ts';
 import { Store } from '../../src/store.ts';
 import { parseWhere } from '../../src/where.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';
+import { times } from '../thorough.ts';
 
 const DAY_MS = 86_400_000;
 const NOW = Date.UTC(2026, 5, 1);
@@ -276,7 +277,7 @@ describe('prune', () => {
         // What is gone is gone: a second run finds nothing more to delete.
         expect(await pruned(store, rule)).toEqual([]);
       }),
-      { numRuns: 200 },
+      { numRuns: times(40, 200) },
     );
   });
 });

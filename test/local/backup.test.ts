@@ -1,6 +1,6 @@
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { FORMAT_VERSION } from '../../src/backends/local/schema.ts';
 import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
@@ -11,9 +11,10 @@ import { compileAgent } from './process/compiled.ts';
 import { keyOf, namesOf, readNames } from './process/workload.ts';
 import { expectSound, openStore, packFiles, rejection, scratchFolder } from './support.ts';
 
-const compiled = { agent: '', remove: () => {} };
-beforeAll(() => Object.assign(compiled, compileAgent()));
-afterAll(() => compiled.remove());
+const compiled = { agent: '' };
+beforeAll(() => {
+  compiled.agent = compileAgent();
+});
 
 async function smallStore(): Promise<LocalBackend> {
   const backend = await openStore(scratchFolder(), { packBytes: 2000 });

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { type Database, openSqlite, sqliteDriver } from '../../src/backends/local/sqlite-driver.ts';
 import { removeDeadLocks, WriterLock } from '../../src/backends/local/writer-lock.ts';
@@ -15,9 +15,10 @@ const Sqlite = sqliteDriver();
 
 const SOAK = Number(process.env['VARVE_SOAK'] ?? 1);
 
-const compiled = { agent: '', remove: () => {} };
-beforeAll(() => Object.assign(compiled, compileAgent()));
-afterAll(() => compiled.remove());
+const compiled = { agent: '' };
+beforeAll(() => {
+  compiled.agent = compileAgent();
+});
 
 describe('several processes on one store', { timeout: 60_000 * SOAK }, () => {
   test('may create it at the same moment', async () => {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { times } from '../thorough.ts';
 import { PUBLISHED_ENTRIES } from './process/agent.ts';
@@ -13,9 +13,10 @@ import { expectSound, scratchFolder } from './support.ts';
 const SOAK = Number(process.env['VARVE_SOAK'] ?? 1);
 const SEED = Number(process.env['VARVE_SEED'] ?? 1);
 
-const compiled = { agent: '', remove: () => {} };
-beforeAll(() => Object.assign(compiled, compileAgent()));
-afterAll(() => compiled.remove());
+const compiled = { agent: '' };
+beforeAll(() => {
+  compiled.agent = compileAgent();
+});
 
 /** Whether each of the first `acknowledged` conversations is there, and everything else is there whole or not at all. */
 async function expectStored(path: string, acknowledged: number, total: number, entries: (number: number) => number) {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { Job } from './process/agent.ts';
 import { Child } from './process/child.ts';
 import { compileAgent } from './process/compiled.ts';
@@ -17,9 +17,10 @@ const obstacle = whyNoStrace();
 if (obstacle !== undefined)
   console.warn(`SKIPPED: tests that count flushes, for want of strace (apt-get install strace): ${obstacle}`);
 
-const compiled = { agent: '', remove: () => {} };
-beforeAll(() => Object.assign(compiled, compileAgent()));
-afterAll(() => compiled.remove());
+const compiled = { agent: '' };
+beforeAll(() => {
+  compiled.agent = compileAgent();
+});
 
 /** What a process did to files below `path`, in order, as words: "write pack", "flush wal", "ack". */
 async function traced(job: Job): Promise<string[]> {

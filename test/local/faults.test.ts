@@ -6,6 +6,7 @@ import { type Database, openSqlite, type Statement, sqliteDriver } from '../../s
 import type { ManifestWrite } from '../../src/backends/manifests.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { append, contentOf, entry, put, remove, succeeded } from '../conformance/builders.ts';
+import { times } from '../thorough.ts';
 import { Random } from './process/random.ts';
 import { expectSound, expectSoundNow, openStore, rejection, scratchFolder } from './support.ts';
 
@@ -190,7 +191,7 @@ describe.each([
 
   test('of a commit, fails it with nothing half-stored, and the next commit works', async () => {
     const met = await failEverywhere(
-      code === 'IO' ? 1 : 4,
+      code === 'IO' ? 1 : times(8, 4),
       (backend) => backend.commit(batch(new Random(1), 100)),
       async (backend, before, point) => {
         // Other content now gets the ids of what was rolled back: caches that remember it would show.
@@ -208,7 +209,7 @@ describe.each([
 
   test('of a collection, changes nothing that can be read, and the next collection completes it', async () => {
     const met = await failEverywhere(
-      code === 'IO' ? 19 : 29,
+      code === 'IO' ? times(38, 19) : times(58, 29),
       (backend) => backend.collect({ graceMs: 0, full: true }),
       async (backend, before) => {
         await backend.collect({ graceMs: 0, full: true });

@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { encodeBlock } from '../../src/backends/local/block.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
@@ -25,9 +25,10 @@ import { auditAfresh, openStore, scratchFolder } from './support.ts';
 
 /** Stores damaged on purpose, one for each kind of finding, and the whole report of an audit of each. */
 
-const compiled = { agent: '', remove: () => {} };
-beforeAll(() => Object.assign(compiled, compileAgent()));
-afterAll(() => compiled.remove());
+const compiled = { agent: '' };
+beforeAll(() => {
+  compiled.agent = compileAgent();
+});
 
 /** The findings, and those of a repair, and those after it. */
 async function reports(path: string): Promise<{ found: Finding[]; repairing: Finding[]; after: Finding[] }> {

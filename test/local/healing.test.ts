@@ -6,6 +6,7 @@ import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import type { Finding } from '../../src/backends/maintenance.ts';
 import { commit, contentOf, entry, put, remove, segment, withoutBytes } from '../conformance/builders.ts';
+import { times } from '../thorough.ts';
 import { auditAfresh, expectSound, openStore, packFiles, rejection, scratchFolder } from './support.ts';
 
 const texts = Array.from({ length: 12 }, (_, number) => `segment ${number} `.repeat(3 + number));
@@ -135,7 +136,7 @@ describe('a damaged segment', () => {
           await expectSound(path);
         },
       ),
-      { numRuns: 25, seed: 11 },
+      { numRuns: times(6, 25), seed: 11 },
     );
   });
 

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { openStore as openVarve } from '../../src/store.ts';
 import { auditOf, commit, contentOf, entry, put, remove } from '../conformance/builders.ts';
@@ -42,9 +42,10 @@ function remount(path: string, how: 'ro' | 'rw'): void {
   run('mount', '-o', `remount,${how}`, path);
 }
 
-const compiled = { agent: '', remove: () => {} };
-beforeAll(() => Object.assign(compiled, compileAgent()));
-afterAll(() => compiled.remove());
+const compiled = { agent: '' };
+beforeAll(() => {
+  compiled.agent = compileAgent();
+});
 
 describe.skipIf(obstacle !== undefined)('a full disk', () => {
   test.each([0, 1, 2, 3, 4])(

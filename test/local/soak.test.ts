@@ -1,16 +1,15 @@
 import { execFile } from 'node:child_process';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { IS_THOROUGH, leftOut } from '../thorough.ts';
 import { compileAgent } from './process/compiled.ts';
 
 const PROJECT = resolve(import.meta.dirname, '../..');
-const compiled = { agent: '', remove: () => {} };
+const compiled = { agent: '' };
 beforeAll(() => {
-  if (IS_THOROUGH) Object.assign(compiled, compileAgent());
+  if (IS_THOROUGH) compiled.agent = compileAgent();
 });
-afterAll(() => compiled.remove());
 
 /** The long form is `node scripts/soak.mjs --minutes 10`. */
 test.skipIf(leftOut('the soak of a local store'))(

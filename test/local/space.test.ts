@@ -8,6 +8,7 @@ import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import { StoreFolder } from '../../src/backends/local/store-folder.ts';
 import type { ManifestWrite } from '../../src/backends/manifests.ts';
 import { append, commit, contentOf, entry, put, remove } from '../conformance/builders.ts';
+import { times } from '../thorough.ts';
 import { Random } from './process/random.ts';
 import { expectSoundNow, openStore, packFiles, scratchFolder } from './support.ts';
 
@@ -94,7 +95,7 @@ describe('the books of space', () => {
     const backend = await openStore(path, options, { clock: () => now });
     // A second reader whose caches grow old while packs are rewritten under it.
     const reader = await openStore(path, { readOnly: true });
-    for (let round = 0; round < 60; round++) {
+    for (let round = 0; round < times(25, 60); round++) {
       now += 1000;
       await backend.commit(randomWrites(random, round));
       if (random.below(4) === 0) {

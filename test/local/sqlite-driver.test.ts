@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { chooseDriver, type Database, openSqlite, type Runtime } from '../../src/backends/local/sqlite-driver.ts';
 import { isWriterAlive } from '../../src/backends/local/writer-lock.ts';
@@ -55,9 +55,10 @@ describe('the driver', () => {
 });
 
 describe('a process', () => {
-  const compiled = { agent: '', remove: () => {} };
-  beforeAll(() => Object.assign(compiled, compileAgent()));
-  afterAll(() => compiled.remove());
+  const compiled = { agent: '' };
+  beforeAll(() => {
+    compiled.agent = compileAgent();
+  });
 
   /** Opens a store in a process that has `driver` as its `better-sqlite3`; returns what the error says. */
   function openWith(driver: Readonly<Record<string, string>>): string {

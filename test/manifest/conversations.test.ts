@@ -122,9 +122,9 @@ describe('put and get', () => {
     );
   });
 
-  test('ten million token ids are no strain', async () => {
+  test('millions of token ids are no strain', async () => {
     const { conversations } = open();
-    const tokens = new Uint32Array(10_000_000).map((_, index) => (index * 2654435761) % 200_000);
+    const tokens = new Uint32Array(times(1_000_000, 10_000_000)).map((_, index) => (index * 2654435761) % 200_000);
     await conversations.put({ id: 'big', tokens });
     const stored = (await conversations.get('big')) as { tokens: Uint32Array };
     expect(Buffer.from(stored.tokens.buffer).equals(Buffer.from(tokens.buffer))).toBe(true);
@@ -267,7 +267,7 @@ describe('append', () => {
           `${JSON.stringify({ id: 'x', messages: steps.flat(), end: true })}\n`,
         );
       }),
-      { numRuns: times(50, 100) },
+      { numRuns: times(20, 100) },
     );
   });
 
@@ -412,7 +412,7 @@ describe('ifExists append', () => {
           expect(again.failed).toBeLessThanOrEqual(refused);
         },
       ),
-      { numRuns: times(40, 80) },
+      { numRuns: times(12, 80) },
     );
   });
 

@@ -65,7 +65,7 @@ describe('import then export', () => {
           expect((await exported(backend)).equals(bytes)).toBe(true);
         },
       ),
-      { numRuns: times(60, 150) },
+      { numRuns: times(20, 150) },
     );
   });
 
@@ -79,7 +79,7 @@ describe('import then export', () => {
         expect(stored).toStrictEqual(JSON.parse(line));
         expect(JSON.stringify(stored)).toBe(JSON.stringify(JSON.parse(line)));
       }),
-      { numRuns: times(60, 150) },
+      { numRuns: times(20, 150) },
     );
   });
 

@@ -19,15 +19,14 @@ const WRITING_MS = Number(process.env['VARVE_WRITING_MS'] ?? 4000);
 
 type State = string[][] | null;
 
-const compiled = { agent: '', remove: () => {} };
+const compiled = { agent: '' };
 let server: SharedServer | undefined;
 beforeAll(async () => {
   if (!IS_THOROUGH) return;
-  Object.assign(compiled, compileAgent('test/object/process'));
+  compiled.agent = compileAgent('test/object/process');
   server = await sharedServer();
 }, 120_000);
 afterAll(async () => {
-  compiled.remove();
   await server?.stop();
 });
 

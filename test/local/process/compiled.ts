@@ -1,7 +1,17 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import ts from 'typescript';
+import { inject } from 'vitest';
+import type {} from './run-folder.ts';
 
 const PROJECT = resolve(import.meta.dirname, '../../..');
 
@@ -9,13 +19,29 @@ const PROJECT = resolve(import.meta.dirname, '../../..');
 const SOURCES = ['src', 'test/local/process'];
 
 /**
- * Turns the sources into JavaScript, so that processes which are to be killed run under plain `node`.
+ * Turns the sources into JavaScript, once a run, so that processes which are to be killed run under
+ * plain `node`.
  *
  * @param folder the agent's, with an `agent.ts`.
- * @returns the compiled agent's path, and what removes it all again.
+ * @returns the compiled agent's path.
  */
-export function compileAgent(folder = 'test/local/process'): { agent: string; remove: () => void } {
-  const target = mkdtempSync(join(tmpdir(), 'varve-agent-'));
+export function compileAgent(folder = 'test/local/process'): string {
+  const target = join(inject('runFolder'), folder.replaceAll('/', '-'));
+  if (!existsSync(target)) {
+    const unfinished = `${target}.${process.pid}`;
+    compile(folder, unfinished);
+    try {
+      renameSync(unfinished, target);
+    } catch {
+      // Another worker was quicker.
+      rmSync(unfinished, { recursive: true });
+    }
+  }
+  return join(target, folder, 'agent.js');
+}
+
+function compile(folder: string, target: string): void {
+  mkdirSync(target, { recursive: true });
   writeFileSync(join(target, 'package.json'), '{"type":"module"}');
   symlinkSync(join(PROJECT, 'node_modules'), join(target, 'node_modules'));
   for (const source of new Set([...SOURCES, folder])) {
@@ -34,8 +60,4 @@ export function compileAgent(folder = 'test/local/process'): { agent: string; re
       writeFileSync(path, outputText);
     }
   }
-  return {
-    agent: join(target, folder, 'agent.js'),
-    remove: () => rmSync(target, { recursive: true, force: true }),
-  };
 }
