@@ -24,6 +24,7 @@ export { KEPT_REPORTS, MAX_REPORT_BYTES } from './backends/maintenance.ts';
 export type {
   AbortOptions,
   AppendWrite,
+  DeleteOptions,
   DeleteWrite,
   HoldWrite,
   ListFilter,
@@ -83,7 +84,6 @@ export type {
   ConversationStat,
   Conversations,
   DeleteManyOptions,
-  DeleteOptions,
   PutFailure,
   PutManyOptions,
   PutOptions,

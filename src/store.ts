@@ -3,14 +3,23 @@ import { fileURLToPath } from 'node:url';
 import type { Backend, RequestMetrics } from './backends/backend.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
 import { restoreBackup } from './backends/local/restore.ts';
-import type { AuditOptions, AuditReport, BackupOptions, BackupReport, Finding, Usage } from './backends/maintenance.ts';
-import type { AbortOptions, ManifestKey } from './backends/manifests.ts';
+import {
+  type AuditOptions,
+  type AuditReport,
+  auditKinds,
+  BACKUP_OPTIONS,
+  type BackupOptions,
+  type BackupReport,
+  type Finding,
+  type Usage,
+} from './backends/maintenance.ts';
+import { ABORT_OPTIONS, type AbortOptions, type ManifestKey } from './backends/manifests.ts';
 import type { S3Config } from './backends/object/s3/s3-location.ts';
 import { Segments } from './cas/segments.ts';
 import { isVarveError, VarveError } from './errors.ts';
 import { auditContent } from './gc/deep-audit.ts';
 import { type ErasureReport, findShared, segmentsOf } from './gc/erasure.ts';
-import { type ErasureOptions, GarbageCollection } from './gc/garbage-collection.ts';
+import { ERASURE_OPTIONS, type ErasureOptions, GarbageCollection } from './gc/garbage-collection.ts';
 import { Prune } from './gc/prune.ts';
 import { prepareReplica, replicaIn } from './gc/replica-folder.ts';
 import { Replication } from './gc/replication.ts';
@@ -22,6 +31,8 @@ import { Conversations } from './manifest/conversations.ts';
 import { type ExportOptions, exportJsonl } from './manifest/export.ts';
 import { type ImportOptions, type ImportReport, importJsonl } from './manifest/import.ts';
 import { OPEN_OPTIONS, type OpenOptions } from './open-options.ts';
+import type { OptionKinds } from './option-kinds.ts';
+import { declareOptions } from './options.ts';
 import { provideZod } from './zod-loader.ts';
 
 /**
@@ -77,8 +88,13 @@ export type { S3Config };
 
 export interface StoreAuditOptions extends AuditOptions {
   /** Rebuild every conversation and blob as well, as a reader would, and verify their digests. Default: false. */
-  readonly deep?: boolean;
+  readonly deep?: boolean | undefined;
 }
+
+const STORE_AUDIT_OPTIONS = declareOptions<StoreAuditOptions>()({
+  defaults: { deep: false },
+  members: (is: OptionKinds) => ({ ...auditKinds(is), deep: is.flag }),
+});
 
 /** What a restored store came to. */
 export interface RestoreReport extends BackupReport {
@@ -96,22 +112,23 @@ export interface RestoreReport extends BackupReport {
 export async function restoreStore(
   folder: string,
   location: string | URL | S3Config,
-  options: BackupOptions = {},
+  options?: BackupOptions,
 ): Promise<RestoreReport> {
+  const given = BACKUP_OPTIONS.read('restoreStore', options);
   const place = location instanceof URL ? location.href : location;
   const backup = pathOf(folder);
   const replica = await replicaIn(backup);
   if (replica === undefined && !isOfObjects(place)) {
     const path = pathOf(place);
-    const report = await restoreBackup(backup, path, options);
-    return audited(report, await LocalBackend.open(path, { create: false }), options);
+    const report = await restoreBackup(backup, path, given);
+    return audited(report, await LocalBackend.open(path, { create: false }), given);
   }
   const source = await LocalBackend.open(replica ?? backup, { readOnly: true });
   try {
     const { backend } = await openStore(place);
     try {
       await assertEmpty(backend, 'a backup is restored where there is nothing yet, and');
-      return audited(await copyContent(source, backend, options), backend, options);
+      return audited(await copyContent(source, backend, given), backend, given);
     } catch (error) {
       await backend.close();
       throw error;
@@ -202,7 +219,7 @@ export class Store implements AsyncDisposable {
   }
 
   /** Stores every record of a JSONL stream as a conversation; see {@link ImportOptions} for errors and duplicates. */
-  importJsonl(source: ByteSource, options?: ImportOptions): Promise<ImportReport> {
+  async importJsonl(source: ByteSource, options?: ImportOptions): Promise<ImportReport> {
     return importJsonl(this.backend, source, options);
   }
 
@@ -212,13 +229,17 @@ export class Store implements AsyncDisposable {
   }
 
   /**
-   * Verifies the store against itself: yields findings, returns the totals. Leaves a report, unless opened for reading only.
+   * Verifies the store against itself: yields findings, returns the totals. Leaves a report, unless
+   * opened for reading only.
+   *
+   * @throws at the call `INVALID_ARGUMENT`.
    */
-  audit(options: StoreAuditOptions = {}): AsyncGenerator<Finding, AuditReport, undefined> {
-    return this.#runs.recordEach('audit', options, this.#audit(options), ({ kind }) => kind);
+  audit(options?: StoreAuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
+    const given = STORE_AUDIT_OPTIONS.read('audit', options);
+    return this.#runs.recordEach('audit', given, this.#audit(given), ({ kind }) => kind);
   }
 
-  async *#audit({ deep = false, ...options }: StoreAuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
+  async *#audit({ deep, ...options }: StoreAuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
     const started = performance.now();
     const reported = new Set<string>();
     const nameOf = ({ kind, id }: ManifestKey) => `${kind} ${id}`;
@@ -244,12 +265,12 @@ export class Store implements AsyncDisposable {
     return this.backend.metrics?.();
   }
 
-  usage(options?: AbortOptions): Promise<Usage> {
-    return this.backend.usage(options);
+  async usage(options?: AbortOptions): Promise<Usage> {
+    return this.backend.usage(ABORT_OPTIONS.read('usage', options));
   }
 
   /** What applications, models or months take, and what deduplication and compression save. Reads every manifest. */
-  usageBreakdown(options?: UsageBreakdownOptions): Promise<UsageBreakdown> {
+  async usageBreakdown(options?: UsageBreakdownOptions): Promise<UsageBreakdown> {
     return breakDownUsage(this.backend, options);
   }
 
@@ -260,17 +281,18 @@ export class Store implements AsyncDisposable {
    * @throws `INVALID_ARGUMENT` when the folder holds anything but an older backup of this store; `BUSY`, `NO_SPACE`, `IO`; `CORRUPT` or
    *   `UNSUPPORTED_FORMAT` when a manifest cannot even be listed, after everything else was copied.
    */
-  async backup(folder: string, options: BackupOptions = {}): Promise<BackupReport> {
+  async backup(folder: string, options?: BackupOptions): Promise<BackupReport> {
+    const given = BACKUP_OPTIONS.read('backup', options);
     const path = resolve(pathOf(folder));
-    if (this.backend.backup !== undefined) return this.backend.backup(path, options);
+    if (this.backend.backup !== undefined) return this.backend.backup(path, given);
     const target = await LocalBackend.open(await prepareReplica(path, this.location, this.backend.identity), {});
     try {
       // A bucket that was lost and made anew must not take its backup with it.
       if (await isEmpty(this.backend))
         await assertEmpty(target, `there is nothing in ${this.location} to back up, and`);
-      const report = await copyContent(this.backend, target, options);
+      const report = await copyContent(this.backend, target, given);
       // Of what an older backup had and the store no longer has.
-      await target.collect({ graceMs: 0, ...(options.signal !== undefined && { signal: options.signal }) });
+      await target.collect({ graceMs: 0, signal: given.signal });
       return { ...report, location: path };
     } finally {
       await target.close();
@@ -284,9 +306,9 @@ export class Store implements AsyncDisposable {
    *
    * @throws `HELD`, `NO_SPACE`, `BUSY` and what else a collection throws; then calling again goes on from there.
    */
-  async eraseConversations(ids: Iterable<string>, options: ErasureOptions = {}): Promise<ErasureReport> {
-    const { signal } = options;
-    const abort = { signal };
+  async eraseConversations(ids: Iterable<string>, options?: ErasureOptions): Promise<ErasureReport> {
+    const given = ERASURE_OPTIONS.read('eraseConversations', options);
+    const abort = { signal: given.signal };
     // A string is an iterable of its characters, any of which may be an id.
     if (typeof ids === 'string' || typeof ids?.[Symbol.iterator] !== 'function') {
       throw new VarveError('INVALID_ARGUMENT', 'ids to erase are a list; not one string');
@@ -300,7 +322,7 @@ export class Store implements AsyncDisposable {
       held.set(id, error);
     };
     const deleted = await this.conversations.deleteMany(wanted, { ...abort, onFailure });
-    const collection = await this.gc.erase(options);
+    const collection = await this.gc.erase(given);
     const shared = await findShared(this.backend, segments, abort);
     const known = new Set([...deleted, ...held.keys()]);
     return {

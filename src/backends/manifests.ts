@@ -254,6 +254,15 @@ export interface AbortOptions {
 
 export const ABORT_OPTIONS = declareOptions<AbortOptions>()({ members: (is: OptionKinds) => ({ signal: is.signal }) });
 
+export interface DeleteOptions extends AbortOptions {
+  /** Fails with `CONFLICT` unless this is the stored revision. */
+  readonly ifRevision?: Revision | undefined;
+}
+
+export const DELETE_OPTIONS = declareOptions<DeleteOptions>()({
+  members: (is: OptionKinds) => ({ ifRevision: revisionKind(is), signal: is.signal }),
+});
+
 export interface ReadManifestOptions extends AbortOptions {
   /** `newest`: only the last of each manifest's entries, at a cost that does not depend on the others. Default: `all`. */
   readonly entries?: 'all' | 'newest';

@@ -3,9 +3,11 @@ import { type Address, addressOf } from '../address.ts';
 import { checkBytes } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import {
+  ABORT_OPTIONS,
   type AbortOptions,
   type ListFilter,
   type Locator,
+  listFilterKinds,
   MAX_SEGMENT_BYTES,
   type ManifestFields,
   type ManifestHead,
@@ -18,16 +20,22 @@ import {
 } from '../backends/manifests.ts';
 import { whileOpen } from '../backends/while-open.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
+import type { OptionKinds } from '../option-kinds.ts';
+import { declareOptions } from '../options.ts';
 import { tokenSegmentBytes, tokenSegmentIds } from './token-segment.ts';
 
 export interface PutSegmentOptions extends AbortOptions {
   /** The pin that shall hold the segment, 1 to 512 bytes of UTF-8. Default: a new one with a random name. */
-  readonly pin?: string;
+  readonly pin?: string | undefined;
   /** Whose pin it is, to list pins by. Sets it anew when the pin exists. */
-  readonly owner?: string;
+  readonly owner?: string | undefined;
   /** Milliseconds since the epoch from which a collection may release the pin. Sets it anew when the pin exists. Default: never. */
-  readonly expiresAt?: number;
+  readonly expiresAt?: number | undefined;
 }
+
+const PUT_SEGMENT_OPTIONS = declareOptions<PutSegmentOptions>()({
+  members: (is: OptionKinds) => ({ pin: is.text, owner: is.text, expiresAt: is.moment, signal: is.signal }),
+});
 
 export interface SegmentReceipt {
   readonly address: Address;
@@ -56,8 +64,15 @@ export interface PinStat extends PinHead {
 }
 
 export interface PinFilter extends Pick<ListFilter, 'since' | 'until' | 'order'>, AbortOptions {
-  readonly owner?: string;
+  readonly owner?: string | undefined;
 }
+
+const PIN_FILTER = declareOptions<PinFilter>()({
+  members: (is: OptionKinds) => {
+    const { since, until, order } = listFilterKinds(is);
+    return { owner: is.text, since, until, order, signal: is.signal };
+  },
+});
 
 interface StoredBytes {
   readonly bytes: Uint8Array;
@@ -93,9 +108,10 @@ export class Segments {
    *
    * @throws `TOO_LARGE` above 4 MiB; `INVALID_ARGUMENT` for anything but bytes, or for a pin name that is none.
    */
-  async put(bytes: Uint8Array, options: PutSegmentOptions = {}): Promise<SegmentReceipt> {
+  async put(bytes: Uint8Array, options?: PutSegmentOptions): Promise<SegmentReceipt> {
+    const given = PUT_SEGMENT_OPTIONS.read('segments.put', options);
     // The caller may use its memory again before the commit has ended.
-    return this.#putOne({ bytes: new Uint8Array(checkSegment(bytes)), encoding: 'bytes' }, options);
+    return this.#putOne({ bytes: new Uint8Array(checkSegment(bytes)), encoding: 'bytes' }, given);
   }
 
   /**
@@ -104,19 +120,27 @@ export class Segments {
    *
    * @throws as {@link put}.
    */
-  async putTokens(ids: Uint32Array | readonly number[], options: PutSegmentOptions = {}): Promise<SegmentReceipt> {
-    return this.#putOne({ bytes: checkSegment(tokenSegmentBytes(ids)), encoding: 'tokens' }, options);
+  async putTokens(ids: Uint32Array | readonly number[], options?: PutSegmentOptions): Promise<SegmentReceipt> {
+    const given = PUT_SEGMENT_OPTIONS.read('segments.putTokens', options);
+    return this.#putOne({ bytes: checkSegment(tokenSegmentBytes(ids)), encoding: 'tokens' }, given);
   }
 
   /**
    * {@link put} for many, under one pin: a receipt for each, in order, in batches that bound memory. Receipts are given
    * out once their batch is durable. When `source` throws, what was given out stays.
    */
-  async *putMany(
+  putMany(
     source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-    options: PutSegmentOptions = {},
+    options?: PutSegmentOptions,
   ): AsyncGenerator<SegmentReceipt, void, undefined> {
-    const pinned = { ...options, pin: options.pin ?? randomUUID() };
+    return this.#putMany(source, PUT_SEGMENT_OPTIONS.read('segments.putMany', options));
+  }
+
+  async *#putMany(
+    source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    options: PutSegmentOptions,
+  ): AsyncGenerator<SegmentReceipt, void, undefined> {
+    const { pin = randomUUID() } = options;
     let batch: StoredBytes[] = [];
     let batchBytes = 0;
     for await (const each of source) {
@@ -125,11 +149,11 @@ export class Segments {
       batch.push({ bytes: new Uint8Array(bytes), encoding: 'bytes' });
       batchBytes += bytes.length;
       if (batch.length < BATCH_SEGMENTS && batchBytes < BATCH_BYTES) continue;
-      yield* await this.#hold(batch, pinned.pin, options);
+      yield* await this.#hold(batch, pin, options);
       batch = [];
       batchBytes = 0;
     }
-    if (batch.length > 0) yield* await this.#hold(batch, pinned.pin, options);
+    if (batch.length > 0) yield* await this.#hold(batch, pin, options);
   }
 
   /**
@@ -138,7 +162,11 @@ export class Segments {
    *
    * @throws `CORRUPT` with the address when the stored bytes are damaged.
    */
-  async get(address: Address, options: AbortOptions = {}): Promise<Uint8Array | undefined> {
+  async get(address: Address, options?: AbortOptions): Promise<Uint8Array | undefined> {
+    return this.#get(address, ABORT_OPTIONS.read('segments.get', options));
+  }
+
+  async #get(address: Address, options: AbortOptions): Promise<Uint8Array | undefined> {
     const [locator] = await this.#backend.find([address], options);
     if (locator === undefined) return undefined;
     try {
@@ -155,17 +183,17 @@ export class Segments {
    *
    * @throws `INVALID_ARGUMENT` when the segment is not a whole number of ids; `CORRUPT` as {@link get}.
    */
-  async getTokens(address: Address, options: AbortOptions = {}): Promise<Uint32Array | undefined> {
-    const bytes = await this.get(address, options);
+  async getTokens(address: Address, options?: AbortOptions): Promise<Uint32Array | undefined> {
+    const bytes = await this.#get(address, ABORT_OPTIONS.read('segments.getTokens', options));
     return bytes && tokenSegmentIds(bytes);
   }
 
   /** {@link get} for many: one result for each address, in order, in batches that bound memory. */
   getMany(
     addresses: AsyncIterable<Address> | Iterable<Address>,
-    options: AbortOptions = {},
+    options?: AbortOptions,
   ): AsyncGenerator<{ readonly address: Address; readonly bytes: Uint8Array | undefined }, void, undefined> {
-    return whileOpen(this.#backend, this.#getMany(addresses, options));
+    return whileOpen(this.#backend, this.#getMany(addresses, ABORT_OPTIONS.read('segments.getMany', options)));
   }
 
   async *#getMany(addresses: AsyncIterable<Address> | Iterable<Address>, options: AbortOptions) {
@@ -180,11 +208,12 @@ export class Segments {
   }
 
   /** Whether a segment is stored and something holds it. */
-  async has(address: Address, options: AbortOptions = {}): Promise<boolean> {
-    const [locator] = await this.#backend.find([address], options);
+  async has(address: Address, options?: AbortOptions): Promise<boolean> {
+    const abort = ABORT_OPTIONS.read('segments.has', options);
+    const [locator] = await this.#backend.find([address], abort);
     if (locator === undefined) return false;
     try {
-      const [description] = await this.#backend.describe([locator], options);
+      const [description] = await this.#backend.describe([locator], abort);
       return description !== undefined && description.references > 0;
     } catch (error) {
       if (isVarveError(error, 'NOT_FOUND')) return false;
@@ -193,36 +222,41 @@ export class Segments {
   }
 
   /** Lets go of all that a pin holds. Returns whether there was such a pin: releasing again is no error. */
-  async release(pin: string, options: AbortOptions = {}): Promise<boolean> {
-    const [outcome] = await this.#commit([{ operation: 'delete', key: keyOf(pin) }], options);
+  async release(pin: string, options?: AbortOptions): Promise<boolean> {
+    const abort = ABORT_OPTIONS.read('segments.release', options);
+    const [outcome] = await this.#commit([{ operation: 'delete', key: keyOf(pin) }], abort);
     return outcome?.status === 'deleted';
   }
 
-  /** All pins that pass the filter, by default in the order in which they were first put. */
-  async *pins(filter: PinFilter = {}): AsyncGenerator<PinHead, void, undefined> {
-    const { owner, signal, ...rest } = filter;
-    const listed = this.#backend.list(
-      'pin',
-      { ...rest, ...(owner === undefined ? {} : { application: owner }) },
-      signal ? { signal } : {},
-    );
-    for await (const head of listed) yield pinHead(head);
+  /**
+   * All pins that pass the filter, by default in the order in which they were first put.
+   *
+   * @throws `INVALID_ARGUMENT` at the call.
+   */
+  pins(filter?: PinFilter): AsyncGenerator<PinHead, void, undefined> {
+    const { owner, signal, ...rest } = PIN_FILTER.read('segments.pins', filter);
+    return this.#pins({ ...rest, ...(owner !== undefined && { application: owner }) }, { signal });
+  }
+
+  async *#pins(filter: ListFilter, abort: AbortOptions): AsyncGenerator<PinHead, void, undefined> {
+    for await (const head of this.#backend.list('pin', filter, abort)) yield pinHead(head);
   }
 
   /** What a pin is and holds; `undefined` when there is no such pin. */
-  async stat(pin: string, options: AbortOptions = {}): Promise<PinStat | undefined> {
+  async stat(pin: string, options?: AbortOptions): Promise<PinStat | undefined> {
+    const abort = ABORT_OPTIONS.read('segments.stat', options);
     for (;;) {
-      const [manifest] = await this.#backend.read([keyOf(pin)], options);
+      const [manifest] = await this.#backend.read([keyOf(pin)], abort);
       if (!manifest) return undefined;
       try {
         const addresses = await this.#backend.addresses(
           manifest.entries.flatMap(({ segments }) => segments),
-          options,
+          abort,
         );
         return { ...pinHead(manifest), addresses };
       } catch (error) {
         if (!isVarveError(error, 'NOT_FOUND')) throw error;
-        const [now] = await this.#backend.heads([keyOf(pin)], options);
+        const [now] = await this.#backend.heads([keyOf(pin)], abort);
         if (now?.revision === manifest.revision) {
           throw new VarveError('CORRUPT', `pin ${JSON.stringify(pin)} holds a segment that is not stored`, {
             cause: error,
@@ -312,7 +346,7 @@ export class Segments {
       }));
     } catch (error) {
       if (!isVarveError(error, 'NOT_FOUND')) throw error;
-      const one = async (address: Address) => ({ address, bytes: await this.get(address, options) });
+      const one = async (address: Address) => ({ address, bytes: await this.#get(address, options) });
       return Promise.all(addresses.map(one));
     }
   }

@@ -1,35 +1,54 @@
 import { createHash } from 'node:crypto';
 import { addressOf } from '../address.ts';
 import type { Backend } from '../backends/backend.ts';
-import type {
-  AbortOptions,
-  ListFilter,
-  ManifestHead,
-  ManifestKey,
-  NewEntry,
-  PutWrite,
-  Revision,
-  StoredManifest,
+import {
+  ABORT_OPTIONS,
+  type AbortOptions,
+  DELETE_OPTIONS,
+  type DeleteOptions,
+  type ListFilter,
+  listFilterKinds,
+  type ManifestHead,
+  type ManifestKey,
+  type NewEntry,
+  type PutWrite,
+  type Revision,
+  revisionKind,
+  type StoredManifest,
 } from '../backends/manifests.ts';
 import { whileOpen } from '../backends/while-open.ts';
 import { BLOB_CHUNKS, Chunker } from '../cas/chunker.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
+import type { OptionKinds } from '../option-kinds.ts';
+import { declareOptions } from '../options.ts';
 import { type BlobEnd, encodeBlobEntry } from './blob-body.ts';
 import { type BlobLayout, BlobRange, isUnchanged, layoutOf, missing, nameOf } from './blob-content.ts';
 import { type ByteSource, piecesOf } from './byte-source.ts';
 
 export interface PutBlobOptions extends AbortOptions {
   /** What to do when the name holds other content: `error` (the default) throws `ALREADY_EXISTS`. */
-  readonly ifExists?: 'error' | 'skip' | 'replace';
+  readonly ifExists?: 'error' | 'skip' | 'replace' | undefined;
   /** Throws `CONFLICT` unless this is the stored revision. */
-  readonly ifRevision?: Revision;
+  readonly ifRevision?: Revision | undefined;
   /** A media type, such as `application/pdf`; kept as given. */
-  readonly contentType?: string;
+  readonly contentType?: string | undefined;
   /** Which application it belongs to, to list by. */
-  readonly application?: string;
+  readonly application?: string | undefined;
   /** Milliseconds since the epoch from which a collection may delete the blob. Default: never. */
-  readonly expiresAt?: number;
+  readonly expiresAt?: number | undefined;
 }
+
+const PUT_BLOB_OPTIONS = declareOptions<PutBlobOptions>()({
+  defaults: { ifExists: 'error' },
+  members: (is: OptionKinds) => ({
+    ifExists: is.oneOf('error', 'skip', 'replace'),
+    ifRevision: revisionKind(is),
+    contentType: is.text,
+    application: is.text,
+    expiresAt: is.moment,
+    signal: is.signal,
+  }),
+});
 
 export interface BlobReceipt {
   readonly name: string;
@@ -65,10 +84,15 @@ export interface BlobStat extends BlobHead {
 
 export interface GetBlobOptions extends AbortOptions {
   /** Offset of the first byte. Default: 0. */
-  readonly start?: number;
+  readonly start?: number | undefined;
   /** Offset behind the last byte; beyond the end of the blob means its end. Default: its end. */
-  readonly end?: number;
+  readonly end?: number | undefined;
 }
+
+const GET_BLOB_OPTIONS = declareOptions<GetBlobOptions>()({
+  defaults: { start: 0 },
+  members: (is: OptionKinds) => ({ start: is.whole(0), end: is.whole(0), signal: is.signal }),
+});
 
 /** A blob being read. Each iteration hands out its bytes, or the range asked for, in pieces of at most 256 KiB. */
 export interface BlobContent extends AsyncIterable<Uint8Array> {
@@ -80,6 +104,13 @@ export interface BlobContent extends AsyncIterable<Uint8Array> {
 }
 
 export interface BlobFilter extends Pick<ListFilter, 'application' | 'since' | 'until' | 'order'>, AbortOptions {}
+
+const BLOB_FILTER = declareOptions<BlobFilter>()({
+  members: (is: OptionKinds) => {
+    const { application, since, until, order } = listFilterKinds(is);
+    return { application, since, until, order, signal: is.signal };
+  },
+});
 
 /** An entry ends with the chunk that reaches this many bytes: a 10 GB blob has about 2,500 entries. */
 const ENTRY_BYTES = 4 * 1024 * 1024;
@@ -103,8 +134,9 @@ export class Blobs {
    *
    * @throws `ALREADY_EXISTS`, `CONFLICT` (see the options), `INVALID_ARGUMENT`; what `source` throws.
    */
-  async put(name: string, source: ByteSource, options: PutBlobOptions = {}): Promise<BlobReceipt> {
-    const { ifExists = 'error', ifRevision, signal, contentType, application, expiresAt } = options;
+  async put(name: string, source: ByteSource, options?: PutBlobOptions): Promise<BlobReceipt> {
+    const given = PUT_BLOB_OPTIONS.read('blobs.put', options);
+    const { ifExists, ifRevision, signal, contentType, application, expiresAt } = given;
     throwIfAborted(signal);
     if (contentType !== undefined && /\p{Surrogate}/u.test(contentType)) {
       throw new VarveError('INVALID_ARGUMENT', 'a content type must be well-formed text');
@@ -121,7 +153,7 @@ export class Blobs {
       ...(application === undefined ? {} : { application }),
       ...(expiresAt === undefined ? {} : { expiresAt }),
     });
-    const outcome = await this.#backend.publish(write, upload.entries(), fields, signal ? { signal } : {});
+    const outcome = await this.#backend.publish(write, upload.entries(), fields, { signal });
     if (outcome.status === 'failed') throw outcome.error;
     const { bytes, sha256 } = upload.end;
     const { status, revision, newSegments, newBytes } = outcome;
@@ -135,14 +167,13 @@ export class Blobs {
    *
    * @throws `INVALID_ARGUMENT` when the range is none or starts behind the end; `CORRUPT`; `UNSUPPORTED_FORMAT`.
    */
-  async get(name: string, options: GetBlobOptions = {}): Promise<BlobContent | undefined> {
-    const { signal } = options;
-    const abort: AbortOptions = signal ? { signal } : {};
+  async get(name: string, options?: GetBlobOptions): Promise<BlobContent | undefined> {
+    const { start: from, end: to, ...abort } = GET_BLOB_OPTIONS.read('blobs.get', options);
     for (;;) {
       const manifest = await this.#read(name, abort);
       if (!manifest) return undefined;
       const layout = layoutOf(manifest);
-      const { start, end } = checkRange(name, layout.bytes, options);
+      const { start, end } = checkRange(name, layout.bytes, from, to);
       const range = new BlobRange(this.#backend, layout, start, end, abort);
       try {
         let first = await range.first();
@@ -160,15 +191,23 @@ export class Blobs {
   }
 
   /** What a blob is, without its bytes; `undefined` when there is none of that name. */
-  async stat(name: string, options: AbortOptions = {}): Promise<BlobStat | undefined> {
-    const manifest = await this.#read(name, options);
+  async stat(name: string, options?: AbortOptions): Promise<BlobStat | undefined> {
+    const manifest = await this.#read(name, ABORT_OPTIONS.read('blobs.stat', options));
     return manifest && statOf(layoutOf(manifest));
   }
 
-  /** All blobs that pass the filter, by default in the order in which they were first put. */
-  async *list(filter: BlobFilter = {}): AsyncGenerator<BlobHead, void, undefined> {
-    const { signal, ...rest } = filter;
-    for await (const head of this.#backend.list('blob', rest, signal ? { signal } : {})) yield blobHead(head);
+  /**
+   * All blobs that pass the filter, by default in the order in which they were first put.
+   *
+   * @throws `INVALID_ARGUMENT` at the call.
+   */
+  list(filter?: BlobFilter): AsyncGenerator<BlobHead, void, undefined> {
+    const { signal, ...rest } = BLOB_FILTER.read('blobs.list', filter);
+    return this.#list(rest, { signal });
+  }
+
+  async *#list(filter: ListFilter, abort: AbortOptions): AsyncGenerator<BlobHead, void, undefined> {
+    for await (const head of this.#backend.list('blob', filter, abort)) yield blobHead(head);
   }
 
   /**
@@ -176,20 +215,20 @@ export class Blobs {
    *
    * @throws `CONFLICT` when `ifRevision` is given and is not the stored revision.
    */
-  async delete(name: string, options: AbortOptions & { readonly ifRevision?: Revision } = {}): Promise<boolean> {
-    const { ifRevision, signal } = options;
+  async delete(name: string, options?: DeleteOptions): Promise<boolean> {
+    const { ifRevision, ...abort } = DELETE_OPTIONS.read('blobs.delete', options);
     const write = {
       operation: 'delete',
       key: keyOf(name),
       ...(ifRevision === undefined ? {} : { ifRevision }),
     } as const;
-    const [outcome] = await this.#backend.commit([write], signal ? { signal } : {});
+    const [outcome] = await this.#backend.commit([write], abort);
     if (outcome?.status === 'failed') throw outcome.error;
     return outcome?.status === 'deleted';
   }
 
-  async #read(name: string, { signal }: AbortOptions): Promise<StoredManifest | undefined> {
-    const [manifest] = await this.#backend.read([keyOf(name)], signal ? { signal } : {});
+  async #read(name: string, abort: AbortOptions): Promise<StoredManifest | undefined> {
+    const [manifest] = await this.#backend.read([keyOf(name)], abort);
     return manifest;
   }
 }
@@ -246,13 +285,8 @@ function keyOf(name: string): ManifestKey {
   return { kind: 'blob', id: name };
 }
 
-function checkRange(
-  name: string,
-  bytes: number,
-  { start = 0, end = bytes }: GetBlobOptions,
-): { start: number; end: number } {
-  const isRange = Number.isSafeInteger(start) && Number.isSafeInteger(end) && start >= 0 && start <= end;
-  if (!isRange || start > bytes) {
+function checkRange(name: string, bytes: number, start: number, end = bytes): { start: number; end: number } {
+  if (start > end || start > bytes) {
     throw new VarveError(
       'INVALID_ARGUMENT',
       `no range of ${nameOf(keyOf(name))}, which has ${bytes} bytes: from ${start} to ${end}`,

@@ -75,15 +75,6 @@ export const APPEND_OPTIONS = declareOptions<AppendOptions>()({
   members: (is: OptionKinds) => ({ ifRevision: revisionKind(is), idempotencyKey: is.text, signal: is.signal }),
 });
 
-export interface DeleteOptions extends AbortOptions {
-  /** Fails with `CONFLICT` unless this is the stored revision. */
-  readonly ifRevision?: Revision | undefined;
-}
-
-export const DELETE_OPTIONS = declareOptions<DeleteOptions>()({
-  members: (is: OptionKinds) => ({ ifRevision: revisionKind(is), signal: is.signal }),
-});
-
 export interface DeleteManyOptions extends AbortOptions {
   /** Called for each conversation that could not be deleted. Default: the first such failure is thrown. */
   readonly onFailure?: ((id: string, error: VarveError) => void) | undefined;

@@ -2,6 +2,8 @@ import type { Backend } from '../backends/backend.ts';
 import type { AbortOptions, ManifestHead, StoredManifest } from '../backends/manifests.ts';
 import { whileOpen } from '../backends/while-open.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
+import type { OptionKinds } from '../option-kinds.ts';
+import { declareOptions } from '../options.ts';
 import { LINE_FEED, type StoredReference } from './body.ts';
 import { type Composition, visitSkeleton } from './composition.ts';
 import { ConversationReader, conversationKey } from './conversation-reader.ts';
@@ -10,9 +12,23 @@ import { idText } from './render.ts';
 
 export interface ExportOptions extends AbortOptions {
   /** Which conversations, in this order. Default: all, in the order in which they were first stored. */
-  readonly ids?: Iterable<string> | AsyncIterable<string>;
+  readonly ids?: Iterable<string> | AsyncIterable<string> | undefined;
   /** Called after each batch with the counts so far. */
-  readonly onProgress?: (progress: ExportCounts) => void;
+  readonly onProgress?: ((progress: ExportCounts) => void) | undefined;
+}
+
+const EXPORT_OPTIONS = declareOptions<ExportOptions>()({
+  members: (is: OptionKinds) => ({
+    ids: is.of<Iterable<string> | AsyncIterable<string>>(isIterable, 'a list of ids, or another iterable of them'),
+    onProgress: is.callback<NonNullable<ExportOptions['onProgress']>>(),
+    signal: is.signal,
+  }),
+});
+
+/** A string is an iterable of its characters, any of which may be an id. */
+function isIterable(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Symbol.iterator in value || Symbol.asyncIterator in value;
 }
 
 export interface ExportCounts {
@@ -31,13 +47,10 @@ const PIECE_BYTES = 1024 * 1024;
  * The conversations as JSONL, each line byte for byte as it was imported. What one import put into an empty store comes
  * out as the very same bytes. A line that was the last of a file without a final newline gets one when another follows.
  *
- * @throws `NOT_FOUND` for an id given that is not stored, after everything before it; `CORRUPT`; `UNSUPPORTED_FORMAT`.
+ * @throws at the call `INVALID_ARGUMENT` for options that cannot be; later `NOT_FOUND` for an id given that is not stored, after everything before it; `CORRUPT`; `UNSUPPORTED_FORMAT`.
  */
-export function exportJsonl(
-  backend: Backend,
-  options: ExportOptions = {},
-): AsyncGenerator<Uint8Array, void, undefined> {
-  return whileOpen(backend, piecesOf(backend, options));
+export function exportJsonl(backend: Backend, options?: ExportOptions): AsyncGenerator<Uint8Array, void, undefined> {
+  return whileOpen(backend, piecesOf(backend, EXPORT_OPTIONS.read('exportJsonl', options)));
 }
 
 async function* piecesOf(backend: Backend, options: ExportOptions): AsyncGenerator<Uint8Array, void, undefined> {

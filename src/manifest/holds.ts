@@ -1,15 +1,20 @@
 import type { Backend } from '../backends/backend.ts';
-import type { AbortOptions, WriteOutcome } from '../backends/manifests.ts';
+import { ABORT_OPTIONS, type AbortOptions, type WriteOutcome } from '../backends/manifests.ts';
 import { isVarveError } from '../errors.ts';
+import type { OptionKinds } from '../option-kinds.ts';
+import { declareOptions } from '../options.ts';
 import { conversationKey } from './conversation-reader.ts';
 import { type ConversationHead, headOf } from './conversation-stat.ts';
-import { checkString } from './option-checks.ts';
 import { checkId } from './record.ts';
 
 export interface PlaceHoldOptions extends AbortOptions {
   /** Why, for whoever meets the hold: at most 1,024 bytes of UTF-8. Default: none, or that of the hold that is there. */
-  readonly reason?: string;
+  readonly reason?: string | undefined;
 }
+
+const PLACE_HOLD_OPTIONS = declareOptions<PlaceHoldOptions>()({
+  members: (is: OptionKinds) => ({ reason: is.text, signal: is.signal }),
+});
 
 /** What became of one conversation. */
 export interface HoldReceipt {
@@ -36,19 +41,24 @@ export class Holds {
    *
    * @throws `INVALID_ARGUMENT` for an id or a reason that cannot be.
    */
-  place(ids: string | readonly string[], { reason, signal }: PlaceHoldOptions = {}): Promise<HoldReceipt[]> {
-    checkString('reason', reason);
-    return this.#set(ids, { held: true, ...(reason !== undefined && { reason }) }, signal);
+  async place(ids: string | readonly string[], options?: PlaceHoldOptions): Promise<HoldReceipt[]> {
+    const { reason, ...abort } = PLACE_HOLD_OPTIONS.read('conversations.holds.place', options);
+    return this.#set(ids, { held: true, ...(reason !== undefined && { reason }) }, abort);
   }
 
   /** Releases conversations, in one commit: a receipt for each, in order. */
-  release(ids: string | readonly string[], { signal }: AbortOptions = {}): Promise<HoldReceipt[]> {
-    return this.#set(ids, { held: false }, signal);
+  async release(ids: string | readonly string[], options?: AbortOptions): Promise<HoldReceipt[]> {
+    const abort = ABORT_OPTIONS.read('conversations.holds.release', options);
+    return this.#set(ids, { held: false }, abort);
   }
 
   /** The conversations that are held, in the order of archiving. */
-  async *list(options: AbortOptions = {}): AsyncGenerator<HeldConversation, void, undefined> {
-    for await (const head of this.#backend.list('conversation', { held: true }, options)) {
+  list(options?: AbortOptions): AsyncGenerator<HeldConversation, void, undefined> {
+    return this.#list(ABORT_OPTIONS.read('conversations.holds.list', options));
+  }
+
+  async *#list(abort: AbortOptions): AsyncGenerator<HeldConversation, void, undefined> {
+    for await (const head of this.#backend.list('conversation', { held: true }, abort)) {
       if (head.hold !== undefined) yield { ...headOf(head), hold: head.hold };
     }
   }
@@ -56,12 +66,12 @@ export class Holds {
   async #set(
     ids: string | readonly string[],
     change: { readonly held: boolean; readonly reason?: string },
-    signal: AbortSignal | undefined,
+    abort: AbortOptions,
   ): Promise<HoldReceipt[]> {
     const all = typeof ids === 'string' ? [ids] : ids;
     for (const id of all) checkId(id);
     const writes = all.map((id) => ({ operation: 'hold' as const, key: conversationKey(id), ...change }));
-    const outcomes = await this.#backend.commit(writes, signal === undefined ? {} : { signal });
+    const outcomes = await this.#backend.commit(writes, abort);
     return all.map((id, index) => ({ id, status: statusOf(outcomes[index] as WriteOutcome) }));
   }
 }

@@ -1,28 +1,44 @@
 import type { Backend } from '../backends/backend.ts';
 import type { AbortOptions, WriteOutcome } from '../backends/manifests.ts';
 import { throwIfAborted, VarveError } from '../errors.ts';
+import type { OptionKinds } from '../option-kinds.ts';
+import { declareOptions } from '../options.ts';
 import { NOTHING } from './body.ts';
 import { type ByteSource, piecesOf } from './byte-source.ts';
+import { ifExistsKind } from './conversation-options.ts';
 import { ConversationReader } from './conversation-reader.ts';
 import { ConversationWriter, type IfExists, type RecordToWrite } from './conversation-writer.ts';
 import { derivedId, OccurrenceCounter } from './derived-id.ts';
 import { type JsonlBatch, type JsonlRecord, MAX_RECORD_BYTES, readJsonl } from './jsonl-reader.ts';
-import { checkChoice, checkNumber } from './option-checks.ts';
 import { RecordEncoder } from './record.ts';
 
 export interface ImportOptions extends AbortOptions {
   /** As in `Conversations.put`. Default: `error`. */
-  readonly ifExists?: IfExists;
+  readonly ifExists?: IfExists | undefined;
   /**
    * What a record that cannot be stored does. `stop` throws; what came before it in the file is stored by then, and of
    * what comes after it at most the rest of a batch. `skip` goes on and tells of it in the report. Default: `stop`.
    */
-  readonly onError?: 'stop' | 'skip';
+  readonly onError?: 'stop' | 'skip' | undefined;
   /** Longest record in bytes. Default and maximum: 1 GiB. */
-  readonly maxRecordBytes?: number;
+  readonly maxRecordBytes?: number | undefined;
   /** Called after each batch with the counts so far. */
-  readonly onProgress?: (progress: ImportCounts) => void;
+  readonly onProgress?: ((progress: ImportCounts) => void) | undefined;
 }
+
+const IMPORT_OPTIONS = declareOptions<ImportOptions>()({
+  defaults: { ifExists: 'error', onError: 'stop', maxRecordBytes: MAX_RECORD_BYTES },
+  members: (is: OptionKinds) => ({
+    ifExists: ifExistsKind(is),
+    onError: is.oneOf('stop', 'skip'),
+    maxRecordBytes: is.whole(1),
+    onProgress: is.callback<NonNullable<ImportOptions['onProgress']>>(),
+    signal: is.signal,
+  }),
+});
+
+/** What an import is to do: options with their defaults. */
+type ImportSettings = ReturnType<typeof IMPORT_OPTIONS.read>;
 
 export interface ImportCounts {
   /** Records read, well-formed or not. */
@@ -71,14 +87,14 @@ const COMMIT_COUNT = 8192;
 export async function importJsonl(
   backend: Backend,
   source: ByteSource,
-  options: ImportOptions = {},
+  options?: ImportOptions,
 ): Promise<ImportReport> {
-  checkChoice('onError', options.onError, ['stop', 'skip']);
-  checkNumber('maxRecordBytes', options.maxRecordBytes, 1);
-  const importer = new Importer(backend, options);
+  const settings = IMPORT_OPTIONS.read('importJsonl', options);
+  const importer = new Importer(backend, settings);
+  const maxRecordBytes = Math.min(settings.maxRecordBytes, MAX_RECORD_BYTES);
   let committing: Promise<void> = Promise.resolve();
   try {
-    for await (const batch of readJsonl(piecesOf(source, options.signal), limitOf(options))) {
+    for await (const batch of readJsonl(piecesOf(source, settings.signal), { maxRecordBytes })) {
       // While one batch is on its way to the disk, the next one is read and taken apart.
       const prepared = importer.prepare(batch);
       await committing;
@@ -92,10 +108,6 @@ export async function importJsonl(
   return importer.report();
 }
 
-function limitOf({ maxRecordBytes }: ImportOptions): { maxRecordBytes?: number } {
-  return maxRecordBytes === undefined ? {} : { maxRecordBytes: Math.min(maxRecordBytes, MAX_RECORD_BYTES) };
-}
-
 /** A record of the source, and what was made of it. */
 interface Prepared {
   readonly source: JsonlRecord;
@@ -103,7 +115,7 @@ interface Prepared {
 }
 
 class Importer {
-  readonly #options: ImportOptions;
+  readonly #options: ImportSettings;
   readonly #encoder: RecordEncoder;
   readonly #writer: ConversationWriter;
   readonly #occurrences = new OccurrenceCounter();
@@ -123,7 +135,7 @@ class Importer {
   /** Waits for the first record that can be stored. */
   #lead: Buffer = NOTHING;
 
-  constructor(backend: Backend, options: ImportOptions) {
+  constructor(backend: Backend, options: ImportSettings) {
     this.#options = options;
     this.#encoder = new RecordEncoder(backend.capabilities.inlineBelow);
     this.#writer = new ConversationWriter(backend, new ConversationReader(backend));
@@ -144,15 +156,13 @@ class Importer {
   }
 
   async commit(prepared: readonly Prepared[]): Promise<void> {
-    const { signal, ifExists = 'error', onProgress } = this.#options;
+    const { signal, ifExists, onProgress } = this.#options;
     for (let start = 0; start < prepared.length; start += COMMIT_COUNT) {
       const part = prepared.slice(start, start + COMMIT_COUNT);
       const records = part.flatMap(({ taken }) => (taken instanceof VarveError ? [] : [taken]));
-      const outcomes = await this.#writer
-        .write(records, { ifExists, ...(signal && { signal }) })
-        .catch((error: unknown) => {
-          throw this.#cutShort(error);
-        });
+      const outcomes = await this.#writer.write(records, { ifExists, signal }).catch((error: unknown) => {
+        throw this.#cutShort(error);
+      });
       let next = 0;
       let first: ImportError | undefined;
       for (const { source, taken } of part) {
