@@ -18,7 +18,7 @@ import type { S3Config } from './backends/object/s3/s3-location.ts';
 import { Segments } from './cas/segments.ts';
 import { isVarveError, VarveError } from './errors.ts';
 import { auditContent } from './gc/deep-audit.ts';
-import { type ErasureReport, findShared, segmentsOf } from './gc/erasure.ts';
+import { contentsOf, type ErasureReport, findShared, remnantsOf } from './gc/erasure.ts';
 import { ERASURE_OPTIONS, type ErasureOptions, GarbageCollection } from './gc/garbage-collection.ts';
 import { Prune } from './gc/prune.ts';
 import { prepareReplica, replicaIn } from './gc/replica-folder.ts';
@@ -301,7 +301,7 @@ export class Store implements AsyncDisposable {
 
   /**
    * Deletes conversations and does not end before their bytes are gone from the store's files, along with those of
-   * everything deleted before. What others reference as well stays, and is told. Costs in proportion to the store.
+   * everything deleted before. What others reference as well stays, and is listed. Costs in proportion to the store.
    * Copies elsewhere, backups among them, are not reached.
    *
    * @throws `HELD`, `NO_SPACE`, `BUSY` and what else a collection throws; then calling again goes on from there.
@@ -315,7 +315,7 @@ export class Store implements AsyncDisposable {
     }
     const wanted = [...new Set(ids)];
     const keys = wanted.map((id) => ({ kind: 'conversation', id }) as const);
-    const segments = await segmentsOf(this.backend, keys, abort);
+    const contents = await contentsOf(this.backend, keys, abort);
     const held = new Map<string, VarveError>();
     const onFailure = (id: string, error: VarveError) => {
       if (!isVarveError(error, 'HELD')) throw error;
@@ -323,14 +323,19 @@ export class Store implements AsyncDisposable {
     };
     const deleted = await this.conversations.deleteMany(wanted, { ...abort, onFailure });
     const collection = await this.gc.erase(given);
-    const shared = await findShared(this.backend, segments, abort);
+    const remnants = remnantsOf(
+      collection,
+      contents,
+      wanted.filter((id) => !held.has(id)),
+    );
+    const shared = await findShared(this.backend, contents.segments, abort);
     const known = new Set([...deleted, ...held.keys()]);
     return {
       deleted,
       absent: wanted.filter((id) => !known.has(id)),
       held: [...held].map(([id, error]) => ({ id, error })),
       shared,
-      collection,
+      collection: { ...collection, ...(remnants && { remnants }) },
     };
   }
 

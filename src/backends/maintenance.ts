@@ -130,6 +130,8 @@ export interface CollectReport {
 
 /** A place that an erasure could not rid of deleted content. */
 export interface Remnant {
+  /** The segment that is left, where it is known. */
+  readonly address?: Address;
   /** The file or object. */
   readonly location: string;
   /** One sentence: why, and what to do about it. */

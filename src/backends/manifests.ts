@@ -130,6 +130,8 @@ export interface ManifestHead {
 
 export interface StoredManifest extends ManifestHead {
   readonly entries: readonly StoredEntry[];
+  /** Segments of its own that hold bodies of these entries, where a backend keeps bodies so. */
+  readonly spilled?: readonly Locator[];
 }
 
 /**

@@ -1,7 +1,14 @@
 import type { Address } from '../address.ts';
 import type { Backend } from '../backends/backend.ts';
-import type { CollectReport } from '../backends/maintenance.ts';
-import type { AbortOptions, Locator, ManifestKey, ManifestKind, StoredManifest } from '../backends/manifests.ts';
+import type { CollectReport, Remnant } from '../backends/maintenance.ts';
+import type {
+  AbortOptions,
+  Locator,
+  ManifestKey,
+  ManifestKind,
+  SegmentDescription,
+  StoredManifest,
+} from '../backends/manifests.ts';
 import { isVarveError, type VarveError } from '../errors.ts';
 import { listReadable } from './list-readable.ts';
 
@@ -31,25 +38,67 @@ export interface ErasureReport {
   readonly held: readonly { readonly id: string; readonly error: VarveError }[];
   /** What they had in common with what stays, and so is still stored. */
   readonly shared: readonly RemainingSegment[];
-  /** Of the collection; its `remnants` are what could not be erased. */
+  /**
+   * Of the collection; its `remnants` are what could not be erased of these conversations. Where some of them were deleted
+   * before, or could not be read, it is not known what that was: then they are all that is left in the store.
+   */
   readonly collection: CollectReport;
 }
 
-/** The segments that manifests reference, with their lengths. */
-export async function segmentsOf(
+/** What manifests have in segments. */
+export interface Contents {
+  /** The segments that they reference, with their lengths. */
+  readonly segments: ReadonlyMap<Address, number>;
+  /** Those, and those that hold their bodies. */
+  readonly addresses: ReadonlySet<Address>;
+  /** Ids of the manifests that were read. */
+  readonly ids: ReadonlySet<string>;
+}
+
+export async function contentsOf(
   backend: Backend,
   keys: readonly ManifestKey[],
   options: AbortOptions,
-): Promise<Map<Address, number>> {
+): Promise<Contents> {
   const segments = new Map<Address, number>();
+  const addresses = new Set<Address>();
+  const ids = new Set<string>();
   for (let start = 0; start < keys.length; start += BATCH) {
     const manifests = await readSound(backend, keys.slice(start, start + BATCH), options);
-    const locators = manifests.flatMap(locatorsOf);
-    for (const { address, length } of await backend.describe([...new Set(locators)], options)) {
-      segments.set(address, length);
-    }
+    for (const { key } of manifests) ids.add(key.id);
+    const locators = [...new Set(manifests.flatMap(locatorsOf))];
+    for (const { address, length } of await describe(backend, locators, options)) segments.set(address, length);
+    const spilled = manifests.flatMap((manifest) => manifest.spilled ?? []);
+    for (const address of await backend.addresses([...locators, ...spilled], options)) addresses.add(address);
   }
-  return segments;
+  return { segments, addresses, ids };
+}
+
+/** What is left of these contents. Where it is not known what all of them were, all that is left in the store. */
+export function remnantsOf(
+  { remnants }: CollectReport,
+  { addresses, ids }: Contents,
+  erased: readonly string[],
+): readonly Remnant[] | undefined {
+  if (!erased.every((id) => ids.has(id))) return remnants;
+  return remnants?.filter(({ address }) => address === undefined || addresses.has(address));
+}
+
+/** Segments that are lost are left out. */
+async function describe(
+  backend: Backend,
+  locators: readonly Locator[],
+  options: AbortOptions,
+): Promise<SegmentDescription[]> {
+  try {
+    return await backend.describe(locators, options);
+  } catch (error) {
+    if (!isVarveError(error, 'NOT_FOUND')) throw error;
+    if (locators.length === 1) return [];
+    const one: SegmentDescription[][] = [];
+    for (const locator of locators) one.push(await describe(backend, [locator], options));
+    return one.flat();
+  }
 }
 
 /** Which of the segments are still stored, and who references them. Reads every manifest if there are any. */

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import type { PutResult } from '../../src/backends/object/object-store.ts';
@@ -61,4 +61,58 @@ test('an erasure tells what it could not get rid of, although nothing needs it a
     [late, `segments/${segment('c').address}/AAAAAAAAAAAAb1`].sort(),
   );
   expect((await contentOf(writer, 'b'))?.length).toBe(1);
+});
+
+describe('an erasure of conversations beside the garbage of others', () => {
+  const long = (text: string) => `${text} ${'.'.repeat(5000)}`;
+  const conversation = (id: string, ...texts: string[]) => ({
+    id,
+    messages: texts.map((content) => ({ role: 'user', content: long(content) })),
+  });
+  let objects: BusyStore;
+  let store: Store;
+  beforeEach(async () => {
+    objects = new BusyStore();
+    store = new Store(await openObjects(objects, { spillAbove: 100 }));
+    await store.conversations.put(conversation('mine', 'my text'));
+    await store.conversations.put(conversation('other', 'text of another'));
+    objects.isBusy = true;
+    await store.conversations.delete('other');
+    objects.isBusy = false;
+  });
+
+  test('reports nothing that is not theirs, which an erasure of the whole store reports', async () => {
+    const report = await store.eraseConversations(['mine']);
+    expect(report).toMatchObject({ deleted: ['mine'], collection: { isComplete: true, remnants: [] } });
+    expect((await store.gc.erase()).remnants).toHaveLength(1);
+  });
+
+  test('reports what is left of theirs, spilled bodies too', async () => {
+    for (const more of ['one', 'two']) {
+      const body = { role: 'user', content: 'x'.repeat(200) + more };
+      await store.conversations.append('mine', [body]);
+    }
+    const [before] = await store.backend.read([{ kind: 'conversation', id: 'mine' }]);
+    const own = await store.backend.addresses(before?.spilled ?? []);
+    expect(own.length).toBeGreaterThan(0);
+    // Nothing leads to data that comes late.
+    const late = own.map((address) => `segments/${address}/AAAAAAAAAAAAb9`);
+    for (const key of late) await objects.put(key, Buffer.from('late'), { kind: 'any' });
+    const { collection } = await store.eraseConversations(['mine']);
+    expect(collection.remnants?.map(({ location }) => location).sort()).toEqual(late.sort());
+  });
+
+  test('reports all that is left where it is not known what they were', async () => {
+    const { absent, collection } = await store.eraseConversations(['mine', 'other']);
+    expect(absent).toEqual(['other']);
+    expect(collection.remnants).toHaveLength(1);
+  });
+
+  test('goes on although a segment of theirs is lost', async () => {
+    const { objects: segments } = await objects.list('segments/');
+    const sidecars = segments.filter(({ key }) => key.endsWith('.meta')).map(({ key }) => key);
+    const body = { v: 1, nonce: 'n', gen: 'AAAAAAAAAAAAb9', state: 'gone', refCount: 0, refs: [] };
+    for (const key of sidecars) await objects.put(key, Buffer.from(JSON.stringify(body)), { kind: 'any' });
+    expect(await store.eraseConversations(['mine'])).toMatchObject({ deleted: ['mine'] });
+  });
 });

@@ -324,8 +324,11 @@ async function readManifest(
     try {
       const wanted = entries === 'newest' ? current.entries.slice(-1) : current.entries;
       const bodies = await reader.bodies(wanted, current.holds);
+      const parts = wanted.flatMap(({ body }) => (body.kind === 'spilled' ? body.parts : []));
+      const spilled = [...new Set(parts.map(({ address }) => address))];
       return {
         ...headOfRecord(key, current),
+        ...(spilled.length > 0 && { spilled: spilled.map((address) => reader.locate(address, current.holds)) }),
         entries: wanted.map(({ segments }, at) => ({
           body: bodies[at] as Uint8Array,
           segments: segments.map((address) => reader.locate(address, current.holds)),

@@ -85,15 +85,15 @@ async function describe(
     sidecar = await protocol.sidecars.read(address);
   } catch (error) {
     if (!isUnreadable(error)) throw error;
-    return [{ location: sidecarKey(address), reason: UNREADABLE }];
+    return [{ address, location: sidecarKey(address), reason: UNREADABLE }];
   }
-  if (sidecar?.gen !== generation) return [{ location: key, reason: ORPHANED }];
-  if ((sidecar.holds ?? []).length > 0) return [{ location: sidecarKey(address), reason: HELD }];
+  if (sidecar?.gen !== generation) return [{ address, location: key, reason: ORPHANED }];
+  if ((sidecar.holds ?? []).length > 0) return [{ address, location: sidecarKey(address), reason: HELD }];
   const { refs } = sidecar;
   const gone = new Set([...(await scan.leaked(address, refs)), ...(scan.of(address)?.releasing ?? [])]);
   // Whatever else is counted is a damaged manifest's.
   if (!sidecar.hot && refs.some((token) => !gone.has(token))) return [];
-  return [{ location: key, reason: FORGOTTEN }];
+  return [{ address, location: key, reason: FORGOTTEN }];
 }
 
 const HELD = 'an audit is at work on this segment: erase again when it has ended';
