@@ -5,6 +5,7 @@ import { OUTCOME_STAGES } from './outcome-stages.ts';
 import { REFERENCE_STAGES } from './reference-stages.ts';
 import { RETENTION_STAGES } from './retention-stages.ts';
 import type { Stage } from './stage.ts';
+import { TRUST_STAGES } from './trust-stages.ts';
 
 export const STAGES: readonly Stage[] = [
   ...REFERENCE_STAGES,
@@ -13,4 +14,5 @@ export const STAGES: readonly Stage[] = [
   ...COLLECTION_STAGES,
   ...DAMAGE_STAGES,
   ...RETENTION_STAGES,
+  ...TRUST_STAGES,
 ];
