@@ -7,6 +7,13 @@ export interface LocalStoreOptions {
   readonly allowNetworkFileSystem?: boolean | undefined;
   /** How long a write waits for other processes' writes before it fails with `BUSY`, in ms. Default: 60,000. */
   readonly lockTimeoutMs?: number | undefined;
+  /**
+   * Who may use the files and directories that are created: `owner` (modes 0600 and 0700) or also
+   * the `group` (0660 and 2770), whatever the umask. Modes of what exists are never changed: in a
+   * store that exists, what is new takes after its index, and another value than that is refused.
+   * Ignored on Windows. Default: as the index has it, `owner` for a new store.
+   */
+  readonly sharedWith?: 'owner' | 'group' | undefined;
   /** Segments are compressed together in blocks of this many bytes. Default: 256 KiB. */
   readonly segmentBlockBytes?: number | undefined;
   /** Manifest bodies are compressed together in blocks of this many bytes. Default: 1 MiB. */
@@ -69,6 +76,7 @@ export const OPEN_OPTIONS = declareOptions<OpenOptions>()({
     local: is.group({
       allowNetworkFileSystem: is.flag,
       lockTimeoutMs: is.number(0),
+      sharedWith: is.oneOf('owner', 'group'),
       segmentBlockBytes: is.whole(1, LARGEST_BLOCK_BYTES),
       bodyBlockBytes: is.whole(1, LARGEST_BLOCK_BYTES),
       compressionLevel: is.whole(1, 19),

@@ -11,6 +11,8 @@ import type { Terminal } from './terminal.ts';
 
 export interface GlobalOptions {
   readonly store?: string;
+  /** Of the commands that make a store. */
+  readonly sharedWith?: 'owner' | 'group';
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly stat?: boolean;
@@ -29,6 +31,12 @@ export function addGlobalOptions(program: Command): Command {
     .option('--stat', 'tell on standard error, at the end, what was asked of the storage service');
 }
 
+/** For commands that make a store where there is none. */
+export function sharingOption(): Option {
+  const description = 'who may use the directory of a store that is made here (default: owner)';
+  return new Option('--shared-with <who>', description).choices(['owner', 'group']);
+}
+
 /** What one run of a command works with: the store it names, its way to print, its signal to stop. */
 export class Session {
   readonly signal: AbortSignal;
@@ -40,6 +48,7 @@ export class Session {
   /** Whether a signal is how the command is meant to end: then that is no interruption. */
   endsBySignal = false;
   readonly #location: string | undefined;
+  readonly #sharedWith: GlobalOptions['sharedWith'];
   readonly #stat: boolean;
   readonly #terminal: Terminal;
   #store: Store | undefined;
@@ -52,6 +61,7 @@ export class Session {
     this.json = options.json ?? false;
     this.quiet = options.quiet ?? false;
     this.#location = options.store;
+    this.#sharedWith = options.sharedWith;
     this.#stat = options.stat ?? false;
   }
 
@@ -69,6 +79,7 @@ export class Session {
       readOnly: access === 'read',
       create: access === 'write',
       onWarning: (message) => this.warn(message),
+      ...(this.#sharedWith !== undefined && { local: { sharedWith: this.#sharedWith } }),
     });
     return this.#store;
   }

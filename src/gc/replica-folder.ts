@@ -23,7 +23,7 @@ interface Mark {
  * @throws `INVALID_ARGUMENT` when the folder holds anything but a backup of that store.
  */
 export async function prepareReplica(folder: string, location: string, identity?: string): Promise<string> {
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
   const marked = await readMark(folder);
   if (marked === undefined) {
     const [other] = (await readdir(folder)).filter((name) => name !== 'lost+found');
@@ -35,6 +35,7 @@ export async function prepareReplica(folder: string, location: string, identity?
     }
     await writeFile(join(folder, MARK_FILE), `${JSON.stringify({ v: 1, location, identity } satisfies Mark)}\n`, {
       flush: true,
+      mode: 0o600,
     });
   } else if (marked.location !== location) {
     throw new VarveError(

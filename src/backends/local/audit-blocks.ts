@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Address, addressOf } from '../../address.ts';
 import { VarveError } from '../../errors.ts';
@@ -176,5 +176,7 @@ export function strayFiles(index: LocalIndex, folder: StoreFolder): string[] {
     index.database.all<{ id: number }>('SELECT id FROM pack').map(({ id }) => packPath(folder.root, id)),
   );
   // One that is gone again was removed by a collection between the two looks.
-  return files.map((name) => join(folder.packs, name)).filter((path) => !known.has(path) && existsSync(path));
+  return files
+    .map((name) => join(folder.packs, name))
+    .filter((path) => !known.has(path) && lstatSync(path, { throwIfNoEntry: false }));
 }

@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
 import type { WrongCount } from './audit-survey.ts';
 import { isDamage } from './block.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
@@ -91,6 +91,8 @@ export async function repairStrayFile(
   return index.database.write(() => {
     if (!isStray()) return false;
     folder.assertPacks();
+    // Whoever put a directory there knows what is in it.
+    if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return false;
     rmSync(path, { force: true });
     return true;
   });

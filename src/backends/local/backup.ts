@@ -17,8 +17,8 @@ import { throwIfAborted, VarveError } from '../../errors.ts';
 import type { BackupOptions, BackupReport } from '../maintenance.ts';
 import { BLOCK_HEADER_BYTES } from './block.ts';
 import { IndexDatabase } from './index-database.ts';
-import { makeFolder } from './index-file.ts';
-import { PackVanished, packPath, syncFolder } from './pack-files.ts';
+import { PackVanished, packPath } from './pack-files.ts';
+import { assertPlain, createFile, lengthOfFile, makeFolder, modesOf, openFile, syncFolder } from './plain-files.ts';
 import { BACKUP_MARK, CREATED } from './schema.ts';
 import { INDEX_FILE, type StoreFolder } from './store-folder.ts';
 import { toVarveError } from './system-error.ts';
@@ -62,6 +62,7 @@ export async function backUp(
   let copiedBytes = 0;
   for (let attempt = 1; ; attempt++) {
     rmSync(partial, { force: true });
+    closeSync(createFile(partial, modesOf(folder, undefined)));
     database.copyInto(partial, { [BACKUP_MARK]: mark });
     const copy = IndexDatabase.inspect(partial);
     let rows: PackRow[];
@@ -96,12 +97,12 @@ export async function backUp(
     }
     const kept = new Set(rows.map(({ id }) => packPath(folder, id)));
     publish(folder, partial, kept);
-    const bytes = rows.reduce((total, { size }) => total + size, 0) + lengthOf(join(folder, INDEX_FILE));
+    const bytes = rows.reduce((total, { size }) => total + size, 0) + lengthOfFile(join(folder, INDEX_FILE));
     return {
       location: folder,
       packs: rows.length,
       bytes,
-      copiedBytes: copiedBytes + lengthOf(join(folder, INDEX_FILE)),
+      copiedBytes: copiedBytes + lengthOfFile(join(folder, INDEX_FILE)),
       durationMs: performance.now() - started,
     };
   }
@@ -124,7 +125,9 @@ function prepareTarget(root: string, folder: string, created: number): void {
       `${folder} is inside the store: name a folder elsewhere, best on another disk`,
     );
   }
-  makeFolder(folder);
+  assertPlain(folder);
+  const modes = modesOf(folder, undefined);
+  makeFolder(folder, modes);
   const others = readdirSync(folder).filter(
     (name) => !['packs', 'locks', 'lost+found', `${INDEX_FILE}.partial`].includes(name),
   );
@@ -153,8 +156,8 @@ function prepareTarget(root: string, folder: string, created: number): void {
       index.close();
     }
   }
-  makeFolder(join(folder, 'packs'));
-  makeFolder(join(folder, 'locks'));
+  makeFolder(join(folder, 'packs'), modes);
+  makeFolder(join(folder, 'locks'), modes);
   const locks = readdirSync(join(folder, 'locks')).filter((name) => name.endsWith('.lock'));
   if (locks.some((name) => isWriterAlive(folder, name.slice(0, -'.lock'.length)))) {
     throw new VarveError('BUSY', `a process is writing to the backup in ${folder}: close it first`);
@@ -175,7 +178,7 @@ function inspectBackup(folder: string): IndexDatabase {
  * What an older backup has of it is kept if the blocks in it are the same, which their checksums tell.
  */
 function copyPack(store: StoreFolder, folder: string, index: IndexDatabase, { id, size }: PackRow): number | undefined {
-  const source = openIfThere(packPath(store.root, id), 'r');
+  const source = openIfThere(packPath(store.root, id), 'read');
   try {
     store.assertPacks();
   } catch (error) {
@@ -184,7 +187,7 @@ function copyPack(store: StoreFolder, folder: string, index: IndexDatabase, { id
   }
   if (source === undefined) return index.get('SELECT 1 FROM block WHERE pack = ?', id) === undefined ? 0 : undefined;
   const path = packPath(folder, id);
-  const target = openIfThere(path, 'r+') ?? openSync(path, 'wx+');
+  const target = openIfThere(path, 'write') ?? createFile(path, modesOf(folder, undefined));
   try {
     const length = Math.min(size, fstatSync(source).size);
     const have = Math.min(length, fstatSync(target).size);
@@ -248,22 +251,12 @@ function publish(folder: string, partial: string, kept: ReadonlySet<string>): vo
   }
 }
 
-function openIfThere(path: string, flags: string): number | undefined {
+function openIfThere(path: string, access: 'read' | 'write'): number | undefined {
   try {
-    return openSync(path, flags);
+    return openFile(path, access).fd;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
-  }
-}
-
-function lengthOf(path: string): number {
-  const file = openIfThere(path, 'r');
-  if (file === undefined) return 0;
-  try {
-    return fstatSync(file).size;
-  } finally {
-    closeSync(file);
   }
 }
 

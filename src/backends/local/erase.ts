@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { throwIfAborted } from '../../errors.ts';
@@ -7,7 +6,7 @@ import { strayFiles } from './audit-blocks.ts';
 import { repairStrayFile } from './audit-repair.ts';
 import type { CollectScope } from './collect-scope.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
-import { packPath } from './pack-files.ts';
+import { packLength, packPath } from './pack-files.ts';
 import { BODIES } from './schema.ts';
 
 /** How long an erasure waits for readers that keep the write-ahead log, unless a deadline is given, in ms. */
@@ -33,8 +32,7 @@ function stainedPacks({ root, index }: MaintenanceContext): StainedPack[] {
      FROM pack LEFT JOIN block ON block.pack = pack.id GROUP BY pack.id`,
   );
   return packs.filter(({ id, size, blocks, hasSwept }) => {
-    const length = statSync(packPath(root, id), { throwIfNoEntry: false })?.size ?? 0;
-    return hasSwept === 1 || Math.max(size, length) > blocks;
+    return hasSwept === 1 || Math.max(size, packLength(root, id)) > blocks;
   });
 }
 

@@ -9,11 +9,11 @@ import {
   type IndexOptions,
   isBusy,
   isUnclear,
-  makeFolder,
   prepareFolder,
   refusalOf,
 } from './index-file.ts';
 import { migrate, standInFor } from './migrations.ts';
+import { assertOneName, assertPlain, makeFolder, modesOf } from './plain-files.ts';
 import { APPLICATION_ID, CREATED, FORMAT_VERSION, SCHEMA } from './schema.ts';
 import { type Database, openSqlite, type RunResult, type Statement } from './sqlite-driver.ts';
 import { INDEX_FILE, type StoreFolder } from './store-folder.ts';
@@ -62,10 +62,12 @@ export class IndexDatabase {
     const { root } = folder;
     const path = join(root, INDEX_FILE);
     try {
+      assertPlain(root);
       if (!existsSync(path)) prepareFolder(root, options);
       else if (!options.readOnly) {
         accessSync(path, constants.W_OK);
-        makeFolder(join(root, 'packs'));
+        assertOneName(root);
+        makeFolder(join(root, 'packs'), modesOf(root, options.sharedWith));
       }
       const { connection, copy } = connect(path, options.readOnly);
       const index = new IndexDatabase(connection, options.lockTimeoutMs, copy, folder);
@@ -250,7 +252,7 @@ export class IndexDatabase {
   }
 
   /**
-   * Writes a copy of the index as it is at one moment to `path`, which must not exist; not flushed. Blocks this process for about a
+   * Writes a copy of the index as it is at one moment to `path`, which must not exist or be empty; not flushed. Blocks this process for about a
    * second for every 100 MB, and nobody else.
    *
    * @param meta entries of the copy's own, `undefined` to leave one out.

@@ -1,8 +1,8 @@
-import { accessSync, constants, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { accessSync, closeSync, constants, copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { VarveError } from '../../errors.ts';
-import { syncFolder } from './pack-files.ts';
+import { createFile, type Modes, makeFolder, modesOf, type SharedWith } from './plain-files.ts';
 import { type Database, openSqlite } from './sqlite-driver.ts';
 import { INDEX_FILE } from './store-folder.ts';
 
@@ -14,6 +14,8 @@ export interface IndexOptions {
   readonly readOnly: boolean;
   /** How long a writer waits for the other processes' commits, in ms. */
   readonly lockTimeoutMs: number;
+  /** Who may use what is made. Default: as the index has it. */
+  readonly sharedWith?: SharedWith | undefined;
 }
 
 /** A new index beside old packs would give their names again and call what they hold garbage. */
@@ -48,25 +50,13 @@ export function isBusy(error: unknown): boolean {
   return String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY');
 }
 
-/** Makes a folder and those above it, durably. (`mkdir` with `recursive` never returns below /proc.) */
-export function makeFolder(path: string): void {
-  if (existsSync(path)) return;
-  makeFolder(dirname(path));
-  try {
-    mkdirSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
-  // A folder is an entry of the one above it.
-  syncFolder(dirname(path));
-}
-
-export function prepareFolder(root: string, { create, readOnly }: IndexOptions): void {
+export function prepareFolder(root: string, { create, readOnly, sharedWith }: IndexOptions): void {
   if (!create || readOnly) {
     if (!existsSync(join(root, INDEX_FILE))) assertNoPacks(root);
     throw new VarveError('NOT_FOUND', `there is no Varve store at ${root}`);
   }
-  makeFolder(root);
+  const modes = modesOf(root, sharedWith);
+  makeFolder(root, modes);
   // Another process may be creating the same store right now.
   const foreign = readdirSync(root).filter(
     (name) => !['packs', 'locks', 'lost+found'].includes(name) && !name.startsWith(INDEX_FILE),
@@ -79,8 +69,18 @@ export function prepareFolder(root: string, { create, readOnly }: IndexOptions):
   }
   // Another process may have created the store since the caller looked.
   if (!existsSync(join(root, INDEX_FILE))) assertNoPacks(root);
-  makeFolder(join(root, 'packs'));
-  makeFolder(join(root, 'locks'));
+  makeFolder(join(root, 'packs'), modes);
+  makeFolder(join(root, 'locks'), modes);
+  createIndexFile(root, modes);
+}
+
+/** SQLite would make it readable to everybody; its log and shared memory take after it. */
+function createIndexFile(root: string, modes: Modes): void {
+  try {
+    closeSync(createFile(join(root, INDEX_FILE), modes));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }
 
 /** Whether SQLite could not make the memory that its connections share: the medium is read-only, or full. */
@@ -89,7 +89,7 @@ function isUnshared(code: string): boolean {
 }
 
 /**
- * Connects to the index. On a medium that cannot be written, or is full, SQLite cannot make the shared memory that its write-ahead
+ * Connects to the index, which must be no link. On a medium that cannot be written, or is full, SQLite cannot make the shared memory that its write-ahead
  * log needs, so there a reader works on a private copy of the index.
  */
 export function connect(path: string, readOnly: boolean): { connection: Database; copy: string | undefined } {

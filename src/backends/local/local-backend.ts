@@ -52,6 +52,7 @@ import { acquireLease } from './named-lease.ts';
 import { networkFileSystem } from './network-file-system.ts';
 import { PackReader, PackVanished } from './pack-files.ts';
 import { PackOwner } from './pack-owner.ts';
+import type { SharedWith } from './plain-files.ts';
 import { publishStream } from './publication.ts';
 import type { RecordPlace } from './record-store.ts';
 import { LocalReportLog } from './report-log.ts';
@@ -70,6 +71,8 @@ export interface LocalOptions {
   readonly allowNetworkFileSystem?: boolean;
   /** How long a write waits for other processes' writes before it fails with `BUSY`, in ms. Default: 60,000. */
   readonly lockTimeoutMs?: number;
+  /** Who may use what is created. Default: as the store's index has it, `owner` for a new store. */
+  readonly sharedWith?: SharedWith;
   /** Segments are compressed together in blocks of this many bytes. Default: 256 KiB. */
   readonly segmentBlockBytes?: number;
   /** Manifest bodies are compressed together in blocks of this many bytes. Default: 1 MiB. */
@@ -156,7 +159,13 @@ export class LocalBackend implements Backend {
    * @throws `NOT_FOUND`, `INVALID_ARGUMENT`, `UNSUPPORTED_FORMAT`, `CORRUPT`, `DENIED`, `READ_ONLY`.
    */
   static async open(path: string, options: LocalOptions = {}, components: LocalComponents = {}): Promise<LocalBackend> {
-    const { create = true, readOnly = false, lockTimeoutMs = 60_000, allowNetworkFileSystem = false } = options;
+    const {
+      create = true,
+      readOnly = false,
+      lockTimeoutMs = 60_000,
+      allowNetworkFileSystem = false,
+      sharedWith,
+    } = options;
     const root = resolve(path);
     try {
       const existing = statSync(root, { throwIfNoEntry: false });
@@ -176,7 +185,7 @@ export class LocalBackend implements Backend {
     for (const deadline = performance.now() + lockTimeoutMs; ; ) {
       const folder = new StoreFolder(root);
       try {
-        const database = IndexDatabase.open(folder, { create, readOnly, lockTimeoutMs });
+        const database = IndexDatabase.open(folder, { create, readOnly, lockTimeoutMs, sharedWith });
         return new LocalBackend(folder, database, options, components);
       } catch (error) {
         folder.close();

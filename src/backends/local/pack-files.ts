@@ -1,22 +1,18 @@
-import {
-  closeSync,
-  constants,
-  fdatasyncSync,
-  fstatSync,
-  fsyncSync,
-  openSync,
-  readSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import { VarveError } from '../../errors.ts';
+import { createFile, lengthOfFile, modesOf, openFile, syncFolder } from './plain-files.ts';
 import type { FileIdentity, StoreFolder } from './store-folder.ts';
 
 /** Where a pack lies below the store's folder. */
 export function packPath(root: string, pack: number): string {
   return join(root, 'packs', `${String(pack).padStart(8, '0')}.pack`);
+}
+
+/** Stored bytes of a pack, whatever the index says; 0 when there is no such file. */
+export function packLength(root: string, pack: number): number {
+  return lengthOfFile(packPath(root, pack));
 }
 
 /** Thrown when a pack is not there: it was rewritten since the caller looked at the index, or it is lost. */
@@ -90,7 +86,7 @@ export class PackReader {
     const { root } = this.#folder;
     let fd: number | undefined;
     try {
-      fd = openSync(packPath(root, pack), 'r');
+      ({ fd } = openFile(packPath(root, pack), 'read'));
       // Blocks of another store may look like those that are wanted.
       this.#folder.assertPacks();
       return fd;
@@ -119,7 +115,7 @@ export class PackAppender {
     this.pack = pack;
     this.#folder = folder;
     this.#path = packPath(folder.root, pack);
-    this.#fd = openSync(this.#path, constants.O_RDWR | constants.O_CREAT, 0o666);
+    this.#fd = openOrCreate(this.#path, folder.root);
     try {
       // Nothing is written to what may be a pack of another store.
       folder.assertInPlace();
@@ -185,17 +181,16 @@ export class PackAppender {
   }
 }
 
+function openOrCreate(path: string, root: string): number {
+  try {
+    return openFile(path, 'write').fd;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return createFile(path, modesOf(root, undefined));
+  }
+}
+
 export function removePack(folder: StoreFolder, pack: number): void {
   folder.assertInPlace();
   rmSync(packPath(folder.root, pack), { force: true });
-}
-
-/** Makes the creation of files in a folder durable. */
-export function syncFolder(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -1,7 +1,7 @@
-import { existsSync, statSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { VarveError } from '../../errors.ts';
 import type { IndexDatabase } from './index-database.ts';
-import { PackAppender, packPath } from './pack-files.ts';
+import { PackAppender, packLength, packPath } from './pack-files.ts';
 import { BACKUP_MARK } from './schema.ts';
 import type { StoreFolder } from './store-folder.ts';
 import { isWriterAlive, WriterLock } from './writer-lock.ts';
@@ -186,12 +186,17 @@ export class PackOwner {
       }
       this.#markSealed(pack.id);
     }
-    return Number(this.#database.run('INSERT INTO pack (owner) VALUES (?)', this.name).lastInsertRowid);
+    for (;;) {
+      const id = Number(this.#database.run('INSERT INTO pack (owner) VALUES (?)', this.name).lastInsertRowid);
+      // A file that no index of this store has named is not written to: it may be all that is left of a newer one.
+      if (lstatSync(packPath(this.#folder.root, id), { throwIfNoEntry: false }) === undefined) return id;
+      this.#database.run('DELETE FROM pack WHERE id = ?', id);
+    }
   }
 
   /** What a commit that did not happen left behind the last block counts from now on: as dead, to be given back. */
   #markSealed(pack: number): void {
-    const length = statSync(packPath(this.#folder.root, pack), { throwIfNoEntry: false })?.size ?? 0;
+    const length = packLength(this.#folder.root, pack);
     this.#folder.assertPacks();
     this.#database.run('UPDATE pack SET sealed = 1, owner = NULL, size = max(size, ?) WHERE id = ?', length, pack);
   }
@@ -200,9 +205,13 @@ export class PackOwner {
     return owner === null || !this.isAlive(owner);
   }
 
-  /** Whether the file holds at least what the index says: appending to one that was cut short would bury the damage. */
+  /**
+   * Whether the file holds at least what the index says: appending to one that was cut short would bury the damage. One that
+   * has another name (a hard link) is left as it is, for it may belong to another store by that.
+   */
   #isIntact({ id, size }: OpenPack): boolean {
-    const path = packPath(this.#folder.root, id);
-    return size === 0 || (existsSync(path) && statSync(path).size >= size);
+    const file = lstatSync(packPath(this.#folder.root, id), { throwIfNoEntry: false });
+    if (file === undefined) return size === 0;
+    return file.isFile() && file.nlink === 1 && file.size >= size;
   }
 }

@@ -1,8 +1,7 @@
-import { statSync } from 'node:fs';
 import type { CollectReport, CollectShare } from '../maintenance.ts';
 import type { CollectScope } from './collect-scope.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
-import { packPath } from './pack-files.ts';
+import { packLength } from './pack-files.ts';
 
 /** A pack is rewritten once less than this share of it is alive. */
 const LIVE_RATIO = 0.7;
@@ -52,7 +51,7 @@ export function surveyPacks(
     died.set(block.pack, (died.get(block.pack) ?? 0) + (block.length * bytes) / Math.max(block.raw, 1));
   }
   return packs.map((pack) => {
-    const length = pack.sealed === 1 ? 0 : (statSync(packPath(root, pack.id), { throwIfNoEntry: false })?.size ?? 0);
+    const length = pack.sealed === 1 ? 0 : packLength(root, pack.id);
     return { ...pack, size: Math.max(pack.size, length), live: pack.live - (died.get(pack.id) ?? 0) };
   });
 }

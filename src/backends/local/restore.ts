@@ -4,6 +4,7 @@ import { VarveError } from '../../errors.ts';
 import type { BackupOptions, BackupReport } from '../maintenance.ts';
 import { backUp } from './backup.ts';
 import { IndexDatabase } from './index-database.ts';
+import { assertPlain } from './plain-files.ts';
 import { BACKUP_MARK } from './schema.ts';
 import { INDEX_FILE, StoreFolder } from './store-folder.ts';
 import { toVarveError } from './system-error.ts';
@@ -16,6 +17,7 @@ import { toVarveError } from './system-error.ts';
 export async function restoreBackup(backup: string, target: string, options: BackupOptions): Promise<BackupReport> {
   const [from, to] = [resolve(backup), resolve(target)];
   try {
+    assertPlain(from);
     if (!existsSync(join(from, INDEX_FILE))) {
       throw new VarveError('NOT_FOUND', `there is no backup at ${from}`);
     }

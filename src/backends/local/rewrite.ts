@@ -7,7 +7,8 @@ import type { CollectScope } from './collect-scope.ts';
 import { joinExtents, surveySlots } from './extents.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
-import { type PackAppender, removePack, syncFolder } from './pack-files.ts';
+import { type PackAppender, removePack } from './pack-files.ts';
+import { syncFolder } from './plain-files.ts';
 import type { BlockPlace } from './record-store.ts';
 import { BODIES, SEGMENTS, type Space, SWEPT } from './schema.ts';
 

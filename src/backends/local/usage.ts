@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Usage } from '../maintenance.ts';
 import type { ManifestKind } from '../manifests.ts';
 import type { LocalIndex } from './local-index.ts';
+import { lengthOfFile } from './plain-files.ts';
 import { KIND_NUMBERS, SEGMENTS, SWEPT } from './schema.ts';
 import type { StoreFolder } from './store-folder.ts';
 
@@ -44,6 +45,6 @@ function folderBytes(folder: string): number {
   if (!existsSync(folder)) return 0;
   return readdirSync(folder).reduce((total, name) => {
     // A collection in another process may remove a file in between.
-    return total + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0);
+    return total + lengthOfFile(join(folder, name));
   }, 0);
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { createFile, makeFolder, modesOf } from './plain-files.ts';
 import { type Database, openSqlite } from './sqlite-driver.ts';
 
 /**
@@ -17,11 +18,14 @@ export class WriterLock {
 
   constructor(root: string) {
     const folder = locksFolder(root);
-    mkdirSync(folder, { recursive: true });
+    const modes = modesOf(root, undefined);
+    makeFolder(folder, modes);
     for (;;) {
       const name = randomUUID();
       const path = join(folder, `${name}.lock`);
-      const connection = openSqlite(path);
+      closeSync(createFile(path, modes));
+      const connection = openIfThere(path);
+      if (connection === undefined) continue;
       connection.exec('PRAGMA journal_mode = MEMORY');
       connection.exec('BEGIN EXCLUSIVE');
       // Until it was locked the file looked like one of the dead, and somebody may have removed it. Whoever removes one
@@ -47,6 +51,16 @@ export class WriterLock {
   }
 }
 
+/** Never creates the file, with a mode of SQLite's own. */
+function openIfThere(path: string): Database | undefined {
+  try {
+    return openSqlite(path, { fileMustExist: true });
+  } catch (error) {
+    if (existsSync(path)) throw error;
+    return undefined;
+  }
+}
+
 /** Whether the owner of that name still runs. */
 export function isWriterAlive(root: string, name: string): boolean {
   return !underLock(join(locksFolder(root), `${name}.lock`), () => {});
@@ -61,9 +75,12 @@ export function removeDeadLocks(root: string): void {
   }
 }
 
-/** Runs `work` while holding a lock that nobody else holds; returns whether it could. A file that is gone has no holder. */
+/**
+ * Runs `work` while holding a lock that nobody else holds; returns whether it could. A file that is gone has no holder,
+ * nor has a link, which no process made.
+ */
 function underLock(path: string, work: () => void): boolean {
-  if (!existsSync(path)) return true;
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) return true;
   let connection: Database | undefined;
   try {
     // Never creates the file: its owner may be about to check that it is still there.

@@ -6,7 +6,7 @@ import type { Store } from '../../store.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { bytes, counted, number, seconds, timesSmaller } from '../human.ts';
-import type { Session } from '../session.ts';
+import { type Session, sharingOption } from '../session.ts';
 import type { Source } from '../source.ts';
 
 interface Options {
@@ -29,11 +29,12 @@ export const addImport: AddCommand = (program, run) => {
     )
     .addOption(
       new Option('--on-error <policy>', 'when a line cannot be stored').choices(['stop', 'skip']).default('stop'),
-    );
+    )
+    .addOption(sharingOption());
   command.action((files: string[], options: Options) => run(command, (session) => importAll(session, files, options)));
 };
 
-async function importAll(session: Session, files: readonly string[], options: Options): Promise<void> {
+async function importAll(session: Session, files: readonly string[], { ifExists, onError }: Options): Promise<void> {
   // All are looked for before the first is read: a misspelt name shall not end an import half-way.
   const sources = await Promise.all(files.map((file) => session.source(file)));
   const store = await session.open('write');
@@ -46,7 +47,8 @@ async function importAll(session: Session, files: readonly string[], options: Op
     for (const source of sources) {
       current = undefined;
       const report = await importOne(session, store, source, {
-        ...options,
+        ifExists,
+        onError,
         signal: session.signal,
         onProgress(counts) {
           current = counts;

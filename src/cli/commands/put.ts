@@ -5,6 +5,7 @@ import type { PutOptions } from '../../manifest/conversations.ts';
 import type { AddCommand } from '../command.ts';
 import { name } from '../human.ts';
 import { parseJson } from '../json-input.ts';
+import { sharingOption } from '../session.ts';
 import { readAll } from '../source.ts';
 
 interface Options {
@@ -24,7 +25,8 @@ export const addPut: AddCommand = (program, run) => {
         .choices(['error', 'skip', 'replace', 'append'])
         .default('error'),
     )
-    .option('--if-revision <revision>', 'fail unless this revision is stored');
+    .option('--if-revision <revision>', 'fail unless this revision is stored')
+    .addOption(sharingOption());
   command.action((file: string, { id, ifExists, ifRevision }: Options) =>
     run(command, async (session) => {
       const source = await session.source(file);
