@@ -19,7 +19,7 @@ beforeEach(() => {
   segments = new Segments(backend);
 });
 
-const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
+const bytes = (text: string): Uint8Array => Buffer.from(text);
 
 async function all<T>(source: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];

@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { compileAgent } from '../local/process/compiled.ts';
 
-const compiled = { agent: '', remove: () => {} };
+const compiled = { agent: '' };
 const scratch = mkdtempSync(join(tmpdir(), 'varve-lazy-'));
-beforeAll(() => Object.assign(compiled, compileAgent('test/options/lazy')));
+beforeAll(() => {
+  compiled.agent = compileAgent('test/options/lazy');
+});
 afterAll(() => {
-  compiled.remove();
   rmSync(scratch, { recursive: true });
 });
 
