@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import { type Command, Option } from 'commander';
 import { isVarveError, VarveError } from '../errors.ts';
 import type { Store } from '../store.ts';
+import { canAsk, confirm } from './confirm.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Output } from './output.ts';
 import { type Progress, SILENT, startProgress } from './progress.ts';
@@ -107,6 +108,18 @@ export class Session {
   warn(message: string): void {
     this.#progress?.stop();
     this.#terminal.stderr.write(`varve: ${message}\n`);
+  }
+
+  /** Whether somebody is at the terminal to be asked. */
+  get canAsk(): boolean {
+    return canAsk(this.#terminal);
+  }
+
+  /** Shows lines to the person at the terminal and asks. Returns whether the answer is yes. */
+  confirm(lines: readonly string[], question: string): Promise<boolean> {
+    this.#progress?.stop();
+    for (const line of lines) this.#terminal.stderr.write(`${line}\n`);
+    return confirm(this.#terminal, question, this.signal);
   }
 
   /**

@@ -31,7 +31,7 @@ describe('varve hold', () => {
       .succeed(['prune', '--idle-for', '0', '-n', '-s', location])
       .split('\n')
       .filter((each) => each.startsWith('held'));
-    expect(line).toBe('held ("red \\u001b[31m\\nand a line"): a, not written to for 0');
+    expect(line).toBe('held ("red \\u001b[31m\\nand a line"): a, last written to before now');
   });
 
   it('deletes those that are not held beside those that are, and says so with exit code 3', () => {

@@ -118,7 +118,7 @@ describe.skipIf(isLeftOut)('varve prune', () => {
     here.succeed(['hold', 'c1', '-s', location]);
     const { report } = JSON.parse(
       here
-        .succeed(['prune', '--keep-last', '1', '--per', 'model', '--json', '-s', location])
+        .succeed(['prune', '--keep-last', '1', '--per', 'model', '--json', '--yes', '-s', location])
         .trimEnd()
         .split('\n')
         .at(-1) ?? '',

@@ -135,7 +135,7 @@ describe.skipIf(leftOut('the command line on a bucket'))('on a bucket', () => {
     await seed('hold');
     await succeed('hold', ['hold', 'a1', '--reason', 'case 12']);
     expect(await run('hold', ['rm', 'a1'])).toMatchObject({ status: 6, stdout: '0 conversations deleted\n' });
-    const prune = await succeed('hold', ['prune', '--application', 'desk']);
+    const prune = await succeed('hold', ['prune', '--application', 'desk', '--yes']);
     expect(prune).toMatch(
       /^held \(case 12\): a1, of application "desk"\ndeleted 1 conversation of 2 .*; 1 conversation held\n$/,
     );

@@ -40,7 +40,7 @@ describe('varve prune', () => {
     expect(plan).toContain('would delete: a1, created more than 90d ago, of application "a"\n');
     expect(plan).toMatch(/would delete 2 conversations of 2 conversations looked at, \d+ B as given/);
     expect(here.succeed(['ls', '-s', location])).toBe('a1\na2\nb1\nb2\n');
-    const run = here.succeed(['prune', '--older-than', '90d', '--application', 'a', '-s', location]);
+    const run = here.succeed(['prune', '--older-than', '90d', '--application', 'a', '--yes', '-s', location]);
     expect(run).toMatch(/^deleted 2 conversations of 2 conversations looked at/);
     expect(here.succeed(['ls', '-s', location])).toBe('b1\nb2\n');
   });
@@ -49,7 +49,7 @@ describe('varve prune', () => {
     const location = storeWith('json', FOUR);
     here.succeed(['hold', 'b1', '--reason', 'case 12', '-s', location]);
     const lines = here
-      .succeed(['prune', '--keep-last', '1', '--per', 'application', '--json', '-s', location])
+      .succeed(['prune', '--keep-last', '1', '--per', 'application', '--json', '--yes', '-s', location])
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line));
@@ -64,7 +64,7 @@ describe('varve prune', () => {
   it('takes several conditions, all of which must be met', () => {
     const location = storeWith('where', FOUR);
     const where = ['--where', 'metadata.tenant=acme', '--where', 'application=b'];
-    const output = here.succeed(['prune', ...where, '--older-than', '90d', '-s', location]);
+    const output = here.succeed(['prune', ...where, '--older-than', '90d', '-y', '-s', location]);
     expect(output).toMatch(/^deleted 1 conversation of/);
     expect(here.succeed(['ls', '-s', location])).toBe('a1\na2\nb2\n');
   });
@@ -72,7 +72,7 @@ describe('varve prune', () => {
   it('tells of what is held', () => {
     const location = storeWith('held', FOUR);
     here.succeed(['hold', 'b1', '--reason', 'case 12', '-s', location]);
-    const output = here.succeed(['prune', '--idle-for', '0', '--older-than', '250d', '-s', location]);
+    const output = here.succeed(['prune', '--idle-for', '0', '--older-than', '250d', '--yes', '-s', location]);
     expect(output).toMatch(
       /^held \(case 12\): b1, created more than 250d ago, last written to before now\ndeleted 0 .*; 1 con/,
     );
@@ -89,7 +89,7 @@ describe('varve prune', () => {
       ['--keep-last', '1', '--per', 'tenant'],
       ['--where', 'tenant'],
     ]) {
-      expect(here.varve(['prune', ...args, '-s', location]).status, args.join(' ')).toBe(2);
+      expect(here.varve(['prune', ...args, '--yes', '-s', location]).status, args.join(' ')).toBe(2);
     }
     expect(here.succeed(['ls', '-s', location])).toBe('a1\na2\nb1\nb2\n');
   });

@@ -18,7 +18,7 @@ describe('varve gc --history', () => {
     here.succeed(['gc', '-s', location]);
     here.succeed(['gc', '--dry-run', '-s', location]);
     here.succeed(['audit', '-s', location]);
-    here.succeed(['prune', '--older-than', '90d', '-s', location]);
+    here.succeed(['prune', '--older-than', '90d', '--yes', '-s', location]);
     const lines = here.succeed(['gc', '--history', '-s', location]).trimEnd().split('\n');
     expect(lines.map((line) => line.split(/ {2,}/).slice(1, 3))).toEqual([
       ['prune', 'done'],
