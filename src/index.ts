@@ -1,5 +1,5 @@
 export { type Address, addressOf, isAddress, parseAddress } from './address.ts';
-export type { Backend, BackendCapabilities, RequestMetrics } from './backends/backend.ts';
+export type { Backend, BackendCapabilities, Health, RequestMetrics } from './backends/backend.ts';
 export type {
   AuditOptions,
   AuditReport,
@@ -58,6 +58,17 @@ export type {
 } from './cas/segments.ts';
 export type { Duration } from './duration.ts';
 export { type ErrorCode, isVarveError, VarveError } from './errors.ts';
+export type {
+  DoneEvent,
+  FailedEvent,
+  ItemEvent,
+  OnEvent,
+  ProgressEvent,
+  RetryEvent,
+  StartEvent,
+  StoreEvent,
+  WorkName,
+} from './events.ts';
 export type { ErasureReport, RemainingSegment } from './gc/erasure.ts';
 export type { ErasureOptions, GarbageCollection, GarbageCollectionOptions } from './gc/garbage-collection.ts';
 export type { Prune, PruneDecision, PruneReport } from './gc/prune.ts';

@@ -1,3 +1,4 @@
+import type { OnEvent } from './events.ts';
 import type { OptionKinds } from './option-kinds.ts';
 import { declareOptions } from './options.ts';
 
@@ -38,7 +39,12 @@ export interface ObjectStoreOptions {
   readonly compressionLevel?: number | undefined;
   /** How long a writer may go without a sign of life before others may undo what it began, in ms. Default: 30,000. */
   readonly leaseMs?: number | undefined;
-  /** How long a change is tried against contention or outage before it fails, in ms. Default: 60,000. */
+  /**
+   * How long a call may take, in ms, on top of a second for each 128 KiB that it moves: opening the store, each commit,
+   * each read, with all that it tries again and cleans up. It then fails with `UNAVAILABLE`, `THROTTLED`, `BUSY` or
+   * `OUTCOME_UNKNOWN`. In long work (import, export, list, stored streams, collection, audit, backup) each commit, each
+   * read, each page of a listing and each change of one object is a call. Default: 60,000.
+   */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -53,6 +59,16 @@ export interface OpenOptions {
   readonly objects?: ObjectStoreOptions | undefined;
   /** Told of what does not keep the store from working, and may harm it: a bucket's lifecycle rules. Default: nobody. */
   readonly onWarning?: ((message: string) => void) | undefined;
+  /**
+   * Told of requests that are repeated, and of how imports, exports, collections, audits, prunes and backups go. An error
+   * that it throws is an uncaught one. Default: nobody.
+   */
+  readonly onEvent?: OnEvent | undefined;
+  /**
+   * Once it fires, opening the store and everything done with it ends within a second with `ABORTED`, and closing the
+   * store waits for nothing; what was under way on objects is left to its lease. Default: nothing ends it.
+   */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const LONGEST_INLINE_BYTES = 1024 * 1024;
@@ -60,11 +76,13 @@ const LARGEST_BLOCK_BYTES = 16 * 1024 * 1024;
 
 export const OPEN_OPTIONS = declareOptions<OpenOptions>()({
   // What most callers give, the command line among them.
-  plain: { create: isFlag, readOnly: isFlag, onWarning: (value) => typeof value === 'function' },
+  plain: { create: isFlag, readOnly: isFlag, onWarning: isFunction, onEvent: isFunction, signal: isSignal },
   members: (is: OptionKinds) => ({
     create: is.flag,
     readOnly: is.flag,
     onWarning: is.callback<NonNullable<OpenOptions['onWarning']>>(),
+    onEvent: is.callback<OnEvent>(),
+    signal: is.signal,
     objects: is.group({
       inlineBelow: is.whole(0, LONGEST_INLINE_BYTES),
       concurrency: is.whole(1, 10_000),
@@ -85,6 +103,14 @@ export const OPEN_OPTIONS = declareOptions<OpenOptions>()({
     }),
   }),
 });
+
+function isFunction(value: unknown): boolean {
+  return typeof value === 'function';
+}
+
+function isSignal(value: unknown): boolean {
+  return value instanceof AbortSignal;
+}
 
 function isFlag(value: unknown): boolean {
   return typeof value === 'boolean';

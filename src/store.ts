@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Backend, RequestMetrics } from './backends/backend.ts';
+import type { Backend, Health, RequestMetrics } from './backends/backend.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
 import { restoreBackup } from './backends/local/restore.ts';
 import {
@@ -15,8 +15,10 @@ import {
 } from './backends/maintenance.ts';
 import { ABORT_OPTIONS, type AbortOptions, type ManifestKey } from './backends/manifests.ts';
 import type { S3Config } from './backends/object/s3/s3-location.ts';
+import { SignalledBackend } from './backends/signalled-backend.ts';
 import { Segments } from './cas/segments.ts';
-import { isVarveError, VarveError } from './errors.ts';
+import { isVarveError, throwIfAborted, VarveError } from './errors.ts';
+import { type OnEvent, safely } from './events.ts';
 import { auditContent } from './gc/deep-audit.ts';
 import { contentsOf, type ErasureReport, findShared, remnantsOf } from './gc/erasure.ts';
 import { ERASURE_OPTIONS, type ErasureOptions, GarbageCollection } from './gc/garbage-collection.ts';
@@ -33,6 +35,7 @@ import { type ImportOptions, type ImportReport, importJsonl } from './manifest/i
 import { OPEN_OPTIONS, type OpenOptions } from './open-options.ts';
 import type { OptionKinds } from './option-kinds.ts';
 import { declareOptions } from './options.ts';
+import { Work } from './work.ts';
 import { provideZod } from './zod-loader.ts';
 
 /**
@@ -54,11 +57,19 @@ export async function openStore(location: string | URL | S3Config, options?: Ope
   // A store of objects needs zod anyway, and one copy of it will do.
   if (isObjects) provideZod((await import('zod')).z);
   const given = OPEN_OPTIONS.read('openStore', options);
-  if (isObjects) return new Store(await openObjectStore(place, given));
-  refuseOptions(given, 'objects', 'a directory');
-  const { create, readOnly, local = {} } = given;
-  const settings = definedOnly({ create, readOnly, ...local });
-  return new Store(await LocalBackend.open(pathOf(place), settings));
+  throwIfAborted(given.signal);
+  const onEvent = given.onEvent && safely(given.onEvent);
+  const open = () =>
+    isObjects ? openObjectStore(place, { ...given, onEvent }) : openDirectory(place as string, given);
+  const backend = await new Work('open', onEvent).run(open, (opened) => ({ location: opened.location }));
+  return new Store(backend, onEvent);
+}
+
+async function openDirectory(location: string, options: OpenOptions): Promise<Backend> {
+  refuseOptions(options, 'objects', 'a directory');
+  const { create, readOnly, signal, local = {} } = options;
+  const backend = await LocalBackend.open(pathOf(location), definedOnly({ create, readOnly, signal, ...local }));
+  return signal === undefined ? backend : new SignalledBackend(backend, signal);
 }
 
 function isOfObjects(location: string | S3Config): location is S3Config | `s3:${string}` | `memory:${string}` {
@@ -68,8 +79,8 @@ function isOfObjects(location: string | S3Config): location is S3Config | `s3:${
 /** The SDK takes longer to load than a local store to open, so it is loaded here. */
 async function openObjectStore(location: string | S3Config, options: OpenOptions): Promise<Backend> {
   refuseOptions(options, 'local', 'objects');
-  const { create, readOnly, onWarning, objects = {} } = options;
-  const settings = definedOnly({ create, readOnly, onWarning, ...objects });
+  const { create, readOnly, onWarning, onEvent, signal, objects = {} } = options;
+  const settings = definedOnly({ create, readOnly, onWarning, onEvent, signal, ...objects });
   if (typeof location === 'string' && /^memory:/i.test(location)) {
     const { openMemory } = await import('./backends/object/open-memory.ts');
     return openMemory(location.slice('memory:'.length), settings);
@@ -202,13 +213,15 @@ export class Store implements AsyncDisposable {
   /** Retention: deletes conversations by age, number, application, model and metadata. */
   readonly prune: Prune;
   readonly #runs: RunLog;
+  readonly #onEvent: OnEvent | undefined;
 
-  constructor(backend: Backend) {
+  constructor(backend: Backend, onEvent?: OnEvent) {
     this.backend = backend;
+    this.#onEvent = onEvent;
     this.conversations = new Conversations(backend);
     this.segments = new Segments(backend);
     this.blobs = new Blobs(backend);
-    this.#runs = new RunLog(backend);
+    this.#runs = new RunLog(backend, onEvent);
     this.gc = new GarbageCollection(backend, this.#runs);
     this.prune = new Prune(backend, this.#runs);
   }
@@ -220,12 +233,12 @@ export class Store implements AsyncDisposable {
 
   /** Stores every record of a JSONL stream as a conversation; see {@link ImportOptions} for errors and duplicates. */
   async importJsonl(source: ByteSource, options?: ImportOptions): Promise<ImportReport> {
-    return importJsonl(this.backend, source, options);
+    return importJsonl(this.backend, source, options, this.#onEvent);
   }
 
   /** Conversations as JSONL, byte for byte as they were imported, in the order of archiving or of the ids given. */
   exportJsonl(options?: ExportOptions): AsyncIterable<Uint8Array> {
-    return exportJsonl(this.backend, options);
+    return exportJsonl(this.backend, options, this.#onEvent);
   }
 
   /**
@@ -236,7 +249,12 @@ export class Store implements AsyncDisposable {
    */
   audit(options?: StoreAuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
     const given = STORE_AUDIT_OPTIONS.read('audit', options);
-    return this.#runs.recordEach('audit', given, this.#audit(given), ({ kind }) => kind);
+    return this.#runs.recordEach(
+      'audit',
+      given,
+      (telling) => this.#audit(telling.watching(given)),
+      ({ kind }) => kind,
+    );
   }
 
   async *#audit({ deep, ...options }: StoreAuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
@@ -263,6 +281,18 @@ export class Store implements AsyncDisposable {
   /** Requests to the storage service since the store was opened; `undefined` for a store in a directory. */
   metrics(): RequestMetrics | undefined {
     return this.backend.metrics?.();
+  }
+
+  /**
+   * Whether the store can be worked with now: what a readiness probe asks. One cheap read, within
+   * `timeoutMs` on objects; nothing is written. On objects the store's descriptor is fetched, in a
+   * directory its index is read and the directory looked at.
+   *
+   * @returns also where it is not healthy: then `error` says why.
+   * @throws `CLOSED`, `ABORTED`, `INVALID_ARGUMENT`.
+   */
+  async health(options?: AbortOptions): Promise<Health> {
+    return this.backend.health(ABORT_OPTIONS.read('health', options));
   }
 
   async usage(options?: AbortOptions): Promise<Usage> {

@@ -13,6 +13,7 @@
  */
 
 import type { Address } from '../address.ts';
+import type { VarveError } from '../errors.ts';
 import type {
   AuditOptions,
   AuditReport,
@@ -42,6 +43,15 @@ import type {
   StoredManifest,
   WriteOutcome,
 } from './manifests.ts';
+
+/** Whether a store can be worked with now. */
+export interface Health {
+  readonly healthy: boolean;
+  /** How long it took to find out, in ms. */
+  readonly latencyMs: number;
+  /** Why it is not healthy. */
+  readonly error?: VarveError;
+}
 
 /** What has been asked of a storage service since the store was opened. */
 export interface RequestMetrics {
@@ -145,6 +155,14 @@ export interface Backend {
   audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined>;
 
   usage(options?: AbortOptions): Promise<Usage>;
+
+  /**
+   * Whether the store answers and is still the one that was opened, by one cheap read. Nothing is written: that a write would succeed is
+   * not promised. What is wrong is told, not thrown.
+   *
+   * @throws `CLOSED`, `ABORTED`.
+   */
+  health(options?: AbortOptions): Promise<Health>;
 
   /** Counts of requests; absent where there is no service to ask. */
   metrics?(): RequestMetrics;

@@ -23,7 +23,7 @@ export interface CollectWorkOptions extends AbortOptions {
   readonly onProgress?: ProgressCallback | undefined;
 }
 
-/** Called now and then; `total` may grow, and is 0 while it is not known. */
+/** Called now and then; `total` may grow, and is 0 while it is not known. Of a store, what it gets is the whole event. */
 export type ProgressCallback = (progress: { phase: string; done: number; total: number }) => void;
 
 /** The kinds of {@link CollectWorkOptions}. */

@@ -10,9 +10,10 @@ export const EXIT = {
   notFound: 4,
   corruption: 5,
   conflict: 6,
-  /** The same command may succeed later. */
+  /** The same command may succeed later. With the code `OUTCOME_UNKNOWN`: read first, it may have happened. */
   unavailable: 7,
   interrupted: 130,
+  terminated: 143,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
@@ -34,6 +35,7 @@ export function exitCodeOf(error: unknown): ExitCode {
     case 'BUSY':
     case 'THROTTLED':
     case 'UNAVAILABLE':
+    case 'OUTCOME_UNKNOWN':
       return EXIT.unavailable;
     case 'ABORTED':
       return EXIT.interrupted;
@@ -43,7 +45,6 @@ export function exitCodeOf(error: unknown): ExitCode {
     case 'READ_ONLY':
     case 'NO_SPACE':
     case 'DENIED':
-    case 'OUTCOME_UNKNOWN':
     case 'CLOSED':
     case 'IO':
     case 'INTERNAL':

@@ -3,14 +3,19 @@ import { EXIT } from './exit-codes.ts';
 import { runCli } from './run-cli.ts';
 
 /** Exit codes of processes that a signal ended, as shells count them. */
-const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: 143 } as const;
+const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
+
+/** What has not ended so many ms after a signal is left as a crash would leave it. */
+const SIGNAL_GRACE_MS = 900;
 
 const controller = new AbortController();
 let interruptedBy: keyof typeof SIGNALS | undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
+    // Whoever asks twice does not want to wait.
     if (interruptedBy !== undefined) process.exit(SIGNALS[signal]);
     interruptedBy = signal;
+    setTimeout(() => process.exit(SIGNALS[signal]), SIGNAL_GRACE_MS).unref();
     controller.abort(new Error(signal));
   });
 }

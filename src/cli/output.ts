@@ -9,6 +9,8 @@ export class ReaderGone extends Error {
 /** Standard output with backpressure, whose failures are errors that a command can end by. */
 export class Output {
   readonly #stream: Writable;
+  /** Called before something is written, so that what else is on the terminal can go. */
+  onWrite: () => void = () => {};
   #failure: Error | undefined;
 
   constructor(stream: Writable) {
@@ -21,6 +23,7 @@ export class Output {
 
   async write(chunk: Uint8Array | string): Promise<void> {
     if (this.#failure) throw this.#failure;
+    this.onWrite();
     if (this.#stream.write(chunk)) return;
     await new Promise<void>((resolve) => {
       const settle = () => {

@@ -9,7 +9,7 @@ import type { Terminal } from './terminal.ts';
 const EXIT_CODES = `
 Exit codes:
   0 done   1 failed   2 wrong usage   3 partly done   4 not found   5 corruption
-  6 conflict   7 unavailable, try again   130 interrupted`;
+  6 conflict   7 unavailable, try again   130 interrupted   143 terminated`;
 
 /** How a run of the command line ended. */
 export interface Ending {

@@ -8,6 +8,7 @@ import type { Output } from './output.ts';
 import { type Progress, SILENT, startProgress } from './progress.ts';
 import { requestSummary } from './request-summary.ts';
 import { findSource, type Source } from './source.ts';
+import { StatusLine } from './status-line.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface GlobalOptions {
@@ -17,6 +18,7 @@ export interface GlobalOptions {
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly stat?: boolean;
+  readonly verbose?: boolean;
 }
 
 /** Runs what a command does in a session of its own: flushes the output and closes the store, whatever happens. */
@@ -29,6 +31,7 @@ export function addGlobalOptions(program: Command): Command {
     )
     .option('--json', 'print results as JSON: one document, or one object a line where there are many')
     .option('-q, --quiet', 'print no summary and no progress, only data and errors')
+    .option('-v, --verbose', 'tell on standard error of each request that is repeated, and why')
     .option('--stat', 'tell on standard error, at the end, what was asked of the storage service');
 }
 
@@ -52,6 +55,7 @@ export class Session {
   readonly #sharedWith: GlobalOptions['sharedWith'];
   readonly #stat: boolean;
   readonly #terminal: Terminal;
+  readonly #status: StatusLine;
   #store: Store | undefined;
   #progress: Progress | undefined;
 
@@ -64,6 +68,10 @@ export class Session {
     this.#location = options.store;
     this.#sharedWith = options.sharedWith;
     this.#stat = options.stat ?? false;
+    const { quiet: isQuiet, json: isJson } = this;
+    const looks = { isQuiet, isJson, isVerbose: options.verbose ?? false };
+    this.#status = new StatusLine(looks, () => this.#progress?.stop(), terminal.stderr);
+    output.onWrite = () => this.#status.clear();
   }
 
   /**
@@ -79,8 +87,10 @@ export class Session {
     this.#store = await openStore(location, {
       readOnly: access === 'read',
       create: access === 'write',
+      signal: this.signal,
       onWarning: (message) => this.warn(message),
       ...(this.#sharedWith !== undefined && { local: { sharedWith: this.#sharedWith } }),
+      onEvent: (event) => this.#status.see(event, location),
     });
     return this.#store;
   }
@@ -106,6 +116,7 @@ export class Session {
 
   /** Tells of something that went wrong, always. */
   warn(message: string): void {
+    this.#status.clear();
     this.#progress?.stop();
     this.#terminal.stderr.write(`varve: ${message}\n`);
   }
@@ -132,11 +143,19 @@ export class Session {
   }
 
   async progress(label: string, unit: 'bytes' | 'items'): Promise<Progress> {
-    this.#progress = this.quiet ? SILENT : await startProgress(label, unit, this.#terminal.stderr);
+    const progress = this.quiet ? SILENT : await startProgress(label, unit, this.#terminal.stderr);
+    this.#progress = {
+      update: (...at) => {
+        this.#status.clear();
+        progress.update(...at);
+      },
+      stop: () => progress.stop(),
+    };
     return this.#progress;
   }
 
   async close(): Promise<void> {
+    this.#status.clear();
     this.#progress?.stop();
     const store = this.#store;
     this.#store = undefined;

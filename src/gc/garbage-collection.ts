@@ -69,13 +69,16 @@ export class GarbageCollection {
   /** What a run would do now; changes nothing, and leaves no report. */
   async plan(options?: CollectionPlanOptions): Promise<CollectReport> {
     const given = PLAN_OPTIONS.read('gc.plan', options);
-    return this.#backend.collect({ ...toCollectOptions(given), dryRun: true });
+    const telling = this.#runs.begin('gc');
+    const collecting = { ...toCollectOptions(given), dryRun: true };
+    return telling.run(() => this.#backend.collect(telling.watching(collecting)));
   }
 
   /** Collects. May be aborted at any point: the next run goes on from there. Leaves a report in the store. */
   async run(options?: GarbageCollectionOptions): Promise<CollectReport> {
     const given = RUN_OPTIONS.read('gc.run', options);
-    return this.#runs.record('gc', given, () => this.#backend.collect(toCollectOptions(given)));
+    const collecting = toCollectOptions(given);
+    return this.#runs.record('gc', given, (telling) => this.#backend.collect(telling.watching(collecting)));
   }
 
   /**
@@ -106,8 +109,10 @@ export class GarbageCollection {
    */
   async erase(options?: ErasureOptions): Promise<CollectReport> {
     const given = ERASURE_OPTIONS.read('gc.erase', options);
-    const work = async () => withUnfinished(await this.#backend.collect({ ...toCollectOptions(given), erase: true }));
-    return this.#runs.record('gc', { ...given, erase: true }, work);
+    const collecting = { ...toCollectOptions(given), erase: true };
+    return this.#runs.record('gc', { ...given, erase: true }, async (telling) =>
+      withUnfinished(await this.#backend.collect(telling.watching(collecting))),
+    );
   }
 }
 

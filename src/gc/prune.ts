@@ -69,7 +69,7 @@ export class Prune {
    * @throws at the call `INVALID_ARGUMENT` for criteria that cannot be, and without any.
    */
   plan(criteria: PruneCriteria): AsyncGenerator<PruneDecision, PruneReport, undefined> {
-    return this.#prune(new PruneRule('prune.plan', criteria), true);
+    return this.#runs.begin('prune').each(this.#prune(new PruneRule('prune.plan', criteria), true));
   }
 
   /**
@@ -81,8 +81,12 @@ export class Prune {
    */
   run(criteria: PruneCriteria): AsyncGenerator<PruneDecision, PruneReport, undefined> {
     const rule = new PruneRule('prune.run', criteria);
-    const decisions = this.#prune(rule, false);
-    return this.#runs.recordEach('prune', rule.options, decisions, ({ status }) => status);
+    return this.#runs.recordEach(
+      'prune',
+      rule.options,
+      () => this.#prune(rule, false),
+      ({ status }) => status,
+    );
   }
 
   async *#prune(rule: PruneRule, dryRun: boolean): AsyncGenerator<PruneDecision, PruneReport, undefined> {

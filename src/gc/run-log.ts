@@ -1,9 +1,11 @@
 import type { Backend } from '../backends/backend.ts';
 import type { AbortOptions } from '../backends/manifests.ts';
 import { type ErrorCode, isVarveError, VarveError } from '../errors.ts';
+import type { OnEvent, WorkName } from '../events.ts';
 import type { OptionKinds } from '../option-kinds.ts';
 import { declareOptions } from '../options.ts';
 import { version } from '../version.ts';
+import { Work } from '../work.ts';
 
 /** What a maintenance run did, as it is kept in the store. Says nothing of the machine that it ran on. */
 export interface RunReport {
@@ -38,6 +40,9 @@ const HISTORY_OPTIONS = declareOptions<HistoryOptions>()({
 });
 
 type Operation = RunReport['operation'];
+
+const WORKS: Readonly<Record<Operation, WorkName>> = { gc: 'collect', audit: 'audit', prune: 'prune' };
+
 type Ending = Pick<RunReport, 'outcome' | 'result' | 'counts' | 'error'>;
 
 /** Longest message of an error that is kept, in characters. */
@@ -46,20 +51,29 @@ const MAX_MESSAGE = 2000;
 /** Keeps the reports of maintenance runs in the store. A store opened for reading only takes none. */
 export class RunLog {
   readonly #backend: Backend;
+  readonly #onEvent: OnEvent | undefined;
 
-  constructor(backend: Backend) {
+  /** @param onEvent told of the runs as they go. */
+  constructor(backend: Backend, onEvent?: OnEvent) {
     this.#backend = backend;
+    this.#onEvent = onEvent;
+  }
+
+  /** Work that leaves no report, and is told of as others are. */
+  begin(operation: Operation): Work {
+    return new Work(WORKS[operation], this.#onEvent);
   }
 
   /** Runs `work` and keeps a report of it, of its failure as well. */
   async record<Result extends object>(
     operation: Operation,
     options: object,
-    work: () => Promise<Result>,
+    work: (telling: Work) => Promise<Result>,
   ): Promise<Result> {
     const begun = this.#begin();
+    const telling = this.begin(operation);
     try {
-      const result = await work();
+      const result = await telling.run(() => work(telling));
       await this.#keep(operation, options, begun, {
         outcome: 'done',
         result: { ...result } as Record<string, unknown>,
@@ -72,13 +86,15 @@ export class RunLog {
   }
 
   /** As {@link record}, for work that tells of things on the way; `name` is what they are counted by. */
-  async *recordEach<Item, Result extends object>(
+  async *recordEach<Item extends object, Result extends object>(
     operation: Operation,
     options: object,
-    work: AsyncGenerator<Item, Result, undefined>,
+    begin: (telling: Work) => AsyncGenerator<Item, Result, undefined>,
     name: (item: Item) => string,
   ): AsyncGenerator<Item, Result, undefined> {
     const begun = this.#begin();
+    const telling = this.begin(operation);
+    const work = telling.each(begin(telling));
     const counts: Record<string, number> = {};
     // What stands if the reader leaves in the middle.
     let ending: Ending = { outcome: 'aborted' };

@@ -2,8 +2,10 @@ import type { Backend } from '../backends/backend.ts';
 import type { AbortOptions, ManifestHead, StoredManifest } from '../backends/manifests.ts';
 import { whileOpen } from '../backends/while-open.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
+import type { OnEvent, ProgressEvent } from '../events.ts';
 import type { OptionKinds } from '../option-kinds.ts';
 import { declareOptions } from '../options.ts';
+import { Work } from '../work.ts';
 import { LINE_FEED, type StoredReference } from './body.ts';
 import { type Composition, visitSkeleton } from './composition.ts';
 import { ConversationReader, conversationKey } from './conversation-reader.ts';
@@ -13,8 +15,8 @@ import { idText } from './render.ts';
 export interface ExportOptions extends AbortOptions {
   /** Which conversations, in this order. Default: all, in the order in which they were first stored. */
   readonly ids?: Iterable<string> | AsyncIterable<string> | undefined;
-  /** Called after each batch with the counts so far. */
-  readonly onProgress?: ((progress: ExportCounts) => void) | undefined;
+  /** Called after each batch with the counts so far; what it gets is also the event that `onEvent` of `openStore` gets. */
+  readonly onProgress?: ((progress: ExportCounts & ProgressEvent) => void) | undefined;
 }
 
 const EXPORT_OPTIONS = declareOptions<ExportOptions>()({
@@ -49,12 +51,26 @@ const PIECE_BYTES = 1024 * 1024;
  *
  * @throws at the call `INVALID_ARGUMENT` for options that cannot be; later `NOT_FOUND` for an id given that is not stored, after everything before it; `CORRUPT`; `UNSUPPORTED_FORMAT`.
  */
-export function exportJsonl(backend: Backend, options?: ExportOptions): AsyncGenerator<Uint8Array, void, undefined> {
-  return whileOpen(backend, piecesOf(backend, EXPORT_OPTIONS.read('exportJsonl', options)));
+export function exportJsonl(
+  backend: Backend,
+  options?: ExportOptions,
+  onEvent?: OnEvent,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const given = EXPORT_OPTIONS.read('exportJsonl', options);
+  const telling = new Work('export', onEvent);
+  const exporter = new Exporter(backend, given, telling);
+  return telling.each(
+    whileOpen(backend, exportAll(backend, given, exporter)),
+    () => exporter.counts,
+    () => {},
+  );
 }
 
-async function* piecesOf(backend: Backend, options: ExportOptions): AsyncGenerator<Uint8Array, void, undefined> {
-  const exporter = new Exporter(backend, options);
+async function* exportAll(
+  backend: Backend,
+  options: ExportOptions,
+  exporter: Exporter,
+): AsyncGenerator<Uint8Array, void, undefined> {
   let batch: ManifestHead[] = [];
   let bytes = 0;
   for await (const head of options.ids === undefined
@@ -75,16 +91,22 @@ class Exporter {
   readonly #backend: Backend;
   readonly #options: ExportOptions;
   readonly #reader: ConversationReader;
+  readonly #telling: Work;
   readonly #counts = { conversations: 0, bytes: 0 };
   /** Whether what was written so far ends with a newline, so that another line may follow. */
   #lineEnded = true;
   #output = Buffer.allocUnsafe(PIECE_BYTES);
   #length = 0;
 
-  constructor(backend: Backend, options: ExportOptions) {
+  constructor(backend: Backend, options: ExportOptions, telling: Work) {
+    this.#telling = telling;
     this.#backend = backend;
     this.#options = options;
     this.#reader = new ConversationReader(backend);
+  }
+
+  get counts(): ExportCounts {
+    return { ...this.#counts };
   }
 
   /** The heads of the ids given. */
@@ -129,7 +151,9 @@ class Exporter {
       this.#counts.conversations++;
     }
     if (this.#length > 0) yield this.#takeOutput();
-    this.#options.onProgress?.({ ...this.#counts });
+    const { bytes } = this.#counts;
+    const progress = this.#telling.progress({ phase: 'export', done: bytes, total: 0 }, this.#counts);
+    this.#options.onProgress?.(progress);
   }
 
   #takeOutput(): Buffer {

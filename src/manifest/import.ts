@@ -1,8 +1,10 @@
 import type { Backend } from '../backends/backend.ts';
 import type { AbortOptions, WriteOutcome } from '../backends/manifests.ts';
 import { throwIfAborted, VarveError } from '../errors.ts';
+import type { OnEvent, ProgressEvent } from '../events.ts';
 import type { OptionKinds } from '../option-kinds.ts';
 import { declareOptions } from '../options.ts';
+import { Work } from '../work.ts';
 import { NOTHING } from './body.ts';
 import { type ByteSource, piecesOf } from './byte-source.ts';
 import { ifExistsKind } from './conversation-options.ts';
@@ -22,8 +24,8 @@ export interface ImportOptions extends AbortOptions {
   readonly onError?: 'stop' | 'skip' | undefined;
   /** Longest record in bytes. Default and maximum: 1 GiB. */
   readonly maxRecordBytes?: number | undefined;
-  /** Called after each batch with the counts so far. */
-  readonly onProgress?: ((progress: ImportCounts) => void) | undefined;
+  /** Called after each batch with the counts so far; what it gets is also the event that `onEvent` of `openStore` gets. */
+  readonly onProgress?: ((progress: ImportCounts & ProgressEvent) => void) | undefined;
 }
 
 const IMPORT_OPTIONS = declareOptions<ImportOptions>()({
@@ -88,9 +90,20 @@ export async function importJsonl(
   backend: Backend,
   source: ByteSource,
   options?: ImportOptions,
+  onEvent?: OnEvent,
 ): Promise<ImportReport> {
   const settings = IMPORT_OPTIONS.read('importJsonl', options);
-  const importer = new Importer(backend, settings);
+  const telling = new Work('import', onEvent);
+  return telling.run(() => importAll(backend, source, settings, telling));
+}
+
+async function importAll(
+  backend: Backend,
+  source: ByteSource,
+  settings: ImportSettings,
+  telling: Work,
+): Promise<ImportReport> {
+  const importer = new Importer(backend, settings, telling);
   const maxRecordBytes = Math.min(settings.maxRecordBytes, MAX_RECORD_BYTES);
   let committing: Promise<void> = Promise.resolve();
   try {
@@ -116,6 +129,7 @@ interface Prepared {
 
 class Importer {
   readonly #options: ImportSettings;
+  readonly #telling: Work;
   readonly #encoder: RecordEncoder;
   readonly #writer: ConversationWriter;
   readonly #occurrences = new OccurrenceCounter();
@@ -135,8 +149,9 @@ class Importer {
   /** Waits for the first record that can be stored. */
   #lead: Buffer = NOTHING;
 
-  constructor(backend: Backend, options: ImportSettings) {
+  constructor(backend: Backend, options: ImportSettings, telling: Work) {
     this.#options = options;
+    this.#telling = telling;
     this.#encoder = new RecordEncoder(backend.capabilities.inlineBelow);
     this.#writer = new ConversationWriter(backend, new ConversationReader(backend));
   }
@@ -173,7 +188,9 @@ class Importer {
         const error = this.#count(outcome, source, failed ? undefined : taken.id);
         first ??= error;
       }
-      onProgress?.({ ...this.#counts });
+      const { bytes } = this.#counts;
+      const progress = this.#telling.progress({ phase: 'import', done: bytes, total: 0 }, this.#counts);
+      onProgress?.(progress);
       if (first !== undefined && this.#stops) throw this.#stopped(first);
     }
   }
@@ -210,6 +227,7 @@ class Importer {
       this.#counts.failed++;
       const error = { lineNumber: source.lineNumber, byteOffset: source.byteOffset, id, error: outcome.error };
       if (this.#errors.length < MAX_REPORTED_ERRORS) this.#errors.push(error);
+      this.#telling.item(error);
       return error;
     }
     const { status, newSegments, newBytes } = outcome;

@@ -38,6 +38,7 @@ const READING: Verb[] = [
   ['usage', (backend, signal) => backend.usage(options(signal))],
   ['survey', (backend, signal) => backend.survey(options(signal))[Symbol.asyncIterator]().next()],
   ['reports.list', (backend, signal) => backend.reports.list(options(signal))],
+  ['health', (backend, signal) => backend.health(options(signal))],
 ];
 const WRITING: Verb[] = [
   ['commit', (backend, signal) => backend.commit([put('y', [entry('1')])], options(signal))],
@@ -51,6 +52,13 @@ const fields = () => ({ logicalBytes: 1 });
 const options = (signal: AbortSignal | undefined) => (signal ? { signal } : {});
 
 export function describeLifecycle(fixture: Fixture): void {
+  test('a store that can be worked with says so', async () => {
+    const health = await fixture.backend.health();
+    expect(health).toMatchObject({ healthy: true });
+    expect(health.error).toBeUndefined();
+    expect(health.latencyMs).toBeGreaterThanOrEqual(0);
+  });
+
   describe('a signal that has fired', () => {
     test.each([...READING, ...WRITING])('stops %s before it does anything', async (_, call) => {
       const { backend } = fixture;

@@ -1,5 +1,5 @@
 import { type Address, addressOf } from '../../src/address.ts';
-import type { Backend, BackendCapabilities } from '../../src/backends/backend.ts';
+import type { Backend, BackendCapabilities, Health } from '../../src/backends/backend.ts';
 import {
   AUDIT_OPTIONS,
   type AuditOptions,
@@ -254,6 +254,11 @@ export class ModelBackend implements Backend {
     const segments = [...this.#store.segments.values()];
     const verifiedBytes = lengthOf(segments);
     return { manifests, segments: segments.length, verifiedBytes, findings, unrepaired: findings, durationMs: 0 };
+  }
+
+  async health(options?: AbortOptions): Promise<Health> {
+    this.#check(options);
+    return { healthy: true, latencyMs: 0 };
   }
 
   async usage(options?: AbortOptions): Promise<Usage> {

@@ -11,6 +11,8 @@ interface Pending {
   readonly signal: AbortSignal | undefined;
   readonly resolve: (outcomes: WriteOutcome[]) => void;
   readonly reject: (error: unknown) => void;
+  /** `applied`: it may be in the store by now, so only the transaction says what became of it. `left`: it is rejected. */
+  state: 'waiting' | 'applied' | 'left';
 }
 
 /** A group takes commits until it has this many writes. */
@@ -35,7 +37,7 @@ export class CommitQueue {
   commit(writes: readonly LocalWrite[], signal: AbortSignal | undefined): Promise<WriteOutcome[]> {
     if (writes.length === 0) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
-      this.#pending.push({ writes, signal, resolve, reject });
+      this.#pending.push({ writes, signal, resolve, reject, state: 'waiting' });
       this.#draining ??= this.#drain();
     });
   }
@@ -73,24 +75,50 @@ export class CommitQueue {
   }
 
   async #run(group: readonly Pending[]): Promise<void> {
+    // The lock may be long in coming: whoever's signal fires by then leaves the group, and when all have, nobody waits.
+    const deserted = new AbortController();
+    const listeners = group.map((pending) => {
+      const leave = () => {
+        if (pending.state === 'applied') return;
+        pending.state = 'left';
+        pending.reject(abortedBy(pending.signal));
+        if (group.every(({ state }) => state === 'left')) deserted.abort();
+      };
+      pending.signal?.addEventListener('abort', leave, { once: true });
+      return () => pending.signal?.removeEventListener('abort', leave);
+    });
     try {
-      const outcomes = await this.#transact(group);
-      group.forEach(({ resolve }, position) => {
-        resolve(outcomes[position] as WriteOutcome[]);
-      });
+      const outcomes = await this.#transact(group, deserted.signal);
+      for (const [{ resolve }, ofPending] of outcomes) resolve(ofPending);
     } catch (cause) {
       const error = toVarveError(cause, 'committing to the store');
       for (const { reject } of group) reject(error);
+    } finally {
+      for (const stop of listeners) stop();
     }
   }
 
-  #transact(group: readonly Pending[]): Promise<WriteOutcome[][]> {
+  #transact(group: readonly Pending[], deserted: AbortSignal): Promise<[Pending, WriteOutcome[]][]> {
     return this.#owner.append((appender) => {
       this.#index.refresh();
       const transaction = new CommitTransaction(this.#index, appender, this.#tuning, this.#clock());
-      const outcomes = group.map(({ writes }) => writes.map((write) => transaction.apply(write)));
+      const outcomes: [Pending, WriteOutcome[]][] = [];
+      for (const pending of group) {
+        if (pending.state === 'left') continue;
+        pending.state = 'applied';
+        outcomes.push([pending, pending.writes.map((write) => transaction.apply(write))]);
+      }
       transaction.finish();
       return outcomes;
-    });
+    }, deserted);
   }
+}
+
+function abortedBy(signal: AbortSignal | undefined): unknown {
+  try {
+    throwIfAborted(signal);
+  } catch (error) {
+    return error;
+  }
+  return undefined;
 }

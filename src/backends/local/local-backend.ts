@@ -1,11 +1,12 @@
-import { statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Address } from '../../address.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
 import { ownCopy } from '../../own-copy.ts';
 import { countTokens } from '../../token-codec.ts';
-import type { Backend, BackendCapabilities } from '../backend.ts';
+import type { Backend, BackendCapabilities, Health } from '../backend.ts';
+import { healthBy } from '../health.ts';
 import {
   AUDIT_OPTIONS,
   type AuditOptions,
@@ -67,6 +68,8 @@ export interface LocalOptions {
   readonly create?: boolean;
   /** Never write; works on a read-only medium. Default: false. */
   readonly readOnly?: boolean;
+  /** Ends the opening. Default: nothing does. */
+  readonly signal?: AbortSignal;
   /** Open a store on a network file system, whose locks may not hold. Default: false. */
   readonly allowNetworkFileSystem?: boolean;
   /** How long a write waits for other processes' writes before it fails with `BUSY`, in ms. Default: 60,000. */
@@ -183,6 +186,7 @@ export class LocalBackend implements Backend {
       throw toVarveError(cause, `opening the store at ${root}`);
     }
     for (const deadline = performance.now() + lockTimeoutMs; ; ) {
+      throwIfAborted(options.signal);
       const folder = new StoreFolder(root);
       try {
         const database = IndexDatabase.open(folder, { create, readOnly, lockTimeoutMs, sharedWith });
@@ -346,6 +350,23 @@ export class LocalBackend implements Backend {
       }
       yield* await flush();
     }
+  }
+
+  async health({ signal }: AbortOptions = {}): Promise<Health> {
+    this.assertOpen();
+    throwIfAborted(signal);
+    return healthBy(async () => {
+      try {
+        this.#folder.assertInPlace();
+        if (this.capabilities.writable) {
+          for (const path of [this.#folder.root, this.#folder.packs]) accessSync(path, constants.R_OK | constants.W_OK);
+        }
+      } catch (cause) {
+        throw toVarveError(cause, `looking at the store at ${this.#folder.root}`);
+      }
+      // Reads what every transaction reads first.
+      this.#snapshot(() => {});
+    });
   }
 
   async lease(name: string, ttlMs: number, options: AbortOptions = {}): Promise<Lease | undefined> {

@@ -10,6 +10,7 @@ import type { Hints } from './hints.ts';
 import { HoldRepair } from './hold-repair.ts';
 import { manifestObjectKey, manifestOfObjectKey } from './keys.ts';
 import type { SeenRecord } from './manifest-table.ts';
+import { removeProbeRemains } from './probe-remains.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
 import { isStale, reap } from './reap.ts';
 import { ReferenceScan } from './reference-scan.ts';
@@ -50,6 +51,7 @@ export class ObjectAudit {
     if (this.#options.repair && this.#knowsAllReferences) {
       await cool(this.#protocol, this.#context.hints, this.#toCool, this.#options.signal);
     }
+    if (this.#options.repair) await removeProbeRemains(this.#protocol);
     return { ...this.#tally, durationMs: clock.monotonic() - started };
   }
 

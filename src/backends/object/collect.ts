@@ -12,6 +12,7 @@ import type { ListIndex } from './list-index.ts';
 import { listObjects } from './listing.ts';
 import type { SeenRecord } from './manifest-table.ts';
 import type { ListedObject } from './object-store.ts';
+import { removeProbeRemains } from './probe-remains.ts';
 import { abortOf, forEach, type Protocol } from './protocol.ts';
 import { isStale, leftBehind, reap } from './reap.ts';
 import { findRemnants } from './remnants.ts';
@@ -78,6 +79,7 @@ export class Collection {
     await this.#finishCrashed();
     if (this.#scope.full) await this.#collectAll();
     await this.#followHints();
+    if (!this.#scope.dryRun) await removeProbeRemains(protocol);
     if (this.#erases && !this.#scope.dryRun) {
       await index.erase();
       if (!this.#scope.isOver()) this.#remnants = await findRemnants(protocol, this.#scope.signal);

@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import type { Address } from '../../address.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
-import type { Backend, BackendCapabilities, RequestMetrics } from '../backend.ts';
+import type { Backend, BackendCapabilities, Health, RequestMetrics } from '../backend.ts';
+import { healthBy } from '../health.ts';
 import {
   AUDIT_OPTIONS,
   type AuditOptions,
@@ -38,6 +39,7 @@ import { Call } from './call.ts';
 import { CallScope, StoreMemory } from './call-scope.ts';
 import type { Clock, Randomness } from './clock.ts';
 import { type CollectContext, Collection } from './collect.ts';
+import { findStore } from './descriptor.ts';
 import { DEFAULT_SETTINGS, type Foundation, type ProtocolSettings } from './foundation.ts';
 import { LimitedStore } from './limited-store.ts';
 import { ordered } from './list-order.ts';
@@ -205,6 +207,16 @@ export class ObjectBackend implements Backend {
   async usage(options: AbortOptions = {}): Promise<Usage> {
     const { protocol, index } = this.#long(options);
     return usageOf(protocol, index, options);
+  }
+
+  async health(options: AbortOptions = {}): Promise<Health> {
+    const { protocol } = this.#short(options);
+    return healthBy(async () => {
+      const found = await findStore(protocol.store);
+      if (this.identity === undefined || found?.created === this.identity) return;
+      const now = found === undefined ? 'there is no store any more' : 'another store was made in its place';
+      throw new VarveError('NOT_FOUND', `${this.location}: ${now}`);
+    });
   }
 
   metrics(): RequestMetrics {

@@ -1,5 +1,8 @@
 import { VarveError } from '../../errors.ts';
+import { BoundedStore } from './bounded-store.ts';
+import { Call } from './call.ts';
 import { createStore, findStore, type StoreDescriptor } from './descriptor.ts';
+import { DEFAULT_SETTINGS } from './foundation.ts';
 import { ObjectBackend, type ObjectBackendOptions, type ObjectComponents } from './object-backend.ts';
 import type { ObjectStore } from './object-store.ts';
 import { SystemClock } from './system-clock.ts';
@@ -10,9 +13,10 @@ export interface OpenObjectsOptions extends ObjectBackendOptions {
 }
 
 /**
- * Opens the store among these objects.
+ * Opens the store among these objects. Opening is a call as others are: `timeoutMs` and `signal` bound all of it.
  *
- * @param verify makes sure, before anything is written, that the service keeps its promises; throws where it does not.
+ * @param verify makes sure, before anything is written, that the service keeps its promises; throws where it does not. Gets the
+ *   objects as this call sees them, and the call.
  * @throws `NOT_FOUND` when there is none and it may not be created; `UNSUPPORTED_FORMAT`; `CORRUPT`; what `verify` and the service
  *   throw. Then the objects are closed.
  */
@@ -20,20 +24,26 @@ export async function openObjects(
   store: ObjectStore,
   options: OpenObjectsOptions = {},
   components: ObjectComponents = {},
-  verify: () => Promise<void> = async () => {},
+  verify: (objects: ObjectStore, call: Call) => Promise<void> = async () => {},
 ): Promise<ObjectBackend> {
-  const { readOnly = false, create = !readOnly } = options;
+  const { readOnly = false, create = !readOnly, timeoutMs = DEFAULT_SETTINGS.timeoutMs, signal } = options;
   const { clock = new SystemClock() } = components;
-  let descriptor: StoreDescriptor | undefined;
+  // What one of the two finds ends the other.
+  const failed = new AbortController();
+  const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
+  const call = Call.short(clock, timeoutMs, either);
+  const objects = new BoundedStore(store, call, clock);
   try {
-    [descriptor] = await Promise.all([findStore(store), readOnly ? undefined : verify()]);
+    const [found] = await Promise.all([findStore(objects), readOnly ? undefined : verify(objects, call)]);
+    let descriptor: StoreDescriptor | undefined = found;
     if (descriptor === undefined) {
       if (!create || readOnly) throw new VarveError('NOT_FOUND', `there is no Varve store at ${store.location}`);
-      descriptor = await createStore(store, clock.now());
+      descriptor = await createStore(objects, clock.now());
     }
+    return new ObjectBackend(store, options, { identity: descriptor.created, ...components });
   } catch (error) {
+    failed.abort();
     await store.close();
     throw error;
   }
-  return new ObjectBackend(store, options, { identity: descriptor.created, ...components });
 }

@@ -1,12 +1,14 @@
-import { VarveError } from '../../errors.ts';
-import type { AbortOptions } from '../manifests.ts';
+import { because, isVarveError, VarveError } from '../../errors.ts';
 import type { Randomness } from './clock.ts';
-import type { ObjectStore, PutResult } from './object-store.ts';
-
-/** Below the store's prefix; what a probe that was killed leaves there is garbage. */
-const PROBE_PREFIX = 'probe/';
+import { deleteAll } from './delete-all.ts';
+import { PROBE_PREFIX } from './keys.ts';
+import type { ObjectStore, PutResult, RequestOptions } from './object-store.ts';
+import { probeRemains } from './probe-remains.ts';
 
 const MAX_RACES = 5;
+
+/** Times that a probe begins anew because an answer was lost; how long it goes on is the call's to say. */
+const MAX_PROBES = 20;
 
 /** What a probe saw besides that the service can be relied upon. */
 export interface ProbeFacts {
@@ -19,21 +21,56 @@ export interface ProbeFacts {
 /**
  * Whether a service really does what the protocol rests on: of two racing creations one wins; If-Match holds with the right tag, and not
  * with an old one or on an absent key; a write is seen at once by reading and listing. About nine requests; a service that
- * pretends would silently lose references.
+ * pretends would silently lose references. A write that is not answered proves nothing, so the probe begins anew under another key.
+ * What probes left that were cut off goes along.
  *
- * @throws `INVALID_ARGUMENT` that names what the service does wrong; what the store throws.
+ * @throws `INVALID_ARGUMENT` that names what the service does wrong; `UNAVAILABLE` when writes are not answered; what the store throws.
  */
 export async function probeConditions(
   store: ObjectStore,
   randomness: Pick<Randomness, 'nonce'>,
-  options: AbortOptions = {},
+  options: RequestOptions = {},
 ): Promise<ProbeFacts> {
   const begin = performance.now();
-  const name = `${PROBE_PREFIX}${randomness.nonce()}`;
+  let unanswered: Unanswered | undefined;
+  for (let probes = 1; ; probes++) {
+    try {
+      const clockOffsetMs = await probe(store, `${PROBE_PREFIX}${randomness.nonce()}`, options);
+      return { clockOffsetMs, durationMs: performance.now() - begin };
+    } catch (error) {
+      if (error instanceof Unanswered) {
+        unanswered = error;
+        if (probes < MAX_PROBES && !isVarveError(error.cause, 'ABORTED')) continue;
+      }
+      // What ends the trying says less than what it was tried again for.
+      throw unanswered !== undefined && (error === unanswered || isRetryable(error)) ? gaveUp(unanswered) : error;
+    }
+  }
+}
+
+/** A write of the probe whose outcome is not known; its cause says why. */
+class Unanswered extends Error {}
+
+function isRetryable(error: unknown): boolean {
+  return isVarveError(error) && error.retryable;
+}
+
+function gaveUp({ cause }: Unanswered): VarveError {
+  if (isVarveError(cause, 'ABORTED')) return cause;
+  const message = `the service could not be probed: a write was not answered${because(cause)}`;
+  return new VarveError('UNAVAILABLE', message, { cause });
+}
+
+/** Returns the service's clock minus this machine's, in ms. */
+async function probe(store: ObjectStore, name: string, options: RequestOptions): Promise<number> {
   const [key, absentKey] = [`${name}.a`, `${name}.b`];
+  let remains: readonly string[] = [];
   try {
     const { first, body } = await race(store, key, absentKey, options);
-    const [seen, listed] = await Promise.all([store.get(key, options), store.list(name, options)]);
+    const [seen, page] = await Promise.all([store.get(key, options), store.list(PROBE_PREFIX, options)]);
+    remains = probeRemains(page.objects, page.serverTime);
+    // Where a thousand others come before it.
+    const listed = page.isTruncated ? await store.list(name, options) : page;
     if (seen === undefined || !body.equals(seen.body) || seen.etag !== first.etag) {
       throw refused('a read after a write does not see it', STALE);
     }
@@ -48,10 +85,10 @@ export async function probeConditions(
     ]);
     if (known(stale).outcome === 'stored') throw refused('a write with If-Match and an old tag is accepted', NONE);
     if (again?.etag !== second.etag) throw refused('a read after an overwrite does not see it', STALE);
-    return { clockOffsetMs: second.serverTime - Date.now(), durationMs: performance.now() - begin };
+    return second.serverTime - Date.now();
   } finally {
     // What stays is harmless, and what went wrong before matters more.
-    await store.delete([key, absentKey]).catch(() => {});
+    await deleteAll(store, [key, absentKey, ...remains], options).catch(() => {});
   }
 }
 
@@ -67,7 +104,7 @@ async function race(
   store: ObjectStore,
   key: string,
   absentKey: string,
-  options: AbortOptions,
+  options: RequestOptions,
 ): Promise<{ first: Stored; body: Buffer }> {
   const bodies = [Buffer.from('one'), Buffer.from('other')];
   for (let races = 0; races < MAX_RACES; races++) {
@@ -91,11 +128,7 @@ async function race(
 }
 
 function known(result: PutResult): Exclude<PutResult, { outcome: 'unknown' }> {
-  if (result.outcome === 'unknown') {
-    throw new VarveError('UNAVAILABLE', 'the service could not be probed: a write was not answered', {
-      cause: result.error,
-    });
-  }
+  if (result.outcome === 'unknown') throw new Unanswered('a write was not answered', { cause: result.error });
   return result;
 }
 

@@ -75,20 +75,20 @@ export class RetryingStore implements ObjectStore {
   async get(key: string, options: RequestOptions = {}): Promise<StoredObject | undefined> {
     let damaged = 0;
     const mayPass = (error: unknown) => isVarveError(error, 'CORRUPT') && damaged++ < MAX_DAMAGED;
-    return this.#repeat(`GET ${key}`, options, (bounds) => this.#store.get(key, bounds), mayPass);
+    return this.repeat(`GET ${key}`, options, (bounds) => this.#store.get(key, bounds), mayPass);
   }
 
   head(key: string, options: RequestOptions = {}): Promise<ObjectHead | undefined> {
-    return this.#repeat(`HEAD ${key}`, options, (bounds) => this.#store.head(key, bounds));
+    return this.repeat(`HEAD ${key}`, options, (bounds) => this.#store.head(key, bounds));
   }
 
   delete(keys: readonly string[], options: RequestOptions = {}): Promise<void> {
     const what = keys.length === 1 ? `DELETE ${keys[0]}` : `DELETE of ${keys.length} objects`;
-    return this.#repeat(what, options, (bounds) => this.#store.delete(keys, bounds));
+    return this.repeat(what, options, (bounds) => this.#store.delete(keys, bounds));
   }
 
   list(prefix: string, options: ListObjectsOptions = {}): Promise<ObjectPage> {
-    return this.#repeat(`LIST ${prefix}`, options, (bounds) => this.#store.list(prefix, { ...options, ...bounds }));
+    return this.repeat(`LIST ${prefix}`, options, (bounds) => this.#store.list(prefix, { ...options, ...bounds }));
   }
 
   async put(key: string, body: Uint8Array, condition: PutCondition, options: RequestOptions = {}): Promise<PutResult> {
@@ -126,7 +126,12 @@ export class RetryingStore implements ObjectStore {
     return this.#store.close();
   }
 
-  async #repeat<Result>(
+  /**
+   * Repeats anything that may be asked twice, as it repeats reading.
+   *
+   * @param mayPass whether an error that is not `retryable` may be gone the next time.
+   */
+  async repeat<Result>(
     what: string,
     options: RequestOptions,
     request: (bounds: Bounds) => Promise<Result>,

@@ -1,10 +1,18 @@
+import type { Health } from '../../backends/backend.ts';
+import { isVarveError } from '../../errors.ts';
 import type { AddCommand } from '../command.ts';
+import { EXIT } from '../exit-codes.ts';
 import { bytes, number, table } from '../human.ts';
+import type { Session } from '../session.ts';
 
 export const addInfo: AddCommand = (program, run) => {
-  const command = program.command('info').description('Tell about the store: where it is, what it can do, its sizes.');
-  command.action(() =>
+  const command = program
+    .command('info')
+    .description('Tell about the store: where it is, what it can do, its sizes.')
+    .option('--health', 'only tell whether the store can be worked with: exit code 0, or 7 where it cannot');
+  command.action(({ health }: { readonly health?: boolean }) =>
     run(command, async (session) => {
+      if (health) return tellHealth(session);
       const store = await session.open('read');
       const { manifests, storedBytes } = await store.usage({ signal: session.signal });
       const { multiMachine, inlineBelow } = store.backend.capabilities;
@@ -32,3 +40,22 @@ export const addInfo: AddCommand = (program, run) => {
     }),
   );
 };
+
+async function tellHealth(session: Session): Promise<void> {
+  const { healthy, latencyMs, error } = await healthOf(session);
+  const told = error && { code: error.code, message: error.message, retryable: error.retryable };
+  const line = healthy ? `healthy, answered in ${Math.round(latencyMs)} ms` : `not healthy: ${error?.message}`;
+  await session.report({ healthy, latencyMs, ...(told && { error: told }) }, [line]);
+  if (!healthy) session.exitCode = EXIT.unavailable;
+}
+
+/** A store that cannot be opened is not healthy; a location that cannot be one is a mistake. */
+async function healthOf(session: Session): Promise<Health> {
+  const began = performance.now();
+  try {
+    return await (await session.open('read')).health();
+  } catch (error) {
+    if (!isVarveError(error) || error.code === 'INVALID_ARGUMENT' || error.code === 'ABORTED') throw error;
+    return { healthy: false, latencyMs: performance.now() - began, error };
+  }
+}

@@ -1,5 +1,6 @@
 import type { LifecycleRule } from '@aws-sdk/client-s3';
 import { VarveError } from '../../../errors.ts';
+import { PROBE_PREFIX } from '../keys.ts';
 import type { RequestOptions } from '../object-store.ts';
 import type { S3Requests } from './s3-requests.ts';
 
@@ -58,7 +59,7 @@ export async function checkBucket(
 /** A key that is not there must be seen to be not there. */
 async function askForMissingKey(requests: S3Requests, bounds: RequestOptions): Promise<void> {
   const { bucket, prefix } = requests.location;
-  const key = `${prefix}probe/${crypto.randomUUID()}`;
+  const key = `${prefix}${PROBE_PREFIX}${crypto.randomUUID()}`;
   const answer = await requests.ask({
     verb: 'get',
     action: 's3:GetObject',

@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import { throwIfAborted, VarveError } from '../../../errors.ts';
+import { PROBE_PREFIX } from '../keys.ts';
 import type { PutCondition, PutResult, RequestOptions } from '../object-store.ts';
 import { conditionHeaders } from './conditions.ts';
 import { PARTS_AT_ONCE } from './ranged-read.ts';
@@ -155,7 +156,7 @@ export class PartedUpload {
 
   async #tryConditions(bounds: RequestOptions): Promise<boolean> {
     const { bucket, prefix } = this.#requests.location;
-    const key = `${prefix}probe/${crypto.randomUUID()}`;
+    const key = `${prefix}${PROBE_PREFIX}${crypto.randomUUID()}`;
     const at = { Bucket: bucket, Key: key };
     const about = { key, bounds, use: () => undefined };
     await this.#requests.get({

@@ -29,9 +29,14 @@ export interface S3Config {
   readonly credentials?: S3Credentials | 'anonymous' | (() => Promise<S3Credentials>) | undefined;
   /** Use a bucket that keeps old versions, although they are never collected. Default: false. */
   readonly allowVersioned?: boolean | undefined;
+  /** How long a call may take, in ms: as `objects.timeoutMs` of `openStore`; say it in one place. Default: 60,000. */
+  readonly timeoutMs?: number | undefined;
   /** Until a connection is made, in ms. Default: 5,000. */
   readonly connectTimeoutMs?: number | undefined;
-  /** Until a request is answered, in ms, on top of a second for each 128 KiB of its body. Default: 20,000. */
+  /**
+   * Until a request is answered, in ms, on top of a second for each 128 KiB of its body; and between two pieces of an answer's body.
+   * Default: 20,000.
+   */
   readonly requestTimeoutMs?: number | undefined;
   /** Connections at once. Default: 64. */
   readonly maxConnections?: number | undefined;
@@ -48,6 +53,7 @@ export interface S3Location {
   readonly pathStyle: boolean;
   readonly credentials: S3Config['credentials'];
   readonly allowVersioned: boolean;
+  readonly timeoutMs: number | undefined;
   readonly connectTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly maxConnections: number;
@@ -86,6 +92,7 @@ const CONFIG = z.strictObject({
     )
     .optional(),
   allowVersioned: z.boolean().optional(),
+  timeoutMs: TIMEOUT.optional(),
   connectTimeoutMs: TIMEOUT.optional(),
   requestTimeoutMs: TIMEOUT.optional(),
   maxConnections: z.int().min(1).max(10_000).optional(),
@@ -93,12 +100,13 @@ const CONFIG = z.strictObject({
 });
 
 const FLAGS: ReadonlySet<string> = new Set(['pathStyle', 'allowVersioned', 'anonymous']);
-const PARAMETERS: ReadonlySet<string> = new Set(['region', 'endpoint', ...FLAGS]);
+const TIMEOUTS: ReadonlySet<string> = new Set(['timeoutMs', 'connectTimeoutMs', 'requestTimeoutMs']);
+const PARAMETERS: ReadonlySet<string> = new Set(['region', 'endpoint', ...FLAGS, ...TIMEOUTS]);
 const CREDENTIAL_NAME = /key|secret|token|password|credential|signature/i;
 
 /**
- * Reads `s3://bucket/prefix?region=…&endpoint=…&pathStyle=true&allowVersioned=true&anonymous=true`, in which all but the
- * bucket is optional, or the same as an object. A prefix in a URL is percent-encoded where it must be.
+ * Reads `s3://bucket/prefix?region=…&endpoint=…&pathStyle=true&allowVersioned=true&anonymous=true&timeoutMs=…&connectTimeoutMs=…&requestTimeoutMs=…`,
+ * in which all but the bucket is optional, or the same as an object. A prefix in a URL is percent-encoded where it must be.
  *
  * @throws `INVALID_ARGUMENT`, naming what is wrong; values that may be secret are not repeated.
  */
@@ -116,6 +124,7 @@ export function parseS3Location(location: string | S3Config): S3Location {
     pathStyle: data.pathStyle ?? endpoint !== undefined,
     credentials: data.credentials,
     allowVersioned: data.allowVersioned ?? false,
+    timeoutMs: data.timeoutMs,
     connectTimeoutMs: data.connectTimeoutMs ?? 5000,
     requestTimeoutMs: data.requestTimeoutMs ?? 20_000,
     maxConnections: data.maxConnections ?? 64,
@@ -123,7 +132,7 @@ export function parseS3Location(location: string | S3Config): S3Location {
   };
 }
 
-/** As a URL that opens the same store again, given credentials; it never holds them. */
+/** As a URL that opens the same store again, given credentials; it never holds them, nor how long to wait. */
 export function formatS3Location({ bucket, prefix, region, endpoint, pathStyle, ...rest }: S3Location): string {
   const parameters = new URLSearchParams();
   if (region !== undefined) parameters.set('region', region);
@@ -147,7 +156,7 @@ function parseUrl(url: string): Record<string, unknown> {
   for (const [name, value] of new URLSearchParams(query)) {
     if (!PARAMETERS.has(name)) throw unknownParameter(name);
     if (Object.hasOwn(config, name)) throw invalid(`the parameter ${name} is in the S3 location twice`);
-    config[name] = FLAGS.has(name) ? flag(name, value) : value;
+    config[name] = FLAGS.has(name) ? flag(name, value) : TIMEOUTS.has(name) ? milliseconds(name, value) : value;
   }
   const { anonymous, ...rest } = config;
   return anonymous === true ? { ...rest, credentials: 'anonymous' } : rest;
@@ -164,6 +173,12 @@ function unknownParameter(name: string): VarveError {
 function flag(name: string, value: string): boolean {
   if (value !== 'true' && value !== 'false') throw invalid(`${name} in an S3 location is true or false`);
   return value === 'true';
+}
+
+function milliseconds(name: string, value: string): number {
+  if (!/^\d{1,7}$/.test(value))
+    throw invalid(`${name} in an S3 location is a whole number of milliseconds, up to 3600000`);
+  return Number(value);
 }
 
 function decoded(path: string): string {
