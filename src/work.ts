@@ -80,6 +80,7 @@ export class Work {
   watching<Options extends { readonly onProgress?: ((progress: Progress) => void) | undefined }>(
     options: Options,
   ): Options {
+    if (this.#onEvent === undefined && options.onProgress === undefined) return options;
     return { ...options, onProgress: (progress: Progress) => options.onProgress?.(this.progress(progress, {})) };
   }
 
