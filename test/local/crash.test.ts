@@ -101,7 +101,7 @@ describe('kill -9', { timeout: 180_000 * SOAK }, () => {
   test('while packs are rewritten changes nothing that can be read', async () => {
     const path = scratchFolder();
     const random = new Random(SEED + 2);
-    const total = 600;
+    const total = times(240, 600);
     await new Child(compiled.agent, { path, task: 'commit', to: total, batch: 2, packBytes: 60_000 }).succeeds();
     const backend = await LocalBackend.open(path);
     const removed = Array.from({ length: total }, (_, number) => number).filter((number) => number % 3 === 1);

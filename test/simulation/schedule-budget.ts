@@ -2,7 +2,7 @@ import { IS_THOROUGH } from '../thorough.ts';
 
 /** How many schedules are run: `VARVE_SEEDS`, or few enough for a test run that people wait for. */
 export function scheduleCount(): number {
-  return Number(process.env['VARVE_SEEDS'] ?? 200);
+  return Number(process.env['VARVE_SEEDS'] ?? 80);
 }
 
 /** The first seed; `VARVE_SEED` replays just that one, and prints its trace. */
