@@ -10,10 +10,12 @@ export type {
   CollectReport,
   CollectShard,
   CollectShare,
+  CollectWorkOptions,
   Finding,
   FindingKind,
   Lease,
   ManifestSurvey,
+  ProgressCallback,
   Remnant,
   ReportLog,
   StoredReport,
@@ -56,7 +58,7 @@ export type {
   SegmentReceipt,
   Segments,
 } from './cas/segments.ts';
-export type { Duration } from './duration.ts';
+export { type Duration, type DurationUnit, parseDuration, type Retention } from './duration.ts';
 export { type ErrorCode, isVarveError, VarveError } from './errors.ts';
 export type {
   DoneEvent,
@@ -70,9 +72,15 @@ export type {
   WorkName,
 } from './events.ts';
 export type { ErasureReport, RemainingSegment } from './gc/erasure.ts';
-export type { ErasureOptions, GarbageCollection, GarbageCollectionOptions } from './gc/garbage-collection.ts';
+export type {
+  CollectionPlanOptions,
+  ErasureOptions,
+  GarbageCollection,
+  GarbageCollectionOptions,
+  ScheduledCollectionOptions,
+} from './gc/garbage-collection.ts';
 export type { Prune, PruneDecision, PruneReport } from './gc/prune.ts';
-export type { PruneCriteria } from './gc/prune-criteria.ts';
+export type { PruneCriteria, PruneOptions } from './gc/prune-criteria.ts';
 export type { HistoryOptions, RunReport } from './gc/run-log.ts';
 export type { Schedule, ScheduleOptions } from './gc/schedule.ts';
 export type { SharedSegment } from './gc/top-segments.ts';
@@ -87,6 +95,7 @@ export type {
   GetBlobOptions,
   PutBlobOptions,
 } from './manifest/blobs.ts';
+export type { Conversation, ConversationMessage } from './manifest/conversation.ts';
 export type { IfExists } from './manifest/conversation-writer.ts';
 export type {
   AppendOptions,

@@ -16,6 +16,7 @@ import { globMatcher } from '../glob.ts';
 import { entryHead, LINE_FEED, NOTHING } from './body.ts';
 import { joinSkeletons, splitAtMessages } from './composition.ts';
 import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
+import type { Conversation } from './conversation.ts';
 import { lineOfText, messagesText } from './conversation-json.ts';
 import {
   APPEND_OPTIONS,
@@ -127,18 +128,20 @@ export class Conversations {
   }
 
   /**
-   * The conversation as an object, deep-equal to what was put, keys in their order; `undefined` when there is none.
+   * The conversation as an object, deep-equal to what was put, keys in their order; `undefined` when
+   * there is none.
    *
+   * @typeParam Shape - the type of what was put, which is not checked
    * @throws `TOO_LARGE` beyond the length of a JavaScript string (about 512 MB): use {@link getBytes};
    *   `NOT_FOUND` for a revision that does not exist; `CORRUPT`; `UNSUPPORTED_FORMAT`.
    */
-  async get(id: string, options?: ReadOptions): Promise<object | undefined> {
+  async get<Shape extends object = Conversation>(id: string, options?: ReadOptions): Promise<Shape | undefined> {
     checkId(id);
     const { revision, ...abort } = READ_OPTIONS.read('conversations.get', options);
     return this.#reader.read(
       id,
       revision,
-      (manifest, composition) => this.#reader.value(manifest, composition, abort),
+      (manifest, composition) => this.#reader.value(manifest, composition, abort) as Promise<Shape>,
       abort,
     );
   }

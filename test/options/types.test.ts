@@ -1,4 +1,5 @@
-import { describe, expectTypeOf, it } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import { openStore, parseDuration, type Retention } from '../../src/index.ts';
 import type { OptionKinds } from '../../src/option-kinds.ts';
 import { declareOptions } from '../../src/options.ts';
 
@@ -72,5 +73,62 @@ describe('a declaration that differs from its interface does not compile', () =>
     });
     // @ts-expect-error plain
     declareOptions<{ readonly name?: string }>()({ members: (is: OptionKinds) => ({ name: is.text }) });
+  });
+});
+
+describe('types say before a program runs', () => {
+  it('what a duration is', async () => {
+    const store = await openStore('memory:');
+    await store.gc.run({ grace: '24h' });
+    await store.gc.run({ grace: '1.5d', deadline: 60_000 });
+    await store.gc.run({ grace: '30m' });
+    // @ts-expect-error no duration
+    await expect(store.gc.run({ grace: 'soon' })).rejects.toThrow('grace is "soon"');
+    // @ts-expect-error no unit
+    await expect(store.gc.run({ grace: '24' })).rejects.toThrow('grace is "24"');
+    // @ts-expect-error no such unit
+    await expect(store.gc.run({ grace: '3months' })).rejects.toThrow('grace is "3months"');
+    expectTypeOf<'3mo' | '3min' | '1y' | '0' | 0>().toExtend<Retention>();
+    expectTypeOf<'3m'>().not.toExtend<Retention>();
+    // What comes from elsewhere is read first.
+    const given: string = '90d';
+    expect(parseDuration(given)).toBe(90 * 86_400_000);
+    await store.close();
+  });
+
+  it('that a prune needs a criterion, and how old is unambiguous', async () => {
+    const store = await openStore('memory:');
+    store.prune.plan({ olderThan: '90d' });
+    store.prune.plan({ where: [{ path: ['metadata', 'tenant'], equals: 'acme' }], now: 0 });
+    // @ts-expect-error no criterion
+    expect(() => store.prune.run({})).toThrow('without a criterion');
+    // @ts-expect-error how to count is no criterion
+    expect(() => store.prune.run({ now: 0 })).toThrow('without a criterion');
+    // @ts-expect-error minutes or months
+    expect(() => store.prune.run({ olderThan: '3m' })).toThrow('minutes are 3min, months of 30 days are 3mo');
+    // @ts-expect-error misspelt
+    expect(() => store.prune.run({ olderThan: '90d', keeplast: 5 })).toThrow('did you mean "keepLast"?');
+    await store.close();
+  });
+
+  it('what a conversation has', async () => {
+    const store = await openStore('memory:');
+    const { conversations } = store;
+    await conversations.put({ id: 'a', messages: [{ role: 'user', content: 'Hello' }], metadata: { tenant: 'acme' } });
+    const common = await conversations.get('a');
+    expectTypeOf(common?.id).toEqualTypeOf<string | undefined>();
+    expectTypeOf(common?.messages?.[0]?.role).toEqualTypeOf<string | undefined>();
+    expectTypeOf(common?.metadata).toEqualTypeOf<unknown>();
+    expect(common?.messages?.[0]?.content).toBe('Hello');
+    // @ts-expect-error may not be there
+    expect(common.id).toBe('a');
+    interface Own {
+      readonly id: string;
+      readonly metadata: { readonly tenant: string };
+    }
+    const own = await conversations.get<Own>('a', { revision: 1 });
+    expectTypeOf(own).toEqualTypeOf<Own | undefined>();
+    expect(own?.metadata.tenant).toBe('acme');
+    await store.close();
   });
 });
