@@ -75,7 +75,10 @@ function loadDriver(): typeof BetterSqlite {
     new loaded(':memory:').close();
     return loaded;
   } catch (cause) {
-    const detail = String((cause as Error).message).split('\n').slice(0, 2).join(' ');
+    const detail = String((cause as Error).message)
+      .split('\n')
+      .slice(0, 2)
+      .join(' ');
     throw new VarveError(
       'IO',
       `the SQLite driver ${name} cannot be loaded (${detail}). Let npm run its install script: npm rebuild ${name}`,
