@@ -128,8 +128,6 @@ describe.each([
         expect(when).toBe(SYNCHRONOUS.has(call) ? 'thrown' : 'rejected');
         expect((error as Error).message).toMatch(/: the options are .*, not an object: give/);
       }
-      // Until there is a signal for opening, it is one more option that nobody knows.
-      if (call === 'openStore') return;
       const { error } = await errorOf(() => make(store, { signal: new AbortController() } as Options));
       expect((error as Error).message).toContain('signal is an AbortController; it must be an AbortSignal');
     } finally {

@@ -1,5 +1,6 @@
-import { z } from 'zod';
 import { VarveError } from '../../../errors.ts';
+import type { OptionKinds } from '../../../option-kinds.ts';
+import { declareOptions } from '../../../options.ts';
 
 /** Keys to sign requests with. */
 export interface S3Credentials {
@@ -67,37 +68,58 @@ const AWS_BUCKET = /^(?!\d+\.\d+\.\d+\.\d+$)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a
 /** What other services allow besides: Ceph has capitals, underscores and long names. */
 const ANY_BUCKET = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/;
 
-const SECRETS = z.object({
-  accessKeyId: z.string().min(1),
-  secretAccessKey: z.string().min(1),
-  sessionToken: z.string().min(1).optional(),
-  expiration: z.date().optional(),
+const LONGEST_TIMEOUT_MS = 3_600_000;
+
+const S3_CONFIG = declareOptions<S3Config>()({
+  required: ['bucket'],
+  secret: ['credentials', 'endpoint'],
+  plain: {},
+  defaults: {
+    prefix: '',
+    allowVersioned: false,
+    connectTimeoutMs: 5000,
+    requestTimeoutMs: 20_000,
+    maxConnections: 64,
+    partBytes: 16 * 1024 * 1024,
+  },
+  members: (is: OptionKinds) => ({
+    bucket: is.text,
+    prefix: is.text,
+    region: is.of<string>(isRegion, 'letters, digits and hyphens'),
+    endpoint: is.text,
+    pathStyle: is.flag,
+    credentials: is.of<NonNullable<S3Config['credentials']>>(
+      isCredentials,
+      "{accessKeyId, secretAccessKey, sessionToken?, expiration?}, 'anonymous' or a function",
+    ),
+    allowVersioned: is.flag,
+    timeoutMs: is.whole(1, LONGEST_TIMEOUT_MS),
+    connectTimeoutMs: is.whole(1, LONGEST_TIMEOUT_MS),
+    requestTimeoutMs: is.whole(1, LONGEST_TIMEOUT_MS),
+    maxConnections: is.whole(1, 10_000),
+    partBytes: is.whole(1),
+  }),
 });
-const TIMEOUT = z.int().min(1).max(3_600_000);
-const CONFIG = z.strictObject({
-  bucket: z.string(),
-  prefix: z.string().optional(),
-  region: z
-    .string()
-    .regex(/^[A-Za-z0-9-]{1,64}$/, 'a region has letters, digits and hyphens')
-    .optional(),
-  endpoint: z.string().optional(),
-  pathStyle: z.boolean().optional(),
-  credentials: z
-    .union(
-      [SECRETS, z.literal('anonymous'), z.custom<() => Promise<S3Credentials>>((it) => typeof it === 'function')],
-      {
-        error: "give {accessKeyId, secretAccessKey, sessionToken?}, 'anonymous' or a function",
-      },
-    )
-    .optional(),
-  allowVersioned: z.boolean().optional(),
-  timeoutMs: TIMEOUT.optional(),
-  connectTimeoutMs: TIMEOUT.optional(),
-  requestTimeoutMs: TIMEOUT.optional(),
-  maxConnections: z.int().min(1).max(10_000).optional(),
-  partBytes: z.int().min(1).optional(),
-});
+
+function isRegion(value: unknown): boolean {
+  return typeof value === 'string' && /^[A-Za-z0-9-]{1,64}$/.test(value);
+}
+
+function isCredentials(value: unknown): boolean {
+  if (typeof value === 'function' || value === 'anonymous') return true;
+  if (typeof value !== 'object' || value === null) return false;
+  const { accessKeyId, secretAccessKey, sessionToken, expiration } = value as Record<string, unknown>;
+  return (
+    isKey(accessKeyId) &&
+    isKey(secretAccessKey) &&
+    (sessionToken === undefined || isKey(sessionToken)) &&
+    (expiration === undefined || expiration instanceof Date)
+  );
+}
+
+function isKey(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
+}
 
 const FLAGS: ReadonlySet<string> = new Set(['pathStyle', 'allowVersioned', 'anonymous']);
 const TIMEOUTS: ReadonlySet<string> = new Set(['timeoutMs', 'connectTimeoutMs', 'requestTimeoutMs']);
@@ -111,24 +133,23 @@ const CREDENTIAL_NAME = /key|secret|token|password|credential|signature/i;
  * @throws `INVALID_ARGUMENT`, naming what is wrong; values that may be secret are not repeated.
  */
 export function parseS3Location(location: string | S3Config): S3Location {
-  const config = typeof location === 'string' ? parseUrl(location) : location;
-  const { success, data, error } = CONFIG.safeParse(config);
-  if (!success) throw invalid(`the configuration of the S3 store is wrong: ${z.prettifyError(error)}`);
+  const config = typeof location === 'string' ? (parseUrl(location) as unknown as S3Config) : location;
+  const data = S3_CONFIG.read('the configuration of the S3 store', config);
   const endpoint = data.endpoint === undefined ? undefined : checkedEndpoint(data.endpoint);
   checkBucket(data.bucket, endpoint !== undefined);
   return {
     bucket: data.bucket,
-    prefix: checkedPrefix(data.prefix ?? ''),
+    prefix: checkedPrefix(data.prefix),
     region: data.region,
     endpoint,
     pathStyle: data.pathStyle ?? endpoint !== undefined,
     credentials: data.credentials,
-    allowVersioned: data.allowVersioned ?? false,
+    allowVersioned: data.allowVersioned,
     timeoutMs: data.timeoutMs,
-    connectTimeoutMs: data.connectTimeoutMs ?? 5000,
-    requestTimeoutMs: data.requestTimeoutMs ?? 20_000,
-    maxConnections: data.maxConnections ?? 64,
-    partBytes: data.partBytes ?? 16 * 1024 * 1024,
+    connectTimeoutMs: data.connectTimeoutMs,
+    requestTimeoutMs: data.requestTimeoutMs,
+    maxConnections: data.maxConnections,
+    partBytes: data.partBytes,
   };
 }
 
