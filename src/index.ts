@@ -11,6 +11,8 @@ export type {
   CollectShard,
   CollectShare,
   CollectWorkOptions,
+  DoctorFinding,
+  DoctorReport,
   Finding,
   FindingKind,
   Lease,
@@ -115,6 +117,7 @@ export type { HeldConversation, HoldReceipt, Holds, PlaceHoldOptions } from './m
 export type { ImportCounts, ImportError, ImportOptions, ImportReport } from './manifest/import.ts';
 export type { LocalStoreOptions, ObjectStoreOptions, OpenOptions } from './open-options.ts';
 export {
+  doctor,
   openStore,
   type RestoreReport,
   restoreStore,

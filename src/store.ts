@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Backend, Health, RequestMetrics } from './backends/backend.ts';
+import { examine } from './backends/local/doctor.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
 import { restoreBackup } from './backends/local/restore.ts';
 import {
@@ -10,6 +11,7 @@ import {
   BACKUP_OPTIONS,
   type BackupOptions,
   type BackupReport,
+  type DoctorReport,
   type Finding,
   type Usage,
 } from './backends/maintenance.ts';
@@ -147,6 +149,21 @@ export async function restoreStore(
   } finally {
     await source.close();
   }
+}
+
+/**
+ * Says what is wrong with the surroundings of a store in a directory: links, modes and owners, strange
+ * files, the medium, locks of processes that are gone, packs that are missing or too short, times in
+ * the future. Changes nothing and reads no content: that is for {@link Store.audit}.
+ *
+ * @throws `NOT_FOUND` when there is no store, `INVALID_ARGUMENT` for one of objects, `DENIED`, `IO`.
+ */
+export async function doctor(location: string | URL): Promise<DoctorReport> {
+  const place = location instanceof URL ? location.href : location;
+  if (isOfObjects(place)) {
+    throw new VarveError('INVALID_ARGUMENT', `a doctor looks at directories, and ${place} is none`);
+  }
+  return examine(pathOf(place));
 }
 
 /** Audits a store that was restored, and closes it. */

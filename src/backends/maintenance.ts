@@ -290,3 +290,41 @@ export interface Lease {
   /** Ends it, if it is still held. */
   release(): Promise<void>;
 }
+
+/** Something that is wrong with the surroundings of a store. */
+export interface DoctorFinding {
+  readonly kind:
+    | 'link'
+    | 'mode'
+    | 'owner'
+    | 'network'
+    | 'read-only'
+    | 'space'
+    | 'foreign'
+    | 'lock'
+    | 'clock'
+    | 'log'
+    | 'index'
+    | 'pack';
+  /** For people: names the first path. */
+  readonly message: string;
+  /** All that it is about. */
+  readonly paths: readonly string[];
+  /** What to do about it. */
+  readonly remedy: string;
+  /** Whether content or work is at risk; otherwise it is untidy, or more open than it need be. */
+  readonly harmful: boolean;
+}
+
+/** What is known of the surroundings of a store in a directory. */
+export interface DoctorReport {
+  readonly location: string;
+  /** Where the store really is, when its path is a link. */
+  readonly directory: string;
+  /** Bytes that are free for this user on the medium. */
+  readonly freeBytes: number;
+  /** Versions. */
+  readonly node: string;
+  readonly sqlite: string;
+  readonly findings: readonly DoctorFinding[];
+}

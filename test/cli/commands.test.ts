@@ -30,6 +30,7 @@ const LIFE: [args: readonly string[], options?: RunOptions][] = [
   [['rm', 'c1', '-s', 'store']],
   [['du', '-s', 'store']],
   [['info', '-s', 'store']],
+  [['doctor', 'store']],
   [['audit', '-s', 'store']],
   [['gc', '--grace', '0h', '-s', 'store']],
   [['backup', 'copy', '-s', 'store']],
@@ -44,7 +45,7 @@ function printed({ status, stdout, stderr }: Result, { folder }: Workplace) {
       .replaceAll(folder, '(folder)')
       .replace(/\d{4}-\d\d-\d\d[T ][\d:.]+Z?/g, '(time)')
       .replace(/\b\d{13}\b/g, '(time)')
-      .replace(/\d[\d.,]* ?(ms|s|kB|MB|MB\/s|kB\/s)\b/g, '(figure)');
+      .replace(/\d[\d.,]* ?(ms|s|kB|MB|GB|TB|MB\/s|kB\/s)\b/g, '(figure)');
   return { status, stdout: timeless(stdout), stderr: timeless(stderr) };
 }
 

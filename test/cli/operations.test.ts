@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SAMPLE, Workplace } from './varve.ts';
@@ -117,5 +117,24 @@ describe('varve audit', () => {
     expect(lines.at(-1).report.unrepaired).toBeGreaterThan(0);
     expect(lines[0].finding).toMatchObject({ harmful: true, repaired: false });
     expect(here.varve(['export', '-s', location]).status).toBe(5);
+  });
+});
+
+describe('varve doctor', () => {
+  const location = fresh('examined');
+
+  it('finds nothing wrong with a sound store, and its exit code says what else it finds', () => {
+    expect(here.succeed(['doctor', location])).toMatch(/: nothing wrong; [\d.]+ [kMGT]?B free, Node \d/);
+    expect(here.succeed(['doctor', '-s', location])).toContain('nothing wrong');
+    writeFileSync(join(location, 'notes.txt'), 'mine');
+    const untidy = here.varve(['doctor', location]);
+    expect(untidy).toMatchObject({ status: 3, stderr: '' });
+    expect(untidy.stdout).toContain('notes.txt does not belong to the store (move it elsewhere)');
+    rmSync(join(location, 'packs'), { recursive: true });
+    const { status, stdout } = here.varve(['doctor', location, '--json']);
+    expect(status).toBe(5);
+    expect(JSON.parse(stdout)).toMatchObject({ findings: [{ kind: 'foreign' }, { kind: 'pack', harmful: true }] });
+    expect(here.varve(['doctor', here.path('nowhere')]).status).toBe(4);
+    expect(here.varve(['doctor', 's3://bucket/prefix']).status).toBe(2);
   });
 });

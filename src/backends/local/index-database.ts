@@ -348,9 +348,12 @@ export class IndexDatabase {
 
   /** The format version; 0 when the file is still empty. */
   #assertOurs(path: string): number {
-    const version = this.value<number>('PRAGMA user_version') ?? 0;
-    const applicationId = this.value<number>('PRAGMA application_id');
-    const tables = this.value<number>('SELECT count(*) FROM sqlite_schema');
+    // In one snapshot: another process may be creating the tables.
+    const { version, applicationId, tables } = this.snapshot(() => ({
+      version: this.value<number>('PRAGMA user_version') ?? 0,
+      applicationId: this.value<number>('PRAGMA application_id'),
+      tables: this.value<number>('SELECT count(*) FROM sqlite_schema'),
+    }));
     if (applicationId === 0 && version === 0 && tables === 0) return 0;
     if (applicationId !== APPLICATION_ID) {
       throw new VarveError('INVALID_ARGUMENT', `${path} is a SQLite database, but not the index of a Varve store`);

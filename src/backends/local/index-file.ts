@@ -103,6 +103,11 @@ export function connect(path: string, readOnly: boolean): { connection: Database
     const { code } = error as { code?: string };
     if (!readOnly || !isUnshared(code ?? '')) throw error;
   }
+  return connectToCopy(path);
+}
+
+/** Connects to a private copy of the index. Only where no process has it open, for one that closes it drops its locks. */
+export function connectToCopy(path: string): { connection: Database; copy: string } {
   const copy = mkdtempSync(join(tmpdir(), 'varve-index-'));
   try {
     for (const suffix of ['', '-wal']) {

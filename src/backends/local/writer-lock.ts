@@ -85,6 +85,8 @@ function underLock(path: string, work: () => void): boolean {
   try {
     // Never creates the file: its owner may be about to check that it is still there.
     connection = openSqlite(path, { timeout: 0, fileMustExist: true });
+    // No file beside it, so that a look changes nothing.
+    connection.exec('PRAGMA journal_mode = MEMORY');
     connection.exec('BEGIN EXCLUSIVE');
   } catch {
     connection?.close();

@@ -4,6 +4,7 @@ import { addAudit } from './audit.ts';
 import { addBackup } from './backup.ts';
 import { addBlob } from './blob.ts';
 import { addCat } from './cat.ts';
+import { addDoctor } from './doctor.ts';
 import { addDu } from './du.ts';
 import { addExport } from './export.ts';
 import { addGc } from './gc.ts';
@@ -37,5 +38,6 @@ export const COMMANDS: readonly AddCommand[] = [
   addBackup,
   addRestore,
   addDu,
+  addDoctor,
   addInfo,
 ];
