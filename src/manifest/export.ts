@@ -49,7 +49,8 @@ const PIECE_BYTES = 1024 * 1024;
  * The conversations as JSONL, each line byte for byte as it was imported. What one import put into an empty store comes
  * out as the very same bytes. A line that was the last of a file without a final newline gets one when another follows.
  *
- * @throws at the call `INVALID_ARGUMENT` for options that cannot be; later `NOT_FOUND` for an id given that is not stored, after everything before it; `CORRUPT`; `UNSUPPORTED_FORMAT`.
+ * @throws at the call `INVALID_ARGUMENT` for options that cannot be; later `NOT_FOUND` for an id
+ *   given that is not stored, after everything before it; `CORRUPT`; `UNSUPPORTED_FORMAT`.
  */
 export function exportJsonl(
   backend: Backend,

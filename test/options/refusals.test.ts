@@ -52,6 +52,7 @@ const CALLS: readonly [
   ['importJsonl', 'onerror', 'onError', (s, o) => s.importJsonl([], o)],
   ['exportJsonl', 'idz', 'ids', (s, o) => s.exportJsonl(o)],
   ['audit', 'repare', 'repair', (s, o) => s.audit(o)],
+  ['health', 'sgnal', 'signal', (s, o) => s.health(o)],
   ['usage', 'sgnal', 'signal', (s, o) => s.usage(o)],
   ['usageBreakdown', 'bye', 'by', (s, o) => s.usageBreakdown(o)],
   ['backup', 'onprogress', 'onProgress', (s, o) => s.backup(join(scratch, 'backup'), o)],

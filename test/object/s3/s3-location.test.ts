@@ -89,7 +89,9 @@ describe('an S3 location', () => {
   });
 
   test('refuses what a configuration does not have', () => {
-    expect(() => parseS3Location({ bucket: 'bucket', prefx: 'a' } as never)).toThrow(/no option "prefx": did you mean "prefix"/);
+    expect(() => parseS3Location({ bucket: 'bucket', prefx: 'a' } as never)).toThrow(
+      /no option "prefx": did you mean "prefix"/,
+    );
     expect(() => parseS3Location({ bucket: 'bucket', requestTimeoutMs: 0 })).toThrow(/requestTimeoutMs/);
   });
 
