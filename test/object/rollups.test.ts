@@ -71,6 +71,12 @@ describe('a list beside more rollups than one request may delete', () => {
     expect(await rollups()).toHaveLength(1501);
   });
 
+  test('is short once somebody has written', async () => {
+    await write(20, '2');
+    expect((await rollups()).length).toBeLessThan(MERGED_ROLLUPS);
+    expect(await list(20, readOnly)).toBeLessThan(MERGED_ROLLUPS);
+  });
+
   test('is whole where rollups cannot be deleted', async () => {
     const denied = new VarveError('DENIED', 'no permission to delete');
     store.delete = () => Promise.reject(denied);

@@ -228,16 +228,18 @@ export class ListIndex {
     this.#unmerged[kind] = 0;
     const small: ListedObject[] = [];
     for await (const rollup of listObjects(this.#protocol, rollupsPrefix(kind))) {
-      if (rollup.size < SMALL_ROLLUP_BYTES && small.length < MOST_MERGED) small.push(rollup);
+      if (rollup.size < SMALL_ROLLUP_BYTES) small.push(rollup);
     }
-    if (small.length < MERGED_ROLLUPS) return;
-    const entries: ListedManifest[] = [];
-    for await (const read of this.#entriesOf(small)) entries.push(...read.entries);
-    await this.#replace(
-      kind,
-      small.map(({ key }) => key),
-      newestOf(entries),
-    );
+    while (small.length >= MERGED_ROLLUPS) {
+      const merged = small.splice(0, MOST_MERGED);
+      const entries: ListedManifest[] = [];
+      for await (const read of this.#entriesOf(merged)) entries.push(...read.entries);
+      await this.#replace(
+        kind,
+        merged.map(({ key }) => key),
+        newestOf(entries),
+      );
+    }
   }
 
   /** Stores the merged rollup before those that it replaces go. */
