@@ -141,11 +141,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'deletes the sidecars of what it collected',
     theme: 'collectors',
     patches: [
-      patch(
-        'sweep.ts',
-        'sidecars.change(addresses[at] as Address, bury(sidecar.gen))',
-        "store.delete(['segments/' + addresses[at] + '.meta'])",
-      ),
+      patch('sweep.ts', 'sidecars.change(address, bury(gen))', "store.delete(['segments/' + address + '.meta'])"),
     ],
   },
   {
