@@ -43,12 +43,12 @@ describe.skipIf(leftOut('mutants of the object protocol'))('the simulation finds
 
     for (const mutant of mutants) {
       it(`${name}: it ${mutant.name}`, async () => {
-        const failure = await simulatedBuild(builds, mutant.patches)
-          .then(play)
-          .then(
-            () => undefined,
-            (error: unknown) => error,
-          );
+        // A patch that does not fit fails the test: then there is no mutant.
+        const build = await simulatedBuild(builds, mutant.patches);
+        const failure = await play(build).then(
+          () => undefined,
+          (error: unknown) => error,
+        );
         searches.push(`${name}: it ${mutant.name}: a stage: ${(failure as Error | undefined)?.message}`);
         expect(failure, 'nobody noticed').toBeInstanceOf(Error);
         // A play that goes astray has shown nothing.

@@ -64,37 +64,37 @@ export class ManifestTable {
       base.etag === undefined ? { kind: 'absent' as const } : { kind: 'match' as const, etag: base.etag };
     const bounds = this.#foundation.call.step();
     const backoff = new Backoff(this.#foundation, bounds);
-    let mayHaveHappened = false;
+    let unknown: Error | undefined;
     for (;;) {
-      const result = await unlessLost(
-        mayHaveHappened,
-        key,
-        this.#foundation.store.put(objectKey, body, condition, bounds),
-      );
+      const result = await unlessLost(unknown, key, this.#foundation.store.put(objectKey, body, condition, bounds));
       if (result.outcome === 'stored') {
         this.#foundation.serverClock.observe(result.serverTime);
         return { isStored: true, seen: { record, etag: result.etag } };
       }
-      if (result.outcome === 'unknown') mayHaveHappened = true;
-      const now = await unlessLost(mayHaveHappened, key, this.readObject(objectKey, key, bounds));
+      if (result.outcome === 'unknown') unknown = result.error;
+      const now = await unlessLost(unknown, key, this.readObject(objectKey, key, bounds));
       if (now.record?.nonce === record.nonce) return { isStored: true, seen: now };
       if (now.etag !== base.etag) {
         const applied = wasApplied(record, now.record);
         if (applied === true) return { isStored: true, seen: now };
-        if (applied === undefined && mayHaveHappened) throw outcomeUnknown(key);
+        if (applied === undefined && unknown !== undefined) throw outcomeUnknown(key, unknown);
         return { isStored: false, seen: now };
       }
-      await unlessLost(mayHaveHappened, key, backoff.pause(`changing ${key.kind} ${JSON.stringify(key.id)}`));
+      await unlessLost(unknown, key, backoff.pause(`changing ${key.kind} ${JSON.stringify(key.id)}`));
     }
   }
 }
 
 /** What ends a request says nothing of one before it that may have happened. */
-async function unlessLost<Result>(mayHaveHappened: boolean, key: ManifestKey, step: Promise<Result>): Promise<Result> {
+async function unlessLost<Result>(
+  unknown: Error | undefined,
+  key: ManifestKey,
+  step: Promise<Result>,
+): Promise<Result> {
   try {
     return await step;
   } catch (cause) {
-    throw mayHaveHappened ? outcomeUnknown(key, cause) : cause;
+    throw unknown === undefined ? cause : outcomeUnknown(key, unknown);
   }
 }
 

@@ -44,7 +44,7 @@ export const COLLECTION_STAGES: readonly Stage[] = [
         patches: [
           patch(
             'hints.ts',
-            'if (this.#markedAt !== undefined && now - this.#markedAt < WRITER_MARK_MS) return;',
+            'if (this.#mark.markedAt !== undefined && now - this.#mark.markedAt < WRITER_MARK_MS) return;',
             'if (now > 0) return;',
           ),
         ],

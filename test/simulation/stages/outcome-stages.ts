@@ -54,7 +54,11 @@ export const OUTCOME_STAGES: readonly Stage[] = [
       {
         name: 'says that nothing happened when it does not know',
         patches: [
-          patch('manifest-table.ts', 'throw mayHaveHappened ? outcomeUnknown(key, cause) : cause;', 'throw cause;'),
+          patch(
+            'manifest-table.ts',
+            'throw unknown === undefined ? cause : outcomeUnknown(key, unknown);',
+            'throw cause;',
+          ),
         ],
       },
     ],
@@ -102,7 +106,7 @@ export const OUTCOME_STAGES: readonly Stage[] = [
     mutants: [
       {
         name: 'says that nothing happened when its caller has left',
-        patches: [patch('manifest-table.ts', "if (result.outcome === 'unknown') mayHaveHappened = true;", '')],
+        patches: [patch('manifest-table.ts', "if (result.outcome === 'unknown') unknown = result.error;", '')],
       },
     ],
   },

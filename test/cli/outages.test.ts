@@ -1,0 +1,86 @@
+import { once } from 'node:events';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { S3Server, type SeenRequest } from '../object/s3/s3-server.ts';
+import { Workplace } from './varve.ts';
+
+/** The command line on a service that does not answer. */
+
+// Each command loads the SDK in a process of its own, and all cores may be busy.
+vi.setConfig({ testTimeout: 120_000 });
+
+const here = new Workplace();
+const ENVIRONMENT = { AWS_ACCESS_KEY_ID: 'an-access-key', AWS_SECRET_ACCESS_KEY: 'a-secret-key' };
+const server = new S3Server();
+beforeAll(() => server.start());
+afterEach(() => {
+  delete server.quirks.answerInstead;
+});
+afterAll(() => server.close());
+
+const location = (more: Readonly<Record<string, string>> = {}, endpoint = server.endpoint) =>
+  `s3://bucket/p?${new URLSearchParams({ endpoint, region: 'here-1', ...more })}`;
+
+const run = (args: readonly string[], store: string, input = '') =>
+  here.run([...args, '-s', store], ENVIRONMENT, input);
+
+describe('on a service that does not answer', () => {
+  it('every command ends with 7 once its time is over, and says why', async () => {
+    const closed = await new S3Server().start();
+    const nowhere = location({ timeoutMs: '500' }, closed.endpoint);
+    await closed.close();
+    const line = '{"id":"a","messages":[]}\n';
+    for (const args of [['put'], ['ls'], ['info'], ['import', '-'], ['gc'], ['info', '--health']]) {
+      const { status, stdout, stderr } = await run(args, nowhere, line);
+      expect({ args, status }).toEqual({ args, status: 7 });
+      expect(stdout + stderr).toMatch(/ECONNREFUSED.*gave up after/);
+    }
+  });
+
+  it('an undecided outcome ends with 7 and its own code', async () => {
+    server.quirks.answerInstead = ({ method, key }) =>
+      method === 'PUT' && key.includes('manifests/') ? { status: 503 } : undefined;
+    const input = '{"id":"a","messages":[]}';
+    const { status, stderr } = await run(['put', '--json'], location({ timeoutMs: '500' }), input);
+    expect(status).toBe(7);
+    expect(JSON.parse(stderr)).toMatchObject({ error: { code: 'OUTCOME_UNKNOWN', retryable: false } });
+  });
+
+  it('--verbose tells of each retry, where nobody watches, too; without it only the end is told', async () => {
+    server.quirks.answerInstead = ({ method, key }) =>
+      method === 'PUT' && key.includes('manifests/') ? { status: 503, code: 'SlowDown' } : undefined;
+    const input = '{"id":"a","messages":[]}';
+    const quiet = await run(['put'], location({ timeoutMs: '600' }), input);
+    expect(quiet.status).toBe(7);
+    expect(quiet.stderr.trimEnd().split('\n')).toHaveLength(1);
+    const verbose = await run(['put', '--verbose'], location({ timeoutMs: '600' }), input);
+    expect(verbose.stderr).toMatch(/^varve: retrying, SlowDown, attempt 2, gives up in 1 s \(PUT manifests\/.*\)$/m);
+  });
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('%s ends a command at once', async (signal, code) => {
+    const isOfManifests = ({ key, query }: SeenRequest) => (key + query.get('prefix')).includes('manifests/');
+    server.quirks.answerInstead = (request) => (isOfManifests(request) ? 'hang' : undefined);
+    for (const args of [['put'], ['ls'], ['gc', '--full']]) {
+      const child = here.start([...args, '-s', location()], ENVIRONMENT);
+      const ended = once(child, 'close');
+      const before = server.seen.length;
+      child.stdin.end('{"id":"a","messages":[]}');
+      const isUnderWay = () => server.seen.slice(before).some(isOfManifests);
+      await vi.waitFor(() => expect(isUnderWay()).toBe(true), { timeout: 60_000 });
+      const sent = performance.now();
+      child.kill(signal);
+      expect(await ended, args.join(' ')).toEqual([code, null]);
+      // By default it would go on for a minute.
+      expect(performance.now() - sent).toBeLessThan(15_000);
+    }
+  });
+
+  it('info --health ends with 0 where all is well', async () => {
+    await run(['put'], location(), '{"id":"a","messages":[]}');
+    const { status, stdout } = await run(['info', '--health', '--json'], location());
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ healthy: true, latencyMs: expect.any(Number) });
+  });
+});
