@@ -9,7 +9,7 @@ export const INDEX_FILE = 'varve.db';
 export type FileIdentity = Pick<BigIntStats, 'dev' | 'ino'>;
 
 /** Thrown when a path inside the store leads to another file than the one that the store was opened with. */
-export class FolderMoved extends VarveError {
+class FolderMoved extends VarveError {
   constructor(root: string, path: string) {
     super(
       'IO',
