@@ -9,6 +9,10 @@ import { parseWhere, type WhereCondition } from '../where.ts';
 const DATE = /^\d{4}-\d\d-\d\d$/;
 const DATE_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
 
+/** Below the help of commands that take durations. */
+export const DURATION_HELP = `
+Durations and ages are a number and a unit: ms, s, min (or m), h, d, w, mo (30 days) or y (365 days).`;
+
 /** A duration such as `24h`, `90min` or `0`, in milliseconds. */
 export function duration(text: string): number {
   const milliseconds = millisecondsOf(text);

@@ -119,3 +119,47 @@ describe('values at the edge', () => {
     expect(await told(args)).toBe('taken');
   });
 });
+
+/** Options that, left out, leave out what they do: they select, demand or name something. */
+const WITHOUT_DEFAULT =
+  /^(--(application|model|since|until|where|older-than|idle-for|keep-last|if-revision|idempotency-key|every|by)|-s, --store) /;
+
+/** Every command with its own options, those of `blob` one by one. */
+function commands(): readonly Command[] {
+  const program = addGlobalOptions(new Command('varve'));
+  for (const addCommand of COMMANDS) addCommand(program, async () => {});
+  return [program, ...program.commands.flatMap((command) => [command, ...command.commands])];
+}
+
+describe('the help of a command', () => {
+  it('tells the default of every option that takes a value', () => {
+    const untold = commands().flatMap((command) =>
+      command.options
+        .filter(({ flags, defaultValue, description }) => {
+          const takesValue = flags.includes('<');
+          return (
+            takesValue &&
+            defaultValue === undefined &&
+            !/\(default: .*\)/.test(description) &&
+            !WITHOUT_DEFAULT.test(flags)
+          );
+        })
+        .map(({ flags }) => `${command.name()} ${flags}`),
+    );
+    expect(untold).toEqual([]);
+  });
+
+  it('tells the units where it takes a duration or an age', async () => {
+    for (const command of commands()) {
+      if (!command.options.some(({ flags }) => /<(duration|age|time)>/.test(flags))) continue;
+      let help = '';
+      command.configureOutput({
+        writeOut: (text) => {
+          help += text;
+        },
+      });
+      command.outputHelp();
+      expect(help, command.name()).toContain('mo (30 days) or y (365 days)');
+    }
+  });
+});

@@ -16,7 +16,10 @@ export const addAppend: AddCommand = (program, run) => {
     .argument('<id>', 'the conversation')
     .argument('[file]', 'the file to read; "-" reads standard input', '-')
     .option('--if-revision <revision>', 'fail unless this revision is stored')
-    .option('--idempotency-key <key>', 'a name for this append: a second one of the same name does nothing');
+    .option(
+      '--idempotency-key <key>',
+      'a name for this append, at most 64 bytes: a second one of the same name does nothing',
+    );
   command.action((id: string, file: string, { ifRevision, idempotencyKey }: Options) =>
     run(command, async (session) => {
       const source = await session.source(file);

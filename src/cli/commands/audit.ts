@@ -24,7 +24,7 @@ export const addAudit: AddCommand = (program, run) => {
     )
     .option('--repair', 'mend what can be mended')
     .option('--deep', 'rebuild every conversation and blob as well, and verify their digests')
-    .option('--sample <share>', 'read and re-hash only this share of the data, such as 1%', share);
+    .option('--sample <share>', 'read and re-hash only this share of the data, such as 1% (default: 100%)', share);
   command.action(({ repair = false, deep = false, sample }: Options) =>
     run(command, async (session) => {
       const store = await openForAudit(session, repair);

@@ -28,8 +28,8 @@ function addPut(blob: Command, run: Run): void {
         .choices(['error', 'skip', 'replace'])
         .default('error'),
     )
-    .option('--content-type <type>', 'a media type, kept as given')
-    .option('--application <name>', 'the application it belongs to');
+    .option('--content-type <type>', 'a media type, kept as given (default: none)')
+    .option('--application <name>', 'the application it belongs to (default: none)');
   command.action(
     (blobName: string, file: string, options: Pick<PutBlobOptions, 'ifExists' | 'contentType' | 'application'>) =>
       run(command, async (session) => {
@@ -50,8 +50,8 @@ function addGet(blob: Command, run: Run): void {
     .command('get')
     .description('Print the bytes of a blob.')
     .argument('<name>', 'the name')
-    .option('--range <range>', 'only these bytes: 0-1023, or 1024- for all that follows', byteRange)
-    .option('-o, --output <file>', 'write to a file, which appears only when it is whole');
+    .option('--range <range>', 'only these bytes: 0-1023, or 1024- for all that follows (default: all)', byteRange)
+    .option('-o, --output <file>', 'write to a file, which appears only when it is whole (default: standard output)');
   command.action((blobName: string, { range, output }: { range?: ByteRange; output?: string }) =>
     run(command, async (session) => {
       const store = await session.open('read');

@@ -17,7 +17,11 @@ export const addDu: AddCommand = (program, run) => {
     .addOption(
       new Option('--by <field>', 'break it down; reads every manifest').choices(['application', 'model', 'month']),
     )
-    .option('--top <number>', 'tell the segments whose sharing saves most; reads every manifest', count);
+    .option(
+      '--top <number>',
+      'tell so many of the segments whose sharing saves most; reads every manifest (default: none)',
+      count,
+    );
   command.action(({ by, top }: Options) =>
     run(command, async (session) => {
       const store = await session.open('read');

@@ -5,7 +5,7 @@ import { VarveError } from '../../errors.ts';
 import { collectLines } from '../collect-lines.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
-import { count, duration, shard, writtenDuration } from '../option-values.ts';
+import { count, DURATION_HELP, duration, shard, writtenDuration } from '../option-values.ts';
 import { remnantLines } from '../remnants.ts';
 import { tellHistory } from './gc-history.ts';
 import { collectRegularly } from './gc-schedule.ts';
@@ -38,11 +38,18 @@ export const addGc: AddCommand = (program, run) => {
     )
     .option('--full', 'give back all space that can be given back, at the cost of rewriting more')
     .addOption(
-      new Option('--every <duration>', 'stay and collect again and again, such as 6h, until SIGTERM or SIGINT')
+      new Option(
+        '--every <duration>',
+        'stay and collect again and again, such as 6h, at least 1s, until SIGTERM or SIGINT',
+      )
         .argParser(writtenDuration)
         .conflicts(['dryRun', 'erase']),
     )
-    .option('--jitter <duration>', 'with --every: a random delay of up to this before each run', writtenDuration)
+    .option(
+      '--jitter <duration>',
+      'with --every: a random delay of up to this before each run (default: a tenth of it)',
+      writtenDuration,
+    )
     .addOption(
       new Option('--history', 'tell what collections, audits and prunes did until now, newest first').conflicts([
         'dryRun',
@@ -57,9 +64,18 @@ export const addGc: AddCommand = (program, run) => {
     )
     .addOption(new Option('--limit <number>', 'with --history: at most so many').argParser(count).default(100))
     .option('--erase', 'end only when no byte of deleted content is left in the store; ignores the grace')
-    .option('--shard <i/n>', 'do this share of the work, from 0/n to n-1/n', shard)
-    .option('--deadline <duration>', 'begin no further step after this long, such as 10m', duration)
-    .option('--concurrency <n>', 'requests under way at once, where the store is reached by requests', count);
+    .option('--shard <i/n>', 'do this share of the work, from 0/n to n-1/n (default: all)', shard)
+    .option(
+      '--deadline <duration>',
+      'begin no further step after this long, such as 10min (default: no limit)',
+      duration,
+    )
+    .option(
+      '--concurrency <n>',
+      'requests under way at once, where the store is reached by requests (default: 8)',
+      count,
+    )
+    .addHelpText('after', DURATION_HELP);
   command.action(({ every, jitter, history, limit, ...options }: Options) =>
     run(command, async (session) => {
       if (jitter !== undefined && every === undefined) throw needs('--jitter', '--every');

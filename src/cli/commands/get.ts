@@ -8,7 +8,7 @@ export const addGet: AddCommand = (program, run) => {
     .command('get')
     .description('Print a conversation as JSON, indented; on one line, as it was stored, with --json.')
     .argument('<id>', 'the conversation')
-    .option('--revision <number>', 'its state after so many writes', count);
+    .option('--revision <number>', 'its state after so many writes (default: the newest)', count);
   command.action((id: string, { revision }: { revision?: number }) =>
     run(command, async (session) => {
       const store = await session.open('read');

@@ -17,7 +17,7 @@ export const addHold: AddCommand = (program, run) => {
     .command('hold')
     .description('Keep conversations from being deleted, replaced, pruned or expired, until they are released.')
     .argument('[id...]', 'the conversations')
-    .option('--reason <text>', 'why, for whoever meets the hold')
+    .option('--reason <text>', 'why, for whoever meets the hold, at most 1,024 bytes (default: none)')
     .addOption(new Option('--release', 'end the holds instead').conflicts(['reason', 'list']))
     .addOption(new Option('--list', 'tell what is held instead').conflicts('reason'));
   command.action((given: string[], { reason, release, list = false }: Options) =>

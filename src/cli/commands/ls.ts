@@ -3,7 +3,7 @@ import { VarveError } from '../../errors.ts';
 import type { ConversationHead } from '../../manifest/conversations.ts';
 import type { AddCommand } from '../command.ts';
 import { bytes, name, table, timestamp } from '../human.ts';
-import { count, time } from '../option-values.ts';
+import { count, DURATION_HELP, time } from '../option-values.ts';
 
 interface Options {
   readonly application?: string;
@@ -26,12 +26,13 @@ export const addLs: AddCommand = (program, run) => {
     .argument('[glob]', 'only ids that match: * ? [abc] {a,b}')
     .option('--application <name>', 'only those of an application')
     .option('--model <name>', 'only those of a model')
-    .option('--since <time>', 'only those created since: a date, a time, or an age such as 7d', time)
-    .option('--until <time>', 'only those created before', time)
-    .option('--limit <number>', 'at most so many', count)
+    .option('--since <time>', 'only those created since: a date, a time, or an age such as 7d or 3mo', time)
+    .option('--until <time>', 'only those created before: the same', time)
+    .option('--limit <number>', 'at most so many (default: all)', count)
     .option('-l, --long', 'tell size, creation, model and application too')
-    .option('--newest', 'newest first')
-    .addOption(new Option('--oldest', 'oldest first').conflicts('newest'));
+    .option('--newest', 'newest first (default: in the order of storing)')
+    .addOption(new Option('--oldest', 'oldest first').conflicts('newest'))
+    .addHelpText('after', DURATION_HELP);
   command.action((glob: string | undefined, { newest, oldest, long, ...filter }: Options) =>
     run(command, async (session) => {
       if (filter.since !== undefined && filter.until !== undefined && filter.since >= filter.until) {

@@ -23,7 +23,7 @@ interface Options {
 }
 
 const AGES = `
-Ages are a number and a unit: min, h, d, w, mo (30 days), y (365 days). A bare m is refused: it
+Ages are a number and a unit: min, h, d, w, mo (30 days) or y (365 days). A bare m is refused: it
 could be minutes or months.`;
 
 /** Lines of a plan that are shown before the question. */
@@ -41,10 +41,10 @@ export const addPrune: AddCommand = (program, run) => {
     .option('--idle-for <age>', 'last written to longer ago than this', retention)
     .option('--keep-last <number>', 'not among the newest so many of those that the filters below let pass', count)
     .addOption(
-      new Option('--per <field>', 'with --keep-last: the newest of each application or model').choices([
-        'application',
-        'model',
-      ]),
+      new Option(
+        '--per <field>',
+        'with --keep-last: the newest of each application or model (default: of all)',
+      ).choices(['application', 'model']),
     )
     .option('--application <name>', 'only those of an application')
     .option('--model <name>', 'only those of a model')
