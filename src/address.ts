@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { VarveError } from './errors.ts';
+import { checkBytes, invalid, shown } from './arguments.ts';
 
 /**
  * The address of a segment: the SHA-256 (FIPS 180-4) of its canonical bytes, as 64 lower-case hex digits, so that
@@ -12,14 +12,15 @@ const ADDRESS = /^[0-9a-f]{64}$/;
 /** Length of an address in bytes, as formats store it. */
 export const ADDRESS_BYTES = 32;
 
-/** The address of the given canonical bytes. */
+/** The address of the given canonical bytes. @throws `INVALID_ARGUMENT` for anything but bytes. */
 export function addressOf(bytes: Uint8Array): Address {
+  checkBytes('what has an address', bytes);
   return hash('sha256', bytes, 'hex') as Address;
 }
 
 /** Whether `value` is written as an address is. */
-export function isAddress(value: string): value is Address {
-  return ADDRESS.test(value);
+export function isAddress(value: unknown): value is Address {
+  return typeof value === 'string' && ADDRESS.test(value);
 }
 
 /**
@@ -27,12 +28,9 @@ export function isAddress(value: string): value is Address {
  *
  * @throws `INVALID_ARGUMENT` when it is not 64 lower-case hex digits.
  */
-export function parseAddress(value: string): Address {
+export function parseAddress(value: unknown): Address {
   if (!isAddress(value)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `not a segment address (64 lower-case hex digits): ${JSON.stringify(value)}`,
-    );
+    throw invalid(`not a segment address (64 lower-case hex digits): ${shown(value)}`);
   }
   return value;
 }

@@ -47,33 +47,66 @@ export function isBytes(value: unknown): value is Uint8Array {
  * The items of a list, in an array of its own.
  *
  * @param what - begins the message, such as `ids to delete`
+ * @param check - throws for an item that is none
  * @throws `INVALID_ARGUMENT` unless `value` is an iterable; a string is not a list of its characters.
  */
-export function listOf<Item>(what: string, value: Iterable<Item>): Item[] {
+export function listOf<Item>(what: string, value: Iterable<Item>, check: (item: Item) => void): Item[] {
   return reading(what, () => {
-    if (typeof value === 'object' && value !== null && typeof value[Symbol.iterator] === 'function') return [...value];
-    throw invalid(`${what} are a list; not ${shown(value)}`);
+    if (typeof value !== 'object' || value === null || typeof value[Symbol.iterator] !== 'function') {
+      throw invalid(`${what} are a list; not ${shown(value)}`);
+    }
+    const items: Item[] = [];
+    // One by one: an array may be longer than memory and hold nothing.
+    for (const item of value) {
+      check(item);
+      items.push(item);
+    }
+    return items;
   });
 }
 
 /**
- * The items of a list that may arrive over time. What the iterable throws is thrown on.
+ * The items of a list that may arrive over time, promises of items among them. What the iterator throws is thrown on.
  *
  * @param what - begins the message
  * @throws `INVALID_ARGUMENT` unless `value` is an iterable, synchronous or not; a string is none here.
  */
-export function streamOf<Item>(
+export function itemsOf<Item>(what: string, value: AsyncIterable<Item> | Iterable<Item>): AsyncIterable<Item> {
+  const iterator = iteratorOf(what, value);
+  const next = async (): Promise<IteratorResult<Item>> => {
+    const step = stepOf(what, await iterator.next());
+    if (step.done) return { done: true, value: undefined };
+    // Not a generator: it would look for a `then` in every item, which is for the reader to judge.
+    return { done: false, value: types.isPromise(step.value) ? await step.value : step.value };
+  };
+  const end = async (): Promise<IteratorResult<Item>> => {
+    await iterator.return?.();
+    return { done: true, value: undefined };
+  };
+  return { [Symbol.asyncIterator]: () => ({ next, return: end }) };
+}
+
+/** The iterator of what {@link itemsOf} takes. @throws `INVALID_ARGUMENT`. */
+export function iteratorOf<Item>(
   what: string,
   value: AsyncIterable<Item> | Iterable<Item>,
 ): AsyncIterator<Item> | Iterator<Item> {
   return reading(what, () => {
     if (typeof value === 'object' && value !== null) {
       const given = value as Partial<AsyncIterable<Item> & Iterable<Item>>;
-      const iterator = given[Symbol.asyncIterator]?.() ?? given[Symbol.iterator]?.();
+      const asyncIterator = given[Symbol.asyncIterator];
+      const iterator =
+        typeof asyncIterator === 'function' ? asyncIterator.call(given) : given[Symbol.iterator]?.call(given);
       if (typeof iterator?.next === 'function') return iterator;
     }
-    throw invalid(`${what} are an iterable; not ${shown(value)}`);
+    throw invalid(`${what} an iterable; not ${shown(value)}`);
   });
+}
+
+/** @throws `INVALID_ARGUMENT` for what an iterator must not return. */
+export function stepOf<Step>(what: string, step: Step): Step {
+  if (typeof step === 'object' && step !== null) return step;
+  throw invalid(`${what} an iterable whose steps are objects; not ${shown(step)}`);
 }
 
 /** A value in the words of an error message. Never throws, whatever the value does. */

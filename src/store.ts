@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { invalid, listOf, reading, shown } from './arguments.ts';
 import type { Backend, Health, RequestMetrics } from './backends/backend.ts';
 import { examine } from './backends/local/doctor.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
@@ -34,6 +35,7 @@ import type { ByteSource } from './manifest/byte-source.ts';
 import { Conversations } from './manifest/conversations.ts';
 import { type ExportOptions, exportJsonl } from './manifest/export.ts';
 import { type ImportOptions, type ImportReport, importJsonl } from './manifest/import.ts';
+import { checkId } from './manifest/record.ts';
 import { OPEN_OPTIONS, type OpenOptions } from './open-options.ts';
 import type { OptionKinds } from './option-kinds.ts';
 import { declareOptions } from './options.ts';
@@ -54,7 +56,7 @@ import { provideZod } from './zod-loader.ts';
  *   cannot be; `UNSUPPORTED_FORMAT` when a newer Varve wrote it; `CORRUPT`, `DENIED`, `READ_ONLY`, `IO`.
  */
 export async function openStore(location: string | URL | S3Config, options?: OpenOptions): Promise<Store> {
-  const place = location instanceof URL ? location.href : location;
+  const place = placeOf(location);
   const isObjects = isOfObjects(place);
   // A store of objects needs zod anyway, and one copy of it will do.
   if (isObjects) provideZod((await import('zod')).z);
@@ -72,6 +74,16 @@ async function openDirectory(location: string, options: OpenOptions): Promise<Ba
   const { create, readOnly, signal, local = {} } = options;
   const backend = await LocalBackend.open(pathOf(location), definedOnly({ create, readOnly, signal, ...local }));
   return signal === undefined ? backend : new SignalledBackend(backend, signal);
+}
+
+/** A location, with the settings of one on S3 read once. */
+function placeOf(location: string | URL | S3Config): string | S3Config {
+  return reading('a location', () => {
+    if (typeof location === 'string') return location;
+    if (location instanceof URL) return location.href;
+    if (typeof location === 'object' && location !== null && !Array.isArray(location)) return { ...location };
+    throw invalid(`a location is a path, a URL, or the configuration of a store on S3; not ${shown(location)}`);
+  });
 }
 
 function isOfObjects(location: string | S3Config): location is S3Config | `s3:${string}` | `memory:${string}` {
@@ -128,7 +140,7 @@ export async function restoreStore(
   options?: BackupOptions,
 ): Promise<RestoreReport> {
   const given = BACKUP_OPTIONS.read('restoreStore', options);
-  const place = location instanceof URL ? location.href : location;
+  const place = placeOf(location);
   const backup = pathOf(folder);
   const replica = await replicaIn(backup);
   if (replica === undefined && !isOfObjects(place)) {
@@ -356,11 +368,7 @@ export class Store implements AsyncDisposable {
   async eraseConversations(ids: Iterable<string>, options?: ErasureOptions): Promise<ErasureReport> {
     const given = ERASURE_OPTIONS.read('eraseConversations', options);
     const abort = { signal: given.signal };
-    // A string is an iterable of its characters, any of which may be an id.
-    if (typeof ids === 'string' || typeof ids?.[Symbol.iterator] !== 'function') {
-      throw new VarveError('INVALID_ARGUMENT', 'ids to erase are a list; not one string');
-    }
-    const wanted = [...new Set(ids)];
+    const wanted = [...new Set(listOf('ids to erase', ids, checkId))];
     const keys = wanted.map((id) => ({ kind: 'conversation', id }) as const);
     const contents = await contentsOf(this.backend, keys, abort);
     const held = new Map<string, VarveError>();
@@ -399,6 +407,7 @@ function pathOf(location: string): string {
   if (typeof location !== 'string' || location.includes('\0')) {
     throw new VarveError('INVALID_ARGUMENT', 'the location of a store is a path or a URL, without NUL characters');
   }
+  if (!location.isWellFormed()) throw invalid(`a location is well-formed Unicode; not ${shown(location)}`);
   if (location === '') throw new VarveError('INVALID_ARGUMENT', 'a location is empty: name a directory');
   if (location.startsWith('file:')) return filePath(location);
   // One letter is a Windows drive.

@@ -1,4 +1,8 @@
+import { checkText } from './arguments.ts';
 import { VarveError } from './errors.ts';
+
+/** Longest condition, in bytes of UTF-8. */
+const MAX_CONDITION_BYTES = 64 * 1024;
 
 /** A value somewhere in a conversation, and what it has to be. */
 export interface WhereCondition {
@@ -25,6 +29,7 @@ export function meets(conversation: object, { path, equals }: WhereCondition): b
  * @throws `INVALID_ARGUMENT` when it is not written so.
  */
 export function parseWhere(text: string): WhereCondition {
+  checkText('a condition', text, { least: 0, most: MAX_CONDITION_BYTES });
   const path = [''];
   for (let at = 0; at < text.length; at++) {
     const character = text[at] as string;

@@ -18,7 +18,7 @@ export function takeKeys(given: readonly ManifestKey[]): ManifestKey[] {
 /** @throws `INVALID_ARGUMENT` unless all are addresses. */
 export function takeAddresses(given: readonly Address[]): Address[] {
   return takeAll('addresses', given, (address: unknown) => {
-    if (typeof address === 'string' && isAddress(address)) return address;
+    if (isAddress(address)) return address;
     throw invalid(`an address is 64 lower-case hex digits; not ${shown(address)}`);
   });
 }

@@ -180,7 +180,7 @@ function takeEntry(given: NewEntry): NewEntry {
 function takeSegment(given: NewSegment): NewSegment {
   if (typeof given !== 'object' || given === null) throw invalid(`a segment is an object; not ${shown(given)}`);
   const { address, encoding, bytes } = given;
-  if (typeof address !== 'string' || !isAddress(address)) {
+  if (!isAddress(address)) {
     throw invalid(`the address of a segment is 64 lower-case hex digits; not ${shown(address)}`);
   }
   if (encoding !== 'bytes' && encoding !== 'tokens') {

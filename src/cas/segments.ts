@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Address, addressOf } from '../address.ts';
-import { checkBytes } from '../arguments.ts';
+import { checkBytes, itemsOf } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import {
   ABORT_OPTIONS,
@@ -143,7 +143,7 @@ export class Segments {
     const { pin = randomUUID() } = options;
     let batch: StoredBytes[] = [];
     let batchBytes = 0;
-    for await (const each of source) {
+    for await (const each of itemsOf('segments to put are', source)) {
       const bytes = checkSegment(each);
       // The source may use its memory again before the batch is committed.
       batch.push({ bytes: new Uint8Array(bytes), encoding: 'bytes' });
@@ -198,7 +198,7 @@ export class Segments {
 
   async *#getMany(addresses: AsyncIterable<Address> | Iterable<Address>, options: AbortOptions) {
     let batch: Address[] = [];
-    for await (const address of addresses) {
+    for await (const address of itemsOf('addresses are', addresses)) {
       batch.push(address);
       if (batch.length < BATCH_SEGMENTS) continue;
       yield* this.#getBatch(batch, options);

@@ -1,7 +1,13 @@
+import { types } from 'node:util';
+import { invalid, reading, shown } from '../arguments.ts';
+import { MAX_SEGMENT_BYTES } from '../backends/manifests.ts';
 import { VarveError } from '../errors.ts';
 
 /** The largest token id: ids are unsigned 32-bit integers. */
 const MAX_TOKEN_ID = 2 ** 32 - 1;
+
+/** Most ids in one segment. */
+const MAX_TOKENS = MAX_SEGMENT_BYTES / 4;
 
 const LITTLE_ENDIAN_HOST = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
@@ -12,8 +18,7 @@ const LITTLE_ENDIAN_HOST = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
  * @throws `INVALID_ARGUMENT` when an id is not an integer from 0 to 2^32-1.
  */
 export function tokenSegmentBytes(ids: Uint32Array | readonly number[]): Buffer {
-  if (!(ids instanceof Uint32Array)) checkIds(ids);
-  const own = Uint32Array.from(ids);
+  const own = types.isUint32Array(ids) ? Uint32Array.from(ids) : checkedIds(ids);
   const bytes = Buffer.from(own.buffer);
   return LITTLE_ENDIAN_HOST ? bytes : bytes.swap32();
 }
@@ -35,10 +40,13 @@ export function tokenSegmentIds(bytes: Uint8Array): Uint32Array {
   return new Uint32Array(own.buffer);
 }
 
-function checkIds(ids: readonly number[]): void {
-  const wrong = Array.isArray(ids) ? ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id > MAX_TOKEN_ID) : 0;
-  if (wrong !== -1) {
-    const id = Array.isArray(ids) ? ids[wrong] : ids;
-    throw new VarveError('INVALID_ARGUMENT', `token ids are integers from 0 to ${MAX_TOKEN_ID}; at ${wrong}: ${id}`);
-  }
+function checkedIds(ids: readonly number[]): Uint32Array {
+  return reading('token ids', () => {
+    if (!Array.isArray(ids)) throw invalid(`token ids are a Uint32Array or an array of numbers; not ${shown(ids)}`);
+    if (ids.length > MAX_TOKENS) throw new VarveError('TOO_LARGE', `a segment has at most ${MAX_TOKENS} token ids`);
+    return Uint32Array.from(ids, (id: unknown, at) => {
+      if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id <= MAX_TOKEN_ID) return id;
+      throw invalid(`token ids are integers from 0 to ${MAX_TOKEN_ID}; at ${at}: ${shown(id)}`);
+    });
+  });
 }

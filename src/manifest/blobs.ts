@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { addressOf } from '../address.ts';
+import { checkText } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import {
   ABORT_OPTIONS,
@@ -8,6 +9,7 @@ import {
   type DeleteOptions,
   type ListFilter,
   listFilterKinds,
+  MAX_NAME_BYTES,
   type ManifestHead,
   type ManifestKey,
   type NewEntry,
@@ -138,8 +140,8 @@ export class Blobs {
     const given = PUT_BLOB_OPTIONS.read('blobs.put', options);
     const { ifExists, ifRevision, signal, contentType, application, expiresAt } = given;
     throwIfAborted(signal);
-    if (contentType !== undefined && /\p{Surrogate}/u.test(contentType)) {
-      throw new VarveError('INVALID_ARGUMENT', 'a content type must be well-formed text');
+    for (const [what, text] of Object.entries({ contentType, application })) {
+      if (text !== undefined) checkText(what, text, { least: 0, most: MAX_NAME_BYTES });
     }
     const write: Omit<PutWrite, 'entries' | 'fields'> = {
       operation: 'put',

@@ -1,3 +1,4 @@
+import { invalid, isBytes, iteratorOf, shown, stepOf } from '../arguments.ts';
 import { throwIfAborted, VarveError } from '../errors.ts';
 
 /** Bytes to be stored: whole, or in pieces of any size. Node.js and web streams are async iterables. */
@@ -13,23 +14,22 @@ const PART_BYTES = 1024 * 1024;
  * @throws `INVALID_ARGUMENT` when the source is not one or yields anything but bytes; `ABORTED`; what the source throws.
  */
 export async function* piecesOf(source: ByteSource, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
-  if (source instanceof Uint8Array) {
+  if (isBytes(source)) {
     yield* partsOf(source);
     return;
   }
-  const iterator = iteratorOf(source);
+  const iterator = iteratorOf('a source of bytes is', source);
   let ended = false;
   try {
     for (;;) {
-      const step = await nextOf(iterator, signal);
+      const step = stepOf('a source of bytes is', await nextOf(iterator, signal));
       if (step.done) {
         ended = true;
         return;
       }
-      if (!(step.value instanceof Uint8Array)) {
-        throw new VarveError(
-          'INVALID_ARGUMENT',
-          `a source must yield Uint8Array, not ${typeof step.value}: open text streams without an encoding`,
+      if (!isBytes(step.value)) {
+        throw invalid(
+          `a source must yield Uint8Array, not ${shown(step.value)}: open text streams without an encoding`,
         );
       }
       yield* partsOf(step.value);
@@ -45,16 +45,6 @@ export async function* piecesOf(source: ByteSource, signal: AbortSignal | undefi
 
 function* partsOf(piece: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < piece.length; at += PART_BYTES) yield piece.subarray(at, at + PART_BYTES);
-}
-
-function iteratorOf(
-  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): AsyncIterator<Uint8Array> | Iterator<Uint8Array> {
-  if (typeof source === 'object' && source !== null) {
-    if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]();
-    if (Symbol.iterator in source) return source[Symbol.iterator]();
-  }
-  throw new VarveError('INVALID_ARGUMENT', 'a source is a Uint8Array, a stream or another iterable of Uint8Array');
 }
 
 /** The next step, or `ABORTED` as soon as `signal` fires. Leaves nothing behind on a signal that outlives many steps. */

@@ -1,4 +1,4 @@
-import { isBytes } from '../arguments.ts';
+import { isBytes, itemsOf, listOf } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import {
   ABORT_OPTIONS,
@@ -110,7 +110,7 @@ export class Conversations {
     let batch: (RecordToWrite | PutFailure)[] = [];
     let bytes = 0;
     this.#encoder.content.beginBatch();
-    for await (const conversation of conversations) {
+    for await (const conversation of itemsOf('conversations are', conversations)) {
       try {
         const record = this.#take(conversation, undefined);
         batch.push(record);
@@ -237,12 +237,12 @@ export class Conversations {
    */
   async deleteMany(ids: readonly string[], options?: DeleteManyOptions): Promise<string[]> {
     const { onFailure, ...abort } = DELETE_MANY_OPTIONS.read('conversations.deleteMany', options);
-    for (const id of ids) checkId(id);
+    const all = listOf('ids to delete', ids, checkId);
     const outcomes = await this.#backend.commit(
-      ids.map((id) => ({ operation: 'delete', key: conversationKey(id) })),
+      all.map((id) => ({ operation: 'delete', key: conversationKey(id) })),
       abort,
     );
-    return ids.filter((id, index) => {
+    return all.filter((id, index) => {
       const outcome = outcomes[index] as WriteOutcome;
       if (outcome.status === 'failed' && onFailure !== undefined) onFailure(id, outcome.error);
       else return wasDeleted(outcome);

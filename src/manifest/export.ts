@@ -1,3 +1,4 @@
+import { itemsOf } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { AbortOptions, ManifestHead, StoredManifest } from '../backends/manifests.ts';
 import { whileOpen } from '../backends/while-open.ts';
@@ -113,7 +114,7 @@ class Exporter {
   /** The heads of the ids given. */
   async *heads(ids: Iterable<string> | AsyncIterable<string>): AsyncGenerator<ManifestHead, void, undefined> {
     let batch: string[] = [];
-    for await (const id of ids) {
+    for await (const id of itemsOf('ids are', ids)) {
       checkId(id);
       if (batch.push(id) < BATCH_COUNT) continue;
       yield* this.#headsOf(batch);

@@ -1,3 +1,4 @@
+import { listOf } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import { ABORT_OPTIONS, type AbortOptions, type WriteOutcome } from '../backends/manifests.ts';
 import { isVarveError } from '../errors.ts';
@@ -68,8 +69,7 @@ export class Holds {
     change: { readonly held: boolean; readonly reason?: string },
     abort: AbortOptions,
   ): Promise<HoldReceipt[]> {
-    const all = typeof ids === 'string' ? [ids] : ids;
-    for (const id of all) checkId(id);
+    const all = listOf('ids', typeof ids === 'string' ? [ids] : ids, checkId);
     const writes = all.map((id) => ({ operation: 'hold' as const, key: conversationKey(id), ...change }));
     const outcomes = await this.#backend.commit(writes, abort);
     return all.map((id, index) => ({ id, status: statusOf(outcomes[index] as WriteOutcome) }));

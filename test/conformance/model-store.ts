@@ -15,7 +15,6 @@ import type {
   StoredEntry,
 } from '../../src/backends/manifests.ts';
 import { VarveError } from '../../src/errors.ts';
-import { ownCopy } from '../../src/own-copy.ts';
 
 export const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
 
@@ -112,7 +111,7 @@ export function headOf({ key, revision, fields, updatedAt, hold, entries }: Mani
 }
 
 export function storedEntry({ body, segments }: Entry): StoredEntry {
-  return { body: ownCopy(body), segments: segments.map(({ locator }) => locator) };
+  return { body: new Uint8Array(body), segments: segments.map(({ locator }) => locator) };
 }
 
 function defined<T extends object>(fields: T): T {
