@@ -39,6 +39,7 @@ import { checkId } from './manifest/record.ts';
 import { OPEN_OPTIONS, type OpenOptions } from './open-options.ts';
 import type { OptionKinds } from './option-kinds.ts';
 import { declareOptions } from './options.ts';
+import { assertApart } from './real-path.ts';
 import { Work } from './work.ts';
 import { provideZod } from './zod-loader.ts';
 
@@ -148,6 +149,7 @@ export async function restoreStore(
     const report = await restoreBackup(backup, path, given);
     return audited(report, await LocalBackend.open(path, { create: false }), given);
   }
+  if (!isOfObjects(place)) assertApart(pathOf(place), backup);
   const source = await LocalBackend.open(replica ?? backup, { readOnly: true });
   try {
     const { backend } = await openStore(place);

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VarveError } from '../errors.ts';
+import { toVarveError } from '../system-error.ts';
 import { loadZod } from '../zod-loader.ts';
 
 /** Says what the folder is a backup of. */
@@ -23,6 +24,14 @@ interface Mark {
  * @throws `INVALID_ARGUMENT` when the folder holds anything but a backup of that store.
  */
 export async function prepareReplica(folder: string, location: string, identity?: string): Promise<string> {
+  try {
+    return await prepare(folder, location, identity);
+  } catch (cause) {
+    throw toVarveError(cause, `preparing ${folder} for a backup`);
+  }
+}
+
+async function prepare(folder: string, location: string, identity: string | undefined): Promise<string> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const marked = await readMark(folder);
   if (marked === undefined) {
@@ -63,7 +72,7 @@ async function readMark(folder: string): Promise<Mark | undefined> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new VarveError('IO', `${join(folder, MARK_FILE)} cannot be read: ${code}`, { cause: error });
+    throw toVarveError(error, `reading ${join(folder, MARK_FILE)}`);
   }
   const zod = loadZod();
   const schema = zod.object({ v: zod.literal(1), location: zod.string(), identity: zod.string().optional() });

@@ -1,10 +1,21 @@
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { FORMAT_VERSION } from '../../src/backends/local/schema.ts';
 import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
-import { restoreStore } from '../../src/store.ts';
+import { openMemory } from '../../src/backends/object/open-memory.ts';
+import { restoreStore, Store } from '../../src/store.ts';
 import { commit, contentOf, entry, idsOf, put, remove } from '../conformance/builders.ts';
 import { Child } from './process/child.ts';
 import { compileAgent } from './process/compiled.ts';
@@ -53,6 +64,52 @@ describe('a backup', () => {
       await copy.close();
       await expectSound(path);
     }
+  });
+
+  test.each(['backup', 'packs/backup', '.', 'other/../backup', 'link/backup', 'link', 'link/../backup'])(
+    'goes nowhere into the store itself, whatever the path: %s',
+    async (path) => {
+      const backend = await smallStore();
+      const root = backend.location.slice('file:'.length);
+      const link = join(scratchFolder(), 'link');
+      symlinkSync(root, link);
+      const before = [...filesOf(root).keys()].sort();
+      const folder = path.startsWith('link') ? `${dirname(link)}/${path}` : `${root}/${path}`;
+      // Whether .. leads back from a link is for the file system to say.
+      if (path === 'link/../backup') symlinkSync(root, join(dirname(link), 'backup'));
+      await rejection(backend.backup(folder), 'INVALID_ARGUMENT');
+      expect([...filesOf(root).keys()].sort()).toEqual(before);
+    },
+  );
+
+  test('goes to no folder that holds the store', async () => {
+    const folder = scratchFolder();
+    const backend = await openStore(join(folder, 'packs'));
+    await commit(backend, putOf(1));
+    await rejection(backend.backup(folder), 'INVALID_ARGUMENT');
+    expect(readdirSync(folder)).toEqual(['packs']);
+    expect(await contentOf(backend, 'c1')).toEqual(contentsOf(1));
+  });
+
+  test('is not restored into itself, not even through a link', async () => {
+    const folder = join(scratchFolder(), 'backup');
+    const backend = await smallStore();
+    await backend.backup(folder);
+    const bucket = await openMemory('', {});
+    await commit(bucket, putOf(1));
+    const replica = scratchFolder();
+    await new Store(bucket).backup(replica);
+    for (const from of [folder, replica]) {
+      const link = join(scratchFolder(), 'link');
+      symlinkSync(from, link);
+      const before = [...filesOf(from).keys()].sort();
+      for (const target of [join(from, 'restored'), join(link, 'restored'), join(link, 'packs', 'deep')]) {
+        await rejection(restoreStore(from, target), 'INVALID_ARGUMENT');
+        await rejection(restoreStore(link, target), 'INVALID_ARGUMENT');
+      }
+      expect([...filesOf(from).keys()].sort()).toEqual(before);
+    }
+    await bucket.close();
   });
 
   test('of a store that is only read is possible', async () => {

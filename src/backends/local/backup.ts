@@ -14,6 +14,8 @@ import {
 import { join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted, VarveError } from '../../errors.ts';
+import { assertApart } from '../../real-path.ts';
+import { toVarveError } from '../../system-error.ts';
 import type { BackupOptions, BackupReport } from '../maintenance.ts';
 import { BLOCK_HEADER_BYTES } from './block.ts';
 import { IndexDatabase } from './index-database.ts';
@@ -21,7 +23,6 @@ import { PackVanished, packPath } from './pack-files.ts';
 import { assertPlain, createFile, lengthOfFile, makeFolder, modesOf, openFile, syncFolder } from './plain-files.ts';
 import { BACKUP_MARK, CREATED } from './schema.ts';
 import { INDEX_FILE, type StoreFolder } from './store-folder.ts';
-import { toVarveError } from './system-error.ts';
 import { isWriterAlive } from './writer-lock.ts';
 
 /** Copied at once. */
@@ -119,13 +120,7 @@ function isNeeded(database: IndexDatabase, { id }: PackRow): boolean {
  * @param created when the store was, in ms, which no two are likely to have in common.
  */
 function prepareTarget(root: string, folder: string, created: number): void {
-  if (folder === root || folder.startsWith(`${root}/`)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `${folder} is inside the store: name a folder elsewhere, best on another disk`,
-    );
-  }
-  assertPlain(folder);
+  assertApart(folder, root);
   const modes = modesOf(folder, undefined);
   makeFolder(folder, modes);
   const others = readdirSync(folder).filter(

@@ -1,10 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../errors.ts';
+import { toVarveError } from '../../system-error.ts';
 import type { WriteOutcome } from '../manifests.ts';
 import { CommitTransaction, type CommitTuning, type LocalWrite } from './commit-transaction.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { PackOwner } from './pack-owner.ts';
-import { toVarveError } from './system-error.ts';
 
 interface Pending {
   readonly writes: readonly LocalWrite[];

@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { throwIfAborted, VarveError } from '../../errors.ts';
+import { toVarveError } from '../../system-error.ts';
 import {
   assertNoPacks,
   BUSY_TIMEOUT_MS,
@@ -17,7 +18,6 @@ import { assertOneName, assertPlain, makeFolder, modesOf } from './plain-files.t
 import { APPLICATION_ID, CREATED, FORMAT_VERSION, SCHEMA } from './schema.ts';
 import { type Database, openSqlite, type RunResult, type Statement } from './sqlite-driver.ts';
 import { INDEX_FILE, type StoreFolder } from './store-folder.ts';
-import { toVarveError } from './system-error.ts';
 
 /** Memory for SQLite's page cache, in KiB. */
 const CACHE_KIB = 32 * 1024;

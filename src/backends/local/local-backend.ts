@@ -4,6 +4,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import type { Address } from '../../address.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
 import { ownCopy } from '../../own-copy.ts';
+import { toVarveError } from '../../system-error.ts';
 import { countTokens } from '../../token-codec.ts';
 import type { Backend, BackendCapabilities, Health } from '../backend.ts';
 import { healthBy } from '../health.ts';
@@ -60,7 +61,6 @@ import { LocalReportLog } from './report-log.ts';
 import { SEGMENTS, SWEPT } from './schema.ts';
 import { StoreFolder } from './store-folder.ts';
 import { surveyManifest } from './survey.ts';
-import { toVarveError } from './system-error.ts';
 import { localUsage } from './usage.ts';
 
 export interface LocalOptions {

@@ -1,13 +1,13 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { VarveError } from '../../errors.ts';
+import { toVarveError } from '../../system-error.ts';
 import type { BackupOptions, BackupReport } from '../maintenance.ts';
 import { backUp } from './backup.ts';
 import { IndexDatabase } from './index-database.ts';
 import { assertPlain } from './plain-files.ts';
 import { BACKUP_MARK } from './schema.ts';
 import { INDEX_FILE, StoreFolder } from './store-folder.ts';
-import { toVarveError } from './system-error.ts';
 
 /**
  * Makes a store of a backup, in a new or empty folder; the backup stays as it is.
