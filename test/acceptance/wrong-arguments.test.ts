@@ -180,26 +180,30 @@ async function everything(store: Store): Promise<unknown> {
   ];
 }
 
-describeEverywhere((open) => {
-  test('of a wrong type are INVALID_ARGUMENT wherever they are given, and nothing is stored', async () => {
-    const store = await open();
-    await store.conversations.put({ id: 'c', messages: [] });
-    await store.blobs.put('b', Buffer.from('before'));
-    for (const [name, call, accepted] of CALLS) {
-      const before = await everything(store);
-      for (const [what, value] of Object.entries(VALUES)) {
-        if (accepted.includes(what)) continue;
-        const code = await failureOf(() => call(store, value as never));
-        expect([name, what, code]).toEqual([name, what, OTHER[`${name}, ${what}`] ?? 'INVALID_ARGUMENT']);
+describeEverywhere((open, isSlow) => {
+  // Behind S3 are the same objects as in memory.
+  test.skipIf(isSlow)(
+    'of a wrong type are INVALID_ARGUMENT wherever they are given, and nothing is stored',
+    async () => {
+      const store = await open();
+      await store.conversations.put({ id: 'c', messages: [] });
+      await store.blobs.put('b', Buffer.from('before'));
+      for (const [name, call, accepted] of CALLS) {
+        const before = await everything(store);
+        for (const [what, value] of Object.entries(VALUES)) {
+          if (accepted.includes(what)) continue;
+          const code = await failureOf(() => call(store, value as never));
+          expect([name, what, code]).toEqual([name, what, OTHER[`${name}, ${what}`] ?? 'INVALID_ARGUMENT']);
+        }
+        expect([name, await everything(store)]).toEqual([name, before]);
+        for (const what of accepted) {
+          const code = await failureOf(() => call(store, VALUES[what] as never));
+          expect([name, what, code]).toEqual([name, what, undefined]);
+        }
       }
-      expect([name, await everything(store)]).toEqual([name, before]);
-      for (const what of accepted) {
-        const code = await failureOf(() => call(store, VALUES[what] as never));
-        expect([name, what, code]).toEqual([name, what, undefined]);
-      }
-    }
-    expect(await collect(store.audit({ deep: true }))).toEqual([]);
-  });
+      expect(await collect(store.audit({ deep: true }))).toEqual([]);
+    },
+  );
 
   test('that are no folders are refused by a backup', async () => {
     const store = await open();
