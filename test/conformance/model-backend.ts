@@ -40,6 +40,7 @@ import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../../src/bac
 import { commitTaken, publishTaken } from '../../src/backends/write-intake.ts';
 import { checkedBytes, checkLease, checkReport, heldError } from '../../src/backends/write-validation.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../src/errors.ts';
+import { ownCopy } from '../../src/own-copy.ts';
 
 import {
   conflict,
@@ -159,7 +160,7 @@ export class ModelBackend implements Backend {
     return takeLocators(locators).map((locator) => {
       const { address, bytes } = this.#located(locator);
       if (addressOf(bytes) !== address) throw new VarveError('CORRUPT', `segment ${address} is damaged`);
-      return new Uint8Array(bytes);
+      return ownCopy(bytes);
     });
   }
 

@@ -20,7 +20,7 @@ import type { BackupOptions, BackupReport } from '../maintenance.ts';
 import { BLOCK_HEADER_BYTES } from './block.ts';
 import { IndexDatabase } from './index-database.ts';
 import { PackVanished, packPath } from './pack-files.ts';
-import { assertPlain, createFile, lengthOfFile, makeFolder, modesOf, openFile, syncFolder } from './plain-files.ts';
+import { createFile, lengthOfFile, makeFolder, modesOf, openFile, syncFolder } from './plain-files.ts';
 import { BACKUP_MARK, CREATED } from './schema.ts';
 import { INDEX_FILE, type StoreFolder } from './store-folder.ts';
 import { isWriterAlive } from './writer-lock.ts';
