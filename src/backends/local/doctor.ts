@@ -1,12 +1,12 @@
 import { accessSync, constants, lstatSync, readdirSync, realpathSync, type Stats, statfsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { VarveError } from '../../errors.ts';
+import { toVarveError } from '../../system-error.ts';
 import type { DoctorFinding, DoctorReport } from '../maintenance.ts';
 import { examineIndex } from './doctor-index.ts';
 import { networkFileSystem } from './network-file-system.ts';
 import { sqliteDriver } from './sqlite-driver.ts';
 import { INDEX_FILE } from './store-folder.ts';
-import { toVarveError } from './system-error.ts';
 import { isWriterAlive } from './writer-lock.ts';
 
 /** Less than the room for one more pack is little. */
