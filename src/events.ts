@@ -1,7 +1,7 @@
 import type { VarveError } from './errors.ts';
 
 /** What may take long enough that somebody wants to watch. */
-export type WorkName = 'open' | 'import' | 'export' | 'collect' | 'audit' | 'prune' | 'backup' | 'restore';
+export type WorkName = 'open' | 'import' | 'export' | 'collect' | 'audit' | 'prune' | 'backup';
 
 /** What all events of one piece of work have in common. */
 interface OfWork {

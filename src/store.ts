@@ -152,7 +152,7 @@ export async function restoreStore(
   if (!isOfObjects(place)) assertApart(pathOf(place), backup);
   const source = await LocalBackend.open(replica ?? backup, { readOnly: true });
   try {
-    const { backend } = await openStore(place);
+    const { backend } = await openStore(place, given.signal === undefined ? {} : { signal: given.signal });
     try {
       await assertEmpty(backend, 'a backup is restored where there is nothing yet, and');
       return audited(await copyContent(source, backend, given), backend, given);
@@ -345,6 +345,11 @@ export class Store implements AsyncDisposable {
   async backup(folder: string, options?: BackupOptions): Promise<BackupReport> {
     const given = BACKUP_OPTIONS.read('backup', options);
     const path = resolve(pathOf(folder));
+    const telling = new Work('backup', this.#onEvent);
+    return telling.run(() => this.#backup(path, telling.watching(given)));
+  }
+
+  async #backup(path: string, given: BackupOptions): Promise<BackupReport> {
     if (this.backend.backup !== undefined) return this.backend.backup(path, given);
     const target = await LocalBackend.open(await prepareReplica(path, this.location, this.backend.identity), {});
     try {

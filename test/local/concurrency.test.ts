@@ -138,6 +138,32 @@ describe('one process', () => {
     await expectSound(path);
   });
 
+  test('lets go of commits whose signals fire while another process holds the lock, and of no others', async () => {
+    const path = scratchFolder();
+    const backend = await openStore(path);
+    await backend.commit([put('first', [entry('1', 'first')])]);
+    const other = openSqlite(`${path}/varve.db`);
+    for (const stays of [true, false]) {
+      other.exec('BEGIN IMMEDIATE');
+      const leaving = new AbortController();
+      const { signal } = leaving;
+      const left = backend.commit([put(`left, ${stays}`, [entry('l', 'left')])], { signal });
+      const kept = stays ? backend.commit([put('kept', [entry('k', 'kept')])]) : undefined;
+      await sleep(5);
+      leaving.abort();
+      // By the lock's own time it would wait for a minute.
+      expect(await rejection(left, 'ABORTED')).toBeDefined();
+      other.exec('COMMIT');
+      await kept;
+      expect(await contentOf(backend, `left, ${stays}`)).toBeUndefined();
+    }
+    expect(await contentOf(backend, 'kept')).toEqual([{ body: 'k', segments: ['kept'] }]);
+    other.close();
+    await expectSoundNow(backend);
+    await backend.close();
+    await expectSound(path);
+  });
+
   test('does not seal the pack under a commit that waits for the lock', async () => {
     const path = scratchFolder();
     const backend = await openStore(path);

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { MeteredStore } from '../../src/backends/object/metered-store.ts';
+import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { probeConditions } from '../../src/backends/object/probe.ts';
 import { RequestMeter } from '../../src/backends/object/request-meter.ts';
 import type { S3Objects } from '../../src/backends/object/s3/s3-objects.ts';
@@ -34,6 +35,28 @@ describe('the probe', () => {
     expect(requests).toEqual({ put: 5, get: 1, head: 1, list: 1, delete: 1 });
     expect((await memory.list('')).objects).toEqual([]);
     await probeConditions(store, randomness);
+  });
+
+  test('clears away what others left an hour ago, and what others are at leaves it alone', async () => {
+    let now = 1_000_000_000_000;
+    const memory = new MemoryObjectStore({ now: () => now });
+    await memory.put('probe/left.a', Buffer.from('x'), { kind: 'any' });
+    now += 2 * 60 * 60 * 1000;
+    await memory.put('probe/young.a', Buffer.from('x'), { kind: 'any' });
+    const meter = new RequestMeter();
+    await probeConditions(new MeteredStore(memory, meter), randomness);
+    expect((await memory.list('')).objects.map(({ key }) => key)).toEqual(['probe/young.a']);
+    expect(meter.metrics().requests).toEqual({ put: 5, get: 1, head: 1, list: 1, delete: 1 });
+    for (const work of ['gc', 'audit'] as const) {
+      await memory.put('probe/left.a', Buffer.from('x'), { kind: 'any' });
+      now += 2 * 60 * 60 * 1000;
+      await memory.put('probe/young.a', Buffer.from('x'), { kind: 'any' });
+      const backend = new ObjectBackend(memory);
+      if (work === 'gc') await backend.collect();
+      else for await (const _ of backend.audit({ repair: true })) break;
+      await backend.close();
+      expect((await memory.list('probe/')).objects.map(({ key }) => key)).toEqual(['probe/young.a']);
+    }
   });
 
   test.each<[string, Quirks, RegExp]>([

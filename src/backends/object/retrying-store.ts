@@ -175,6 +175,8 @@ class Pauses {
   readonly #begin: number;
   #bound: number;
   #tries = 0;
+  /** The last failure that the service itself told. */
+  #told: Error | undefined;
 
   constructor(what: string, bounds: Bounds, policy: RetryPolicy, components: RetryComponents, budget: RetryBudget) {
     this.#what = what;
@@ -197,13 +199,15 @@ class Pauses {
     throwIfAborted(signal);
     this.#tries++;
     const fault = error.cause instanceof ServiceFault ? error.cause : undefined;
+    if (fault?.status !== undefined) this.#told = error;
     const jitter = randomness.fraction() * this.#bound;
     this.#bound = Math.min(this.#policy.longestPauseMs, this.#bound * 2);
     const wait = Math.max(this.#budget.take(), (fault?.retryAfterMs ?? 0) + jitter);
     const now = clock.monotonic();
     if (now + wait > deadline) {
       this.#budget.putBack();
-      throw this.#gaveUp(error, now - this.#begin);
+      // A last try that the deadline cut off says less than what was answered before.
+      throw this.#gaveUp(this.#told ?? error, now - this.#begin);
     }
     onEvent?.({
       type: 'retry',

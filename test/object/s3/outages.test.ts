@@ -11,7 +11,7 @@ import { type ErrorAnswer, S3Server, type SeenRequest } from './s3-server.ts';
 vi.setConfig({ testTimeout: 120_000 });
 
 /** How long a call may take, in ms. */
-const TIMEOUT_MS = 400;
+const TIMEOUT_MS = 1000;
 
 /** Longer than any call takes that obeys its deadline, on a busy machine; shorter than the 60 s that it would take by default. */
 const PATIENCE_MS = 15_000;

@@ -82,9 +82,9 @@ export const COLLECTION_STAGES: readonly Stage[] = [
         patches: [
           patch(
             'sweep.ts',
-            'const keys = condemned.map(',
-            'await forEach(condemned, ({ sidecar, at }) => sidecars.change(addresses[at] as Address, bury(sidecar.gen)));\n' +
-              'const keys = condemned.map(',
+            'await deleteAll(\n    store,\n    condemned.map(',
+            'await forEach(condemned, ({ address, gen }) => sidecars.change(address, bury(gen)));\n' +
+              'await deleteAll(\n    store,\n    condemned.map(',
           ),
         ],
       },
@@ -128,8 +128,8 @@ export const COLLECTION_STAGES: readonly Stage[] = [
         patches: [
           patch(
             'collect.ts',
-            'if (this.#scope.dryRun || this.#scope.isCut) return;\n    const others',
-            'if (this.#scope.dryRun) return;\n    const others',
+            'if (this.#scope.dryRun || this.#scope.isCut) return;\n    // What another',
+            'if (this.#scope.dryRun) return;\n    // What another',
           ),
         ],
       },
