@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { shown } from './arguments.ts';
+import { reading, shown } from './arguments.ts';
 import { VarveError } from './errors.ts';
 import type { Agreement, OptionMembers, OptionsRead, RequiredKey } from './option-agreement.ts';
 import { faultsOf, unknownOption } from './option-faults.ts';
@@ -66,16 +66,19 @@ export class DeclaredOptions<Interface extends object, Defaults> {
    * @throws `INVALID_ARGUMENT` naming every option that is unknown or cannot be what it is.
    */
   read(call: string, options: Interface | undefined): OptionsRead<Interface, Defaults> {
-    const given: unknown = options ?? {};
-    if (options === null || Object.prototype.toString.call(given) !== '[object Object]') {
-      throw notOptions(call, options);
-    }
-    const read = { ...this.defaults, ...(this.#readPlain(given as object) ?? this.#readAll(call, given as object)) };
+    const read = reading(`${call}: the options`, () => ({ ...this.defaults, ...this.#given(call, options) }));
     return read as unknown as OptionsRead<Interface, Defaults>;
   }
 
+  #given(call: string, options: unknown): object {
+    const given = options === undefined ? {} : options;
+    if (Object.prototype.toString.call(given) !== '[object Object]') throw notOptions(call, given);
+    const named = given as Readonly<Record<string, unknown>>;
+    return this.#readPlain(named) ?? this.#readAll(call, named);
+  }
+
   /** `undefined` when the schema has to decide. */
-  #readPlain(given: object): object | undefined {
+  #readPlain(given: Readonly<Record<string, unknown>>): object | undefined {
     // An instance of a class may have getters, which no loop over its keys meets.
     const prototype: unknown = Object.getPrototypeOf(given);
     if (prototype !== Object.prototype && prototype !== null) return undefined;
@@ -84,7 +87,7 @@ export class DeclaredOptions<Interface extends object, Defaults> {
     for (const name in given) {
       const check = this.#plain.get(name);
       if (check === undefined) return undefined;
-      const value = memberOf(given, name);
+      const value = given[name];
       if (value === undefined) continue;
       if (!check(value)) return undefined;
       read[name] = value;
@@ -92,12 +95,12 @@ export class DeclaredOptions<Interface extends object, Defaults> {
     return read;
   }
 
-  #readAll(call: string, given: object): object {
+  #readAll(call: string, given: Readonly<Record<string, unknown>>): object {
     this.#schema ??= this.#build();
     const { shape } = this.#schema;
     const snapshot: Record<string, unknown> = {};
     for (const name in shape) {
-      const value = memberOf(given, name);
+      const value = given[name];
       if (value !== undefined) snapshot[name] = value;
     }
     const faults: string[] = [];
@@ -122,14 +125,6 @@ export class DeclaredOptions<Interface extends object, Defaults> {
 
 function isSignal(value: unknown): boolean {
   return value instanceof AbortSignal;
-}
-
-function memberOf(given: object, name: string): unknown {
-  try {
-    return (given as Record<string, unknown>)[name];
-  } catch (cause) {
-    throw new VarveError('INVALID_ARGUMENT', `the option ${name} cannot be read: it throws`, { cause });
-  }
 }
 
 function notOptions(call: string, options: unknown): VarveError {

@@ -147,6 +147,8 @@ describe('options that are declared', () => {
         throw cause;
       },
     });
-    expect(told(throwing)).toContain('the option heat cannot be read');
+    expect(told(throwing)).toBe('laundry.wash: the options cannot be read: no');
+    const hostile = new Proxy({}, { ownKeys: () => [][0] as never });
+    expect(told(hostile)).toContain('laundry.wash: the options cannot be read');
   });
 });
