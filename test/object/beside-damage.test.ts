@@ -130,6 +130,7 @@ describe('beside a sidecar that cannot be read', () => {
 
   test('an erasure says that something is left, and where', async () => {
     const remnant = {
+      address: segment(TEXT.b).address,
       location: store.sidecarKey(TEXT.b),
       reason: 'what references this segment cannot be read: audit with repair, then erase again',
     };
