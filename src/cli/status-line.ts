@@ -67,6 +67,6 @@ export class StatusLine {
 }
 
 /** `retrying, SlowDown, attempt 4, gives up in 40 s`. */
-export function retryText({ reason, attempt, givesUpInMs }: RetryEvent): string {
+function retryText({ reason, attempt, givesUpInMs }: RetryEvent): string {
   return `retrying, ${reason}, attempt ${attempt}, gives up in ${Math.ceil(givesUpInMs / 1000)} s`;
 }
