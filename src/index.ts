@@ -122,6 +122,8 @@ export {
   type RestoreReport,
   restoreStore,
   type S3Config,
+  type SalvageStoreReport,
   Store,
+  salvageStore,
 } from './store.ts';
 export { parseWhere, type WhereCondition } from './where.ts';

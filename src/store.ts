@@ -14,6 +14,9 @@ import {
   type BackupReport,
   type DoctorReport,
   type Finding,
+  SALVAGE_OPTIONS,
+  type SalvageOptions,
+  type SalvageReport,
   type Usage,
 } from './backends/maintenance.ts';
 import { ABORT_OPTIONS, type AbortOptions, type ManifestKey } from './backends/manifests.ts';
@@ -31,6 +34,7 @@ import { Replication } from './gc/replication.ts';
 import { RunLog } from './gc/run-log.ts';
 import { breakDownUsage, type UsageBreakdown, type UsageBreakdownOptions } from './gc/usage-breakdown.ts';
 import { Blobs } from './manifest/blobs.ts';
+import { natureOf } from './manifest/body-nature.ts';
 import type { ByteSource } from './manifest/byte-source.ts';
 import { Conversations } from './manifest/conversations.ts';
 import { type ExportOptions, exportJsonl } from './manifest/export.ts';
@@ -180,8 +184,43 @@ export async function doctor(location: string | URL): Promise<DoctorReport> {
   return examine(pathOf(place));
 }
 
-/** Audits a store that was restored, and closes it. */
-async function audited(report: BackupReport, backend: Backend, options: BackupOptions): Promise<RestoreReport> {
+/** What a store that was rebuilt from its packs came to. */
+export interface SalvageStoreReport extends SalvageReport {
+  /** Of the audit of the new store: every byte was read and re-hashed. */
+  readonly audit: AuditReport;
+  readonly findings: readonly Finding[];
+}
+
+/**
+ * Rebuilds a store in a directory from its packs alone, in a new or empty folder, and audits it: for a
+ * store whose index is lost, damaged or outdated. What is deleted stays deleted. What can be read but may
+ * be outdated or deleted, or has no id any more, goes into a second store beside the new one, named
+ * `<target>.quarantine`. The directory itself is only read.
+ *
+ * ```ts
+ * const { isCertain, manifests, lost } = await salvageStore('./damaged', './salvaged');
+ * ```
+ *
+ * @throws `NOT_FOUND` when there are no packs; `INVALID_ARGUMENT` when a folder to write to is not empty; `NO_SPACE`, `IO`.
+ */
+export async function salvageStore(
+  directory: string,
+  target: string,
+  options?: SalvageOptions,
+): Promise<SalvageStoreReport> {
+  const given = SALVAGE_OPTIONS.read('salvageStore', options);
+  const { salvageLocal } = await import('./backends/local/salvage/salvage.ts');
+  const path = pathOf(target);
+  const report = await salvageLocal(pathOf(directory), path, natureOf, given);
+  return audited(report, await LocalBackend.open(path, { create: false }), given);
+}
+
+/** Audits a store that was just made, and closes it. */
+async function audited<Report extends object>(
+  report: Report,
+  backend: Backend,
+  options: BackupOptions,
+): Promise<Report & Pick<RestoreReport, 'audit' | 'findings'>> {
   try {
     const findings: Finding[] = [];
     const audit = backend.audit(options);

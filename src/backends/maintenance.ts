@@ -328,3 +328,48 @@ export interface DoctorReport {
   readonly sqlite: string;
   readonly findings: readonly DoctorFinding[];
 }
+
+export interface SalvageOptions extends AbortOptions {
+  readonly onProgress?: ProgressCallback | undefined;
+}
+
+export const SALVAGE_OPTIONS = declareOptions<SalvageOptions>()({
+  members: (is: OptionKinds) => ({ onProgress: is.callback<ProgressCallback>(), signal: is.signal }),
+});
+
+/** A manifest, and why it is not in the store that a salvage made. */
+export interface DoubtfulManifest extends ManifestKey {
+  readonly reason: string;
+}
+
+/** What a salvage came to. */
+export interface SalvageReport {
+  /** The folder of the new store. */
+  readonly location: string;
+  /** Manifests in it. */
+  readonly manifests: number;
+  /** Whether nothing is in doubt and nothing is lost: then there is nothing in what follows. */
+  readonly isCertain: boolean;
+  /**
+   * A second store, of what can be read but may be outdated or deleted, or has no id any more; absent when there is
+   * nothing of the kind.
+   */
+  readonly quarantine?: { readonly location: string; readonly manifests: readonly DoubtfulManifest[] };
+  /** Manifests of which something cannot be read. */
+  readonly lost: readonly DoubtfulManifest[];
+  /** What cannot be read, and what of the log is lost; sentences. */
+  readonly damage: readonly string[];
+  readonly durationMs: number;
+}
+
+/** What a body can be told to be without its manifest. */
+export interface BodyNature {
+  readonly kind: ManifestKind;
+  /** Whether a manifest begins with it; `undefined`: with it only where nothing precedes it. */
+  readonly isFirst: boolean | undefined;
+  /** Whether nothing follows it. */
+  readonly isLast: boolean;
+}
+
+/** Tells the nature of a body that has so many references; `undefined` when it makes no sense. */
+export type BodyJudge = (body: Uint8Array, references: number) => BodyNature | undefined;

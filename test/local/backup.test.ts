@@ -12,8 +12,6 @@ import {
 import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { FORMAT_VERSION } from '../../src/backends/local/schema.ts';
-import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import { openMemory } from '../../src/backends/object/open-memory.ts';
 import { restoreStore, Store } from '../../src/store.ts';
 import { commit, contentOf, entry, idsOf, put, remove } from '../conformance/builders.ts';
@@ -276,69 +274,5 @@ describe('a backup', () => {
     await rejection(restoreStore(folder, taken), 'INVALID_ARGUMENT');
     await rejection(restoreStore(join(folder, 'absent'), join(taken, 'new')), 'NOT_FOUND');
     expect(existsSync(join(taken, 'new'))).toBe(false);
-  });
-});
-
-describe('a store of format 1', () => {
-  /** What format 2 added is taken away again. */
-  async function storeOfFormat1(): Promise<string> {
-    const path = scratchFolder();
-    const backend = await LocalBackend.open(path);
-    for (const number of [1, 2, 3]) await commit(backend, putOf(number));
-    await backend.close();
-    const index = openSqlite(join(path, 'varve.db'));
-    index.exec('DROP TABLE damage; PRAGMA user_version = 1');
-    index.close();
-    return path;
-  }
-
-  function versionOf(path: string): unknown {
-    const index = openSqlite(join(path, 'varve.db'), { readonly: true });
-    try {
-      return index.prepare('PRAGMA user_version').pluck().get();
-    } finally {
-      index.close();
-    }
-  }
-
-  test('is read as it is, and upgraded by the first who may write', async () => {
-    const path = await storeOfFormat1();
-    const reader = await LocalBackend.open(path, { readOnly: true });
-    expect(await contentOf(reader, 'c2')).toEqual(contentsOf(2));
-    for await (const finding of reader.audit()) expect(finding).toBeUndefined();
-    await reader.close();
-    expect(versionOf(path)).toBe(1);
-    const backend = await openStore(path);
-    expect(versionOf(path)).toBe(FORMAT_VERSION);
-    expect(await contentOf(backend, 'c2')).toEqual(contentsOf(2));
-    await commit(backend, putOf(4));
-    await backend.collect({ graceMs: 0, full: true });
-    await expectSound(path);
-    const [[fresh], [upgraded]] = [scratchFolder(), path].map((each) => [each]) as [[string], [string]];
-    await (await LocalBackend.open(fresh)).close();
-    const schemas = [fresh, upgraded].map((each) => {
-      const index = openSqlite(join(each, 'varve.db'), { readonly: true });
-      const rows = index
-        .prepare("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name")
-        .all();
-      index.close();
-      return rows;
-    });
-    expect(schemas[1]).toEqual(schemas[0]);
-  });
-
-  test('is not upgraded under a writer of that format', async () => {
-    const path = await storeOfFormat1();
-    // What such a writer has: a lock, and an index that says 1.
-    const writer = new Child(compiled.agent, { path, task: 'idle', to: 4 });
-    await writer.says('ack');
-    const index = openSqlite(join(path, 'varve.db'));
-    index.exec('PRAGMA user_version = 1; DROP TABLE damage');
-    index.close();
-    const error = await rejection(LocalBackend.open(path, { lockTimeoutMs: 200 }), 'BUSY');
-    expect(error.message).toMatch(/format 1.*older Varve: close that process/);
-    await writer.kill();
-    await expectSound(path);
-    expect(versionOf(path)).toBe(FORMAT_VERSION);
   });
 });

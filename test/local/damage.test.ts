@@ -283,7 +283,7 @@ describe('an index', () => {
     cpSync(join(path, 'varve.db'), `${path}.kept`);
     lose(join(path, 'varve.db'));
     const error = await rejection(LocalBackend.open(path), 'CORRUPT');
-    expect(error.message).toMatch(/restore/);
+    expect(error.message).toContain('varve salvage');
     await rejection(LocalBackend.open(path, { readOnly: true }), 'CORRUPT');
     expect(readFileSync(pack).equals(before)).toBe(true);
     cpSync(`${path}.kept`, join(path, 'varve.db'));
@@ -295,7 +295,8 @@ describe('an index', () => {
     alter(path, `PRAGMA user_version = ${FORMAT_VERSION + 1}`);
     for (const readOnly of [false, true]) {
       const error = await rejection(LocalBackend.open(path, { readOnly }), 'UNSUPPORTED_FORMAT');
-      expect(error.message).toMatch(/store format 3.*newer version/);
+      expect(error.message).toContain(`store format ${FORMAT_VERSION + 1}`);
+      expect(error.message).toMatch(/newer version/);
     }
     expect(query(path, 'PRAGMA user_version')).toEqual({ user_version: FORMAT_VERSION + 1 });
   });

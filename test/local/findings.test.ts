@@ -171,8 +171,10 @@ describe('the report of an audit', () => {
     expect(found).toEqual([
       blockMissing(1, 'segments'),
       blockMissing(2, 'manifests'),
-      blockMissing(3, 'segments'),
-      blockMissing(4, 'manifests'),
+      blockMissing(3, 'the log'),
+      blockMissing(4, 'segments'),
+      blockMissing(5, 'manifests'),
+      blockMissing(6, 'the log'),
       broken('a'),
       broken('b'),
     ]);
@@ -202,7 +204,7 @@ describe('the report of an audit', () => {
     alter(path, 'DELETE FROM extent WHERE space = 0 AND first = 1');
     const found = await auditAfresh(path);
     expect(found.map(({ kind, message }) => ({ kind, message }))).toEqual([
-      { kind: 'missing-data', message: 'segment record 1 is in block 3, but the index does not lead there' },
+      { kind: 'missing-data', message: 'segment record 1 is in block 4, but the index does not lead there' },
       { kind: 'missing-data', message: 'segment record 1 is referenced, but no readable block holds it' },
     ]);
   });
@@ -340,7 +342,9 @@ describe('the report of an audit', () => {
     for (const finding of found) {
       expect(finding).toEqual({
         kind: 'corrupt-data',
-        message: expect.stringMatching(/^the index is damaged: .*; restore varve.db from a copy$/),
+        message: expect.stringMatching(
+          /^the index is damaged: .*; rebuild the store from its packs with varve salvage$/,
+        ),
         location: file,
         manifests: [],
         repair: 'none',
@@ -356,6 +360,7 @@ describe('the report of an audit', () => {
     const { start } = blockOf(path, BODY_BLOCK_OF_B);
     truncateSync(packPath(path), start + 1);
     expect((await auditAfresh(path)).map(({ kind, manifests }) => ({ kind, manifests }))).toEqual([
+      { kind: 'corrupt-data', manifests: [] },
       { kind: 'corrupt-data', manifests: [] },
       { kind: 'corrupt-manifest', manifests: [KEY.b] },
     ]);

@@ -218,6 +218,16 @@ describe.skipIf(isWindows)('a hard link', () => {
 
 test('a file with the number of a pack that no index has named is left as it is', async () => {
   const path = await filled(scratchFolder());
+  const foreign = join(path, 'packs', '00000002.pack');
+  writeFileSync(foreign, 'somebody’s');
+  const backend = await openStore(path, { packBytes: 1 });
+  await commit(backend, put('other', [entry('1', 'other text')]));
+  expect(readFileSync(foreign, 'utf8')).toBe('somebody’s');
+  expect(await contentOf(backend, 'other')).toEqual([{ body: '1', segments: ['other text'] }]);
+});
+
+test('a pack of commits that the index lacks is left as it is, and nothing is written beside it', async () => {
+  const path = await filled(scratchFolder());
   const older = readFileSync(join(path, 'varve.db'));
   const backend = await LocalBackend.open(path, { packBytes: 1 });
   await commit(backend, put('newer', [entry('1', 'newer text')]));
@@ -225,9 +235,9 @@ test('a file with the number of a pack that no index has named is left as it is'
   writeFileSync(join(path, 'varve.db'), older);
   const newer = readFileSync(join(path, 'packs', '00000002.pack'));
   const again = await openStore(path, { packBytes: 1 });
-  await commit(again, put('other', [entry('1', 'other text')]));
+  const error = await rejection(commit(again, put('other', [entry('1', 'other text')])), 'CORRUPT');
+  expect(error.message).toContain('varve salvage');
   expect(readFileSync(join(path, 'packs', '00000002.pack'))).toEqual(newer);
-  expect(await contentOf(again, 'other')).toEqual([{ body: '1', segments: ['other text'] }]);
 });
 
 /** The modes of all that is below a path, by what it is. */

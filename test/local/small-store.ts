@@ -11,7 +11,8 @@ export const TEXT = { a: 'segment of a', b: 'segment of b' };
 export const ADDRESS = { a: segment(TEXT.a).address, b: segment(TEXT.b).address };
 export const KEY = { a: { kind: 'conversation', id: 'a' }, b: { kind: 'conversation', id: 'b' } } as const;
 
-/** Two conversations of a segment each, in blocks of their own: records 0 and 1 of either space, blocks 1 to 4. */
+/** Two conversations of a segment each, in blocks of their own, each with a record of the log:
+ * records 0 and 1 of either space, blocks 1 to 6. */
 export async function smallStore(): Promise<string> {
   const path = scratchFolder();
   const backend = await LocalBackend.open(path);
@@ -51,5 +52,6 @@ export function rewriteBytes(path: string, change: (pack: Buffer) => void): void
 }
 
 export const packPath = (path: string) => join(path, 'packs', '00000001.pack');
-export const SEGMENT_BLOCK_OF_B = 3;
-export const BODY_BLOCK_OF_B = 4;
+export const SEGMENT_BLOCK_OF_B = 4;
+export const BODY_BLOCK_OF_B = 5;
+export const LOG_BLOCK_OF_B = 6;

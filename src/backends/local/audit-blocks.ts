@@ -10,6 +10,7 @@ import { IdSet } from './id-set.ts';
 import type { LocalIndex } from './local-index.ts';
 import { PackVanished, packPath } from './pack-files.ts';
 import type { BlockPlace } from './record-store.ts';
+import { isOutdated } from './rewrite.ts';
 import { SEGMENTS, type Space } from './schema.ts';
 import type { StoreFolder } from './store-folder.ts';
 
@@ -31,7 +32,7 @@ export interface BlockSurvey {
   readonly segments: number;
   readonly verifiedBytes: number;
   /** Ids of every readable block, by space. */
-  readonly present: readonly [Float64Array[], Float64Array[]];
+  readonly present: readonly [Float64Array[], Float64Array[], Float64Array[]];
   readonly presentSegments: IdSet;
   /** The fingerprints of all present segments. */
   readonly fingerprints: FingerprintCheck;
@@ -53,7 +54,7 @@ export async function surveyBlocks(
   onDamage: (error: VarveError) => void,
   turn: (done: number, total: number) => Promise<void>,
 ): Promise<BlockSurvey> {
-  const present: [Float64Array[], Float64Array[]] = [[], []];
+  const present: [Float64Array[], Float64Array[], Float64Array[]] = [[], [], []];
   const presentSegments = new IdSet();
   const fingerprints = new FingerprintCheck();
   const damagedBlocks: DamagedBlock[] = [];
@@ -153,7 +154,9 @@ function ownSlots(
   directory: BlockDirectory,
 ): { reachable: readonly number[]; lost: number | undefined } {
   const { reachable, others } = surveySlots(index.database, block.space, block.id, directory);
-  const lost = others.map((slot) => directory.ids[slot] as number).find((id) => isLost(index, block.space, id));
+  const lost = others
+    .map((slot) => directory.ids[slot] as number)
+    .find((id) => !isOutdated(index, block, id) && isLost(index, block.space, id));
   return { reachable, lost };
 }
 

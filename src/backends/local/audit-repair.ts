@@ -3,6 +3,7 @@ import type { WrongCount } from './audit-survey.ts';
 import { isDamage } from './block.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
 import type { LocalIndex } from './local-index.ts';
+import { unknownCommits } from './log/unknown-commits.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { SEGMENTS, SWEPT } from './schema.ts';
 import { DeadBytes } from './sweep.ts';
@@ -82,14 +83,14 @@ function isDamagedNow(index: LocalIndex, record: number, unreadable: Set<number>
   }
 }
 
-/** Removes a file that the index does not name, unless it has been registered since. */
+/** Removes a file that the index does not name, unless it has been registered since, or has commits that the index lacks. */
 export async function repairStrayFile(
   { index, folder }: MaintenanceContext,
   path: string,
   isStray: () => boolean,
 ): Promise<boolean> {
   return index.database.write(() => {
-    if (!isStray()) return false;
+    if (!isStray() || unknownCommits(index.database, path) !== undefined) return false;
     folder.assertPacks();
     // Whoever put a directory there knows what is in it.
     if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return false;

@@ -5,7 +5,7 @@ import { FingerprintCheck } from './fingerprint-check.ts';
 import { IdSet } from './id-set.ts';
 import type { LocalIndex } from './local-index.ts';
 import { type ManifestRow, manifestFingerprint } from './manifest-table.ts';
-import { SEGMENTS, type Space, SWEPT } from './schema.ts';
+import { type Space, SWEPT } from './schema.ts';
 
 /** What is wrong with one manifest. */
 export interface BrokenManifest {
@@ -152,5 +152,5 @@ export function describeCount(count: number): string {
 
 /** The name of a record for messages. */
 export function describeRecord(space: Space, record: number): string {
-  return `${space === SEGMENTS ? 'segment' : 'manifest body'} record ${record}`;
+  return `${['segment', 'manifest body', 'log'][space]} record ${record}`;
 }

@@ -14,10 +14,12 @@ import {
   type WrongCount,
   wrongCounts,
 } from './audit-survey.ts';
+import { findUnaccounted, manifestsIn } from './audit-unaccounted.ts';
 import { uploaderOf } from './expire.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
 import { IdSet } from './id-set.ts';
 import { LocalIndex } from './local-index.ts';
+import { outdatedIndex, unknownCommits } from './log/unknown-commits.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { type ManifestRow, manifestEntry } from './manifest-table.ts';
 import { PackReader, PackVanished, packPath } from './pack-files.ts';
@@ -29,6 +31,8 @@ const ATTEMPTS = 5;
 
 /** Work between two turns of the event loop, in ms. */
 const TURN_MS = 20;
+
+const SPACE_NAMES = ['segments', 'manifests', 'the log'] as const;
 
 interface AuditResult {
   readonly findings: Finding[];
@@ -106,6 +110,7 @@ class Audit {
     await this.#reportCounts(blocks, references);
     await this.#reportFingerprints(blocks, references);
     await this.#reportUploads();
+    await this.#reportUnaccounted();
     await this.#reportStrayFiles();
     return this.#result(references.manifests, blocks.segments, blocks.verifiedBytes);
   }
@@ -125,7 +130,7 @@ class Audit {
     for (const fault of faults) {
       this.#add({
         kind: 'corrupt-data',
-        message: `the index is damaged: ${fault.replaceAll('\n', ' ')}; restore varve.db from a copy`,
+        message: `the index is damaged: ${fault.replaceAll('\n', ' ')}; rebuild the store from its packs with varve salvage`,
         location: join(this.#context.root, 'varve.db'),
         harmful: true,
       });
@@ -145,7 +150,7 @@ class Audit {
     for (const { block, reason, isMissing } of damagedBlocks) {
       this.#add({
         kind: isMissing ? 'missing-data' : 'corrupt-data',
-        message: `a block of ${block.space === SEGMENTS ? 'segments' : 'manifests'} cannot be read: ${reason}`,
+        message: `a block of ${SPACE_NAMES[block.space]} cannot be read: ${reason}`,
         location: `${packPath(this.#context.root, block.pack)} at byte ${block.start}`,
         harmful: true,
       });
@@ -284,10 +289,26 @@ class Audit {
     }
   }
 
+  /** Compared with the index as it is now, for writers go on beside an audit. */
+  async #reportUnaccounted(): Promise<void> {
+    const { index, owner } = this.#context;
+    for (const { pack, ...finding } of await findUnaccounted(this.#context)) {
+      const repaired = this.#options.repair && pack !== undefined;
+      if (repaired) await index.database.write(() => owner.sealAbandoned([pack]));
+      this.#add({ ...finding, repaired });
+    }
+  }
+
   /** Compared with the index as it is now: packs are registered before they are created. */
   async #reportStrayFiles(): Promise<void> {
     const { index, folder } = this.#context;
     for (const path of strayFiles(index, folder)) {
+      const unknown = unknownCommits(index.database, path);
+      if (unknown !== undefined) {
+        const manifests = manifestsIn(unknown);
+        this.#add({ kind: 'missing-data', message: outdatedIndex(path, 0), location: path, manifests, harmful: true });
+        continue;
+      }
       const isRepaired =
         this.#options.repair &&
         (await repairStrayFile(this.#context, path, () => strayFiles(index, folder).includes(path)));

@@ -14,7 +14,7 @@ import { SEGMENTS, type Space } from './schema.ts';
  * |---|---|
  * | 4 | magic `VBLK` |
  * | 1 | format version, 1 |
- * | 1 | space: 0 segments, 1 manifest bodies |
+ * | 1 | space: 0 segments, 1 manifest bodies, 2 the log |
  * | 2 | zero |
  * | 4 | length of the directory, little-endian |
  * | 4 | length of the frame, little-endian |
@@ -27,7 +27,7 @@ import { SEGMENTS, type Space } from './schema.ts';
  * of consecutive ids. Then for each record varint `stored length × 2 + (1 if tokens)`. Then, for segments, the 32-byte
  * address of each.
  */
-const MAGIC = Buffer.from('VBLK');
+export const BLOCK_MAGIC = Buffer.from('VBLK');
 const VERSION = 1;
 const CHECKSUM_BYTES = 8;
 const CHECKED_HEADER_BYTES = 16;
@@ -49,7 +49,7 @@ export function encodeBlock(space: Space, records: readonly BlockRecord[], level
   const directory = encodeDirectory(space, records);
   const frame = encodeFrame(Buffer.concat(records.map((record) => record.bytes)), { level });
   const block = Buffer.allocUnsafe(BLOCK_HEADER_BYTES + directory.length + frame.length);
-  MAGIC.copy(block, 0);
+  BLOCK_MAGIC.copy(block, 0);
   block[4] = VERSION;
   block[5] = space;
   block.writeUInt16LE(0, 6);
@@ -153,7 +153,7 @@ export function isDamage(error: unknown): error is VarveError {
 
 /** Lengths of the parts of a block, read from its first {@link BLOCK_HEADER_BYTES} bytes. */
 export function decodeBlockHeader(header: Buffer, what: string): { directoryBytes: number; frameBytes: number } {
-  if (header.length < BLOCK_HEADER_BYTES || !header.subarray(0, 4).equals(MAGIC)) {
+  if (header.length < BLOCK_HEADER_BYTES || !header.subarray(0, 4).equals(BLOCK_MAGIC)) {
     throw new VarveError('CORRUPT', `${what}: no block starts here`);
   }
   if (header[4] !== VERSION) throw unknownNumber(what, 'block format', header[4]);

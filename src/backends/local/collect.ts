@@ -4,6 +4,7 @@ import { CollectScope, cutoffOf } from './collect-scope.ts';
 import { claimStainedPacks, findRemnants, forgetUnusedNames, removeStrayPacks, scrubIndex } from './erase.ts';
 import { deleteExpired } from './expire.ts';
 import { rebuildFingerprints } from './fingerprint-rebuild.ts';
+import { compactLog, isLogDue } from './log/log-compaction.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { deadBytes, duePacks, type PackSurvey, rewriteReasons, share, surveyPacks } from './pack-survey.ts';
 import { removeEmptyPacks, rewritePacks } from './rewrite.ts';
@@ -68,6 +69,8 @@ async function runCollection(
   const numbers = due.map(({ id }) => id);
   const { written, left } = await rewritePacks(context, numbers, scope, options);
   const freedBytes = (await removeEmptyPacks(context)) - written;
+  const dead = index.database.snapshot(() => deadBytes(surveyPacks(context)));
+  const freedFromLog = await compactLogWhenDue(context, options, scope);
   if (full && scope.isFirst && !scope.isOver) await rebuildFingerprints(context, signal);
   if (full || erase) await forgetUnusedNames(context, signal);
   const remnants = erase ? await finishErasure(context, options, scope) : [];
@@ -94,12 +97,37 @@ async function runCollection(
     collectedBytes: swept.bytes,
     waitingSegments: waiting.count,
     waitingBytes: waiting.bytes,
-    freedBytes: Math.max(0, freedBytes),
-    deadBytes: deadBytes(surveyPacks(context)),
+    freedBytes: Math.max(0, freedBytes + freedFromLog),
+    deadBytes: dead,
     rewrittenPacks: rewritten.length,
     ...(erase && { remnants }),
     durationMs: performance.now() - started,
   };
+}
+
+/**
+ * Compacts the log after all else, so that a plan need not know how long a snapshot of it is. What that leaves
+ * dead waits for a next run, unless this one is to give back everything.
+ *
+ * @returns bytes given back; below 0 when more were appended.
+ */
+async function compactLogWhenDue(
+  context: MaintenanceContext,
+  options: CollectSettings,
+  scope: CollectScope,
+): Promise<number> {
+  const { full = false, erase = false } = options;
+  if (!scope.isFirst || scope.isOver || !isLogDue(context.index, options)) return 0;
+  const logged = await compactLog(context, erase, scope, options);
+  if ((!full && !erase) || scope.isOver) return -logged;
+  const due = await claimDuePacks(context, options, scope);
+  const { written } = await rewritePacks(
+    context,
+    due.map(({ id }) => id),
+    scope,
+    options,
+  );
+  return (await removeEmptyPacks(context)) - written - logged;
 }
 
 /** The packs to rewrite, which nobody appends to any more. */

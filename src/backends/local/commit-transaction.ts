@@ -21,6 +21,7 @@ import { type BodyRecord, encodeBodyRecord } from './body-record.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
 import { Healing } from './healing.ts';
 import type { LocalIndex } from './local-index.ts';
+import { CommitLog } from './log/commit-log.ts';
 import {
   type LocalKey,
   type ManifestRow,
@@ -101,6 +102,7 @@ export class CommitTransaction {
   readonly #newManifests = new Map<string, number>();
   readonly #manifestEntries: FingerprintEntry[] = [];
   readonly #healing: Healing;
+  readonly #log: CommitLog;
   readonly #segmentBlockBytes: number;
   #changed = false;
 
@@ -115,6 +117,7 @@ export class CommitTransaction {
     this.#firstBody = index.database.meta('next_body');
     this.#nextBody = this.#firstBody;
     this.#healing = new Healing(index);
+    this.#log = new CommitLog(index, appender, tuning.bodies.level);
     this.#segmentBlockBytes = tuning.segments.blockBytes;
   }
 
@@ -141,10 +144,11 @@ export class CommitTransaction {
 
   /** Completes blocks, counts and fingerprints. To be called last, before the index commits. */
   finish(): void {
-    if (!this.#changed && this.#healing.isEmpty) return;
     this.#segmentBlocks.flush();
     this.#healing.finish(this.#segmentBlocks, this.#segmentBlockBytes);
     this.#bodyBlocks.flush();
+    this.#log.finish();
+    if (!this.#changed && !this.#appender.hasAppended) return;
     // The data first: once the index names a block, it must be there even after a power failure.
     this.#appender.sync();
     const { database, ledger, segmentFingerprints, manifestFingerprints } = this.#index;
@@ -187,6 +191,7 @@ export class CommitTransaction {
     const staged = this.#stage(write.entries);
     const bodies = this.#store(staged, write.owner ?? write.key);
     const row = this.#index.manifests.extend(existing, bodies, nonce, write.logicalBytes, fields, this.#now);
+    this.#log.append(row, bodies, nonce);
     return success('appended', row, staged);
   }
 
@@ -195,6 +200,7 @@ export class CommitTransaction {
     if (existing === undefined) return { status: 'absent', newSegments: 0, newBytes: 0 };
     checkRevision(write.key, existing, write.ifRevision);
     this.#checkHold(write.key, existing);
+    this.#log.delete(existing, this.#index.manifests.bodies(existing));
     this.#release(this.#planRelease(existing));
     this.#index.manifests.remove(existing);
     return { status: 'deleted', newSegments: 0, newBytes: 0 };
@@ -212,6 +218,7 @@ export class CommitTransaction {
     if (isSame) return unchanged(existing);
     if (held) holds.place(existing.id, { since: this.#now, ...before, ...(reason !== undefined && { reason }) });
     else holds.release(existing.id);
+    this.#log.hold(existing);
     return { ...unchanged(existing), status: held ? 'held' : 'released' };
   }
 
@@ -340,8 +347,14 @@ export class CommitTransaction {
     fields: ManifestFields,
     bodies: readonly number[],
   ): ManifestRow {
-    if (existing !== undefined) return this.#index.manifests.replace(existing, bodies, fields, this.#now);
+    if (existing !== undefined) {
+      const dropped = this.#index.manifests.bodies(existing);
+      const row = this.#index.manifests.replace(existing, bodies, fields, this.#now);
+      this.#log.put(row, bodies, dropped);
+      return row;
+    }
     const row = this.#index.manifests.insert(KIND_NUMBERS[key.kind], key.id, bodies, fields, this.#now);
+    this.#log.put(row, bodies, []);
     this.#newManifests.set(manifestName(key), row.id);
     this.#manifestEntries.push(manifestEntry(key, row.id));
     return row;

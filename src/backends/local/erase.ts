@@ -55,9 +55,13 @@ export async function claimStainedPacks(context: MaintenanceContext, signal?: Ab
 
 /** Removes files like packs that the index does not name: what they hold is nobody's. */
 export async function removeStrayPacks(context: MaintenanceContext): Promise<void> {
-  const { index, folder } = context;
-  const strays = () => strayFiles(index, folder).filter((path) => /^\d{8,}\.pack$/.test(basename(path)));
-  for (const path of strays()) await repairStrayFile(context, path, () => strays().includes(path));
+  for (const path of strayPacks(context)) {
+    await repairStrayFile(context, path, () => strayPacks(context).includes(path));
+  }
+}
+
+function strayPacks({ index, folder }: MaintenanceContext): string[] {
+  return strayFiles(index, folder).filter((path) => /^\d{8,}\.pack$/.test(basename(path)));
 }
 
 /**
@@ -130,6 +134,9 @@ export function findRemnants(context: MaintenanceContext, isScrubbed: boolean): 
           ? 'it could not be rewritten whole, because it is damaged or the deadline came first: audit the store'
           : 'it was written to meanwhile: erase again',
     });
+  }
+  for (const location of strayPacks(context)) {
+    remnants.push({ location, reason: 'it holds commits that the index lacks: audit the store' });
   }
   if (!isScrubbed) {
     remnants.push({

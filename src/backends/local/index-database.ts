@@ -13,7 +13,7 @@ import {
   prepareFolder,
   refusalOf,
 } from './index-file.ts';
-import { migrate, standInFor } from './migrations.ts';
+import { headerTable, migrate, standInFor } from './migrations.ts';
 import { assertOneName, assertPlain, makeFolder, modesOf } from './plain-files.ts';
 import { APPLICATION_ID, CREATED, FORMAT_VERSION, SCHEMA } from './schema.ts';
 import { type Database, openSqlite, type RunResult, type Statement } from './sqlite-driver.ts';
@@ -39,6 +39,8 @@ export class IndexDatabase {
   readonly #copy: string | undefined;
   readonly #folder: StoreFolder | undefined;
   #forget: () => void = () => {};
+  /** The format that the index had when it was opened; `undefined` until that is known. */
+  #format: number | undefined;
 
   private constructor(
     connection: Database,
@@ -59,8 +61,7 @@ export class IndexDatabase {
    *   something else, `UNSUPPORTED_FORMAT` when a newer Varve wrote it, `CORRUPT` when it is not an index.
    */
   static open(folder: StoreFolder, options: IndexOptions): IndexDatabase {
-    const { root } = folder;
-    const path = join(root, INDEX_FILE);
+    const { root, index: path } = folder;
     try {
       assertPlain(root);
       if (!existsSync(path)) prepareFolder(root, options);
@@ -123,11 +124,11 @@ export class IndexDatabase {
   }
 
   meta(key: string): number {
-    return this.value<number>('SELECT value FROM meta WHERE key = ?', key) ?? 0;
+    return this.value<number>('SELECT value FROM header WHERE key = ?', key) ?? 0;
   }
 
   setMeta(key: string, value: number): void {
-    this.run('INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value', key, value);
+    this.run('INSERT INTO header VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value', key, value);
   }
 
   /** Runs `work` in one snapshot. `work` must be synchronous. */
@@ -135,6 +136,7 @@ export class IndexDatabase {
     if (this.#connection.inTransaction) return work();
     this.#connection.exec('BEGIN');
     try {
+      this.#assertFormat();
       return work();
     } finally {
       this.#connection.exec('COMMIT');
@@ -145,9 +147,14 @@ export class IndexDatabase {
    * Runs `work` in a write transaction: durable when the promise resolves, without effect on the index when it rejects.
    * Waits for other processes without blocking this one. `work` must be synchronous.
    *
+   * @param undo is called with the error when it rejects, if possible before other processes can write.
    * @throws `BUSY` when the lock was not to be had in time, `IO` when the path of the index leads to another one by now.
    */
-  async write<Result>(work: () => Result, signal?: AbortSignal): Promise<Result> {
+  async write<Result>(
+    work: () => Result,
+    signal?: AbortSignal,
+    undo: (error: unknown) => void = () => {},
+  ): Promise<Result> {
     const deadline = performance.now() + this.#lockTimeoutMs;
     for (let attempt = 0; !this.#tryBegin(); attempt++) {
       if (performance.now() > deadline) {
@@ -157,11 +164,13 @@ export class IndexDatabase {
       await sleep(Math.random() * Math.min(50, 2 ** attempt));
     }
     try {
+      this.#assertFormat();
       const result = work();
       this.#folder?.assertIndex();
       this.#commit();
       return result;
     } catch (error) {
+      undo(error);
       if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK');
       this.#forget();
       throw error;
@@ -231,12 +240,14 @@ export class IndexDatabase {
     try {
       // It was opened by its path.
       this.#folder?.assertIndex();
-      connection.exec(standInFor(this.value<number>('PRAGMA user_version') ?? 0));
+      connection.exec(standInFor(this.#format ?? FORMAT_VERSION));
     } catch (error) {
       connection.close();
       throw error;
     }
-    return new IndexDatabase(connection, this.#lockTimeoutMs, undefined, this.#folder);
+    const sibling = new IndexDatabase(connection, this.#lockTimeoutMs, undefined, this.#folder);
+    sibling.#format = this.#format;
+    return sibling;
   }
 
   /** The index at `path`, to be read; nothing is created or changed. Close it soon. */
@@ -260,11 +271,12 @@ export class IndexDatabase {
   copyInto(path: string, meta: Readonly<Record<string, number | undefined>>): void {
     this.#connection.exec(`VACUUM INTO '${path.replaceAll("'", "''")}'`);
     const copy = openSqlite(path, { fileMustExist: true });
+    const table = headerTable(this.#format ?? FORMAT_VERSION);
     try {
       for (const [key, value] of Object.entries(meta)) {
         const name = key.replaceAll("'", "''");
-        copy.exec(`DELETE FROM meta WHERE key = '${name}'`);
-        if (value !== undefined) copy.exec(`INSERT INTO meta VALUES ('${name}', ${Math.floor(value)})`);
+        copy.exec(`DELETE FROM ${table} WHERE key = '${name}'`);
+        if (value !== undefined) copy.exec(`INSERT INTO ${table} VALUES ('${name}', ${Math.floor(value)})`);
       }
     } finally {
       copy.close();
@@ -280,7 +292,7 @@ export class IndexDatabase {
   /** Begins a snapshot that lasts until {@link close}; only for a {@link sibling}. */
   holdSnapshot(): void {
     this.#connection.exec('BEGIN');
-    this.#connection.exec('SELECT 1 FROM meta LIMIT 1');
+    this.#assertFormat();
   }
 
   /** Runs work that comes by each page once, with little memory for pages. */
@@ -343,6 +355,7 @@ export class IndexDatabase {
       if (readOnly) this.#connection.exec(standInFor(version));
       else this.#upgrade(path);
     }
+    this.#format = readOnly ? version : FORMAT_VERSION;
     this.#connection.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
   }
 
@@ -365,6 +378,16 @@ export class IndexDatabase {
       );
     }
     return version;
+  }
+
+  /** In every transaction: another process may have upgraded the store since it was opened. */
+  #assertFormat(): void {
+    const version = this.value<number>('PRAGMA user_version') ?? 0;
+    if (this.#format === undefined || version === this.#format) return;
+    throw new VarveError(
+      'UNSUPPORTED_FORMAT',
+      `the store has format ${version} now, it had ${this.#format} when this process opened it: open it again, with a Varve that knows the new one`,
+    );
   }
 
   #configure(isNew: boolean): void {
@@ -402,6 +425,7 @@ export class IndexDatabase {
         this.#connection.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
         this.#connection.exec(`PRAGMA user_version = ${FORMAT_VERSION}`);
         this.setMeta(CREATED, Date.now());
+        this.setMeta('log_floor', 1);
       }
       this.#connection.exec('COMMIT');
     } catch (error) {

@@ -25,7 +25,7 @@ export function assertNoPacks(root: string): void {
   if (pack === undefined) return;
   throw new VarveError(
     'CORRUPT',
-    `the index ${join(root, INDEX_FILE)} is missing or empty, but ${join(folder, pack)} is there: restore the index from a copy`,
+    `the index ${join(root, INDEX_FILE)} is missing or empty, but ${join(folder, pack)} is there: rebuild the store from its packs with varve salvage`,
   );
 }
 

@@ -190,13 +190,25 @@ export class LocalBackend implements Backend {
       const folder = new StoreFolder(root);
       try {
         const database = IndexDatabase.open(folder, { create, readOnly, lockTimeoutMs, sharedWith });
-        return new LocalBackend(folder, database, options, components);
+        const backend = new LocalBackend(folder, database, options, components);
+        if (!readOnly) backend.#takeLock();
+        return backend;
       } catch (error) {
         folder.close();
         // Another process creates the store, or recovers it after a crash.
         if (!isVarveError(error, 'BUSY') || performance.now() > deadline) throw error;
         await sleep(Math.random() * 50);
       }
+    }
+  }
+
+  /** Upgrades to a later format wait for those who hold their lock. */
+  #takeLock(): void {
+    try {
+      this.#owner.takeLock();
+    } catch (cause) {
+      this.#database.close();
+      throw toVarveError(cause, `opening the store at ${this.#folder.root}`);
     }
   }
 

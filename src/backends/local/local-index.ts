@@ -3,6 +3,7 @@ import { type BodyRecord, decodeBodyRecord } from './body-record.ts';
 import { FingerprintIndex, MANIFEST_FINGERPRINTS, SEGMENT_FINGERPRINTS } from './fingerprint-index.ts';
 import { HoldTable } from './hold-table.ts';
 import type { IndexDatabase } from './index-database.ts';
+import { LogTail } from './log/log-tail.ts';
 import { type LocalKey, ManifestTable, ownerMark } from './manifest-table.ts';
 import { NameTable } from './name-table.ts';
 import type { PackReader } from './pack-files.ts';
@@ -22,6 +23,7 @@ export class LocalIndex {
   readonly manifestFingerprints: FingerprintIndex;
   readonly manifests: ManifestTable;
   readonly segments: SegmentResolver;
+  readonly log: LogTail;
   /** Segments that an audit has found damaged, by record id. */
   damaged: ReadonlySet<number> = new Set();
   #epoch = -1;
@@ -37,6 +39,7 @@ export class LocalIndex {
     this.manifestFingerprints = new FingerprintIndex(database, MANIFEST_FINGERPRINTS);
     this.manifests = new ManifestTable(database, this.manifestFingerprints, this.names, this.holds);
     this.segments = new SegmentResolver(this.records, this.segmentFingerprints, this.ledger);
+    this.log = new LogTail(database, this.records);
     database.onRollback(() => this.#invalidate());
   }
 
@@ -106,6 +109,7 @@ export class LocalIndex {
     this.segmentFingerprints.invalidate();
     this.manifestFingerprints.invalidate();
     this.segments.forget();
+    this.log.forget();
     this.#epoch = -1;
   }
 }

@@ -35,11 +35,17 @@ export interface ManifestRow {
   readonly body: number | null;
 }
 
-function countEntries({ body, entries }: ManifestRow): number {
+/** How many entries a manifest has. */
+export function countEntries({ body, entries }: ManifestRow): number {
   return entries ?? (body === null ? 0 : 1);
 }
 
 const KINDS = Object.keys(KIND_NUMBERS) as LocalKind[];
+
+/** The key of a row. */
+export function keyOf({ kind, name }: { readonly kind: number; readonly name: Uint8Array }): LocalKey {
+  return { kind: KINDS[kind] as LocalKind, id: Buffer.from(name).toString('utf8') };
+}
 
 /** Finds and reads manifest rows. */
 export class ManifestTable {
@@ -83,6 +89,16 @@ export class ManifestTable {
       row.id,
     );
     return [...(newestOnly && later.length > 0 ? [] : first), ...later.map(({ body }) => body)];
+  }
+
+  /** All entries of a manifest: the record ids of their bodies, and idempotency keys by position. */
+  entries(row: ManifestRow): { bodies: number[]; nonces: [number, Buffer][] } {
+    if (row.entries === null) return { bodies: this.bodies(row), nonces: [] };
+    const rows = this.#index.all<{ number: number; nonce: Buffer }>(
+      'SELECT number, nonce FROM entry WHERE manifest = ? AND nonce IS NOT NULL ORDER BY number',
+      row.id,
+    );
+    return { bodies: this.bodies(row), nonces: rows.map(({ number, nonce }) => [number, nonce]) };
   }
 
   /** Whether an append of that idempotency key was taken. */
@@ -130,6 +146,35 @@ export class ManifestTable {
     const inserted = { id: Number(lastInsertRowid), ...row };
     this.#addEntries(inserted.id, 1, bodies.slice(1), null);
     return inserted;
+  }
+
+  /** Enters a row as it was in another index, under its id. */
+  restore(
+    row: Omit<ManifestRow, 'entries' | 'body'>,
+    bodies: readonly number[],
+    nonces: ReadonlyMap<number, Uint8Array>,
+  ): void {
+    // The row has no place for an idempotency key of its first entry.
+    const isApart = nonces.has(0);
+    this.#index.run(
+      `INSERT INTO manifest (id, kind, name, application, model, created, updated, expires, bytes, revision, entries, body)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      row.id,
+      row.kind,
+      row.name,
+      row.application,
+      row.model,
+      row.created,
+      row.updated,
+      row.expires,
+      row.bytes,
+      row.revision,
+      bodies.length > 1 || isApart ? bodies.length : null,
+      isApart ? null : (bodies[0] ?? null),
+    );
+    bodies.forEach((body, number) => {
+      if (number > 0 || isApart) this.#addEntries(row.id, number, [body], nonces.get(number) ?? null);
+    });
   }
 
   /** Gives a row other entries. Its place in the order of archiving stays; so does its creation time unless given. */
@@ -186,8 +231,8 @@ export class ManifestTable {
     this.#index.run('DELETE FROM manifest WHERE id = ?', row.id);
   }
 
-  key({ kind, name }: ManifestRow): LocalKey {
-    return { kind: KINDS[kind] as LocalKind, id: name.toString('utf8') };
+  key(row: ManifestRow): LocalKey {
+    return keyOf(row);
   }
 
   head(row: ManifestRow): ManifestHead {
@@ -223,7 +268,7 @@ export class ManifestTable {
     };
   }
 
-  #addEntries(manifest: number, from: number, bodies: readonly number[], nonce: Buffer | null): void {
+  #addEntries(manifest: number, from: number, bodies: readonly number[], nonce: Uint8Array | null): void {
     bodies.forEach((body, index) => {
       // The first entry of an append carries its idempotency key.
       this.#index.run(

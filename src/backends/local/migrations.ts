@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { VarveError } from '../../errors.ts';
-import { DAMAGE_TABLE } from './schema.ts';
+import { DAMAGE_TABLE, HOLD_TABLE, LEASE_TABLE, OWNED_PACKS, REPORT_TABLE, VOID_TABLE } from './schema.ts';
 import { isWriterAlive } from './writer-lock.ts';
 
 /** How an index of one format version becomes one of the next. */
@@ -21,7 +21,23 @@ const MIGRATIONS: Readonly<Record<number, Migration>> = {
     standIn: DAMAGE_TABLE.replace('CREATE TABLE', 'CREATE TEMP TABLE'),
     needsNoWriters: true,
   },
+  // Writers of format 2 keep no log. The new name of `meta` is a fence for those that are open without
+  // a lock: every transaction of theirs reads it, and fails. The log begins with a snapshot, which
+  // the next collection writes.
+  2: {
+    sql: `ALTER TABLE meta RENAME TO header;
+      ${VOID_TABLE}${OWNED_PACKS}${HOLD_TABLE}${REPORT_TABLE}${LEASE_TABLE}
+      INSERT INTO header VALUES ('log_run', 1);`,
+    standIn: `CREATE TEMP VIEW header AS SELECT * FROM main.meta;
+      ${VOID_TABLE.replace('CREATE TABLE', 'CREATE TEMP TABLE')}`,
+    needsNoWriters: true,
+  },
 };
+
+/** The table that `header` was in an index of that version. */
+export function headerTable(version: number): 'meta' | 'header' {
+  return version < 3 ? 'meta' : 'header';
+}
 
 /**
  * The statements that take an index from `version` to the next.

@@ -1,4 +1,4 @@
-import { closeSync, fdatasyncSync, fstatSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import { VarveError } from '../../errors.ts';
@@ -171,9 +171,24 @@ export class PackAppender {
     this.#committed = this.#end;
   }
 
-  /** What was appended since the last commit may be overwritten: no index names it, and no other process writes here. */
+  /** Whether anything was appended since the last commit. */
+  get hasAppended(): boolean {
+    return this.#end > this.#committed;
+  }
+
+  /**
+   * Cuts off what was appended since the last commit, before anybody else can commit: ids that it holds
+   * are given again, and what looks like a commit must be one. Where that fails the pack is not used
+   * again, and whoever seals it notes those bytes.
+   */
   rollback(): void {
+    if (!this.hasAppended) return;
     this.#end = this.#committed;
+    try {
+      ftruncateSync(this.#fd, this.#committed);
+    } catch {
+      this.#broken = true;
+    }
   }
 
   close(): void {

@@ -1,6 +1,7 @@
 import { lstatSync } from 'node:fs';
 import { VarveError } from '../../errors.ts';
 import type { IndexDatabase } from './index-database.ts';
+import { assertNoCommits, outdatedIndex, unknownCommits } from './log/unknown-commits.ts';
 import { PackAppender, packLength, packPath } from './pack-files.ts';
 import { BACKUP_MARK } from './schema.ts';
 import type { StoreFolder } from './store-folder.ts';
@@ -38,6 +39,11 @@ export class PackOwner {
     this.packBytes = packBytes;
   }
 
+  /** Tells other processes from now on that this one may write. */
+  takeLock(): void {
+    void this.name;
+  }
+
   /** The name under which this process owns things, from the first use on. */
   get name(): string {
     if (this.#lock === undefined) {
@@ -71,21 +77,24 @@ export class PackOwner {
     work: (appender: PackAppender) => Result,
     signal: AbortSignal | undefined,
   ): Promise<Result> {
-    try {
-      const result = await this.#database.write(() => {
-        this.#assertOwned(appender.pack);
-        const result = work(appender);
-        appender.assertInPlace();
-        return result;
-      }, signal);
-      appender.commit();
-      return result;
-    } catch (error) {
+    const undo = (error: unknown) => {
       // After an unknown outcome the index may name what was appended: never write over that.
       if (error instanceof VarveError && error.code === 'OUTCOME_UNKNOWN') appender.commit();
       else appender.rollback();
-      throw error;
-    }
+    };
+    const result = await this.#database.write(
+      () => {
+        this.#assertOwned(appender);
+        this.#sealCutOff(appender.pack);
+        const result = work(appender);
+        appender.assertInPlace();
+        return result;
+      },
+      signal,
+      undo,
+    );
+    appender.commit();
+    return result;
   }
 
   /** The pack that this process may append to, if it has one. */
@@ -94,9 +103,22 @@ export class PackOwner {
   }
 
   /** Whoever holds the write lock may take a pack away from its owner, who appends only under that lock. */
-  #assertOwned(pack: number): void {
-    const owner = this.#database.value<string | null>('SELECT owner FROM pack WHERE id = ? AND sealed = 0', pack);
-    if (owner !== this.name) throw new PackRevoked();
+  #assertOwned({ pack, end }: PackAppender): void {
+    const row = this.#database.get<OpenPack>('SELECT id, owner, size FROM pack WHERE id = ? AND sealed = 0', pack);
+    if (row?.owner !== this.name) throw new PackRevoked();
+    if (row.size < end) this.#noteVoid(pack, row.size, end);
+  }
+
+  /**
+   * Seals packs whose owner was cut off between writing to them and committing: what it wrote has ids
+   * that the transaction under way will give again. Nobody else is in a transaction now.
+   */
+  #sealCutOff(own: number): void {
+    const owned = this.#database.all<Pick<OpenPack, 'id' | 'size'>>(
+      'SELECT id, size FROM pack WHERE sealed = 0 AND owner IS NOT NULL AND id <> ?',
+      own,
+    );
+    for (const { id, size } of owned) if (packLength(this.#folder.root, id) > size) this.#markSealed(id);
   }
 
   /**
@@ -177,7 +199,7 @@ export class PackOwner {
 
   #register(): number {
     // What is written to is a store of its own from now on, and no older state of another.
-    this.#database.run('DELETE FROM meta WHERE key = ?', BACKUP_MARK);
+    this.#database.run('DELETE FROM header WHERE key = ?', BACKUP_MARK);
     for (const pack of this.#database.all<OpenPack>('SELECT id, owner, size FROM pack WHERE sealed = 0 ORDER BY id')) {
       if (!this.#isFree(pack.owner)) continue;
       if (pack.size < this.packBytes && this.#isIntact(pack)) {
@@ -189,16 +211,31 @@ export class PackOwner {
     for (;;) {
       const id = Number(this.#database.run('INSERT INTO pack (owner) VALUES (?)', this.name).lastInsertRowid);
       // A file that no index of this store has named is not written to: it may be all that is left of a newer one.
-      if (lstatSync(packPath(this.#folder.root, id), { throwIfNoEntry: false }) === undefined) return id;
+      const path = packPath(this.#folder.root, id);
+      if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return id;
+      if (unknownCommits(this.#database, path) !== undefined) throw new VarveError('CORRUPT', outdatedIndex(path, 0));
       this.#database.run('DELETE FROM pack WHERE id = ?', id);
     }
   }
 
-  /** What a commit that did not happen left behind the last block counts from now on: as dead, to be given back. */
   #markSealed(pack: number): void {
+    const size = this.#database.value<number>('SELECT size FROM pack WHERE id = ?', pack) ?? 0;
     const length = packLength(this.#folder.root, pack);
     this.#folder.assertPacks();
-    this.#database.run('UPDATE pack SET sealed = 1, owner = NULL, size = max(size, ?) WHERE id = ?', length, pack);
+    if (length > size) this.#noteVoid(pack, size, length);
+    this.#database.run('UPDATE pack SET sealed = 1, owner = NULL WHERE id = ?', pack);
+  }
+
+  /**
+   * Notes that bytes of a pack belong to no commit, and never will: what a commit that did not happen
+   * left. They count as dead from now on, to be given back.
+   *
+   * @throws `CORRUPT` when they hold commits that the index does not know.
+   */
+  #noteVoid(pack: number, start: number, end: number): void {
+    assertNoCommits(this.#folder.root, pack, { start, end }, this.#database.meta('log'));
+    this.#database.run('INSERT INTO void (pack, start, length) VALUES (?, ?, ?)', pack, start, end - start);
+    this.#database.run('UPDATE pack SET size = ? WHERE id = ?', end, pack);
   }
 
   #isFree(owner: string | null): boolean {

@@ -2,6 +2,7 @@ import type { CollectReport, CollectShare } from '../maintenance.ts';
 import type { CollectScope } from './collect-scope.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { packLength } from './pack-files.ts';
+import { LOG } from './schema.ts';
 
 /** A pack is rewritten once less than this share of it is alive. */
 const LIVE_RATIO = 0.7;
@@ -17,6 +18,7 @@ export interface PackSurvey {
   readonly sealed: number;
   /** Stored bytes of what is alive, by the share of each block's records. */
   readonly live: number;
+  /** Those of the log are moved along with others, so only others are counted. */
   readonly blocks: number;
   /** Of these, those of less than a quarter of the full size. */
   readonly small: number;
@@ -34,10 +36,10 @@ export function surveyPacks(
   swept: ReadonlyMap<number, number> = new Map(),
 ): PackSurvey[] {
   const packs = index.database.all<PackSurvey>(
-    `SELECT pack.id, pack.size, pack.sealed, count(block.id) AS blocks,
+    `SELECT pack.id, pack.size, pack.sealed, coalesce(sum(space <> ${LOG}), 0) AS blocks,
        coalesce(sum(length * (1.0 - CAST(dead AS REAL) / max(raw, 1))), 0) AS live,
-       coalesce(sum(raw * 1.0 / CASE space WHEN 0 THEN ? ELSE ? END), 0) AS ideal,
-       coalesce(sum(raw * 4 < CASE space WHEN 0 THEN ? ELSE ? END), 0) AS small
+       coalesce(sum((space <> ${LOG}) * raw * 1.0 / CASE space WHEN 0 THEN ? ELSE ? END), 0) AS ideal,
+       coalesce(sum(space <> ${LOG} AND raw * 4 < CASE space WHEN 0 THEN ? ELSE ? END), 0) AS small
      FROM pack LEFT JOIN block ON block.pack = pack.id GROUP BY pack.id`,
     ...[tuning.segments.blockBytes, tuning.bodies.blockBytes, tuning.segments.blockBytes, tuning.bodies.blockBytes],
   );

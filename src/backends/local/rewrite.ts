@@ -10,7 +10,7 @@ import type { MaintenanceContext } from './maintenance-context.ts';
 import { type PackAppender, removePack } from './pack-files.ts';
 import { syncFolder } from './plain-files.ts';
 import type { BlockPlace } from './record-store.ts';
-import { BODIES, SEGMENTS, type Space, SWEPT } from './schema.ts';
+import { LOG, SEGMENTS, type Space, SWEPT } from './schema.ts';
 
 /** Bytes before compression that one transaction rewrites: others wait as long. */
 const STEP_BYTES = 4 * 1024 * 1024;
@@ -68,8 +68,10 @@ export async function removeEmptyPacks({ folder, index, packs }: MaintenanceCont
   syncFolder(folder.packs);
   return index.database.write(() => {
     // Other collections do the same; each counts what it was the one to remove.
-    const isRemoved = ({ id }: { id: number }) =>
-      index.database.run('DELETE FROM pack WHERE id = ? AND sealed = 1', id).changes > 0;
+    const isRemoved = ({ id }: { id: number }) => {
+      index.database.run('DELETE FROM void WHERE pack = ?', id);
+      return index.database.run('DELETE FROM pack WHERE id = ? AND sealed = 1', id).changes > 0;
+    };
     return empty.filter(isRemoved).reduce((freed, { size }) => freed + size, 0);
   });
 }
@@ -157,7 +159,11 @@ function liveRecords(index: LocalIndex, block: BlockRow): BlockRecord[] | undefi
     const { ids } = directory;
     const { reachable, others } = surveySlots(index.database, block.space, block.id, directory);
     // What another block has taken over is dead here; what is lost to the index is kept for an audit to name.
-    const lost = others.filter((slot) => index.records.locate(block.space, ids[slot] as number) === undefined);
+    const lost = others.filter(
+      (slot) =>
+        !isOutdated(index, block, ids[slot] as number) &&
+        index.records.locate(block.space, ids[slot] as number) === undefined,
+    );
     const own = [...reachable, ...lost].sort((a, b) => a - b);
     const held = new Set(own.map((slot) => ids[slot] as number));
     const swept = sweptRecords(index, block.space, ids).filter((id) => held.has(id));
@@ -171,6 +177,11 @@ function liveRecords(index: LocalIndex, block: BlockRow): BlockRecord[] | undefi
     if (isDamage(error)) return undefined;
     throw error;
   }
+}
+
+/** Whether a record of the log says nothing that later ones do not. */
+export function isOutdated({ database }: LocalIndex, { space }: { space: Space }, record: number): boolean {
+  return space === LOG && record < database.meta('log_floor');
 }
 
 /** The swept records from the first to the last of the given ids. */
@@ -190,7 +201,9 @@ function recordsOf(directory: BlockDirectory, payload: Uint8Array, slots: readon
     const id = directory.ids[slot] as number;
     const bytes = payload.subarray(directory.offsets[slot], directory.offsets[slot + 1]);
     const tokens = directory.isTokens(slot);
-    return directory.space === BODIES ? { id, bytes, tokens } : { id, bytes, tokens, address: directory.address(slot) };
+    return directory.space === SEGMENTS
+      ? { id, bytes, tokens, address: directory.address(slot) }
+      : { id, bytes, tokens };
   });
 }
 

@@ -1,18 +1,22 @@
-/** Which of the two record spaces a record id belongs to. Segments are counted and found by address; bodies are not. */
+/**
+ * Which record space a record id belongs to. Segments are counted and found by address; bodies are
+ * named by manifests; records of the log have the numbers of commits for ids.
+ */
 export const SEGMENTS = 0;
 export const BODIES = 1;
-export type Space = typeof SEGMENTS | typeof BODIES;
+export const LOG = 2;
+export type Space = typeof SEGMENTS | typeof BODIES | typeof LOG;
 
 /** Marks the index as Varve's in the SQLite header: "VRVE". */
 export const APPLICATION_ID = 0x56525645;
 
 /** Version of the directory's format: of this schema, of blocks and of everything they hold. */
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 
-/** The entry of `meta` that marks an index as that of a backup which nobody has written to. */
+/** The entry of `header` that marks an index as that of a backup which nobody has written to. */
 export const BACKUP_MARK = 'backup';
 
-/** The entry of `meta` that tells when the store was made, which its backups and what is restored of them keep. */
+/** The entry of `header` that tells when the store was made, which its backups and what is restored of them keep. */
 export const CREATED = 'created';
 
 /** Numbers of manifest kinds in the index. `upload` is internal: what a stream has stored so far. */
@@ -23,6 +27,20 @@ export const SWEPT = -1;
 
 /** Segments that an audit found damaged, by record id: the next put of the same bytes stores them anew under that id. */
 export const DAMAGE_TABLE = 'CREATE TABLE damage (record INTEGER PRIMARY KEY);';
+
+/**
+ * Bytes of packs that no commit accounts for: what a writer left that died before its commit. Nobody
+ * writes there again. stated: whether a record of the log says so.
+ */
+export const VOID_TABLE = `
+  CREATE TABLE void (
+    pack INTEGER NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL,
+    stated INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (pack, start)
+  ) WITHOUT ROWID;
+`;
+
+/** Packs that a process may be appending to; every commit looks at them. */
+export const OWNED_PACKS = 'CREATE INDEX pack_owned ON pack (id) WHERE sealed = 0 AND owner IS NOT NULL;';
 
 /**
  * Manifests that are held: by row id, since when (ms), and why. Apart from {@link SCHEMA}, because a store that was made
@@ -47,10 +65,13 @@ export const LEASE_TABLE = `
  * segment: one `block` row stands for hundreds, found by the first record id of its `extent`.
  */
 export const SCHEMA = `
-  -- next_segment, next_body: next record id of each space; epoch: bumped whenever a record may have become unreadable
-  -- or moved, or a name forgotten; erasures: bumped when caches are to be dropped; runs: bumped whenever the set of fingerprint runs changes; created: ms since the epoch; backup:
-  -- when this backup was made, ms, until somebody writes to it.
-  CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+  -- next_segment, next_body: next record id of each space; epoch: bumped whenever a record may have
+  -- become unreadable or moved, or a name forgotten; erasures: bumped when caches are to be dropped;
+  -- runs: bumped whenever the set of fingerprint runs changes; created: ms since the epoch; backup:
+  -- when this backup was made, ms, until somebody writes to it. log, log_floor, log_waste, log_run,
+  -- log_row: see log/log-state.ts. Called \`meta\` up to format 2: what of these versions is still
+  -- open fails at its next transaction.
+  CREATE TABLE "header" (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
   -- Models and applications, spelled once.
   CREATE TABLE name (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
@@ -105,4 +126,4 @@ export const SCHEMA = `
   );
   CREATE TABLE run_page (id INTEGER PRIMARY KEY AUTOINCREMENT, entries BLOB NOT NULL);
 
-  ${DAMAGE_TABLE}${HOLD_TABLE}${REPORT_TABLE}${LEASE_TABLE}`;
+  ${VOID_TABLE}${OWNED_PACKS}${DAMAGE_TABLE}${HOLD_TABLE}${REPORT_TABLE}${LEASE_TABLE}`;

@@ -29,28 +29,30 @@ class FolderMoved extends VarveError {
 export class StoreFolder {
   readonly root: string;
   readonly packs: string;
-  readonly #indexPath: string;
+  /** The path of the index. */
+  readonly index: string;
   /** Kept open by SQLite. */
-  #index: FileIdentity | undefined;
+  #opened: FileIdentity | undefined;
   /** Kept open by {@link #descriptor}. */
   #packs: FileIdentity | undefined;
   #descriptor: number | undefined;
 
-  constructor(root: string) {
+  /** @param index - the name of the index; a store whose index has another one is not to be found yet. */
+  constructor(root: string, index = INDEX_FILE) {
     this.root = root;
     this.packs = join(root, 'packs');
-    this.#indexPath = join(root, INDEX_FILE);
+    this.index = join(root, index);
   }
 
   /** Takes note of what was opened: to be called once the index is. */
   pin(): void {
-    this.#index = identityAt(this.#indexPath);
+    this.#opened = identityAt(this.index);
     this.#pinPacks();
   }
 
   /** One `stat`. @throws {@link FolderMoved} when the path of the index leads to another one, or to none. */
   assertIndex(): void {
-    this.assertSame(this.#indexPath, this.#index);
+    this.assertSame(this.index, this.#opened);
   }
 
   /** One `stat`. @throws {@link FolderMoved} when the path of the packs leads to another folder, or to none. */

@@ -17,6 +17,7 @@ import { addPrune } from './prune.ts';
 import { addPut } from './put.ts';
 import { addRestore } from './restore.ts';
 import { addRm } from './rm.ts';
+import { addSalvage } from './salvage.ts';
 import { addStat } from './stat.ts';
 
 /** Every command, in the order of the help text. */
@@ -37,6 +38,7 @@ export const COMMANDS: readonly AddCommand[] = [
   addAudit,
   addBackup,
   addRestore,
+  addSalvage,
   addDu,
   addDoctor,
   addInfo,
