@@ -15,7 +15,7 @@ const SMALL: LocalOptions = { packBytes: 4000, segmentBlockBytes: 700, bodyBlock
 /** All that a store says, by kind and id, in the order of archiving. */
 export type StoreState = ReadonlyMap<string, unknown>;
 
-export async function stateOf(backend: LocalBackend): Promise<StoreState> {
+async function stateOf(backend: LocalBackend): Promise<StoreState> {
   const state = new Map<string, unknown>();
   for (const kind of ['conversation', 'blob', 'pin'] as const) {
     for await (const head of backend.list(kind)) {
