@@ -32,7 +32,8 @@ describe('on a service that does not answer', () => {
     for (const args of [['put'], ['ls'], ['info'], ['import', '-'], ['gc'], ['info', '--health']]) {
       const { status, stdout, stderr } = await run(args, nowhere, line);
       expect({ args, status }).toEqual({ args, status: 7 });
-      expect(stdout + stderr).toMatch(/ECONNREFUSED.*gave up after/);
+      // On a busy machine the last try may have no time left to be refused.
+      expect(stdout + stderr).toMatch(/(ECONNREFUSED|no answer within).*gave up after/);
     }
   });
 

@@ -20,7 +20,7 @@ import type { BackupOptions, BackupReport } from '../maintenance.ts';
 import { BLOCK_HEADER_BYTES } from './block.ts';
 import { IndexDatabase } from './index-database.ts';
 import { PackVanished, packPath } from './pack-files.ts';
-import { createFile, lengthOfFile, makeFolder, modesOf, openFile, syncFolder } from './plain-files.ts';
+import { assertPlain, createFile, lengthOfFile, makeFolder, modesOf, openFile, syncFolder } from './plain-files.ts';
 import { BACKUP_MARK, CREATED } from './schema.ts';
 import { INDEX_FILE, type StoreFolder } from './store-folder.ts';
 import { isWriterAlive } from './writer-lock.ts';
@@ -121,6 +121,7 @@ function isNeeded(database: IndexDatabase, { id }: PackRow): boolean {
  */
 function prepareTarget(root: string, folder: string, created: number): void {
   assertApart(folder, root);
+  assertPlain(folder);
   const modes = modesOf(folder, undefined);
   makeFolder(folder, modes);
   const others = readdirSync(folder).filter(
