@@ -87,6 +87,10 @@ describe('options that do not go together', () => {
     [['gc', '--history', '--shard', '0/2'], '--history', '--shard <i/n>'],
     [['gc', '--history', '--deadline', '1h'], '--history', '--deadline <duration>'],
     [['gc', '--history', '--concurrency', '2'], '--history', '--concurrency <n>'],
+    [['gc', '--erase', '--grace', '1h'], '--erase', '--grace <duration>'],
+    [['gc', '--erase', '--full'], '--erase', '--full'],
+    [['gc', '--erase', '--shard', '0/2'], '--erase', '--shard <i/n>'],
+    [['gc', '--erase', '--concurrency', '2'], '--erase', '--concurrency <n>'],
     [['hold', 'a', '--release', '--reason', 'x'], '--release', '--reason <text>'],
     [['hold', '--list', '--release'], '--release', '--list'],
   ])('%j are refused, both named', async (args, one, other) => {

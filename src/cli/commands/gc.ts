@@ -63,7 +63,12 @@ export const addGc: AddCommand = (program, run) => {
       ]),
     )
     .addOption(new Option('--limit <number>', 'with --history: at most so many').argParser(count).default(100))
-    .option('--erase', 'end only when no byte of deleted content is left in the store; ignores the grace')
+    .addOption(
+      new Option(
+        '--erase',
+        'end only when no byte of deleted content is left in the store; does all the work, without a grace',
+      ).conflicts(['grace', 'full', 'shard', 'concurrency']),
+    )
     .option('--shard <i/n>', 'do this share of the work, from 0/n to n-1/n (default: all)', shard)
     .option(
       '--deadline <duration>',
@@ -94,15 +99,13 @@ export const addGc: AddCommand = (program, run) => {
       }
       const store = await session.open(dryRun ? 'read' : 'change');
       const progress = await session.progress('collecting', 'items');
-      const collecting = {
-        grace,
-        full,
-        ...limits,
+      const watching = {
         ...(deadline !== undefined && { deadline }),
         signal: session.signal,
         onProgress: ({ phase, done, total }: { phase: string; done: number; total: number }) =>
           progress.update(done, total, phase),
       };
+      const collecting = erase ? watching : { grace, full, ...limits, ...watching };
       const report = await (dryRun
         ? store.gc.plan({ ...collecting, erase })
         : erase
