@@ -12,6 +12,8 @@ interface PackRow {
   readonly size: number;
 }
 
+const REBUILD = 'rebuild the store from its packs with varve salvage, or restore it from a backup';
+
 /**
  * Compares the sizes of packs with what the index says. A connection would leave a log and shared memory beside an
  * index that nobody has open, so that one is copied first.
@@ -25,7 +27,7 @@ export function examineIndex(
     return { kind: 'index', message, paths, remedy, harmful: true };
   };
   const status = lstatSync(path, { throwIfNoEntry: false });
-  if (status === undefined) return [fault(`${path} is missing`, 'restore it from a backup')];
+  if (status === undefined) return [fault(`${path} is missing`, REBUILD)];
   // A link is a finding already.
   if (!status.isFile()) return [];
   let packs: PackRow[];
@@ -49,7 +51,7 @@ export function examineIndex(
   } catch (error) {
     const { code = '', message } = error as { code?: string; message: string };
     if (!code.startsWith('SQLITE_')) throw error;
-    return [fault(`${path} cannot be read: ${message}`, 'audit the store, or restore it from a backup')];
+    return [fault(`${path} cannot be read: ${message}`, REBUILD)];
   }
   return [...packFaults(root, packs), ...strayPacks(root, packs, entries)];
 }

@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, realpathSync } from 'node:fs';
-import { basename, dirname, join, resolve, sep } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted, VarveError } from '../../../errors.ts';
+import { assertApart } from '../../../real-path.ts';
 import { toVarveError } from '../../../system-error.ts';
 import type { BodyJudge, DoubtfulManifest, SalvageOptions, SalvageReport } from '../../maintenance.ts';
 import type { ManifestKey } from '../../manifests.ts';
@@ -119,13 +120,9 @@ function nextIds(inventory: PackInventory, { lastRow }: Replay): NextIds {
   return { segment: inventory.nextId(SEGMENTS), body: inventory.nextId(BODIES), row: lastRow + 1 };
 }
 
-/** @throws `INVALID_ARGUMENT` unless the folder is new or empty, and outside the store. */
+/** @throws `INVALID_ARGUMENT` unless the folder is new or empty, and neither is inside the other. */
 function assertFree(source: string, folder: string): void {
-  const real = realPathOf(folder);
-  const root = realPathOf(source);
-  if (real === root || real.startsWith(root + sep)) {
-    throw new VarveError('INVALID_ARGUMENT', `${folder} is inside the store: name a folder elsewhere`);
-  }
+  assertApart(folder, source);
   const [other] = existsSync(folder) ? readdirSync(folder).filter((name) => name !== 'lost+found') : [];
   if (other !== undefined) {
     throw new VarveError(
@@ -133,11 +130,4 @@ function assertFree(source: string, folder: string): void {
       `${folder} is not empty (it holds ${JSON.stringify(other)}): what is salvaged goes into a new or empty folder`,
     );
   }
-}
-
-/** Of a folder that need not exist. */
-function realPathOf(path: string): string {
-  if (existsSync(path)) return realpathSync(path);
-  const parent = dirname(path);
-  return parent === path ? path : join(realPathOf(parent), basename(path));
 }
