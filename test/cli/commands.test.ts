@@ -35,6 +35,7 @@ const LIFE: [args: readonly string[], options?: RunOptions][] = [
   [['gc', '--grace', '0h', '-s', 'store']],
   [['backup', 'copy', '-s', 'store']],
   [['restore', 'copy', '-s', 'restored']],
+  [['salvage', 'store', 'salvaged']],
   [['prune', '--older-than', '90d', '--dry-run', '-s', 'store']],
 ];
 
