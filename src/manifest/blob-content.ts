@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Backend } from '../backends/backend.ts';
-import type { AbortOptions, Locator, ManifestKey, StoredManifest } from '../backends/manifests.ts';
+import type { AbortOptions, Locator, StoredManifest } from '../backends/manifests.ts';
 import { isVarveError, VarveError } from '../errors.ts';
 import { type BlobEnd, decodeBlobEntry } from './blob-body.ts';
+import { lostContent, nameOf } from './lost-content.ts';
 
 /** A fetch asks for chunks of about this many bytes; one more fetch is under way while they are handed out. */
 const WINDOW_BYTES = 1024 * 1024;
@@ -120,7 +121,7 @@ export class BlobRange {
     } catch (error) {
       if (!isVarveError(error, 'NOT_FOUND')) throw error;
       const { key } = this.#layout.manifest;
-      if (await isUnchanged(this.#backend, this.#layout.manifest, this.#options)) throw missing(key, error);
+      if (await isUnchanged(this.#backend, this.#layout.manifest, this.#options)) throw lostContent(key, error);
       throw new VarveError('CONFLICT', `${nameOf(key)} was replaced or deleted while it was read: read it again`, {
         cause: error,
       });
@@ -136,15 +137,6 @@ export class BlobRange {
 export async function isUnchanged(backend: Backend, read: StoredManifest, options: AbortOptions): Promise<boolean> {
   const [head] = await backend.heads([read.key], options);
   return head?.revision === read.revision;
-}
-
-/** A manifest names a segment that is not there. */
-export function missing(key: ManifestKey, cause: unknown): VarveError {
-  return new VarveError('CORRUPT', `a chunk of ${nameOf(key)} is missing: run an audit`, { cause });
-}
-
-export function nameOf({ kind, id }: ManifestKey): string {
-  return `${kind} ${JSON.stringify(id)}`;
 }
 
 /** The number of the chunk that holds the byte at `offset`: the first whose end lies beyond it. */

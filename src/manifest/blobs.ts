@@ -24,8 +24,9 @@ import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
 import type { OptionKinds } from '../option-kinds.ts';
 import { declareOptions } from '../options.ts';
 import { type BlobEnd, encodeBlobEntry } from './blob-body.ts';
-import { type BlobLayout, BlobRange, isUnchanged, layoutOf, missing, nameOf } from './blob-content.ts';
+import { type BlobLayout, BlobRange, isUnchanged, layoutOf } from './blob-content.ts';
 import { type ByteSource, piecesOf } from './byte-source.ts';
+import { lostContent, nameOf } from './lost-content.ts';
 
 export interface PutBlobOptions extends AbortOptions {
   /** What to do when the name holds other content: `error` (the default) throws `ALREADY_EXISTS`. */
@@ -187,7 +188,7 @@ export class Blobs {
         return { stat: statOf(layout), start, end, [Symbol.asyncIterator]: iterate };
       } catch (error) {
         if (!isVarveError(error, 'NOT_FOUND')) throw error;
-        if (await isUnchanged(this.#backend, manifest, abort)) throw missing(manifest.key, error);
+        if (await isUnchanged(this.#backend, manifest, abort)) throw lostContent(manifest.key, error);
       }
     }
   }

@@ -5,6 +5,7 @@ import type { StoredReference } from './body.ts';
 import { type Composition, compose, joinSkeletons, splitAtMessages } from './composition.ts';
 import { ContentReader } from './content-reader.ts';
 import { type AddressedReference, covers, type History } from './history.ts';
+import { lostContent } from './lost-content.ts';
 import { renderText, renderValue } from './render.ts';
 
 /** How often a reader starts again because what it reads is replaced or deleted under its hands. */
@@ -46,7 +47,7 @@ export class ConversationReader {
       } catch (error) {
         if (!isVarveError(error, 'NOT_FOUND') || revisionTooHigh(manifest, revision)) throw error;
         if (manifest.revision === previous || attempt === READ_ATTEMPTS) {
-          throw new VarveError('CORRUPT', `conversation ${JSON.stringify(id)}: ${error.message}`, { cause: error });
+          throw lostContent(manifest.key, error);
         }
         previous = manifest.revision;
       }

@@ -432,7 +432,7 @@ export class LocalBackend implements Backend {
     const record = typeof locator === 'number' ? locator : Number.NaN;
     const place = this.#index.records.locate(SEGMENTS, record);
     if (place === undefined || this.#index.ledger.count(SEGMENTS, record) === SWEPT) {
-      throw new VarveError('NOT_FOUND', `segment record ${record} was collected: read its manifest again`);
+      throw new VarveError('NOT_FOUND', `segment record ${record} is not stored any more`);
     }
     return place;
   }

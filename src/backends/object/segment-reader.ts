@@ -100,7 +100,7 @@ export class SegmentReader {
     const cached = this.#cache?.get(address);
     if (cached !== undefined) return cached;
     const object = await this.#protocol.store.get(segmentKey(address, generation));
-    if (object === undefined) throw collected(address);
+    if (object === undefined) throw notStored(address);
     const bytes = decodeSegment(object.body, address, generation);
     this.#cache?.set(address, bytes);
     return bytes;
@@ -110,7 +110,7 @@ export class SegmentReader {
     const { address, generation } = placeOf(locator);
     const sidecar = await this.#protocol.sidecars.read(address);
     const isThere = sidecar?.gen === generation && (await this.#isStored(address, sidecar));
-    if (!isThere) throw collected(address);
+    if (!isThere) throw notStored(address);
     return { address, ...parseGeneration(generation), references: sidecar.refCount };
   }
 
@@ -130,6 +130,6 @@ function placeOf(locator: Locator): { address: Address; generation: Generation }
   return { address: address as Address, generation: generation as Generation };
 }
 
-function collected(address: Address): VarveError {
-  return new VarveError('NOT_FOUND', `segment ${address} was collected: read its manifest again`);
+function notStored(address: Address): VarveError {
+  return new VarveError('NOT_FOUND', `segment ${address} is not stored any more`);
 }

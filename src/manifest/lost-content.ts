@@ -1,0 +1,17 @@
+import type { ManifestKey } from '../backends/manifests.ts';
+import { VarveError } from '../errors.ts';
+
+export function nameOf({ kind, id }: ManifestKey): string {
+  return `${kind} ${JSON.stringify(id)}`;
+}
+
+/** A manifest that nobody has changed names a segment that is not there: something else than Varve took it. */
+export function lostContent(key: ManifestKey, cause: Error): VarveError {
+  const name = nameOf(key);
+  return new VarveError(
+    'CORRUPT',
+    `content of ${name} is lost (${cause.message}): run an audit with repair; ` +
+      `if that does not bring it back, put the ${key.kind} again or restore a backup`,
+    { cause },
+  );
+}

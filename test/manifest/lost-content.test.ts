@@ -1,0 +1,49 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
+import { openObjects } from '../../src/backends/object/open-objects.ts';
+import { Store } from '../../src/store.ts';
+
+/** Content that something else than Varve deleted: what readers are told. */
+
+const LONG = `Not inline: ${'.'.repeat(10_000)}`;
+const ADVICE = 'run an audit with repair; if that does not bring it back, put the';
+
+let objects: MemoryObjectStore;
+let store: Store;
+
+beforeEach(async () => {
+  objects = new MemoryObjectStore();
+  const writer = new Store(await openObjects(objects));
+  await writer.conversations.put({ id: 'a', messages: [{ role: 'user', content: LONG }] });
+  await writer.blobs.put('b', [Buffer.alloc(10_000, 'b')]);
+  await writer.close();
+  const data = (await objects.list('segments/')).objects.map(({ key }) => key).filter((key) => !key.endsWith('.meta'));
+  await objects.delete(data);
+  store = new Store(await openObjects(objects));
+});
+
+async function drained(content: AsyncIterable<unknown> | undefined): Promise<void> {
+  for await (const _ of content ?? []);
+}
+
+describe('lost content', () => {
+  it.each([
+    ['conversations.get', () => store.conversations.get('a'), 'conversation'],
+    ['conversations.stat', () => store.conversations.stat('a'), 'conversation'],
+    ['exportJsonl', () => drained(store.exportJsonl()), 'conversation'],
+    ['blobs.get', async () => drained(await store.blobs.get('b')), 'blob'],
+  ])('is named by %s with what to do, and not taken for collected', async (_, read, kind) => {
+    const name = `${kind} "${kind === 'blob' ? 'b' : 'a'}"`;
+    const error: unknown = await read().then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(error).toMatchObject({ code: 'CORRUPT' });
+    const { message } = error as Error;
+    expect(message).toMatch(
+      new RegExp(`^content of ${name} is lost \\(segment [0-9a-f]{64} is not stored any more\\)`),
+    );
+    expect(message).toContain(`${ADVICE} ${kind} again or restore a backup`);
+    expect(message).not.toContain('read its manifest again');
+  });
+});
