@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { openStore as openVarve } from '../../src/store.ts';
+import { doctor, openStore as openVarve } from '../../src/store.ts';
 import { auditOf, commit, contentOf, entry, put, remove } from '../conformance/builders.ts';
 import { Child } from './process/child.ts';
 import { compileAgent } from './process/compiled.ts';
@@ -126,6 +126,8 @@ describe.skipIf(obstacle !== undefined)('a full disk', () => {
     expect((await reader.usage()).manifests.conversation.count).toBe(Number(stored));
     expect((await auditOf(reader)).findings).toEqual([]);
     await rejection(LocalBackend.open(path), 'NO_SPACE');
+    const { findings } = await doctor(path);
+    expect(findings.map(({ kind }) => kind)).toEqual(['space']);
   });
 
   test('does not let a store be created that cannot be used', async () => {

@@ -1,10 +1,10 @@
 import { existsSync, lstatSync, rmSync, type Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { DoctorFinding } from '../maintenance.ts';
-import { BUSY_TIMEOUT_MS, connectToCopy } from './index-file.ts';
+import { connect, connectToCopy } from './index-file.ts';
 import { packPath } from './pack-files.ts';
 import { APPLICATION_ID, FORMAT_VERSION } from './schema.ts';
-import { type Database, openSqlite } from './sqlite-driver.ts';
+import type { Database } from './sqlite-driver.ts';
 import { INDEX_FILE } from './store-folder.ts';
 
 interface PackRow {
@@ -57,8 +57,7 @@ export function examineIndex(
 }
 
 function openUnchanged(path: string): { connection: Database; copy: string | undefined } {
-  if (!existsSync(`${path}-shm`)) return connectToCopy(path);
-  return { connection: openSqlite(path, { readonly: true, timeout: BUSY_TIMEOUT_MS }), copy: undefined };
+  return existsSync(`${path}-shm`) ? connect(path, true) : connectToCopy(path);
 }
 
 function pragma(connection: Database, name: string): number {
