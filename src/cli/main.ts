@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { undecodedArgument } from './argument-bytes.ts';
 import { EXIT } from './exit-codes.ts';
 import { runCli } from './run-cli.ts';
 
@@ -20,5 +21,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-const { exitCode, endsBySignal } = await runCli(process.argv.slice(2), process, controller.signal);
+const args = process.argv.slice(2);
+const undecoded = undecodedArgument(args);
+if (undecoded !== undefined) {
+  process.stderr.write(`varve: the argument ${JSON.stringify(undecoded)} is not UTF-8: give it in UTF-8\n`);
+  process.exit(EXIT.usage);
+}
+const { exitCode, endsBySignal } = await runCli(args, process, controller.signal);
 process.exit(interruptedBy === undefined || endsBySignal ? exitCode : SIGNALS[interruptedBy]);
