@@ -8,10 +8,11 @@ export function nameOf({ kind, id }: ManifestKey): string {
 /** A manifest that nobody has changed names a segment that is not there: something else than Varve took it. */
 export function lostContent(key: ManifestKey, cause: Error): VarveError {
   const name = nameOf(key);
+  const grown = key.kind === 'conversation' ? ' (if it has grown since, replacing what is there)' : '';
   return new VarveError(
     'CORRUPT',
     `content of ${name} is lost (${cause.message}): run an audit with repair; ` +
-      `if that does not bring it back, put the ${key.kind} again or restore a backup`,
+      `if that does not bring it back, put the ${key.kind} again${grown} or restore a backup`,
     { cause },
   );
 }

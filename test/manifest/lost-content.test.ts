@@ -43,7 +43,27 @@ describe('lost content', () => {
     expect(message).toMatch(
       new RegExp(`^content of ${name} is lost \\(segment [0-9a-f]{64} is not stored any more\\)`),
     );
-    expect(message).toContain(`${ADVICE} ${kind} again or restore a backup`);
-    expect(message).not.toContain('read its manifest again');
+    expect(message).toContain(`${ADVICE} ${kind} again`);
+    expect(message).toMatch(/ or restore a backup$/);
+  });
+
+  it('comes back when it is put again', async () => {
+    const messages = [{ role: 'user', content: LONG }];
+    expect(await store.conversations.put({ id: 'a', messages })).toMatchObject({ status: 'unchanged' });
+    expect(await store.conversations.get('a')).toEqual({ id: 'a', messages });
+    await store.blobs.put('b', [Buffer.alloc(10_000, 'b')]);
+    await drained(await store.blobs.get('b'));
+  });
+
+  it('does not keep a longer conversation from replacing it', async () => {
+    const longer = {
+      id: 'a',
+      messages: [
+        { role: 'user', content: LONG },
+        { role: 'user', content: 'more' },
+      ],
+    };
+    await store.conversations.put(longer, { ifExists: 'replace' });
+    expect(await store.conversations.get('a')).toEqual(longer);
   });
 });
