@@ -255,6 +255,7 @@ describe('a salvage', () => {
     await rejection(salvageStore(path, taken), 'INVALID_ARGUMENT');
     expect(existsSync(taken)).toBe(false);
     await rejection(salvageStore(full, join(scratchFolder(), 'new')), 'NOT_FOUND');
+    await rejection(salvageStore(join(full, 'mine'), join(scratchFolder(), 'new')), 'INVALID_ARGUMENT');
   });
 });
 

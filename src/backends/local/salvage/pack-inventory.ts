@@ -53,7 +53,7 @@ export class PackInventory {
     sizeCalculation: (payload) => payload.length + 100,
   });
 
-  /** @throws `NOT_FOUND` when there are no packs. */
+  /** @throws `NOT_FOUND` when there are no packs, `INVALID_ARGUMENT` when the path is a file. */
   static open(root: string): PackInventory {
     const inventory = new PackInventory();
     try {
@@ -209,8 +209,10 @@ function packsIn(root: string): { number: number; path: string }[] {
       .map((name) => ({ number: Number.parseInt(name, 10), path: join(root, 'packs', name) }))
       .sort((a, b) => a.number - b.number);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return [];
+    if (code !== 'ENOTDIR') throw error;
+    throw new VarveError('INVALID_ARGUMENT', `${root} is a file, or its packs are: name the directory of a store`);
   }
 }
 
