@@ -154,8 +154,9 @@ function takeHold({ key, held, reason, ifRevision }: HoldWrite): HoldWrite {
 }
 
 function takeAllFields(given: ManifestFields): ManifestFields {
-  const { logicalBytes, ...fields } = takeFields(given);
-  return { ...fields, logicalBytes: sizeIn('logicalBytes', logicalBytes) };
+  const fields = takeFields(given);
+  sizeIn('logicalBytes', fields.logicalBytes);
+  return fields as ManifestFields;
 }
 
 function condition(ifRevision: Revision | undefined): { readonly ifRevision?: Revision } {

@@ -35,12 +35,14 @@ test('putting, deleting and collecting over and over leaves a store as large as 
     await store.usage();
     sizes.push(bytesIn(folder));
   }
-  // Beside the reports of the runs, a few hundred bytes each, in pages of 4 KiB.
+  // Beside the reports of the runs, a few hundred bytes each, in pages of 4 KiB; and the floor of the
+  // log, whose numbers take another byte now and then.
   const later = sizes.slice(1);
-  expect(Math.max(...later) - Math.min(...later)).toBeLessThanOrEqual(2 * 4096);
+  expect(Math.max(...later) - Math.min(...later)).toBeLessThanOrEqual(2 * 4096 + 16);
   expect(await store.usage()).toMatchObject({ segments: 0, garbageSegments: 0 });
   await store.close();
-  expect(bytesIn(join(folder, 'packs'))).toBe(0);
+  // The floor of the log is all that packs hold.
+  expect(bytesIn(join(folder, 'packs'))).toBeLessThan(128);
   expect(bytesIn(folder)).toBeLessThan(130_000);
 });
 

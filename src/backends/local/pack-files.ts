@@ -178,12 +178,13 @@ export class PackAppender {
 
   /**
    * Cuts off what was appended since the last commit, before anybody else can commit: ids that it holds
-   * are given again, and what looks like a commit must be one. Where that fails the pack is not used
-   * again, and whoever seals it notes those bytes.
+   * are given again, and what looks like a commit must be one. Where that fails, and after a flush
+   * that failed (P4), the pack is not used again, and whoever seals it notes those bytes.
    */
   rollback(): void {
     if (!this.hasAppended) return;
     this.#end = this.#committed;
+    if (this.#broken) return;
     try {
       ftruncateSync(this.#fd, this.#committed);
     } catch {
