@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
@@ -257,6 +257,17 @@ describe('a salvage', () => {
     await rejection(salvageStore(full, join(scratchFolder(), 'new')), 'NOT_FOUND');
     await rejection(salvageStore(join(full, 'mine'), join(scratchFolder(), 'new')), 'INVALID_ARGUMENT');
   });
+});
+
+test('what a salvage that was cut off has left is not salvaged as if it were whole', async () => {
+  const path = scratchFolder();
+  const backend = await LocalBackend.open(path);
+  await commit(backend, put('a', [entry('1')]));
+  await backend.close();
+  renameSync(join(path, 'varve.db'), join(path, 'varve.db.partial'));
+  writeFileSync(join(path, 'varve.db'), '');
+  const { message } = await rejection(salvageStore(path, join(scratchFolder(), 'new')), 'INVALID_ARGUMENT');
+  expect(message).toContain('remove the folder, and salvage the store again');
 });
 
 /** Turns a bit of a record of the log around. */

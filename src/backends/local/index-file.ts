@@ -1,10 +1,20 @@
-import { accessSync, closeSync, constants, copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { VarveError } from '../../errors.ts';
 import { createFile, type Modes, makeFolder, modesOf, type SharedWith } from './plain-files.ts';
 import { type Database, openSqlite } from './sqlite-driver.ts';
-import { INDEX_FILE } from './store-folder.ts';
+import { INDEX_FILE, PARTIAL_INDEX_FILE } from './store-folder.ts';
 
 /** How long SQLite itself waits for a lock before it answers "busy", in ms. Writers wait longer, without blocking. */
 export const BUSY_TIMEOUT_MS = 250;
@@ -26,6 +36,17 @@ export function assertNoPacks(root: string): void {
   throw new VarveError(
     'CORRUPT',
     `the index ${join(root, INDEX_FILE)} is missing or empty, but ${join(folder, pack)} is there: rebuild the store from its packs with varve salvage`,
+  );
+}
+
+/** @throws `INVALID_ARGUMENT` when a salvage into a folder was cut off: its packs lack what was not written yet. */
+export function assertFinished(root: string): void {
+  // A backup has such a file, too, but no empty index.
+  if (!existsSync(join(root, PARTIAL_INDEX_FILE))) return;
+  if (lstatSync(join(root, INDEX_FILE), { throwIfNoEntry: false })?.size !== 0) return;
+  throw new VarveError(
+    'INVALID_ARGUMENT',
+    `a salvage into ${root} has not ended: if it does not run any more, remove the folder, and salvage the store again`,
   );
 }
 

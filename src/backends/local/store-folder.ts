@@ -5,6 +5,9 @@ import { VarveError } from '../../errors.ts';
 /** The index, below the folder of its store. */
 export const INDEX_FILE = 'varve.db';
 
+/** The index of a store that is being put together, until it is whole. */
+export const PARTIAL_INDEX_FILE = `${INDEX_FILE}.partial`;
+
 /** Which file something is. The number of a file that is gone is given again, so one that is compared is kept open. */
 export type FileIdentity = Pick<BigIntStats, 'dev' | 'ino'>;
 

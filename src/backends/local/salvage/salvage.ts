@@ -7,6 +7,7 @@ import { toVarveError } from '../../../system-error.ts';
 import type { BodyJudge, DoubtfulManifest, SalvageOptions, SalvageReport } from '../../maintenance.ts';
 import type { ManifestKey } from '../../manifests.ts';
 import { IdSet } from '../id-set.ts';
+import { assertFinished } from '../index-file.ts';
 import { keyOf } from '../manifest-table.ts';
 import { BODIES, SEGMENTS } from '../schema.ts';
 import { selectLog } from './log-selection.ts';
@@ -31,6 +32,7 @@ export async function salvageLocal(
   const [source, target] = [resolve(from), resolve(to)];
   const quarantine = join(dirname(target), `${basename(target)}.quarantine`);
   try {
+    assertFinished(source);
     for (const folder of [target, quarantine]) assertFree(source, folder);
     const inventory = PackInventory.open(source);
     try {

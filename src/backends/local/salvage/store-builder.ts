@@ -14,10 +14,7 @@ import { PackOwner } from '../pack-owner.ts';
 import { syncFolder } from '../plain-files.ts';
 import { BODIES, SEGMENTS, type Space } from '../schema.ts';
 import { segmentEntry } from '../segment-resolver.ts';
-import { INDEX_FILE, StoreFolder } from '../store-folder.ts';
-
-/** Under this name the index is written; it gets its own when everything is there. */
-const PARTIAL = `${INDEX_FILE}.partial`;
+import { INDEX_FILE, PARTIAL_INDEX_FILE, StoreFolder } from '../store-folder.ts';
 
 const PACK_BYTES = 64 * 1024 * 1024;
 const LEVEL = 5;
@@ -54,7 +51,7 @@ export class StoreBuilder {
 
   /** @throws `INVALID_ARGUMENT` when the folder holds anything. */
   constructor(root: string) {
-    this.#folder = new StoreFolder(root, PARTIAL);
+    this.#folder = new StoreFolder(root, PARTIAL_INDEX_FILE);
     this.#database = IndexDatabase.open(this.#folder, { create: true, readOnly: false, lockTimeoutMs: 60_000 });
     this.#packs = new PackReader(this.#folder);
     this.#index = new LocalIndex(root, this.#database, this.#packs);
