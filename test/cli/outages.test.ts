@@ -41,7 +41,7 @@ describe('on a service that does not answer', () => {
     server.quirks.answerInstead = ({ method, key }) =>
       method === 'PUT' && key.includes('manifests/') ? { status: 503 } : undefined;
     const input = '{"id":"a","messages":[]}';
-    const { status, stderr } = await run(['put', '--json'], location({ timeoutMs: '4000' }), input);
+    const { status, stderr } = await run(['put', '--json'], location({ timeoutMs: '8000' }), input);
     expect(status).toBe(7);
     expect(JSON.parse(stderr)).toMatchObject({ error: { code: 'OUTCOME_UNKNOWN', retryable: false } });
   });
