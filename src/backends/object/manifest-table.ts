@@ -71,7 +71,8 @@ export class ManifestTable {
         this.#foundation.serverClock.observe(result.serverTime);
         return { isStored: true, seen: { record, etag: result.etag } };
       }
-      if (result.outcome === 'unknown') unknown = result.error;
+      // What was answered first says more than how the time for more ran out.
+      if (result.outcome === 'unknown') unknown ??= result.error;
       const now = await unlessLost(unknown, key, this.readObject(objectKey, key, bounds));
       if (now.record?.nonce === record.nonce) return { isStored: true, seen: now };
       if (now.etag !== base.etag) {

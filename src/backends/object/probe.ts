@@ -39,11 +39,12 @@ export async function probeConditions(
       return { clockOffsetMs, durationMs: performance.now() - begin };
     } catch (error) {
       if (error instanceof Unanswered) {
-        unanswered = error;
-        if (probes < MAX_PROBES && !isVarveError(error.cause, 'ABORTED')) continue;
-      }
-      // What ends the trying says less than what it was tried again for.
-      throw unanswered !== undefined && (error === unanswered || isRetryable(error)) ? gaveUp(unanswered) : error;
+        if (isVarveError(error.cause, 'ABORTED')) throw error.cause;
+        // What the service answered first says more than how the time for more ran out.
+        unanswered ??= error;
+        if (probes < MAX_PROBES) continue;
+      } else if (unanswered === undefined || !isRetryable(error)) throw error;
+      throw gaveUp(unanswered);
     }
   }
 }
@@ -56,7 +57,6 @@ function isRetryable(error: unknown): boolean {
 }
 
 function gaveUp({ cause }: Unanswered): VarveError {
-  if (isVarveError(cause, 'ABORTED')) return cause;
   const message = `the service could not be probed: a write was not answered${because(cause)}`;
   return new VarveError('UNAVAILABLE', message, { cause });
 }
