@@ -192,6 +192,6 @@ export interface Backend {
   /** @throws `CLOSED` once {@link close} was called: for those who hand out what they have read before. */
   assertOpen(): void;
 
-  /** Ends pending work and lets go of files and connections. A second call does nothing. */
+  /** Ends pending work, then closes files and connections. A second call does nothing. */
   close(): Promise<void>;
 }

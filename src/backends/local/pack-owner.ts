@@ -174,7 +174,7 @@ export class PackOwner {
     return name === this.#lock?.name || isWriterAlive(this.#folder.root, name);
   }
 
-  /** Lets go of the pack, for another process to continue it, and of the lock. */
+  /** Releases the lock and the pack, so that another process may continue it. */
   release(): Promise<void> {
     return this.#exclusively(() => this.#release());
   }

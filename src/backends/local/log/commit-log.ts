@@ -131,7 +131,7 @@ export function writeRecords(
   if (voids.length > 0) database.run('UPDATE void SET stated = 1 WHERE stated = 0');
 }
 
-/** Bytes that no commit accounts for and that no record tells of yet. */
+/** Bytes that no commit accounts for and that no record of the log states yet. */
 function unstatedVoids({ database }: LocalIndex): PackSpan[] {
   return database.all<PackSpan>('SELECT pack, start, length FROM void WHERE stated = 0');
 }

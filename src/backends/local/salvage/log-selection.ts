@@ -10,7 +10,7 @@ export interface LogSelection {
   readonly records: ReadonlyMap<number, LogRecord>;
   /** What records say of bytes that no commit accounts for. */
   readonly voids: readonly PackSpan[];
-  /** The number that the log begins with; 0 when there are manifests that it does not tell of. */
+  /** The number that the log begins with; 0 when it lacks manifests. */
   readonly floor: number;
   /** The largest number, of a record that can be read or not. */
   readonly newest: number;

@@ -2,7 +2,7 @@ import { IdSet } from '../id-set.ts';
 import type { LoggedState, LogOperation, LogRecord } from '../log/log-record.ts';
 import type { LogSelection } from './log-selection.ts';
 
-/** A manifest as the log tells of it. */
+/** A manifest as the log states it. */
 export interface ReplayedManifest {
   readonly row: number;
   readonly kind: number;
