@@ -2,18 +2,18 @@ import type { Patch, ProtocolBuild, ProtocolBuilds } from './protocol-build.ts';
 
 /** Constants made small: heat after a few references, rollups of a few heads, and caches that cost nothing to make. */
 const SMALL: readonly Patch[] = [
-  { file: 'backends/object/sidecar.ts', find: 'HOT_REFERENCES = 256', replace: 'HOT_REFERENCES = 3' },
-  { file: 'backends/object/sidecar.ts', find: 'HOT_REFUSALS = 6', replace: 'HOT_REFUSALS = 2' },
-  { file: 'backends/object/sidecar-table.ts', find: 'CACHED_SIDECARS = 20_000', replace: 'CACHED_SIDECARS = 20' },
-  { file: 'backends/object/segment-taker.ts', find: 'KNOWN_GENERATIONS = 100_000', replace: 'KNOWN_GENERATIONS = 20' },
-  { file: 'backends/object/list-index.ts', find: 'ROLLUP_HEADS = 256', replace: 'ROLLUP_HEADS = 2' },
-  { file: 'backends/object/list-index.ts', find: 'WORTHWHILE_HEADS = 16', replace: 'WORTHWHILE_HEADS = 1' },
-  { file: 'backends/object/list-index.ts', find: 'MERGED_ROLLUPS = 16', replace: 'MERGED_ROLLUPS = 3' },
+  { file: 'sidecar.ts', find: 'HOT_REFERENCES = 256', replace: 'HOT_REFERENCES = 3' },
+  { file: 'sidecar.ts', find: 'HOT_REFUSALS = 6', replace: 'HOT_REFUSALS = 2' },
+  { file: 'sidecar-table.ts', find: 'CACHED_SIDECARS = 20_000', replace: 'CACHED_SIDECARS = 20' },
+  { file: 'segment-taker.ts', find: 'KNOWN_GENERATIONS = 100_000', replace: 'KNOWN_GENERATIONS = 20' },
+  { file: 'list-index.ts', find: 'ROLLUP_HEADS = 256', replace: 'ROLLUP_HEADS = 2' },
+  { file: 'list-index.ts', find: 'WORTHWHILE_HEADS = 16', replace: 'WORTHWHILE_HEADS = 1' },
+  { file: 'list-index.ts', find: 'MERGED_ROLLUPS = 16', replace: 'MERGED_ROLLUPS = 3' },
 ];
 
 /** Whoever reaps takes everybody for dead at once. */
 export const HASTE: Patch = {
-  file: 'backends/object/reap.ts',
+  file: 'reap.ts',
   find: 'MARGIN_MS = 2000',
   replace: 'MARGIN_MS = -1_000_000',
 };

@@ -46,7 +46,7 @@ describe('the simulation', () => {
   });
 
   it('refuses to patch what is not there, or is there twice', async () => {
-    const file = 'backends/object/reap.ts';
+    const file = 'reap.ts';
     await expect(builds.load([{ file, find: 'no such text', replace: '' }])).rejects.toThrow('fits in 0');
     await expect(builds.load([{ file, find: 'pending', replace: '' }])).rejects.toThrow('must fit in one place');
   });

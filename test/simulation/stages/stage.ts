@@ -21,5 +21,5 @@ export interface StageMutant {
 
 /** A change of the text of a file of the protocol. */
 export function patch(file: string, find: string, replace: string): Patch {
-  return { file: `backends/object/${file}`, find, replace };
+  return { file, find, replace };
 }
