@@ -3,9 +3,9 @@
  *
  *   cli → store → { gc → manifest } → cas → backends/backend.ts
  *
- * Leaves (files directly under src/ other than store.ts and index.ts) are open to all and import only leaves. Only
- * store.ts imports concrete backends. `scripts/lint-imports.mjs` runs this; `test/tooling/imports.test.ts` proves that
- * each rule can fail.
+ * Leaves (files directly under src/ other than store.ts and index.ts) are open to all and import
+ * only leaves. Only store.ts imports concrete backends. `scripts/lint-imports.mjs` runs this;
+ * `test/tooling/imports.test.ts` proves that each rule can fail.
  */
 
 const LEAF = String.raw`^src/(?!store\.ts$|index\.ts$)[^/]+\.ts$`;
@@ -40,7 +40,12 @@ module.exports = {
       ['^src/backends/$1/', INTERFACE, LEAF],
       'A backend imports itself, the interface and leaves: nothing above, and no other backend.',
     ),
-    layer('cas', '^src/cas/', ['^src/cas/', INTERFACE, LEAF], 'cas imports the backend interface and leaves.'),
+    layer(
+      'cas',
+      '^src/cas/',
+      ['^src/cas/', INTERFACE, LEAF],
+      'cas imports the backend interface and leaves.',
+    ),
     layer(
       'manifest',
       '^src/manifest/',
@@ -84,7 +89,10 @@ module.exports = {
       severity: 'error',
       comment: 'Who installs Varve gets the dependencies only.',
       from: { path: '^src/' },
-      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['type-only'] },
+      to: {
+        dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'],
+        dependencyTypesNot: ['type-only'],
+      },
     },
     {
       name: 'resolvable',
@@ -112,6 +120,9 @@ module.exports = {
     doNotFollow: { path: 'node_modules' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default', 'types'],
+    },
   },
 };

@@ -1,5 +1,6 @@
 /**
- * Runs a suite of benchmarks: `npm run bench -- <suite> [options] <corpus.jsonl…>`. See README.md beside this file.
+ * Runs a suite of benchmarks: `npm run bench -- <suite> [options] <corpus.jsonl…>`. See README.md
+ * beside this file.
  *
  * Tables go to standard output; everything measured, with the facts of the machine, goes as JSON to
  * `bench/results/<suite>.json`, or to the file that `--out` names.
@@ -23,7 +24,8 @@ import { machineFacts } from './support/machine.mjs';
  * @typedef {object} Suite
  * @property {string} summary
  * @property {import('node:util').ParseArgsConfig['options']} options
- * @property {(corpora: import('./support/files.mjs').Corpus[], options: any) => Promise<{ results: unknown, tables: string[] }>} measure
+ * @property {(corpora: import('./support/files.mjs').Corpus[], options: any) => Promise<{ results:
+ *   unknown, tables: string[] }>} measure
  */
 
 /** @type {Record<string, Suite>} */
@@ -32,7 +34,9 @@ const SUITES = { corpora, get, growth, live, maintenance, memory, objects, tunin
 const [name = '', ...args] = process.argv.slice(2);
 const suite = SUITES[name];
 if (suite === undefined) {
-  const list = Object.entries(SUITES).map(([suiteName, { summary }]) => `  ${suiteName.padEnd(11)} ${summary}`);
+  const list = Object.entries(SUITES).map(
+    ([suiteName, { summary }]) => `  ${suiteName.padEnd(11)} ${summary}`,
+  );
   console.error(`usage: npm run bench -- <suite> [options] [corpus.jsonl…]\n\n${list.join('\n')}`);
   process.exit(2);
 }
@@ -52,9 +56,13 @@ const out =
     ? resolve(values['out'])
     : fileURLToPath(new URL(`results/${name}.json`, import.meta.url));
 mkdirSync(dirname(out), { recursive: true });
-writeFileSync(out, `${JSON.stringify({ suite: name, options: values, machine, results }, null, 2)}\n`);
+writeFileSync(
+  out,
+  `${JSON.stringify({ suite: name, options: values, machine, results }, null, 2)}\n`,
+);
 console.log(
-  `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, Varve ${machine.varve} ${machine.commit ?? ''}`,
+  `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, Varve ${machine.varve} ` +
+    `${machine.commit ?? ''}`,
 );
 for (const text of tables) console.log(text);
 console.error(`Everything measured is in ${out}`);

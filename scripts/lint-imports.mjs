@@ -1,8 +1,9 @@
 /**
- * Checks the import direction of src/ with dependency-cruiser. It fails on a violation, and also when fewer modules
- * were read than there are files: a check that reads nothing proves nothing.
+ * Checks the import direction of src/ with dependency-cruiser. It fails on a violation, and also
+ * when fewer modules were read than there are files: a check that reads nothing proves nothing.
  *
- * Usage: node scripts/lint-imports.mjs [directory with src/ and tsconfig.json; default: this project]
+ * Usage: node scripts/lint-imports.mjs [directory with src/ and tsconfig.json; default: this
+ * project]
  */
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -14,7 +15,9 @@ const project = fileURLToPath(new URL('..', import.meta.url));
 const { forbidden, options } = createRequire(import.meta.url)('../.dependency-cruiser.cjs');
 
 process.chdir(process.argv[2] ?? project);
-const sources = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+const sources = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) =>
+  name.endsWith('.ts'),
+);
 
 const { output } = await cruise(
   ['src'],
@@ -35,7 +38,9 @@ if (read === 0 || read < sources.length) {
   console.error(`import check: read ${read} of ${sources.length} files under src/`);
   process.exitCode = 1;
 } else if (output.summary.error > 0) {
-  console.error(`import check: ${output.summary.error} violations; the rules are in .dependency-cruiser.cjs`);
+  console.error(
+    `import check: ${output.summary.error} violations; the rules are in .dependency-cruiser.cjs`,
+  );
   process.exitCode = 1;
 } else {
   console.log(`import check: ${read} files, no violation`);

@@ -1,13 +1,14 @@
 /**
- * Lets writers, deleters, collectors and auditors loose on one store, each in a process of its own, kills some of them at
- * random moments, and verifies at the end that everything acknowledged reads back and an audit finds nothing.
+ * Lets writers, deleters, collectors and auditors loose on one store, each in a process of its own,
+ * kills some of them at random moments, and verifies at the end that everything acknowledged reads
+ * back and an audit finds nothing.
  *
  *     npm run build && node scripts/soak.mjs [--minutes 10] [--store LOCATION] [--seed 1]
  *
  * LOCATION is that of a new store: a directory, or `s3://…`. Default: a temporary directory.
  *
- * Prints a line of JSON with what was done; ends with 1 when anything was lost or found. Each writer alone writes to its
- * ids, and its acknowledgements say what they must hold.
+ * Prints a line of JSON with what was done; ends with 1 when anything was lost or found. Each
+ * writer alone writes to its ids, and its acknowledgements say what they must hold.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -60,16 +61,24 @@ function tell(value) {
   writeSync(1, `${JSON.stringify(value)}\n`);
 }
 
-/** What a conversation of that id and version holds: some of it shared by all writers. @param {string} id @param {number} version */
+/**
+ * What a conversation of that id and version holds: some of it shared by all writers. @param
+ * {string} id @param {number} version
+ */
 function messagesOf(id, version) {
   const random = randomOf(version * 7919 + id.length);
   return Array.from({ length: 1 + random(4) }, (_, number) => ({
     role: number % 2 === 0 ? 'user' : 'assistant',
-    content: `${number === 0 ? `${id} ${version}` : `shared ${random(60)}`} ${'words '.repeat(100 + random(200))}`,
+    content:
+      `${number === 0 ? `${id} ${version}` : `shared ${random(60)}`} ` +
+      `${'words '.repeat(100 + random(200))}`,
   }));
 }
 
-/** @param {import('../src/store.ts').Store} store @param {string} name @param {(below: number) => number} random */
+/**
+ * @param {import('../src/store.ts').Store} store @param {string} name @param {(below: number) =>
+ * number} random
+ */
 async function write(store, name, random) {
   for (let version = Date.now(); ; version++) {
     const id = `${name}-${random(IDS)}`;
@@ -79,18 +88,27 @@ async function write(store, name, random) {
       tell({ id, version: 0 });
     } else {
       tell({ begin: id });
-      await store.conversations.put({ id, messages: messagesOf(id, version) }, { ifExists: 'replace' });
+      await store.conversations.put(
+        { id, messages: messagesOf(id, version) },
+        { ifExists: 'replace' },
+      );
       tell({ id, version });
     }
   }
 }
 
-/** @param {import('../src/store.ts').Store} store @param {string} role @param {(below: number) => number} random */
+/**
+ * @param {import('../src/store.ts').Store} store @param {string} role @param {(below: number) =>
+ * number} random
+ */
 async function maintain(store, role, random) {
   for (;;) {
-    if (role === 'collector') await store.gc.run({ grace: random(2) === 0 ? 0 : '1s', full: random(5) === 0 });
+    if (role === 'collector')
+      await store.gc.run({ grace: random(2) === 0 ? 0 : '1s', full: random(5) === 0 });
     else if (role === 'eraser') await store.gc.erase({ deadline: '20s' });
-    else for await (const finding of store.audit()) if (finding.kind !== 'stale-writer') tell({ finding });
+    else
+      for await (const finding of store.audit())
+        if (finding.kind !== 'stale-writer') tell({ finding });
     tell({ done: role });
     await sleep(random(role === 'eraser' ? 4000 : 300));
   }
@@ -112,7 +130,10 @@ function isBucket(location) {
 
 /** Starts a process of a role, and another when it was killed, until the time is up. */
 class Actor {
-  /** What each id must hold: a version, 0 for nothing; several when a kill left it open. @type {Map<string, Set<number>>} */
+  /**
+   * What each id must hold: a version, 0 for nothing; several when a kill left it open. @type
+   * {Map<string, Set<number>>}
+   */
   expected = new Map();
   done = 0;
   kills = 0;
@@ -131,7 +152,16 @@ class Actor {
     while (performance.now() < end) {
       const child = spawn(process.execPath, [
         fileURLToPath(import.meta.url),
-        ...['--role', this.role, '--name', this.name, '--store', this.store, '--seed', String(random(1e9))],
+        ...[
+          '--role',
+          this.role,
+          '--name',
+          this.name,
+          '--store',
+          this.store,
+          '--seed',
+          String(random(1e9)),
+        ],
       ]);
       let output = '';
       let errors = '';
@@ -155,12 +185,16 @@ class Actor {
     }
   }
 
-  /** @param {{ begin?: string, id?: string, version?: number, finding?: unknown, done?: string }} event */
+  /**
+   * @param {{ begin?: string, id?: string, version?: number, finding?: unknown, done?: string }}
+   * event
+   */
   #note({ begin, id, version = 0, finding, done }) {
     if (finding !== undefined) this.failures.push(finding);
     if (done !== undefined) this.done++;
     // What was begun and not acknowledged may have happened or not: then anything goes for that id.
-    if (begin !== undefined) this.expected.set(begin, new Set([-1, ...(this.expected.get(begin) ?? [])]));
+    if (begin !== undefined)
+      this.expected.set(begin, new Set([-1, ...(this.expected.get(begin) ?? [])]));
     if (id !== undefined) {
       this.expected.set(id, new Set([version]));
       this.done++;
@@ -174,9 +208,14 @@ async function verify(
   /** @type {string} */ id,
   /** @type {Set<number>} */ versions,
 ) {
-  const found = /** @type {{ messages: { content: string }[] } | undefined} */ (await store.conversations.get(id));
+  const found = /** @type {{ messages: { content: string }[] } | undefined} */ (
+    await store.conversations.get(id)
+  );
   const version = found === undefined ? 0 : Number(found.messages[0]?.content.split(' ')[1]);
-  if (found !== undefined && JSON.stringify(found.messages) !== JSON.stringify(messagesOf(id, version))) {
+  if (
+    found !== undefined &&
+    JSON.stringify(found.messages) !== JSON.stringify(messagesOf(id, version))
+  ) {
     return `${id} is not whole`;
   }
   if (versions.has(version) || versions.has(-1)) return undefined;
@@ -185,7 +224,8 @@ async function verify(
 
 async function direct() {
   const minutes = Number(values.minutes);
-  const folder = values.store === undefined ? await mkdtemp(join(tmpdir(), 'varve-soak-')) : undefined;
+  const folder =
+    values.store === undefined ? await mkdtemp(join(tmpdir(), 'varve-soak-')) : undefined;
   const location = values.store ?? join(folder ?? '', 'store');
   const { openStore } = await library();
   await (await openStore(location)).close();
@@ -212,7 +252,16 @@ async function direct() {
   const byRole = Object.fromEntries([...new Set(ROLES)].map((role) => [role, 0]));
   for (const { role, done } of actors) byRole[role] = (byRole[role] ?? 0) + done;
   const kills = actors.reduce((sum, actor) => sum + actor.kills, 0);
-  tell({ minutes, seed: Number(values.seed), done: byRole, kills, checked, garbageSegments, storedBytes, failures });
+  tell({
+    minutes,
+    seed: Number(values.seed),
+    done: byRole,
+    kills,
+    checked,
+    garbageSegments,
+    storedBytes,
+    failures,
+  });
   if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   if (failures.length > 0 || garbageSegments > 0) process.exitCode = 1;
 }

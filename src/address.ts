@@ -2,8 +2,8 @@ import { hash } from 'node:crypto';
 import { checkBytes, invalid, shown } from './arguments.ts';
 
 /**
- * The address of a segment: the SHA-256 (FIPS 180-4) of its canonical bytes, as 64 lower-case hex digits, so that
- * `sha256sum` on the exported bytes verifies it.
+ * The address of a segment: the SHA-256 (FIPS 180-4) of its canonical bytes, as 64 lower-case hex
+ * digits, so that `sha256sum` on the exported bytes verifies it.
  */
 export type Address = string & { readonly __brand: 'Address' };
 

@@ -8,18 +8,23 @@ export interface TextBounds {
   readonly most: number;
 }
 
-const lengthOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), 'length')?.get as (
-  this: Uint8Array,
-) => number;
+const lengthOf = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
+  'length',
+)?.get as (this: Uint8Array) => number;
 
 /**
- * The one check of names: ids, applications, reasons, idempotency keys. A lone surrogate has no UTF-8 form: two different
- * strings that hold one would become the same name.
+ * The one check of names: ids, applications, reasons, idempotency keys. A lone surrogate has no
+ * UTF-8 form: two different strings that hold one would become the same name.
  *
  * @param what - begins the message, such as `an id`
  * @throws `INVALID_ARGUMENT` unless `value` is a well-formed string within the bounds.
  */
-export function checkText(what: string, value: unknown, { least = 1, most }: TextBounds): asserts value is string {
+export function checkText(
+  what: string,
+  value: unknown,
+  { least = 1, most }: TextBounds,
+): asserts value is string {
   if (typeof value !== 'string') throw invalid(`${what} is a string; not ${shown(value)}`);
   const bytes = value.length > most ? value.length : Buffer.byteLength(value);
   if (bytes < least || bytes > most) {
@@ -32,7 +37,8 @@ export function checkText(what: string, value: unknown, { least = 1, most }: Tex
 
 /**
  * @param what - begins the message, such as `a segment`
- * @throws `INVALID_ARGUMENT` unless `value` is a `Uint8Array` (a `Buffer` is one) that tells its true length.
+ * @throws `INVALID_ARGUMENT` unless `value` is a `Uint8Array` (a `Buffer` is one) that tells its
+ *   true length.
  */
 export function checkBytes(what: string, value: unknown): asserts value is Uint8Array {
   if (!isBytes(value)) throw invalid(`${what} is a Uint8Array; not ${shown(value)}`);
@@ -48,11 +54,20 @@ export function isBytes(value: unknown): value is Uint8Array {
  *
  * @param what - begins the message, such as `ids to delete`
  * @param check - throws for an item that is none
- * @throws `INVALID_ARGUMENT` unless `value` is an iterable; a string is not a list of its characters.
+ * @throws `INVALID_ARGUMENT` unless `value` is an iterable; a string is not a list of its
+ *   characters.
  */
-export function listOf<Item>(what: string, value: Iterable<Item>, check: (item: Item) => void): Item[] {
+export function listOf<Item>(
+  what: string,
+  value: Iterable<Item>,
+  check: (item: Item) => void,
+): Item[] {
   return reading(what, () => {
-    if (typeof value !== 'object' || value === null || typeof value[Symbol.iterator] !== 'function') {
+    if (
+      typeof value !== 'object' ||
+      value === null ||
+      typeof value[Symbol.iterator] !== 'function'
+    ) {
       throw invalid(`${what} are a list; not ${shown(value)}`);
     }
     const items: Item[] = [];
@@ -66,12 +81,17 @@ export function listOf<Item>(what: string, value: Iterable<Item>, check: (item: 
 }
 
 /**
- * The items of a list that may arrive over time, promises of items among them. What the iterator throws is thrown on.
+ * The items of a list that may arrive over time, promises of items among them. What the iterator
+ * throws is thrown on.
  *
  * @param what - begins the message
- * @throws `INVALID_ARGUMENT` unless `value` is an iterable, synchronous or not; a string is none here.
+ * @throws `INVALID_ARGUMENT` unless `value` is an iterable, synchronous or not; a string is none
+ *   here.
  */
-export function itemsOf<Item>(what: string, value: AsyncIterable<Item> | Iterable<Item>): AsyncIterable<Item> {
+export function itemsOf<Item>(
+  what: string,
+  value: AsyncIterable<Item> | Iterable<Item>,
+): AsyncIterable<Item> {
   const iterator = iteratorOf(what, value);
   const next = async (): Promise<IteratorResult<Item>> => {
     const step = stepOf(what, await iterator.next());
@@ -96,7 +116,9 @@ export function iteratorOf<Item>(
       const given = value as Partial<AsyncIterable<Item> & Iterable<Item>>;
       const asyncIterator = given[Symbol.asyncIterator];
       const iterator =
-        typeof asyncIterator === 'function' ? asyncIterator.call(given) : given[Symbol.iterator]?.call(given);
+        typeof asyncIterator === 'function'
+          ? asyncIterator.call(given)
+          : given[Symbol.iterator]?.call(given);
       if (typeof iterator?.next === 'function') return iterator;
     }
     throw invalid(`${what} an iterable; not ${shown(value)}`);
@@ -111,7 +133,8 @@ export function stepOf<Step>(what: string, step: Step): Step {
 
 /** A value in the words of an error message. Never throws, whatever the value does. */
 export function shown(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (typeof value === 'string')
+    return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
   if (typeof value === 'function') return 'a function';
   if (typeof value === 'bigint') return `${value}n`.slice(0, 60);
   if (typeof value !== 'object' || value === null) return String(value).slice(0, 60);
@@ -130,7 +153,10 @@ export function invalid(message: string, cause?: unknown): VarveError {
   return new VarveError('INVALID_ARGUMENT', message, cause === undefined ? undefined : { cause });
 }
 
-/** What an argument of the caller's threw, as the error of the call: what says already what is wrong stays. */
+/**
+ * What an argument of the caller's threw, as the error of the call: what says already what is wrong
+ * stays.
+ */
 export function asInvalid(message: string, cause: unknown): VarveError {
   try {
     if (isVarveError(cause) && cause.code !== 'INTERNAL') return cause;

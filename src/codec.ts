@@ -2,12 +2,18 @@ import zstd from 'zstd-napi/binding.js';
 import { VarveError } from './errors.ts';
 import { unknownNumber } from './format-number.ts';
 
-/** Turns bytes into fewer bytes and back. The number of a codec is part of the formats and never changes its meaning. */
+/**
+ * Turns bytes into fewer bytes and back. The number of a codec is part of the formats and never
+ * changes its meaning.
+ */
 export interface Codec {
   readonly number: number;
   readonly name: string;
   encode(raw: Uint8Array, options: CodecOptions): Uint8Array;
-  /** Returns exactly `rawLength` bytes and allocates no more than that; throws `CORRUPT` when `payload` holds other. */
+  /**
+   * Returns exactly `rawLength` bytes and allocates no more than that; throws `CORRUPT` when
+   * `payload` holds other.
+   */
   decode(payload: Uint8Array, rawLength: number, dictionary: Uint8Array | undefined): Uint8Array;
 }
 
@@ -22,7 +28,8 @@ const raw: Codec = {
   name: 'raw',
   encode: (bytes) => bytes,
   decode(payload, rawLength) {
-    if (payload.length !== rawLength) throw damaged('raw', `${payload.length} bytes stored where ${rawLength} belong`);
+    if (payload.length !== rawLength)
+      throw damaged('raw', `${payload.length} bytes stored where ${rawLength} belong`);
     return payload;
   },
 };
@@ -56,7 +63,8 @@ const zstandard: Codec = {
     } catch (cause) {
       throw damaged('zstd', cause instanceof Error ? cause.message : String(cause), cause);
     }
-    if (length !== rawLength) throw damaged('zstd', `${length} bytes came out where ${rawLength} belong`);
+    if (length !== rawLength)
+      throw damaged('zstd', `${length} bytes came out where ${rawLength} belong`);
     return target;
   },
 };
@@ -64,7 +72,9 @@ const zstandard: Codec = {
 /** The compressor's output buffer is kept between calls up to this many bytes. */
 const SCRATCH_KEPT = 8 * 1024 * 1024;
 
-const CODECS: ReadonlyMap<number, Codec> = new Map([raw, zstandard].map((codec) => [codec.number, codec]));
+const CODECS: ReadonlyMap<number, Codec> = new Map(
+  [raw, zstandard].map((codec) => [codec.number, codec]),
+);
 
 /** Stores bytes as they are. */
 export const RAW: Codec = raw;

@@ -35,7 +35,8 @@ export type Retention = number | '0' | `${number}${Exclude<DurationUnit, 'm'>}`;
 export const DURATION_RULE =
   'a number and a unit (ms, s, min, h, d, w, mo of 30 days, y of 365 days), such as 24h, or 0';
 
-const RETENTION_RULE = 'a number and a unit (min, h, d, w, mo of 30 days, y of 365 days), such as 90d, or 0';
+const RETENTION_RULE =
+  'a number and a unit (min, h, d, w, mo of 30 days, y of 365 days), such as 90d, or 0';
 
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|min|h|d|w|mo|y)$/;
 
@@ -47,7 +48,10 @@ const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|min|h|d|w|mo|y)$/;
 export function parseDuration(duration: number | string): number {
   const milliseconds = millisecondsOf(duration);
   if (milliseconds !== undefined) return milliseconds;
-  throw new VarveError('INVALID_ARGUMENT', `not a duration: ${JSON.stringify(duration)}; write ${DURATION_RULE}`);
+  throw new VarveError(
+    'INVALID_ARGUMENT',
+    `not a duration: ${JSON.stringify(duration)}; write ${DURATION_RULE}`,
+  );
 }
 
 /** In ms; `undefined` for what is no duration. */
@@ -58,14 +62,20 @@ export function millisecondsOf(duration: unknown): number | undefined {
   return match === null ? undefined : Number(match[1]) * UNIT_MS[match[2] as DurationUnit];
 }
 
-/** What a {@link Retention} has to be that `value` is not, for messages; `undefined` when it is one. */
+/**
+ * What a {@link Retention} has to be that `value` is not, for messages; `undefined` when it is one.
+ */
 export function retentionFault(value: unknown): string | undefined {
   const milliseconds = millisecondsOf(value);
   if (milliseconds === undefined) return RETENTION_RULE;
   if (typeof value === 'number') {
     const isPlausible = value === 0 || value >= UNIT_MS.min;
-    return isPlausible ? undefined : `at least ${UNIT_MS.min} when it is a number, which is of ms: 90 days are '90d'`;
+    return isPlausible
+      ? undefined
+      : `at least ${UNIT_MS.min} when it is a number, which is of ms: 90 days are '90d'`;
   }
   const [, number] = /^([\d.]+)m$/.exec(value as string) ?? [];
-  return number === undefined ? undefined : `unambiguous: minutes are ${number}min, months of 30 days are ${number}mo`;
+  return number === undefined
+    ? undefined
+    : `unambiguous: minutes are ${number}min, months of 30 days are ${number}mo`;
 }

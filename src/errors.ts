@@ -73,8 +73,8 @@ export function isVarveError(error: unknown, code?: ErrorCode): error is VarveEr
 }
 
 /**
- * Whether what is stored, rather than the moment, keeps something from being read: it is damaged, or a newer Varve wrote it. An audit tells of
- * it; work on everything else goes on.
+ * Whether what is stored, rather than the moment, keeps something from being read: it is damaged,
+ * or a newer Varve wrote it. An audit tells of it; work on everything else goes on.
  */
 export function isUnreadable(error: unknown): error is VarveError {
   return isVarveError(error, 'CORRUPT') || isVarveError(error, 'UNSUPPORTED_FORMAT');
@@ -88,6 +88,8 @@ export function because(cause: unknown): string {
 /** Throws `ABORTED` when `signal` has fired, with the signal's reason as the cause. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) {
-    throw new VarveError('ABORTED', 'the operation was aborted by its caller', { cause: signal.reason });
+    throw new VarveError('ABORTED', 'the operation was aborted by its caller', {
+      cause: signal.reason,
+    });
   }
 }

@@ -26,14 +26,17 @@ export interface ProgressEvent extends OfWork {
   readonly total: number;
 }
 
-/** A request failed, or somebody else is in the way, and it will be tried again. Of any call, not of long work alone. */
+/**
+ * A request failed, or somebody else is in the way, and it will be tried again. Of any call, not of
+ * long work alone.
+ */
 export interface RetryEvent {
   readonly type: 'retry';
   /** What is repeated: `PUT manifests/conversation/c1.json`. */
   readonly what: string;
   /**
-   * Why, as the service or the system calls it: `SlowDown`, `ECONNREFUSED`, `RequestTimedOut`; otherwise the code of the error,
-   * such as `BUSY`.
+   * Why, as the service or the system calls it: `SlowDown`, `ECONNREFUSED`, `RequestTimedOut`;
+   * otherwise the code of the error, such as `BUSY`.
    */
   readonly reason: string;
   /** The number of the try that comes next: 2 after the first failure. */
@@ -67,10 +70,16 @@ export interface FailedEvent extends OfWork {
 }
 
 /**
- * What a store tells while it works: one shape for everything that may take long. `type` says which of the members it is.
- * New members and new fields may come; skip what you do not know.
+ * What a store tells while it works: one shape for everything that may take long. `type` says which
+ * of the members it is. New members and new fields may come; skip what you do not know.
  */
-export type StoreEvent = StartEvent | ProgressEvent | RetryEvent | ItemEvent | DoneEvent | FailedEvent;
+export type StoreEvent =
+  | StartEvent
+  | ProgressEvent
+  | RetryEvent
+  | ItemEvent
+  | DoneEvent
+  | FailedEvent;
 
 /** Told of events, synchronously. */
 export type OnEvent = (event: StoreEvent) => void;

@@ -26,7 +26,10 @@ const HAS_CHECKSUM = 2;
 const KNOWN_FLAGS = HAS_DICTIONARY | HAS_CHECKSUM;
 const CHECKSUM_BYTES = 8;
 
-/** The most raw bytes one frame may declare: bounds what a damaged or hostile length can make a reader allocate. */
+/**
+ * The most raw bytes one frame may declare: bounds what a damaged or hostile length can make a
+ * reader allocate.
+ */
 export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 
 export interface Dictionary {
@@ -38,15 +41,22 @@ export interface FrameOptions {
   /** Compression level of zstd, 1 to 19. Default: 3. */
   readonly level?: number;
   readonly dictionary?: Dictionary;
-  /** Whether to store a checksum of the raw bytes, for content that has no address of its own. Default: false. */
+  /**
+   * Whether to store a checksum of the raw bytes, for content that has no address of its own.
+   * Default: false.
+   */
   readonly checksum?: boolean;
 }
 
 /** Wraps `raw` in a frame, compressed where that makes it smaller. */
 export function encodeFrame(raw: Uint8Array, options: FrameOptions = {}): Buffer {
-  if (raw.length > MAX_FRAME_BYTES) throw new VarveError('TOO_LARGE', `a frame holds at most ${MAX_FRAME_BYTES} bytes`);
+  if (raw.length > MAX_FRAME_BYTES)
+    throw new VarveError('TOO_LARGE', `a frame holds at most ${MAX_FRAME_BYTES} bytes`);
   const { dictionary, checksum = false, level = 3 } = options;
-  const compressed = ZSTD.encode(raw, dictionary === undefined ? { level } : { level, dictionary: dictionary.bytes });
+  const compressed = ZSTD.encode(
+    raw,
+    dictionary === undefined ? { level } : { level, dictionary: dictionary.bytes },
+  );
   const isSmaller = compressed.length < raw.length;
   const usedDictionary = isSmaller ? dictionary : undefined;
   const payload = isSmaller ? compressed : raw;
@@ -75,7 +85,8 @@ export function decodeFrame(
   dictionaryOf?: (address: Address) => Uint8Array | undefined,
 ): Uint8Array {
   const reader = new ByteReader(frame, what);
-  if (!reader.bytes(MAGIC.length).equals(MAGIC)) throw new VarveError('CORRUPT', `${what}: not a Varve frame`);
+  if (!reader.bytes(MAGIC.length).equals(MAGIC))
+    throw new VarveError('CORRUPT', `${what}: not a Varve frame`);
   const version = reader.varint();
   const codec = reader.varint();
   const flags = reader.varint();
@@ -83,7 +94,10 @@ export function decodeFrame(
   if (flags > KNOWN_FLAGS) throw unknownNumber(what, 'set of frame flags', flags);
   const rawLength = reader.varint();
   if (rawLength > MAX_FRAME_BYTES)
-    throw new VarveError('CORRUPT', `${what}: declares ${rawLength} bytes, more than a frame may hold`);
+    throw new VarveError(
+      'CORRUPT',
+      `${what}: declares ${rawLength} bytes, more than a frame may hold`,
+    );
   let dictionary: Uint8Array | undefined;
   if (flags & HAS_DICTIONARY) {
     const address = reader.hex(ADDRESS_BYTES) as Address;
@@ -97,7 +111,8 @@ export function decodeFrame(
   try {
     raw = codecOf(codec).decode(payload, rawLength, dictionary);
   } catch (cause) {
-    if (cause instanceof VarveError) throw new VarveError(cause.code, `${what}: ${cause.message}`, { cause });
+    if (cause instanceof VarveError)
+      throw new VarveError(cause.code, `${what}: ${cause.message}`, { cause });
     throw cause;
   }
   if (checksum !== undefined && !checksum.equals(checksumOf(raw))) {

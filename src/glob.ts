@@ -7,9 +7,10 @@ type Step = 'any' | ((character: string) => boolean);
 const MOST_ALTERNATIVES = 1000;
 
 /**
- * A matcher for a glob over whole ids: `*` is any characters (`/` and line breaks too), `?` one character, `[a-z]` one of
- * a set, `[!a-z]` one not of it, `{a,b}` alternatives, `\\` takes the next character as it is. Matching takes time in
- * proportion to pattern times id, whatever the pattern: only the last `*` is ever tried again, which is enough.
+ * A matcher for a glob over whole ids: `*` is any characters (`/` and line breaks too), `?` one
+ * character, `[a-z]` one of a set, `[!a-z]` one not of it, `{a,b}` alternatives, `\\` takes the
+ * next character as it is. Matching takes time in proportion to pattern times id, whatever the
+ * pattern: only the last `*` is ever tried again, which is enough.
  *
  * @throws `INVALID_ARGUMENT` for a pattern with more than 1,000 alternatives.
  */
@@ -58,14 +59,18 @@ function compile(pattern: readonly string[]): Step[] {
       steps.push(set.test);
       at = set.end;
     } else {
-      const literal = character === '\\' && at + 1 < pattern.length ? (pattern[++at] as string) : character;
+      const literal =
+        character === '\\' && at + 1 < pattern.length ? (pattern[++at] as string) : character;
       steps.push((other) => other === literal);
     }
   }
   return steps;
 }
 
-/** The set that opens at `start`, and where it closes; `undefined` when it does not: then the bracket is itself. */
+/**
+ * The set that opens at `start`, and where it closes; `undefined` when it does not: then the
+ * bracket is itself.
+ */
 function readSet(
   pattern: readonly string[],
   start: number,
@@ -93,7 +98,10 @@ function codePoint(character: string | undefined): number {
   return character?.codePointAt(0) ?? -1;
 }
 
-/** All patterns that a pattern with braces stands for. Braces without a comma, or that do not close, are themselves. */
+/**
+ * All patterns that a pattern with braces stands for. Braces without a comma, or that do not close,
+ * are themselves.
+ */
 function expandBraces(pattern: readonly string[]): string[][] {
   for (let open = 0; open < pattern.length; open++) {
     if (pattern[open] === '\\') open++;
@@ -127,7 +135,8 @@ function readBraces(
       choices.at(-1)?.push(character, pattern[++at] ?? '');
       continue;
     }
-    if (character === '}' && depth === 0) return choices.length > 1 ? { choices, end: at } : undefined;
+    if (character === '}' && depth === 0)
+      return choices.length > 1 ? { choices, end: at } : undefined;
     if (character === ',' && depth === 0) {
       choices.push([]);
       continue;

@@ -33,7 +33,11 @@ function editDistance(from: string, to: string): number {
         (current[column - 1] as number) + 1,
         (above[column - 1] as number) + (same ? 0 : 1),
       );
-      const isSwap = row > 1 && column > 1 && from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1];
+      const isSwap =
+        row > 1 &&
+        column > 1 &&
+        from[row - 1] === to[column - 2] &&
+        from[row - 2] === to[column - 1];
       if (isSwap) distance = Math.min(distance, (before[column - 2] as number) + 1);
       current.push(distance);
     }

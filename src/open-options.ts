@@ -2,11 +2,17 @@ import type { OnEvent } from './events.ts';
 import type { OptionKinds } from './option-kinds.ts';
 import { declareOptions } from './options.ts';
 
-/** How a store in a directory works; settings, not formats: each may differ from one opening to the next. */
+/**
+ * How a store in a directory works; settings, not formats: each may differ from one opening to the
+ * next.
+ */
 export interface LocalStoreOptions {
   /** Open a store on a network file system, whose locks may not protect it. Default: false. */
   readonly allowNetworkFileSystem?: boolean | undefined;
-  /** How long a write waits for other processes' writes before it fails with `BUSY`, in ms. Default: 60,000. */
+  /**
+   * How long a write waits for other processes' writes before it fails with `BUSY`, in ms. Default:
+   * 60,000.
+   */
   readonly lockTimeoutMs?: number | undefined;
   /**
    * Who may use the files and directories that are created: `owner` (modes 0600 and 0700) or also
@@ -27,7 +33,10 @@ export interface LocalStoreOptions {
   readonly inlineBelow?: number | undefined;
 }
 
-/** How a store on an object storage service works; settings, not formats: each may differ from one opening to the next. */
+/**
+ * How a store on an object storage service works; settings, not formats: each may differ from one
+ * opening to the next.
+ */
 export interface ObjectStoreOptions {
   /** Parts of messages shorter than this many bytes live in the manifest. Default: 4,096. */
   readonly inlineBelow?: number | undefined;
@@ -37,13 +46,17 @@ export interface ObjectStoreOptions {
   readonly cacheBytes?: number | undefined;
   /** zstd level, 1 to 19. Default: 9. */
   readonly compressionLevel?: number | undefined;
-  /** How long a writer may go without a sign of life before others may undo what it began, in ms. Default: 30,000. */
+  /**
+   * How long a writer may go without a sign of life before others may undo what it began, in ms.
+   * Default: 30,000.
+   */
   readonly leaseMs?: number | undefined;
   /**
-   * How long a call may take, in ms, on top of a second for each 128 KiB that it moves: opening the store, each commit,
-   * each read, with all that it tries again and cleans up. It then fails with `UNAVAILABLE`, `THROTTLED`, `BUSY` or
-   * `OUTCOME_UNKNOWN`. In long work (import, export, list, stored streams, collection, audit, backup) each commit, each
-   * read, each page of a listing and each change of one object is a call. Default: 60,000.
+   * How long a call may take, in ms, on top of a second for each 128 KiB that it moves: opening the
+   * store, each commit, each read, with all that it tries again and cleans up. It then fails with
+   * `UNAVAILABLE`, `THROTTLED`, `BUSY` or `OUTCOME_UNKNOWN`. In long work (import, export, list,
+   * stored streams, collection, audit, backup) each commit, each read, each page of a listing and
+   * each change of one object is a call. Default: 60,000.
    */
   readonly timeoutMs?: number | undefined;
 }
@@ -57,16 +70,20 @@ export interface OpenOptions {
   readonly local?: LocalStoreOptions | undefined;
   /** For a store of objects. */
   readonly objects?: ObjectStoreOptions | undefined;
-  /** Told of what does not keep the store from working, and may harm it: a bucket's lifecycle rules. Default: nobody. */
+  /**
+   * Told of what does not keep the store from working, and may harm it: a bucket's lifecycle rules.
+   * Default: nobody.
+   */
   readonly onWarning?: ((message: string) => void) | undefined;
   /**
-   * Told of requests that are repeated, and of how imports, exports, collections, audits, prunes and backups go. An error
-   * that it throws is an uncaught one. Default: nobody.
+   * Told of requests that are repeated, and of how imports, exports, collections, audits, prunes
+   * and backups go. An error that it throws is an uncaught one. Default: nobody.
    */
   readonly onEvent?: OnEvent | undefined;
   /**
-   * Once it fires, opening the store and everything done with it ends within a second with `ABORTED`, and closing the
-   * store waits for nothing; what was under way on objects is left to its lease. Default: nothing ends it.
+   * Once it fires, opening the store and everything done with it ends within a second with
+   * `ABORTED`, and closing the store waits for nothing; what was under way on objects is left to
+   * its lease. Default: nothing ends it.
    */
   readonly signal?: AbortSignal | undefined;
 }
@@ -76,7 +93,13 @@ const LARGEST_BLOCK_BYTES = 16 * 1024 * 1024;
 
 export const OPEN_OPTIONS = declareOptions<OpenOptions>()({
   // What most callers give, the command line among them.
-  plain: { create: isFlag, readOnly: isFlag, onWarning: isFunction, onEvent: isFunction, signal: isSignal },
+  plain: {
+    create: isFlag,
+    readOnly: isFlag,
+    onWarning: isFunction,
+    onEvent: isFunction,
+    signal: isSignal,
+  },
   members: (is: OptionKinds) => ({
     create: is.flag,
     readOnly: is.flag,

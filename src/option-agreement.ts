@@ -8,23 +8,33 @@ export type OptionMembers = Readonly<Record<string, Schema>>;
  * What a declaration has to be, beside what its members are: nothing more where these agree with
  * the interface; otherwise something that nobody can write, whose type names what differs.
  */
-export type Agreement<Interface, Members extends OptionMembers> = ([Differences<Interface, Members>] extends [never]
+export type Agreement<Interface, Members extends OptionMembers> = ([
+  Differences<Interface, Members>,
+] extends [never]
   ? unknown
   : { readonly interfaceAndMembersDifferIn: Differences<Interface, Members>; readonly is: never }) &
   Named<'required', RequiredKey<Interface>> &
   Named<'plain', 'signal' extends keyof Interface ? never : keyof Interface>;
 
 /** An option of declarations that has to be there when there are such keys. */
-type Named<Option extends string, Keys> = [Keys] extends [never] ? unknown : Readonly<Record<Option, unknown>>;
+type Named<Option extends string, Keys> = [Keys] extends [never]
+  ? unknown
+  : Readonly<Record<Option, unknown>>;
 
 /** Names of those that may not be left out. */
-export type RequiredKey<T> = { [Key in keyof T]-?: object extends Pick<T, Key> ? never : Key }[keyof T];
+export type RequiredKey<T> = {
+  [Key in keyof T]-?: object extends Pick<T, Key> ? never : Key;
+}[keyof T];
 
 /** Options as they are read: those left out have their defaults, or are absent. */
 export type OptionsRead<Interface, Defaults> = {
-  readonly [Key in keyof Interface as Key extends keyof Defaults ? never : Key]: Defined<Interface[Key]>;
+  readonly [Key in keyof Interface as Key extends keyof Defaults ? never : Key]: Defined<
+    Interface[Key]
+  >;
 } & {
-  readonly [Key in keyof Interface as Key extends keyof Defaults ? Key : never]-?: Defined<Interface[Key]>;
+  readonly [Key in keyof Interface as Key extends keyof Defaults ? Key : never]-?: Defined<
+    Interface[Key]
+  >;
 };
 
 type Defined<T> = Exclude<T, undefined>;
@@ -38,7 +48,8 @@ type Differences<Interface, Members extends OptionMembers> = {
     : Key;
 }[keyof Interface | keyof Members];
 
-export type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+export type Same<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 
 /** Compared as it is, not member by member. */
 type Whole =

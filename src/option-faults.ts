@@ -10,16 +10,22 @@ export function faultsOf(
   secret: readonly string[],
 ): string[] {
   return issues.flatMap((issue) => {
-    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownOption(key, issue.path, schema));
+    if (issue.code === 'unrecognized_keys')
+      return issue.keys.map((key) => unknownOption(key, issue.path, schema));
     const [first] = issue.path;
     const value = valueAt(given, issue.path);
-    const what = value === undefined ? 'missing' : secret.includes(String(first)) ? 'not right' : shown(value);
+    const what =
+      value === undefined ? 'missing' : secret.includes(String(first)) ? 'not right' : shown(value);
     return [`${pathText(issue.path)} is ${what}; it must be ${issue.message}`];
   });
 }
 
 /** That there is no option of that name, and which one may be meant. */
-export function unknownOption(key: string, path: readonly PropertyKey[], schema: z.ZodObject): string {
+export function unknownOption(
+  key: string,
+  path: readonly PropertyKey[],
+  schema: z.ZodObject,
+): string {
   const names = namesAt(schema, path);
   const nearest = nearestName(key, names);
   const full = JSON.stringify(path.length === 0 ? key : `${pathText(path)}.${key}`);

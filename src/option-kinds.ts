@@ -1,5 +1,11 @@
 import type { z } from 'zod';
-import { DURATION_RULE, type Duration, millisecondsOf, type Retention, retentionFault } from './duration.ts';
+import {
+  DURATION_RULE,
+  type Duration,
+  millisecondsOf,
+  type Retention,
+  retentionFault,
+} from './duration.ts';
 import type { Zod } from './zod-loader.ts';
 
 /** Any schema. */
@@ -10,7 +16,8 @@ export type OptionKinds = ReturnType<typeof optionKinds>;
 
 /** Builds the kinds; called once, when the first options are read that are not plain. */
 export function optionKinds(zod: Zod) {
-  const of = <Value>(isOne: (value: unknown) => boolean, what: string) => zod.custom<Value>(isOne, what);
+  const of = <Value>(isOne: (value: unknown) => boolean, what: string) =>
+    zod.custom<Value>(isOne, what);
   return {
     flag: zod.boolean('true or false'),
     text: zod.string('a string'),
@@ -18,7 +25,10 @@ export function optionKinds(zod: Zod) {
     /** Milliseconds since the epoch. */
     time: of<number>(isNumber, 'a number of ms since the epoch, such as Date.now()'),
     /** Milliseconds since the epoch, at which something happens. */
-    moment: of<number>(Number.isFinite, 'a finite number of ms since the epoch, such as Date.now()'),
+    moment: of<number>(
+      Number.isFinite,
+      'a finite number of ms since the epoch, such as Date.now()',
+    ),
     /** At most so many; `Infinity` is no limit. */
     limit: of<number>(
       (value) => value === Number.POSITIVE_INFINITY || isWhole(value, 0),

@@ -7,8 +7,9 @@ import { type OptionKinds, optionKinds } from './option-kinds.ts';
 import { loadZod } from './zod-loader.ts';
 
 /**
- * Declares options: an interface says what they mean, a declaration beside it says of what kind each
- * is and what it is when left out. A declaration that differs from its interface does not compile.
+ * Declares options: an interface says what they mean, a declaration beside it says of what kind
+ * each is and what it is when left out. A declaration that differs from its interface does not
+ * compile.
  *
  * ```ts
  * export interface WashOptions extends AbortOptions {
@@ -25,7 +26,10 @@ import { loadZod } from './zod-loader.ts';
  * ```
  */
 export function declareOptions<Interface extends object>() {
-  return <Members extends OptionMembers, const Defaults extends Partial<Interface> = Record<never, never>>(
+  return <
+    Members extends OptionMembers,
+    const Defaults extends Partial<Interface> = Record<never, never>,
+  >(
     declaration: Declaration<Interface, Members, Defaults> & Agreement<Interface, Members>,
   ): DeclaredOptions<Interface, Defaults> => new DeclaredOptions(declaration);
 }
@@ -59,14 +63,17 @@ export class DeclaredOptions<Interface extends object, Defaults> {
   }
 
   /**
-   * What a caller gave, checked, with defaults for what is left out. A member that is `undefined` is
-   * left out. Calls without options, or with a signal only, need no schema.
+   * What a caller gave, checked, with defaults for what is left out. A member that is `undefined`
+   * is left out. Calls without options, or with a signal only, need no schema.
    *
    * @param call - what was called, for messages
    * @throws `INVALID_ARGUMENT` naming every option that is unknown or cannot be what it is.
    */
   read(call: string, options: Interface | undefined): OptionsRead<Interface, Defaults> {
-    const read = reading(`${call}: the options`, () => ({ ...this.defaults, ...this.#given(call, options) }));
+    const read = reading(`${call}: the options`, () => ({
+      ...this.defaults,
+      ...this.#given(call, options),
+    }));
     return read as unknown as OptionsRead<Interface, Defaults>;
   }
 
@@ -105,10 +112,13 @@ export class DeclaredOptions<Interface extends object, Defaults> {
     }
     const faults: string[] = [];
     // An unknown name is a mistake even while its value is undefined.
-    for (const name in given) if (!Object.hasOwn(shape, name)) faults.push(unknownOption(name, [], this.#schema));
+    for (const name in given)
+      if (!Object.hasOwn(shape, name)) faults.push(unknownOption(name, [], this.#schema));
     const { data, error } = this.#schema.safeParse(snapshot);
     if (error === undefined && faults.length === 0) return data as object;
-    faults.push(...faultsOf(error?.issues ?? [], this.#schema, snapshot, this.#declaration.secret ?? []));
+    faults.push(
+      ...faultsOf(error?.issues ?? [], this.#schema, snapshot, this.#declaration.secret ?? []),
+    );
     throw new VarveError('INVALID_ARGUMENT', `${call}: ${faults.join('; ')}`, { cause: error });
   }
 
@@ -117,7 +127,8 @@ export class DeclaredOptions<Interface extends object, Defaults> {
     const { members, required = [] } = this.#declaration;
     const shape: Record<string, z.ZodType> = { ...members(optionKinds(zod)) };
     for (const name of Object.keys(shape)) {
-      if (!(required as readonly string[]).includes(name)) shape[name] = (shape[name] as z.ZodType).optional();
+      if (!(required as readonly string[]).includes(name))
+        shape[name] = (shape[name] as z.ZodType).optional();
     }
     return zod.strictObject(shape);
   }
@@ -129,5 +140,8 @@ function isSignal(value: unknown): boolean {
 
 function notOptions(call: string, options: unknown): VarveError {
   const hint = options instanceof AbortSignal ? 'give { signal }' : 'give { name: value }';
-  return new VarveError('INVALID_ARGUMENT', `${call}: the options are ${shown(options)}, not an object: ${hint}`);
+  return new VarveError(
+    'INVALID_ARGUMENT',
+    `${call}: the options are ${shown(options)}, not an object: ${hint}`,
+  );
 }

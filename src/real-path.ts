@@ -13,7 +13,10 @@ function realPath(path: string): string {
   }
 }
 
-/** Whether `path` is `folder` or lies in it, however either is spelled: folders are compared by device and inode. */
+/**
+ * Whether `path` is `folder` or lies in it, however either is spelled: folders are compared by
+ * device and inode.
+ */
 function isWithin(path: string, folder: string): boolean {
   const wanted = statSync(folder, { throwIfNoEntry: false });
   if (wanted === undefined) return false;
@@ -24,9 +27,16 @@ function isWithin(path: string, folder: string): boolean {
   }
 }
 
-/** @throws `INVALID_ARGUMENT` when one of two folders is the other, or lies in it: writing to it would write into both. */
+/**
+ * @throws `INVALID_ARGUMENT` when one of two folders is the other, or lies in it: writing to it
+ * would write into both.
+ */
 export function assertApart(target: string, source: string): void {
-  const relation = isWithin(target, source) ? 'is inside' : isWithin(source, target) ? 'holds' : undefined;
+  const relation = isWithin(target, source)
+    ? 'is inside'
+    : isWithin(source, target)
+      ? 'holds'
+      : undefined;
   if (relation === undefined) return;
   throw new VarveError(
     'INVALID_ARGUMENT',

@@ -27,12 +27,20 @@ import { isVarveError, throwIfAborted, VarveError } from './errors.ts';
 import { type OnEvent, safely } from './events.ts';
 import { auditContent } from './gc/deep-audit.ts';
 import { contentsOf, type ErasureReport, findShared, remnantsOf } from './gc/erasure.ts';
-import { ERASURE_OPTIONS, type ErasureOptions, GarbageCollection } from './gc/garbage-collection.ts';
+import {
+  ERASURE_OPTIONS,
+  type ErasureOptions,
+  GarbageCollection,
+} from './gc/garbage-collection.ts';
 import { Prune } from './gc/prune.ts';
 import { prepareReplica, replicaIn } from './gc/replica-folder.ts';
 import { Replication } from './gc/replication.ts';
 import { RunLog } from './gc/run-log.ts';
-import { breakDownUsage, type UsageBreakdown, type UsageBreakdownOptions } from './gc/usage-breakdown.ts';
+import {
+  breakDownUsage,
+  type UsageBreakdown,
+  type UsageBreakdownOptions,
+} from './gc/usage-breakdown.ts';
 import { Blobs } from './manifest/blobs.ts';
 import { natureOf } from './manifest/body-nature.ts';
 import type { ByteSource } from './manifest/byte-source.ts';
@@ -48,8 +56,9 @@ import { Work } from './work.ts';
 import { provideZod } from './zod-loader.ts';
 
 /**
- * Opens the store at a location: a path, a `file:` URL, `s3://bucket/prefix?region=…&endpoint=…&pathStyle=true` or the same as an
- * object, or `memory:` for one that ends with the process (`memory:name` is the same one for all who name it).
+ * Opens the store at a location: a path, a `file:` URL,
+ * `s3://bucket/prefix?region=…&endpoint=…&pathStyle=true` or the same as an object, or `memory:`
+ * for one that ends with the process (`memory:name` is the same one for all who name it).
  *
  * ```ts
  * const store = await openStore('./archive');
@@ -57,10 +66,14 @@ import { provideZod } from './zod-loader.ts';
  * await store.close();
  * ```
  *
- * @throws `NOT_FOUND` when there is none and it may not be created; `INVALID_ARGUMENT` for a location or option that
- *   cannot be; `UNSUPPORTED_FORMAT` when a newer Varve wrote it; `CORRUPT`, `DENIED`, `READ_ONLY`, `IO`.
+ * @throws `NOT_FOUND` when there is none and it may not be created; `INVALID_ARGUMENT` for a
+ *   location or option that cannot be; `UNSUPPORTED_FORMAT` when a newer Varve wrote it; `CORRUPT`,
+ *   `DENIED`, `READ_ONLY`, `IO`.
  */
-export async function openStore(location: string | URL | S3Config, options?: OpenOptions): Promise<Store> {
+export async function openStore(
+  location: string | URL | S3Config,
+  options?: OpenOptions,
+): Promise<Store> {
   const place = placeOf(location);
   const isObjects = isOfObjects(place);
   // A store of objects needs zod anyway, and one copy of it will do.
@@ -69,15 +82,22 @@ export async function openStore(location: string | URL | S3Config, options?: Ope
   throwIfAborted(given.signal);
   const onEvent = given.onEvent && safely(given.onEvent);
   const open = () =>
-    isObjects ? openObjectStore(place, { ...given, onEvent }) : openDirectory(place as string, given);
-  const backend = await new Work('open', onEvent).run(open, (opened) => ({ location: opened.location }));
+    isObjects
+      ? openObjectStore(place, { ...given, onEvent })
+      : openDirectory(place as string, given);
+  const backend = await new Work('open', onEvent).run(open, (opened) => ({
+    location: opened.location,
+  }));
   return new Store(backend, onEvent);
 }
 
 async function openDirectory(location: string, options: OpenOptions): Promise<Backend> {
   refuseOptions(options, 'objects', 'a directory');
   const { create, readOnly, signal, local = {} } = options;
-  const backend = await LocalBackend.open(pathOf(location), definedOnly({ create, readOnly, signal, ...local }));
+  const backend = await LocalBackend.open(
+    pathOf(location),
+    definedOnly({ create, readOnly, signal, ...local }),
+  );
   return signal === undefined ? backend : new SignalledBackend(backend, signal);
 }
 
@@ -86,17 +106,25 @@ function placeOf(location: string | URL | S3Config): string | S3Config {
   return reading('a location', () => {
     if (typeof location === 'string') return location;
     if (location instanceof URL) return location.href;
-    if (typeof location === 'object' && location !== null && !Array.isArray(location)) return { ...location };
-    throw invalid(`a location is a path, a URL, or the configuration of a store on S3; not ${shown(location)}`);
+    if (typeof location === 'object' && location !== null && !Array.isArray(location))
+      return { ...location };
+    throw invalid(
+      `a location is a path, a URL, or the configuration of a store on S3; not ${shown(location)}`,
+    );
   });
 }
 
-function isOfObjects(location: string | S3Config): location is S3Config | `s3:${string}` | `memory:${string}` {
+function isOfObjects(
+  location: string | S3Config,
+): location is S3Config | `s3:${string}` | `memory:${string}` {
   return (typeof location === 'object' && location !== null) || /^(s3|memory):/i.test(location);
 }
 
 /** The SDK takes longer to load than a local store to open, so it is loaded here. */
-async function openObjectStore(location: string | S3Config, options: OpenOptions): Promise<Backend> {
+async function openObjectStore(
+  location: string | S3Config,
+  options: OpenOptions,
+): Promise<Backend> {
   refuseOptions(options, 'local', 'objects');
   const { create, readOnly, onWarning, onEvent, signal, objects = {} } = options;
   const settings = definedOnly({ create, readOnly, onWarning, onEvent, signal, ...objects });
@@ -111,13 +139,19 @@ async function openObjectStore(location: string | S3Config, options: OpenOptions
 /** An option that would do nothing is a mistake. */
 function refuseOptions(options: OpenOptions, name: 'local' | 'objects', kind: string): void {
   if (options[name] === undefined) return;
-  throw new VarveError('INVALID_ARGUMENT', `options.${name} is not for a store of ${kind}: leave it out`);
+  throw new VarveError(
+    'INVALID_ARGUMENT',
+    `options.${name} is not for a store of ${kind}: leave it out`,
+  );
 }
 
 export type { S3Config };
 
 export interface StoreAuditOptions extends AuditOptions {
-  /** Rebuild every conversation and blob as well, as a reader would, and verify their digests. Default: false. */
+  /**
+   * Rebuild every conversation and blob as well, as a reader would, and verify their digests.
+   * Default: false.
+   */
   readonly deep?: boolean | undefined;
 }
 
@@ -134,8 +168,9 @@ export interface RestoreReport extends BackupReport {
 }
 
 /**
- * Makes a store of a backup, at a location where there is none or an empty one, and audits it. The backup stays as it is. It need not go where it
- * came from: a directory's can be restored to a bucket, and the other way round.
+ * Makes a store of a backup, at a location where there is none or an empty one, and audits it. The
+ * backup stays as it is. It need not go where it came from: a directory's can be restored to a
+ * bucket, and the other way round.
  *
  * @throws `NOT_FOUND`, `INVALID_ARGUMENT`, `NO_SPACE`, `IO`; what an audit finds is in the report.
  */
@@ -156,7 +191,10 @@ export async function restoreStore(
   if (!isOfObjects(place)) assertApart(pathOf(place), backup);
   const source = await LocalBackend.open(replica ?? backup, { readOnly: true });
   try {
-    const { backend } = await openStore(place, given.signal === undefined ? {} : { signal: given.signal });
+    const { backend } = await openStore(
+      place,
+      given.signal === undefined ? {} : { signal: given.signal },
+    );
     try {
       await assertEmpty(backend, 'a backup is restored where there is nothing yet, and');
       return audited(await copyContent(source, backend, given), backend, given);
@@ -170,11 +208,12 @@ export async function restoreStore(
 }
 
 /**
- * Says what is wrong with the surroundings of a store in a directory: links, modes and owners, strange
- * files, the medium, locks of processes that are gone, packs that are missing or too short, times in
- * the future. Changes nothing and reads no content: that is for {@link Store.audit}.
+ * Says what is wrong with the surroundings of a store in a directory: links, modes and owners,
+ * strange files, the medium, locks of processes that are gone, packs that are missing or too short,
+ * times in the future. Changes nothing and reads no content: that is for {@link Store.audit}.
  *
- * @throws `NOT_FOUND` when there is no store, `INVALID_ARGUMENT` for one of objects, `DENIED`, `IO`.
+ * @throws `NOT_FOUND` when there is no store, `INVALID_ARGUMENT` for one of objects, `DENIED`,
+ *   `IO`.
  */
 export async function doctor(location: string | URL): Promise<DoctorReport> {
   const place = location instanceof URL ? location.href : location;
@@ -192,16 +231,17 @@ export interface SalvageStoreReport extends SalvageReport {
 }
 
 /**
- * Rebuilds a store in a directory from its packs alone, in a new or empty folder, and audits it: for a
- * store whose index is lost, damaged or outdated. What is deleted stays deleted. What can be read but may
- * be outdated or deleted, or has no id any more, goes into a second store beside the new one, named
- * `<target>.quarantine`. The directory itself is only read.
+ * Rebuilds a store in a directory from its packs alone, in a new or empty folder, and audits it:
+ * for a store whose index is lost, damaged or outdated. What is deleted stays deleted. What can be
+ * read but may be outdated or deleted, or has no id any more, goes into a second store beside the
+ * new one, named `<target>.quarantine`. The directory itself is only read.
  *
  * ```ts
  * const { isCertain, manifests, lost } = await salvageStore('./damaged', './salvaged');
  * ```
  *
- * @throws `NOT_FOUND` when there are no packs; `INVALID_ARGUMENT` when a folder to write to is not empty; `NO_SPACE`, `IO`.
+ * @throws `NOT_FOUND` when there are no packs; `INVALID_ARGUMENT` when a folder to write to is not
+ *   empty; `NO_SPACE`, `IO`.
  */
 export async function salvageStore(
   directory: string,
@@ -241,7 +281,8 @@ async function assertEmpty(backend: Backend, reason: string): Promise<void> {
   if (first === undefined) return;
   throw new VarveError(
     'INVALID_ARGUMENT',
-    `${reason} ${backend.location} is not empty (it holds ${first.kind} ${JSON.stringify(first.id)}): name one that is new`,
+    `${reason} ${backend.location} is not empty (it holds ${first.kind} ` +
+      `${JSON.stringify(first.id)}): name one that is new`,
   );
 }
 
@@ -252,12 +293,22 @@ async function firstOf(backend: Backend): Promise<ManifestKey | undefined> {
   return undefined;
 }
 
-async function copyContent(source: Backend, target: Backend, options: BackupOptions): Promise<BackupReport> {
+async function copyContent(
+  source: Backend,
+  target: Backend,
+  options: BackupOptions,
+): Promise<BackupReport> {
   const started = performance.now();
-  const { manifests, copiedBytes, unreadable, listFault } = await new Replication(source, target, options).run();
+  const { manifests, copiedBytes, unreadable, listFault } = await new Replication(
+    source,
+    target,
+    options,
+  ).run();
   // A report could not name it, and a copy that lacks something must not look whole.
   if (listFault !== undefined) {
-    throw new VarveError(listFault.code, `everything else was copied: ${listFault.message}`, { cause: listFault });
+    throw new VarveError(listFault.code, `everything else was copied: ${listFault.message}`, {
+      cause: listFault,
+    });
   }
   const { storedBytes } = await target.usage();
   return {
@@ -301,12 +352,18 @@ export class Store implements AsyncDisposable {
     return this.backend.location;
   }
 
-  /** Stores every record of a JSONL stream as a conversation; see {@link ImportOptions} for errors and duplicates. */
+  /**
+   * Stores every record of a JSONL stream as a conversation; see {@link ImportOptions} for errors
+   * and duplicates.
+   */
   async importJsonl(source: ByteSource, options?: ImportOptions): Promise<ImportReport> {
     return importJsonl(this.backend, source, options, this.#onEvent);
   }
 
-  /** Conversations as JSONL, byte for byte as they were imported, in the order of archiving or of the ids given. */
+  /**
+   * Conversations as JSONL, byte for byte as they were imported, in the order of archiving or of
+   * the ids given.
+   */
   exportJsonl(options?: ExportOptions): AsyncIterable<Uint8Array> {
     return exportJsonl(this.backend, options, this.#onEvent);
   }
@@ -327,7 +384,10 @@ export class Store implements AsyncDisposable {
     );
   }
 
-  async *#audit({ deep, ...options }: StoreAuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
+  async *#audit({
+    deep,
+    ...options
+  }: StoreAuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
     const started = performance.now();
     const reported = new Set<string>();
     const nameOf = ({ kind, id }: ManifestKey) => `${kind} ${id}`;
@@ -345,10 +405,18 @@ export class Store implements AsyncDisposable {
     }
     const { findings, unrepaired } = step.value;
     const durationMs = performance.now() - started;
-    return { ...step.value, findings: findings + found, unrepaired: unrepaired + found, durationMs };
+    return {
+      ...step.value,
+      findings: findings + found,
+      unrepaired: unrepaired + found,
+      durationMs,
+    };
   }
 
-  /** Requests to the storage service since the store was opened; `undefined` for a store in a directory. */
+  /**
+   * Requests to the storage service since the store was opened; `undefined` for a store in a
+   * directory.
+   */
   metrics(): RequestMetrics | undefined {
     return this.backend.metrics?.();
   }
@@ -369,17 +437,22 @@ export class Store implements AsyncDisposable {
     return this.backend.usage(ABORT_OPTIONS.read('usage', options));
   }
 
-  /** What applications, models or months take, and what deduplication and compression save. Reads every manifest. */
+  /**
+   * What applications, models or months take, and what deduplication and compression save. Reads
+   * every manifest.
+   */
   async usageBreakdown(options?: UsageBreakdownOptions): Promise<UsageBreakdown> {
     return breakDownUsage(this.backend, options);
   }
 
   /**
-   * Copies the store into a folder, while it is written to: a directory as it is at one moment, a bucket conversation by conversation, each as it is
-   * at one moment. An older backup in the folder is brought up to date. See {@link restoreStore}.
+   * Copies the store into a folder, while it is written to: a directory as it is at one moment, a
+   * bucket conversation by conversation, each as it is at one moment. An older backup in the folder
+   * is brought up to date. See {@link restoreStore}.
    *
-   * @throws `INVALID_ARGUMENT` when the folder holds anything but an older backup of this store; `BUSY`, `NO_SPACE`, `IO`; `CORRUPT` or
-   *   `UNSUPPORTED_FORMAT` when a manifest cannot even be listed, after everything else was copied.
+   * @throws `INVALID_ARGUMENT` when the folder holds anything but an older backup of this store;
+   *   `BUSY`, `NO_SPACE`, `IO`; `CORRUPT` or `UNSUPPORTED_FORMAT` when a manifest cannot even be
+   *   listed, after everything else was copied.
    */
   async backup(folder: string, options?: BackupOptions): Promise<BackupReport> {
     const given = BACKUP_OPTIONS.read('backup', options);
@@ -390,7 +463,10 @@ export class Store implements AsyncDisposable {
 
   async #backup(path: string, given: BackupOptions): Promise<BackupReport> {
     if (this.backend.backup !== undefined) return this.backend.backup(path, given);
-    const target = await LocalBackend.open(await prepareReplica(path, this.location, this.backend.identity), {});
+    const target = await LocalBackend.open(
+      await prepareReplica(path, this.location, this.backend.identity),
+      {},
+    );
     try {
       // A bucket that was lost and made anew must not take its backup with it.
       if (await isEmpty(this.backend))
@@ -405,13 +481,18 @@ export class Store implements AsyncDisposable {
   }
 
   /**
-   * Deletes conversations and does not end before their bytes are gone from the store's files, along with those of
-   * everything deleted before. What others reference as well stays, and is listed. Costs in proportion to the store.
-   * Copies elsewhere, backups among them, are not reached.
+   * Deletes conversations and does not end before their bytes are gone from the store's files,
+   * along with those of everything deleted before. What others reference as well stays, and is
+   * listed. Costs in proportion to the store. Copies elsewhere, backups among them, are not
+   * reached.
    *
-   * @throws `HELD`, `NO_SPACE`, `BUSY` and what else a collection throws; then calling again goes on from there.
+   * @throws `HELD`, `NO_SPACE`, `BUSY` and what else a collection throws; then calling again goes
+   *   on from there.
    */
-  async eraseConversations(ids: Iterable<string>, options?: ErasureOptions): Promise<ErasureReport> {
+  async eraseConversations(
+    ids: Iterable<string>,
+    options?: ErasureOptions,
+  ): Promise<ErasureReport> {
     const given = ERASURE_OPTIONS.read('eraseConversations', options);
     const abort = { signal: given.signal };
     const wanted = [...new Set(listOf('ids to erase', ids, checkId))];
@@ -451,17 +532,23 @@ export class Store implements AsyncDisposable {
 
 function pathOf(location: string): string {
   if (typeof location !== 'string' || location.includes('\0')) {
-    throw new VarveError('INVALID_ARGUMENT', 'the location of a store is a path or a URL, without NUL characters');
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      'the location of a store is a path or a URL, without NUL characters',
+    );
   }
-  if (!location.isWellFormed()) throw invalid(`a location is well-formed Unicode; not ${shown(location)}`);
-  if (location === '') throw new VarveError('INVALID_ARGUMENT', 'a location is empty: name a directory');
+  if (!location.isWellFormed())
+    throw invalid(`a location is well-formed Unicode; not ${shown(location)}`);
+  if (location === '')
+    throw new VarveError('INVALID_ARGUMENT', 'a location is empty: name a directory');
   if (location.startsWith('file:')) return filePath(location);
   // One letter is a Windows drive.
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(location)?.[1];
   if (scheme === undefined) return location;
   throw new VarveError(
     'INVALID_ARGUMENT',
-    `no backend for ${scheme}: locations; a store is a directory (a path or a file: URL), s3://bucket/prefix, or memory:`,
+    `no backend for ${scheme}: locations; a store is a directory (a path or a file: URL), ` +
+      's3://bucket/prefix, or memory:',
   );
 }
 
@@ -471,12 +558,16 @@ function filePath(location: string): string {
   try {
     return fileURLToPath(location);
   } catch (cause) {
-    throw new VarveError('INVALID_ARGUMENT', `not a file: URL of this machine: ${location}`, { cause });
+    throw new VarveError('INVALID_ARGUMENT', `not a file: URL of this machine: ${location}`, {
+      cause,
+    });
   }
 }
 
 type Defined<T> = { [Key in keyof T]: Exclude<T[Key], undefined> };
 
 function definedOnly<T extends object>(options: T): Partial<Defined<T>> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<Defined<T>>;
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as Partial<Defined<T>>;
 }

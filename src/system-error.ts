@@ -1,9 +1,17 @@
 import { VarveError } from './errors.ts';
 
 /** What a full disk is called; SHMSIZE: the memory that readers share cannot be made. */
-const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL', 'SQLITE_IOERR_SHMSIZE']);
+const FULL: ReadonlySet<string> = new Set([
+  'ENOSPC',
+  'EDQUOT',
+  'SQLITE_FULL',
+  'SQLITE_IOERR_SHMSIZE',
+]);
 
-/** Turns an error of the operating system or of SQLite into a {@link VarveError} that says what to do. */
+/**
+ * Turns an error of the operating system or of SQLite into a {@link VarveError} that says what to
+ * do.
+ */
 export function toVarveError(cause: unknown, doing: string): VarveError {
   if (cause instanceof VarveError) return cause;
   const code = String((cause as { code?: unknown } | null)?.code ?? '');
@@ -19,15 +27,24 @@ export function toVarveError(cause: unknown, doing: string): VarveError {
     return new VarveError('DENIED', `${doing}: ${detail}`, { cause });
   }
   if (code === 'EROFS' || code.startsWith('SQLITE_READONLY')) {
-    return new VarveError('READ_ONLY', `${doing}: the store is on a medium that cannot be written`, { cause });
+    return new VarveError(
+      'READ_ONLY',
+      `${doing}: the store is on a medium that cannot be written`,
+      { cause },
+    );
   }
   if (code.startsWith('SQLITE_BUSY') || code === 'SQLITE_LOCKED') {
-    return new VarveError('BUSY', `${doing}: another process keeps the store locked; try again`, { cause });
+    return new VarveError('BUSY', `${doing}: another process keeps the store locked; try again`, {
+      cause,
+    });
   }
   if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') {
-    return new VarveError('CORRUPT', `${doing}: the index varve.db is damaged (${detail})`, { cause });
+    return new VarveError('CORRUPT', `${doing}: the index varve.db is damaged (${detail})`, {
+      cause,
+    });
   }
   // Errors of the operating system and of SQLite are no TypeErrors.
-  if (code === '' || cause instanceof TypeError) return new VarveError('INTERNAL', `${doing}: ${detail}`, { cause });
+  if (code === '' || cause instanceof TypeError)
+    return new VarveError('INTERNAL', `${doing}: ${detail}`, { cause });
   return new VarveError('IO', `${doing}: ${detail}`, { cause });
 }

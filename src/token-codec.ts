@@ -2,8 +2,9 @@ import { VarveError } from './errors.ts';
 import { ByteReader, ByteWriter } from './varint.ts';
 
 /**
- * How token segments are stored: each id as an unsigned LEB128 varint, which zstd compresses better than fixed-width
- * ids (DESIGN measured 0.58 against 0.67 bytes a token). The canonical form is little-endian uint32.
+ * How token segments are stored: each id as an unsigned LEB128 varint, which zstd compresses better
+ * than fixed-width ids (DESIGN measured 0.58 against 0.67 bytes a token). The canonical form is
+ * little-endian uint32.
  */
 export function packTokens(canonical: Uint8Array): Uint8Array {
   const view = new DataView(canonical.buffer, canonical.byteOffset, canonical.byteLength);

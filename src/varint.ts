@@ -1,8 +1,8 @@
 import { VarveError } from './errors.ts';
 
 /**
- * Unsigned LEB128 integers up to 2^53-1 (the DWARF standard, section 7.6) and byte strings, written to and read from
- * growing buffers. All of Varve's binary formats are made of these.
+ * Unsigned LEB128 integers up to 2^53-1 (the DWARF standard, section 7.6) and byte strings, written
+ * to and read from growing buffers. All of Varve's binary formats are made of these.
  */
 export class ByteWriter {
   #buffer: Buffer;
@@ -34,7 +34,10 @@ export class ByteWriter {
     this.#length = at;
   }
 
-  /** Appends a safe integer of either sign, zigzag-coded (0, -1, 1, -2, …). Its magnitude must be below 2^52. */
+  /**
+   * Appends a safe integer of either sign, zigzag-coded (0, -1, 1, -2, …). Its magnitude must be
+   * below 2^52.
+   */
   signed(value: number): void {
     this.varint(value < 0 ? -value * 2 - 1 : value * 2);
   }
@@ -89,7 +92,10 @@ export class ByteWriter {
   }
 }
 
-/** Reads what {@link ByteWriter} wrote. Every read past the end or out of range throws `CORRUPT`, naming `what`. */
+/**
+ * Reads what {@link ByteWriter} wrote. Every read past the end or out of range throws `CORRUPT`,
+ * naming `what`.
+ */
 export class ByteReader {
   readonly #buffer: Buffer;
   readonly #what: string;
@@ -160,6 +166,9 @@ export class ByteReader {
   }
 
   #fail(): never {
-    throw new VarveError('CORRUPT', `${this.#what}: damaged at byte ${this.#at} of ${this.#buffer.length}`);
+    throw new VarveError(
+      'CORRUPT',
+      `${this.#what}: damaged at byte ${this.#at} of ${this.#buffer.length}`,
+    );
   }
 }

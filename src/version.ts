@@ -2,7 +2,10 @@ import { readFileSync } from 'node:fs';
 
 let known: string | undefined;
 
-/** The version of this package. package.json is one folder up, from src as well as from dist; in a bundle there is none, or another's. */
+/**
+ * The version of this package. package.json is one folder up, from src as well as from dist; in a
+ * bundle there is none, or another's.
+ */
 export function version(): string {
   known ??= read();
   return known;
@@ -10,7 +13,9 @@ export function version(): string {
 
 function read(): string {
   try {
-    const { name, version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+    const { name, version } = JSON.parse(
+      readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+    );
     return name === 'varve' ? String(version) : UNKNOWN;
   } catch {
     return UNKNOWN;

@@ -8,7 +8,10 @@ const MAX_CONDITION_BYTES = 64 * 1024;
 export interface WhereCondition {
   /** Keys from the outermost on, such as `['metadata', 'tenant']`; in an array, positions. */
   readonly path: readonly string[];
-  /** Compared as text: `3`, `'3'`, and a stored `3` or `"3"` are all equal. Objects and arrays equal nothing. */
+  /**
+   * Compared as text: `3`, `'3'`, and a stored `3` or `"3"` are all equal. Objects and arrays equal
+   * nothing.
+   */
   readonly equals: string | number | boolean | null;
 }
 
@@ -23,8 +26,8 @@ export function meets(conversation: object, { path, equals }: WhereCondition): b
 }
 
 /**
- * Reads `metadata.tenant=acme`: a path of keys with dots between them (`\.` is a dot in a key, `\=` an equals sign, `\\` a
- * backslash), an equals sign, and the value, which may be empty.
+ * Reads `metadata.tenant=acme`: a path of keys with dots between them (`\.` is a dot in a key, `\=`
+ * an equals sign, `\\` a backslash), an equals sign, and the value, which may be empty.
  *
  * @throws `INVALID_ARGUMENT` when it is not written so.
  */
@@ -38,7 +41,10 @@ export function parseWhere(text: string): WhereCondition {
     if (character === '.') path.push('');
     else path[path.length - 1] += character === '\\' ? (text[++at] ?? '') : character;
   }
-  throw new VarveError('INVALID_ARGUMENT', `not a condition: ${JSON.stringify(text)}; write metadata.key=value`);
+  throw new VarveError(
+    'INVALID_ARGUMENT',
+    `not a condition: ${JSON.stringify(text)}; write metadata.key=value`,
+  );
 }
 
 export function whereText({ path, equals }: WhereCondition): string {

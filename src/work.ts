@@ -70,18 +70,27 @@ export class Work {
   }
 
   /** Tells of progress, and returns the event for whoever else asked for it. */
-  progress<More extends object>({ phase, done, total }: Progress, more: More): ProgressEvent & More {
+  progress<More extends object>(
+    { phase, done, total }: Progress,
+    more: More,
+  ): ProgressEvent & More {
     const event = { ...more, type: 'progress' as const, ...this.#name, phase, done, total };
     this.#onEvent?.(event);
     return event;
   }
 
-  /** Options for what does the work, whose progress is told of as that of this; the callback gets the event, too. */
+  /**
+   * Options for what does the work, whose progress is told of as that of this; the callback gets
+   * the event, too.
+   */
   watching<Options extends { readonly onProgress?: ((progress: Progress) => void) | undefined }>(
     options: Options,
   ): Options {
     if (this.#onEvent === undefined && options.onProgress === undefined) return options;
-    return { ...options, onProgress: (progress: Progress) => options.onProgress?.(this.progress(progress, {})) };
+    return {
+      ...options,
+      onProgress: (progress: Progress) => options.onProgress?.(this.progress(progress, {})),
+    };
   }
 
   item(item: object): void {
@@ -97,12 +106,24 @@ export class Work {
   }
 
   #done(result: object): void {
-    this.#onEvent?.({ type: 'done', ...this.#name, durationMs: performance.now() - this.#began, result });
+    this.#onEvent?.({
+      type: 'done',
+      ...this.#name,
+      durationMs: performance.now() - this.#began,
+      result,
+    });
   }
 
   #failed(error: unknown): unknown {
-    const known = isVarveError(error) ? error : new VarveError('INTERNAL', String(error), { cause: error });
-    this.#onEvent?.({ type: 'failed', ...this.#name, durationMs: performance.now() - this.#began, error: known });
+    const known = isVarveError(error)
+      ? error
+      : new VarveError('INTERNAL', String(error), { cause: error });
+    this.#onEvent?.({
+      type: 'failed',
+      ...this.#name,
+      durationMs: performance.now() - this.#began,
+      error: known,
+    });
     return error;
   }
 }

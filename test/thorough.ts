@@ -1,6 +1,6 @@
 /**
- * Whether to run what takes minutes: long searches, and whole suites where every step is a request. Continuous integration does
- * (`VARVE_THOROUGH=1`); people wait for `npm test`.
+ * Whether to run what takes minutes: long searches, and whole suites where every step is a request.
+ * Continuous integration does (`VARVE_THOROUGH=1`); people wait for `npm test`.
  */
 export const IS_THOROUGH = process.env['VARVE_THOROUGH'] !== undefined;
 

@@ -1,4 +1,7 @@
-/** A store of many segments of which few are garbage: what collecting these asks of the service, beside a walk of all sidecars. */
+/**
+ * A store of many segments of which few are garbage: what collecting these asks of the service,
+ * beside a walk of all sidecars.
+ */
 import { importVarve } from '../support/library.mjs';
 import { caseParameters } from '../support/process.mjs';
 
@@ -28,7 +31,8 @@ async function spent(work) {
   return { ms, requests: Object.fromEntries(requests) };
 }
 
-for (let number = 0; number < segments / SEGMENTS_EACH; number++) await store.conversations.put(conversation(number));
+for (let number = 0; number < segments / SEGMENTS_EACH; number++)
+  await store.conversations.put(conversation(number));
 const steps = {
   delete: await spent(() => store.conversations.delete('c1')),
   collect: await spent(() => store.gc.run({ grace: 0 })),

@@ -1,4 +1,7 @@
-/** Many writers, each with a store of its own, reference one segment at the same time; then the plain design's increment loop. */
+/**
+ * Many writers, each with a store of its own, reference one segment at the same time; then the
+ * plain design's increment loop.
+ */
 import { importVarve } from '../support/library.mjs';
 import { openPlain } from '../support/plain-design.mjs';
 import { caseParameters } from '../support/process.mjs';
@@ -35,13 +38,16 @@ if (mode === 'plain') {
 } else {
   const { addressOf, openStore } = await importVarve();
   const first = await openStore(location);
-  const stores = await Promise.all(Array.from({ length: writers }, () => openStore(location, { create: false })));
+  const stores = await Promise.all(
+    Array.from({ length: writers }, () => openStore(location, { create: false })),
+  );
   ms = await race(async (writer, put) => {
     const conversation = { id: `w${writer} p${put}`, messages: [{ role: 'user', content: text }] };
     await stores[writer]?.conversations.put(conversation);
   });
   const [locator] = await first.backend.find([addressOf(Buffer.from(text))]);
-  if (locator !== undefined) references = (await first.backend.describe([locator]))[0]?.references ?? 0;
+  if (locator !== undefined)
+    references = (await first.backend.describe([locator]))[0]?.references ?? 0;
   let unrepaired = 0;
   for await (const finding of first.audit()) {
     unrepaired++;

@@ -26,7 +26,12 @@ for (const [at, id] of ids.entries()) {
 }
 
 console.log(
-  JSON.stringify({ openMs, cold: percentiles(cold), warm: percentiles(warm), uncached: percentiles(uncached) }),
+  JSON.stringify({
+    openMs,
+    cold: percentiles(cold),
+    warm: percentiles(warm),
+    uncached: percentiles(uncached),
+  }),
 );
 
 /** @param {import('../../src/store.ts').Store} from */

@@ -1,5 +1,6 @@
 /**
- * Imports synthetic conversations, a commit for every batch, and tells what they cost up to each of the given sizes.
+ * Imports synthetic conversations, a commit for every batch, and tells what they cost up to each of
+ * the given sizes.
  */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -42,7 +43,11 @@ for (const size of sizes) {
     usPerConversation: (times.importMs * 1000) / imported,
     cpuUsPerConversation: times.cpuUs / imported,
     generatorUsPerConversation: (times.generatorMs * 1000) / imported,
-    batchMs: { p50: quantile(batches, 0.5), p99: quantile(batches, 0.99), max: Math.max(...batches) },
+    batchMs: {
+      p50: quantile(batches, 0.5),
+      p99: quantile(batches, 0.99),
+      max: Math.max(...batches),
+    },
     rssBytes: process.memoryUsage().rss,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     indexBytes: statSync(join(location, 'varve.db')).size,

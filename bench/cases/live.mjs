@@ -1,4 +1,7 @@
-/** Puts the conversations of a file, a commit each: `concurrency` at a time, each caller waiting for its commit. */
+/**
+ * Puts the conversations of a file, a commit each: `concurrency` at a time, each caller waiting for
+ * its commit.
+ */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { importVarve } from '../support/library.mjs';
@@ -9,7 +12,10 @@ const { store: location, file, concurrency } = caseParameters();
 const { openStore } = await importVarve();
 /** @type {string[]} */
 const lines = [];
-for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
+for await (const line of createInterface({
+  input: createReadStream(file),
+  crlfDelay: Number.POSITIVE_INFINITY,
+})) {
   lines.push(line);
 }
 
@@ -22,7 +28,12 @@ await Promise.all(Array.from({ length: concurrency }, caller));
 const ms = performance.now() - started - parsingMs;
 await store.close();
 console.log(
-  JSON.stringify({ puts: lines.length, ms, perSecond: lines.length / (ms / 1000), latencyMs: percentiles(latencies) }),
+  JSON.stringify({
+    puts: lines.length,
+    ms,
+    perSecond: lines.length / (ms / 1000),
+    latencyMs: percentiles(latencies),
+  }),
 );
 
 async function caller() {

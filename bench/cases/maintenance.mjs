@@ -1,6 +1,7 @@
 /**
- * Fills a store with segments, deletes a share of them spread evenly, and measures one step of maintenance in this fresh process:
- * `fill` makes the store, `gc` is an everyday collection, `audit` verifies all but the bytes themselves.
+ * Fills a store with segments, deletes a share of them spread evenly, and measures one step of
+ * maintenance in this fresh process: `fill` makes the store, `gc` is an everyday collection,
+ * `audit` verifies all but the bytes themselves.
  */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +9,16 @@ import { importVarve } from '../support/library.mjs';
 import { caseParameters } from '../support/process.mjs';
 import { ConversationSource } from '../support/synthetic.mjs';
 
-const { step, store: location, conversations, messages, messageBytes, batch, every, seed } = caseParameters();
+const {
+  step,
+  store: location,
+  conversations,
+  messages,
+  messageBytes,
+  batch,
+  every,
+  seed,
+} = caseParameters();
 const { openStore } = await importVarve();
 const store = await openStore(location, { local: { inlineBelow: 256 } });
 
@@ -17,7 +27,8 @@ const steps = {
   /** Every `every`th conversation is deleted. */
   async fill() {
     const source = new ConversationSource({ seed, messages, messageBytes });
-    for (let stored = 0; stored < conversations; stored += batch) await store.importJsonl([source.next(batch)]);
+    for (let stored = 0; stored < conversations; stored += batch)
+      await store.importJsonl([source.next(batch)]);
     // As a store that has been maintained: blocks are full.
     await store.gc.run({ grace: 0, full: true });
     const ids = [];
@@ -51,4 +62,12 @@ const packBytes = readdirSync(join(location, 'packs')).reduce(
   (total, name) => total + statSync(join(location, 'packs', name)).size,
   0,
 );
-console.log(JSON.stringify({ step, tookMs, peakRssBytes: process.resourceUsage().maxRSS * 1024, packBytes, result }));
+console.log(
+  JSON.stringify({
+    step,
+    tookMs,
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    packBytes,
+    result,
+  }),
+);

@@ -1,4 +1,7 @@
-/** Imports a corpus into a store of objects, at once or one conversation at a time, and counts what that asks of the service. */
+/**
+ * Imports a corpus into a store of objects, at once or one conversation at a time, and counts what
+ * that asks of the service.
+ */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { importVarve } from '../support/library.mjs';

@@ -1,4 +1,6 @@
-/** Imports a corpus by the plain design, one conversation at a time: see support/plain-design.mjs. */
+/**
+ * Imports a corpus by the plain design, one conversation at a time: see support/plain-design.mjs.
+ */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { openPlain } from '../support/plain-design.mjs';

@@ -1,7 +1,9 @@
 /**
- * Each corpus through the command line: how small, how fast, how much memory; beside other programs in the same run.
+ * Each corpus through the command line: how small, how fast, how much memory; beside other programs
+ * in the same run.
  *
- * Every round does all of it in turn, so that a noisy moment touches all alike; ratios are taken within a round.
+ * Every round does all of it in turn, so that a noisy moment touches all alike; ratios are taken
+ * within a round.
  */
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +16,8 @@ import { spread } from '../support/statistics.mjs';
 import { fixed, megabytes, ranged, seconds, table } from '../support/table.mjs';
 
 export const summary =
-  'import, size, export and re-import of each corpus through the CLI, beside zstd, restic, borg and casync';
+  'import, size, export and re-import of each corpus through the CLI, beside zstd, restic, ' +
+  'borg and casync';
 export const options = /** @type {const} */ ({
   repetitions: { type: 'string', default: '3' },
   'no-peers': { type: 'boolean', default: false },
@@ -28,7 +31,11 @@ export async function measure(corpora, given) {
   const peers = given['no-peers'] ? [] : await installedPeers();
   const results = [];
   for (const corpus of corpora) {
-    results.push(await inTemporaryFolder((folder) => measureCorpus(corpus, peers, Number(given.repetitions), folder)));
+    results.push(
+      await inTemporaryFolder((folder) =>
+        measureCorpus(corpus, peers, Number(given.repetitions), folder),
+      ),
+    );
   }
   return { results, tables: tablesOf(results) };
 }
@@ -49,7 +56,8 @@ async function measureCorpus({ path, ...corpus }, peers, repetitions, folder) {
   }
   const [first] = rounds;
   if (first === undefined) throw new Error('--repetitions must be at least 1');
-  const figure = (/** @type {(round: (typeof rounds)[number]) => number} */ of) => spread(rounds.map(of));
+  const figure = (/** @type {(round: (typeof rounds)[number]) => number} */ of) =>
+    spread(rounds.map(of));
   const rate = (/** @type {number} */ milliseconds) => corpus.bytes / 1e6 / (milliseconds / 1000);
   return {
     corpus,
@@ -107,7 +115,8 @@ async function measureRound({ path, sha256 }, peers, folder) {
       target,
     });
     others.push({ wallMs, cpuMs, peakRssBytes, ...weigh(target) });
-    for (const used of [target, `${target}-cache`, `${target}-base`]) rmSync(used, { recursive: true, force: true });
+    for (const used of [target, `${target}-cache`, `${target}-base`])
+      rmSync(used, { recursive: true, force: true });
   }
   return { ...varve, peers: others };
 }
@@ -120,7 +129,14 @@ async function measureRound({ path, sha256 }, peers, folder) {
 async function measureVarve(file, sha256, folder) {
   const store = join(folder, 'store');
   const output = join(folder, 'exported.jsonl');
-  const varve = (/** @type {string[]} */ ...args) => [process.execPath, CLI, ...args, '--store', store, '--quiet'];
+  const varve = (/** @type {string[]} */ ...args) => [
+    process.execPath,
+    CLI,
+    ...args,
+    '--store',
+    store,
+    '--quiet',
+  ];
   rmSync(store, { recursive: true, force: true });
   const imported = await run(varve('import', file));
   const afterImport = breakDown(store);
@@ -161,21 +177,30 @@ function tablesOf(results) {
     megabytes(storeAfterGc),
     fixed(corpus.bytes / store.bytes, 1),
   ]);
-  const times = results.map(({ corpus, import: imported, export: exported, reimport, gcFull, exportsSameBytes }) => [
-    corpus.name,
-    ranged(imported.wallMs, seconds),
-    ranged(imported.megabytesPerSecond, (rate) => fixed(rate, 1)),
-    ranged(imported.libraryMegabytesPerSecond, (rate) => fixed(rate, 1)),
-    seconds(imported.cpuMs.median),
-    megabytes(imported.peakRssBytes.max),
-    ranged(exported.wallMs, seconds),
-    megabytes(exported.peakRssBytes.max),
-    exportsSameBytes ? 'yes' : 'NO',
-    ranged(reimport.wallMs, seconds),
-    ranged(gcFull.wallMs, seconds),
-  ]);
+  const times = results.map(
+    ({ corpus, import: imported, export: exported, reimport, gcFull, exportsSameBytes }) => [
+      corpus.name,
+      ranged(imported.wallMs, seconds),
+      ranged(imported.megabytesPerSecond, (rate) => fixed(rate, 1)),
+      ranged(imported.libraryMegabytesPerSecond, (rate) => fixed(rate, 1)),
+      seconds(imported.cpuMs.median),
+      megabytes(imported.peakRssBytes.max),
+      ranged(exported.wallMs, seconds),
+      megabytes(exported.peakRssBytes.max),
+      exportsSameBytes ? 'yes' : 'NO',
+      ranged(reimport.wallMs, seconds),
+      ranged(gcFull.wallMs, seconds),
+    ],
+  );
   const comparisons = results.flatMap(({ corpus, store, import: imported, peers }) => {
-    const own = { name: 'varve', version: '', ...store, ...imported, timesAsLarge: 1, timesAsLong: spread([1]) };
+    const own = {
+      name: 'varve',
+      version: '',
+      ...store,
+      ...imported,
+      timesAsLarge: 1,
+      timesAsLong: spread([1]),
+    };
     return [own, ...peers].map((one) => [
       corpus.name,
       `${one.name} ${one.version}`.trim(),
@@ -191,7 +216,18 @@ function tablesOf(results) {
   return [
     table(
       'Size in MB (10⁶ bytes), everything included',
-      ['corpus', 'lines', 'raw', 'store', 'segments', 'bodies', 'index', 're-imported', 'gc --full', 'times smaller'],
+      [
+        'corpus',
+        'lines',
+        'raw',
+        'store',
+        'segments',
+        'bodies',
+        'index',
+        're-imported',
+        'gc --full',
+        'times smaller',
+      ],
       sizes,
     ),
     table(
@@ -212,7 +248,8 @@ function tablesOf(results) {
       times,
     ),
     table(
-      'Beside others: bytes and what `du` counts in MB, time in s; ratios are to Varve in the same round',
+      'Beside others: bytes and what `du` counts in MB, time in s; ratios are to Varve in ' +
+        'the same round',
       ['corpus', 'program', 'size', 'du', 'size ratio', 'time', 'time ratio', 'CPU s', 'peak RSS'],
       comparisons,
     ),

@@ -2,8 +2,9 @@
  * Random `get` of single conversations, in ms, three ways:
  * - cold: each id once in a process that has just opened the store; caches fill on the way;
  * - warm: the same ids again;
- * - uncached: each id on a store opened for it alone, which has only looked for an id that is not there, so that SQLite
- *   knows its schema; not one block is cached by the process. The opening is not timed.
+ * - uncached: each id on a store opened for it alone, which has only looked for an id that is not
+ *   there, so that SQLite knows its schema; not one block is cached by the process. The opening is
+ *   not timed.
  *
  * The operating system's page cache is warm in all three.
  */
@@ -31,7 +32,8 @@ const FIGURES = /** @type {const} */ (['p50', 'p90', 'p99', 'max']);
  */
 export async function measure(corpora, given) {
   const results = [];
-  for (const corpus of corpora) results.push(await inTemporaryFolder((folder) => measureCorpus(corpus, given, folder)));
+  for (const corpus of corpora)
+    results.push(await inTemporaryFolder((folder) => measureCorpus(corpus, given, folder)));
   const rows = results.flatMap(({ corpus, passes }) =>
     PASSES.map((pass) => [
       corpus.name,
@@ -39,7 +41,12 @@ export async function measure(corpora, given) {
       ...FIGURES.map((figure) => ranged(passes[pass][figure], (ms) => fixed(ms, 3))),
     ]),
   );
-  return { results, tables: [table(`get of ${given.count} random ids, in ms`, ['corpus', 'pass', ...FIGURES], rows)] };
+  return {
+    results,
+    tables: [
+      table(`get of ${given.count} random ids, in ms`, ['corpus', 'pass', ...FIGURES], rows),
+    ],
+  };
 }
 
 /**
@@ -51,7 +58,10 @@ async function measureCorpus({ path, ...corpus }, given, folder) {
   const store = join(folder, 'store');
   const idsFile = join(folder, 'ids.json');
   await runCase('import', { store, file: path });
-  writeFileSync(idsFile, JSON.stringify(await randomIds(store, Number(given.count), Number(given.seed))));
+  writeFileSync(
+    idsFile,
+    JSON.stringify(await randomIds(store, Number(given.count), Number(given.seed))),
+  );
   /** @type {any[]} */
   const rounds = [];
   for (let round = 0; round < Number(given.repetitions); round++) {
@@ -61,10 +71,19 @@ async function measureCorpus({ path, ...corpus }, given, folder) {
   const passes = Object.fromEntries(
     PASSES.map((pass) => [
       pass,
-      Object.fromEntries(FIGURES.map((figure) => [figure, spread(rounds.map((round) => round[pass][figure]))])),
+      Object.fromEntries(
+        FIGURES.map((figure) => [figure, spread(rounds.map((round) => round[pass][figure]))]),
+      ),
     ]),
   );
-  return { corpus, openMs: spread(rounds.map(({ openMs }) => openMs)), passes: /** @type {Passes} */ (passes) };
+  return {
+    corpus,
+    openMs: spread(rounds.map(({ openMs }) => openMs)),
+    passes: /** @type {Passes} */ (passes),
+  };
 }
 
-/** @typedef {Record<typeof PASSES[number], Record<typeof FIGURES[number], ReturnType<typeof spread>>>} Passes */
+/**
+ * @typedef {Record<typeof PASSES[number], Record<typeof FIGURES[number], ReturnType<typeof
+ * spread>>>} Passes
+ */

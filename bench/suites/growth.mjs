@@ -1,14 +1,16 @@
 /**
- * What an imported conversation costs as the store grows: synthetic conversations of ten messages of 320 bytes, each a new
- * segment, imported in batches of 256, a commit each. Every row tells of the conversations since the row before; the
- * first 5,000 warm the process up and are not part of the ratio.
+ * What an imported conversation costs as the store grows: synthetic conversations of ten messages
+ * of 320 bytes, each a new segment, imported in batches of 256, a commit each. Every row tells of
+ * the conversations since the row before; the first 5,000 warm the process up and are not part of
+ * the ratio.
  */
 import { join } from 'node:path';
 import { inTemporaryFolder } from '../support/files.mjs';
 import { runCase } from '../support/process.mjs';
 import { fixed, megabytes, table } from '../support/table.mjs';
 
-export const summary = 'time per imported conversation as the store grows (--full: to a million, takes minutes)';
+export const summary =
+  'time per imported conversation as the store grows (--full: to a million, takes minutes)';
 export const options = /** @type {const} */ ({
   full: { type: 'boolean', default: false },
   conversations: { type: 'string' },
@@ -44,7 +46,12 @@ export async function measure(_corpora, { full, conversations, seed }) {
   sizes.push(Math.max(target, FIRST));
   console.error(`growing to ${target} conversations`);
   const rows = await inTemporaryFolder(async (folder) => {
-    const { result } = await runCase('growth', { store: join(folder, 'store'), sizes, seed: Number(seed), ...SHAPE });
+    const { result } = await runCase('growth', {
+      store: join(folder, 'store'),
+      sizes,
+      seed: Number(seed),
+      ...SHAPE,
+    });
     return /** @type {Row[]} */ (result);
   });
   const [, first, ...others] = rows;
@@ -56,7 +63,9 @@ export async function measure(_corpora, { full, conversations, seed }) {
     lastOverFirst: last.usPerConversation / first.usPerConversation,
     lastOverFirstCpu: last.cpuUsPerConversation / first.cpuUsPerConversation,
   };
-  const title = `Import of new conversations; last ÷ first ${fixed(results.lastOverFirst, 2)} by the clock, ${fixed(results.lastOverFirstCpu, 2)} in CPU time`;
+  const title =
+    `Import of new conversations; last ÷ first ${fixed(results.lastOverFirst, 2)} by the ` +
+    `clock, ${fixed(results.lastOverFirstCpu, 2)} in CPU time`;
   const columns = [
     'stored',
     'µs each',

@@ -1,6 +1,7 @@
 /**
- * Conversations put one by one, as an application or gateway archives them, each durable before its caller goes on: rate
- * and size with one caller and with 16, then the size after maintenance (`varve gc --full`), beside a bulk import.
+ * Conversations put one by one, as an application or gateway archives them, each durable before its
+ * caller goes on: rate and size with one caller and with 16, then the size after maintenance
+ * (`varve gc --full`), beside a bulk import.
  */
 import { join } from 'node:path';
 import { breakDown } from '../support/breakdown.mjs';
@@ -17,7 +18,8 @@ const CALLERS = [1, 16];
 /** @param {readonly import('../support/files.mjs').Corpus[]} corpora */
 export async function measure(corpora) {
   const results = [];
-  for (const corpus of corpora) results.push(await inTemporaryFolder((folder) => measureCorpus(corpus, folder)));
+  for (const corpus of corpora)
+    results.push(await inTemporaryFolder((folder) => measureCorpus(corpus, folder)));
   const rows = results.flatMap(({ corpus, bulk, live }) =>
     live.map((one) => [
       corpus.name,
@@ -62,7 +64,15 @@ async function measureCorpus({ path: file, ...corpus }, folder) {
     const store = join(folder, `live-${callers}`);
     const { result } = await runCase('live', { store, file, concurrency: callers });
     const before = breakDown(store);
-    const { wallMs: gcMs } = await run([process.execPath, CLI, 'gc', '--full', '--quiet', '--store', store]);
+    const { wallMs: gcMs } = await run([
+      process.execPath,
+      CLI,
+      'gc',
+      '--full',
+      '--quiet',
+      '--store',
+      store,
+    ]);
     const after = breakDown(store);
     live.push({ callers, ...result, gcMs, before, after, afterOverBulk: after.bytes / bulk.bytes });
   }

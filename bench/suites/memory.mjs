@@ -1,6 +1,7 @@
 /**
- * Peak memory of `varve import -` and `varve export` as the stream grows. The conversations are synthetic and all new (20
- * messages of 1,000 bytes), which is the worst case for everything that is remembered.
+ * Peak memory of `varve import -` and `varve export` as the stream grows. The conversations are
+ * synthetic and all new (20 messages of 1,000 bytes), which is the worst case for everything that
+ * is remembered.
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +27,11 @@ export async function measure(_corpora, given) {
   const results = [];
   for (const size of given.megabytes.split(',')) {
     console.error(`${size} MB`);
-    results.push(await inTemporaryFolder((folder) => measureSize(Number(size) * 1e6, Number(given.seed), folder)));
+    results.push(
+      await inTemporaryFolder((folder) =>
+        measureSize(Number(size) * 1e6, Number(given.seed), folder),
+      ),
+    );
   }
   const rows = results.map((one) => [
     fixed(one.rawBytes / 1e6, 0),
@@ -36,7 +41,14 @@ export async function measure(_corpora, given) {
     seconds(one.export.wallMs),
     megabytes(one.storeBytes),
   ]);
-  const columns = ['MB', 'peak RSS import MB', 'peak RSS export MB', 'import s', 'export s', 'store MB'];
+  const columns = [
+    'MB',
+    'peak RSS import MB',
+    'peak RSS export MB',
+    'import s',
+    'export s',
+    'store MB',
+  ];
   return { results, tables: [table('Memory as the stream grows', columns, rows)] };
 }
 
@@ -48,9 +60,21 @@ export async function measure(_corpora, given) {
 async function measureSize(bytes, seed, folder) {
   const store = join(folder, 'store');
   const output = join(folder, 'exported.jsonl');
-  const varve = (/** @type {string[]} */ ...args) => [process.execPath, CLI, ...args, '--store', store, '--quiet'];
+  const varve = (/** @type {string[]} */ ...args) => [
+    process.execPath,
+    CLI,
+    ...args,
+    '--store',
+    store,
+    '--quiet',
+  ];
   const stdinFrom = [process.execPath, GENERATOR, JSON.stringify({ bytes, seed, ...SHAPE })];
   const imported = await run(varve('import', '-'), { stdinFrom });
   const exported = await run(varve('export'), { stdoutFile: output });
-  return { rawBytes: weigh(output).bytes, import: imported, export: exported, storeBytes: weigh(store).bytes };
+  return {
+    rawBytes: weigh(output).bytes,
+    import: imported,
+    export: exported,
+    storeBytes: weigh(store).bytes,
+  };
 }

@@ -1,6 +1,7 @@
 /**
- * A store on S3: requests, bytes and time to import a corpus, at once and one conversation at a time, beside the plain design; and many
- * writers of one segment, beside a loop that reads, increments and writes.
+ * A store on S3: requests, bytes and time to import a corpus, at once and one conversation at a
+ * time, beside the plain design; and many writers of one segment, beside a loop that reads,
+ * increments and writes.
  */
 import { randomUUID } from 'node:crypto';
 import { runCase } from '../support/process.mjs';
@@ -23,7 +24,8 @@ const MODES = ['bulk', 'single', 'plain'];
 export async function measure(corpora, { store, writers, puts, segments }) {
   if (store === undefined) {
     throw new Error(
-      "say --store 's3://bucket/prefix?endpoint=…': a bucket for trials, with credentials in the environment",
+      "say --store 's3://bucket/prefix?endpoint=…': a bucket for trials, with credentials " +
+        'in the environment',
     );
   }
   const imports = [];
@@ -42,24 +44,28 @@ export async function measure(corpora, { store, writers, puts, segments }) {
     contention.push({ mode, ...(await runCase('contention', parameters)).result });
   }
   console.error(`collecting among ${segments} segments`);
-  const collecting = (await runCase('collect-objects', { store: below(store), segments: Number(segments) })).result;
+  const collecting = (
+    await runCase('collect-objects', { store: below(store), segments: Number(segments) })
+  ).result;
   const collectRows = ['delete', 'collect', 'walk'].map((step) => {
     const { requests, ms } = collecting[step];
     return [step, sum(requests), ...Object.values(requests), seconds(ms)];
   });
-  const rows = imports.map(({ corpus, mode, conversations, requests, opening, bytesUp, bytesDown, ms }) => {
-    const total = sum(requests) - sum(opening ?? {});
-    const verbs = Object.entries(requests).map(([verb, count]) => count - (opening?.[verb] ?? 0));
-    return [
-      corpus.name,
-      mode,
-      fixed(total / conversations, 2),
-      ...verbs,
-      megabytes(bytesUp),
-      megabytes(bytesDown),
-      seconds(ms),
-    ];
-  });
+  const rows = imports.map(
+    ({ corpus, mode, conversations, requests, opening, bytesUp, bytesDown, ms }) => {
+      const total = sum(requests) - sum(opening ?? {});
+      const verbs = Object.entries(requests).map(([verb, count]) => count - (opening?.[verb] ?? 0));
+      return [
+        corpus.name,
+        mode,
+        fixed(total / conversations, 2),
+        ...verbs,
+        megabytes(bytesUp),
+        megabytes(bytesDown),
+        seconds(ms),
+      ];
+    },
+  );
   const columns = [
     'corpus',
     'import',
@@ -84,7 +90,11 @@ export async function measure(corpora, { store, writers, puts, segments }) {
     results: { imports, contention, collecting },
     tables: [
       table('Imports, opening not counted', columns, rows),
-      table(`${writers} writers of one segment`, ['', 'attempts', 'failed', 'counted', 'a second'], raceRows),
+      table(
+        `${writers} writers of one segment`,
+        ['', 'attempts', 'failed', 'counted', 'a second'],
+        raceRows,
+      ),
       table(
         `${collecting.garbage} garbage segments among ${segments}`,
         ['', 'requests', 'GET', 'HEAD', 'PUT', 'DELETE', 'LIST', 's'],

@@ -1,6 +1,7 @@
 /**
- * What the settings of a local store cost and gain: each of them varied alone, the others at their defaults; block size of
- * segments and compression level together. Latencies are those of the uncached pass of the suite `get`.
+ * What the settings of a local store cost and gain: each of them varied alone, the others at their
+ * defaults; block size of segments and compression level together. Latencies are those of the
+ * uncached pass of the suite `get`.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,7 +29,10 @@ const SCANS = [
       [3, 6, 9].map((compressionLevel) => ({ segmentBlockBytes: size * KIB, compressionLevel })),
     ),
   },
-  { name: 'blocks of bodies', settings: [256, 512, 1024, 2048].map((size) => ({ bodyBlockBytes: size * KIB })) },
+  {
+    name: 'blocks of bodies',
+    settings: [256, 512, 1024, 2048].map((size) => ({ bodyBlockBytes: size * KIB })),
+  },
   { name: 'inlineBelow', settings: [128, 256, 512, 1024].map((inlineBelow) => ({ inlineBelow })) },
 ];
 
@@ -41,10 +45,17 @@ export async function measure(corpora, given) {
   for (const corpus of corpora) {
     for (const { name, settings } of SCANS) {
       console.error(`${corpus.name}: ${name}`);
-      results.push({ corpus: withoutPath(corpus), scan: name, rows: await scan(corpus.path, settings, given) });
+      results.push({
+        corpus: withoutPath(corpus),
+        scan: name,
+        rows: await scan(corpus.path, settings, given),
+      });
     }
   }
-  return { results, tables: results.map(({ corpus, scan: name, rows }) => tableOf(`${corpus.name}: ${name}`, rows)) };
+  return {
+    results,
+    tables: results.map(({ corpus, scan: name, rows }) => tableOf(`${corpus.name}: ${name}`, rows)),
+  };
 }
 
 /** @param {import('../support/files.mjs').Corpus} corpus */
@@ -53,7 +64,8 @@ function withoutPath({ path: _, ...corpus }) {
 }
 
 /**
- * Every repetition goes through all settings, so that a noisy moment does not fall on one of them alone.
+ * Every repetition goes through all settings, so that a noisy moment does not fall on one of them
+ * alone.
  *
  * @param {string} file
  * @param {readonly Record<string, number>[]} settings
@@ -69,8 +81,11 @@ async function scan(file, settings, given) {
     rounds.push(row);
   }
   return settings.map((local, at) => {
-    const measured = rounds.map((row) => /** @type {Awaited<ReturnType<typeof measureSetting>>} */ (row[at]));
-    const median = (/** @type {(one: typeof measured[number]) => number} */ of) => quantile(measured.map(of), 0.5);
+    const measured = rounds.map(
+      (row) => /** @type {Awaited<ReturnType<typeof measureSetting>>} */ (row[at]),
+    );
+    const median = (/** @type {(one: typeof measured[number]) => number} */ of) =>
+      quantile(measured.map(of), 0.5);
     return {
       local,
       store: measured[0]?.store,
@@ -93,7 +108,10 @@ async function measureSetting(file, local, given, folder) {
   const idsFile = join(folder, 'ids.json');
   const { result, run } = await runCase('import', { store, file, local });
   const weight = breakDown(store);
-  writeFileSync(idsFile, JSON.stringify(await randomIds(store, Number(given.count), Number(given.seed))));
+  writeFileSync(
+    idsFile,
+    JSON.stringify(await randomIds(store, Number(given.count), Number(given.seed))),
+  );
   const { result: read } = await runCase('get', { store, idsFile });
   return { store: weight, importMs: result.totalMs, cpuMs: run.cpuMs, get: read.uncached };
 }
@@ -106,7 +124,17 @@ function tableOf(title, rows) {
   const settings = Object.keys(rows[0]?.local ?? {});
   return table(
     title,
-    [...settings, 'store MB', 'segments', 'bodies', 'index', 'import ms', 'CPU ms', 'get p50 ms', 'p99'],
+    [
+      ...settings,
+      'store MB',
+      'segments',
+      'bodies',
+      'index',
+      'import ms',
+      'CPU ms',
+      'get p50 ms',
+      'p99',
+    ],
     rows.map(({ local, store, importMs, cpuMs, getP50, getP99 }) => [
       ...settings.map((name) => `${local[name]}`),
       megabytes(store?.bytes ?? Number.NaN),

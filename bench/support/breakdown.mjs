@@ -1,4 +1,7 @@
-/** What the bytes of a local store are spent on. Reads the index, so it depends on the schema (backends/local/schema.ts). */
+/**
+ * What the bytes of a local store are spent on. Reads the index, so it depends on the schema
+ * (backends/local/schema.ts).
+ */
 import { join } from 'node:path';
 import { weigh } from './files.mjs';
 import { importSqliteDriver } from './library.mjs';
@@ -28,12 +31,16 @@ export function breakDown(store) {
   const { bytes, allocated, files } = weigh(store);
   const database = openSqlite(join(store, 'varve.db'), { readonly: true });
   try {
-    const blocks = database.prepare('SELECT count(*) AS count, total(length) AS bytes FROM block WHERE space = ?');
+    const blocks = database.prepare(
+      'SELECT count(*) AS count, total(length) AS bytes FROM block WHERE space = ?',
+    );
     const [segments, bodies] = [0, 1].map(
       (space) => /** @type {{ count: number, bytes: number }} */ (blocks.get(space)),
     );
     const tables = /** @type {{ name: string, bytes: number }[]} */ (
-      database.prepare('SELECT name, sum(pgsize) AS bytes FROM dbstat GROUP BY name ORDER BY 2 DESC').all()
+      database
+        .prepare('SELECT name, sum(pgsize) AS bytes FROM dbstat GROUP BY name ORDER BY 2 DESC')
+        .all()
     );
     return {
       bytes,

@@ -15,7 +15,8 @@ import { basename, join } from 'node:path';
  */
 
 /**
- * Describes a JSONL file. Reading it also puts it into the page cache, so that no case pays for the medium.
+ * Describes a JSONL file. Reading it also puts it into the page cache, so that no case pays for the
+ * medium.
  *
  * @param {string} path
  * @returns {Promise<Corpus>}
@@ -35,21 +36,29 @@ export async function describeCorpus(path) {
 /** @param {string} path */
 export async function sha256OfFile(path) {
   const digest = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) digest.update(chunk);
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
+    digest.update(chunk);
   return digest.digest('hex');
 }
 
 /**
- * Everything below a folder (or the file itself): the sum of the files' lengths, what the file system allocated for
- * files and folders (`du -s`), and the number of files.
+ * Everything below a folder (or the file itself): the sum of the files' lengths, what the file
+ * system allocated for files and folders (`du -s`), and the number of files.
  *
  * @param {string} path
  */
 export function weigh(path) {
-  const allocated = Number(execFileSync('du', ['-sk', path], { encoding: 'utf8' }).split('\t')[0]) * 1024;
-  const names = statSync(path).isDirectory() ? readdirSync(path, { recursive: true, encoding: 'utf8' }) : ['.'];
+  const allocated =
+    Number(execFileSync('du', ['-sk', path], { encoding: 'utf8' }).split('\t')[0]) * 1024;
+  const names = statSync(path).isDirectory()
+    ? readdirSync(path, { recursive: true, encoding: 'utf8' })
+    : ['.'];
   const files = names.map((name) => statSync(join(path, name))).filter((entry) => entry.isFile());
-  return { bytes: files.reduce((total, { size }) => total + size, 0), allocated, files: files.length };
+  return {
+    bytes: files.reduce((total, { size }) => total + size, 0),
+    allocated,
+    files: files.length,
+  };
 }
 
 /**

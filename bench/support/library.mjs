@@ -1,4 +1,6 @@
-/** Which build of Varve is measured: `dist/` of this project, or the folder that `VARVE_DIST` names. */
+/**
+ * Which build of Varve is measured: `dist/` of this project, or the folder that `VARVE_DIST` names.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -13,7 +15,8 @@ export const CLI = join(DIST, 'cli', 'main.js');
 /** @returns {Promise<typeof import('../../src/index.ts')>} */
 export async function importVarve() {
   const entry = join(DIST, 'index.js');
-  if (!existsSync(entry)) throw new Error(`there is no build in ${DIST}: run npm run build, or set VARVE_DIST`);
+  if (!existsSync(entry))
+    throw new Error(`there is no build in ${DIST}: run npm run build, or set VARVE_DIST`);
   return import(pathToFileURL(entry).href);
 }
 

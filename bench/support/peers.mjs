@@ -1,8 +1,10 @@
 /**
- * Other programs that keep a corpus small, for comparison in the same run. Each stores it once into an empty place.
+ * Other programs that keep a corpus small, for comparison in the same run. Each stores it once into
+ * an empty place.
  *
- * `zstd` compresses the file as a whole: small, but nothing in it can be read, added or deleted by itself. The others get
- * a folder with one file a conversation, so that each conversation can be. zstd and casync do not flush to the disk.
+ * `zstd` compresses the file as a whole: small, but nothing in it can be read, added or deleted by
+ * itself. The others get a folder with one file a conversation, so that each conversation can be.
+ * zstd and casync do not flush to the disk.
  */
 import { createReadStream, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +27,9 @@ import { run } from './process.mjs';
  * @property {string} target an empty folder
  */
 
-/** @typedef {{ commandLine: readonly string[], cwd?: string, env?: Record<string, string> }} Command */
+/**
+ * @typedef {{ commandLine: readonly string[], cwd?: string, env?: Record<string, string> }} Command
+ */
 
 /** @param {string} target */
 const resticEnvironment = (target) => ({
@@ -35,7 +39,10 @@ const resticEnvironment = (target) => ({
 });
 
 /** @param {string} target */
-const borgEnvironment = (target) => ({ BORG_REPO: join(target, 'repository'), BORG_BASE_DIR: `${target}-base` });
+const borgEnvironment = (target) => ({
+  BORG_REPO: join(target, 'repository'),
+  BORG_BASE_DIR: `${target}-base`,
+});
 
 /** @type {readonly Peer[]} */
 const PEERS = [
@@ -43,13 +50,16 @@ const PEERS = [
     name: 'zstd -3, one file',
     version: ['zstd', '--version'],
     package: 'zstd',
-    store: ({ file, target }) => ({ commandLine: ['zstd', '-q', '-3', '-o', join(target, 'corpus.zst'), file] }),
+    store: ({ file, target }) => ({
+      commandLine: ['zstd', '-q', '-3', '-o', join(target, 'corpus.zst'), file],
+    }),
   },
   {
     name: 'restic',
     version: ['restic', 'version'],
     package: 'restic',
-    prepare: async ({ target }) => void (await run(['restic', 'init'], { env: resticEnvironment(target) })),
+    prepare: async ({ target }) =>
+      void (await run(['restic', 'init'], { env: resticEnvironment(target) })),
     store: ({ folder, target }) => ({
       commandLine: ['restic', 'backup', '--quiet', '.'],
       cwd: folder,
@@ -60,7 +70,8 @@ const PEERS = [
     name: 'borg (zstd,3)',
     version: ['borg', '--version'],
     package: 'borgbackup',
-    prepare: async ({ target }) => void (await run(['borg', 'init', '-e', 'none'], { env: borgEnvironment(target) })),
+    prepare: async ({ target }) =>
+      void (await run(['borg', 'init', '-e', 'none'], { env: borgEnvironment(target) })),
     store: ({ folder, target }) => ({
       commandLine: ['borg', 'create', '--compression', 'zstd,3', '::corpus', '.'],
       cwd: folder,
@@ -72,7 +83,13 @@ const PEERS = [
     version: ['casync', '--version'],
     package: 'casync',
     store: ({ folder, target }) => ({
-      commandLine: ['casync', 'make', `--store=${join(target, 'store.castr')}`, join(target, 'corpus.caidx'), folder],
+      commandLine: [
+        'casync',
+        'make',
+        `--store=${join(target, 'store.castr')}`,
+        join(target, 'corpus.caidx'),
+        folder,
+      ],
     }),
   },
 ];
@@ -89,7 +106,9 @@ export async function installedPeers() {
       const { stdout } = await run(peer.version);
       found.push({ peer, version: /\d+\.[\w.+-]+|\d+$/m.exec(stdout)?.[0] ?? 'unknown' });
     } catch {
-      console.error(`*** ${peer.name} is NOT COMPARED: it is not installed (Debian package ${peer.package})`);
+      console.error(
+        `*** ${peer.name} is NOT COMPARED: it is not installed (Debian package ${peer.package})`,
+      );
     }
   }
   return found;
@@ -104,7 +123,10 @@ export async function installedPeers() {
 export async function explode(file, folder) {
   mkdirSync(folder);
   let number = 0;
-  for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
+  for await (const line of createInterface({
+    input: createReadStream(file),
+    crlfDelay: Number.POSITIVE_INFINITY,
+  })) {
     writeFileSync(join(folder, `${String(number++).padStart(7, '0')}.json`), `${line}\n`);
   }
 }

@@ -1,6 +1,7 @@
 /**
- * What one writes without a protocol: every message part is an object under its hash, with a count beside it that is created or, when it
- * is there, read, incremented and written on condition that nobody else did, in 8 tries.
+ * What one writes without a protocol: every message part is an object under its hash, with a count
+ * beside it that is created or, when it is there, read, incremented and written on condition that
+ * nobody else did, in 8 tries.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -12,7 +13,8 @@ const TRIES = 8;
 /** @param {string} location */
 export async function openPlain(location) {
   const dist = process.env['VARVE_DIST'] ?? join(PROJECT, 'dist');
-  const load = (/** @type {string} */ path) => import(pathToFileURL(join(dist, 'backends/object', path)).href);
+  const load = (/** @type {string} */ path) =>
+    import(pathToFileURL(join(dist, 'backends/object', path)).href);
   const { openS3Objects } = await load('s3/open-s3-objects.js');
   const { RequestMeter } = await load('request-meter.js');
   const meter = new RequestMeter();
@@ -40,7 +42,9 @@ class PlainDesign {
         for (const part of group) await this.putPart(part);
       }),
     );
-    const manifest = Buffer.from(JSON.stringify({ id: conversation['id'], parts: parts.map(hashOf) }));
+    const manifest = Buffer.from(
+      JSON.stringify({ id: conversation['id'], parts: parts.map(hashOf) }),
+    );
     await this.objects.put(`manifests/${hashOf(manifest)}`, manifest, { kind: 'any' });
   }
 
@@ -100,6 +104,8 @@ function partsOf(conversation) {
     ...(Array.isArray(content) ? content : [content ?? value]),
     ...(Array.isArray(calls) ? calls : []),
   ]);
-  const all = [...parts, ...(tools === undefined ? [] : [tools])].filter((part) => part !== undefined && part !== null);
+  const all = [...parts, ...(tools === undefined ? [] : [tools])].filter(
+    (part) => part !== undefined && part !== null,
+  );
   return all.map((part) => Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)));
 }

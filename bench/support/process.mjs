@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
  * @typedef {object} Run
  * @property {number} wallMs from the start of the process to its end
  * @property {number} cpuMs user and system time of all its threads, to 10 ms; Linux only, else NaN
- * @property {number} peakRssBytes most memory it had resident at once (`VmHWM`); Linux only, else NaN
+ * @property {number} peakRssBytes most memory it had resident at once (`VmHWM`); Linux only, else
+ *   NaN
  * @property {string} stdout unless it went to a file
  */
 
@@ -16,8 +17,10 @@ import { fileURLToPath } from 'node:url';
  * @property {string} [cwd]
  * @property {Record<string, string>} [env] added to the environment
  * @property {string} [stdoutFile] where standard output goes
- * @property {'inherit' | 'pipe'} [stderr] where standard error goes; what is piped is told when the command fails
- * @property {readonly string[]} [stdinFrom] a command whose standard output is this one's standard input
+ * @property {'inherit' | 'pipe'} [stderr] where standard error goes; what is piped is told when the
+ *   command fails
+ * @property {readonly string[]} [stdinFrom] a command whose standard output is this one's standard
+ *   input
  */
 
 /** Linux counts processor time in these many ticks a second (`getconf CLK_TCK`). */
@@ -36,7 +39,9 @@ export async function run(commandLine, options = {}) {
   const { cwd, env = {}, stdoutFile, stdinFrom, stderr: errors = 'pipe' } = options;
   const [command = '', ...parameters] = commandLine;
   const output = stdoutFile === undefined ? undefined : openSync(stdoutFile, 'w');
-  const feeder = stdinFrom && spawn(stdinFrom[0] ?? '', stdinFrom.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
+  const feeder =
+    stdinFrom &&
+    spawn(stdinFrom[0] ?? '', stdinFrom.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
   const started = performance.now();
   const child = spawn(command, parameters, {
     cwd,
@@ -47,7 +52,9 @@ export async function run(commandLine, options = {}) {
   const sampler = setInterval(() => sample(child.pid, usage), SAMPLING_MS);
   try {
     const texts = Promise.all([text(child.stdout), text(child.stderr)]);
-    const code = await new Promise((resolve, reject) => child.once('error', reject).once('exit', resolve));
+    const code = await new Promise((resolve, reject) =>
+      child.once('error', reject).once('exit', resolve),
+    );
     const wallMs = performance.now() - started;
     const [stdout, stderr] = await texts;
     if (code !== 0) throw new Error(`${commandLine.join(' ')} ended with ${code}:\n${stderr}`);
@@ -68,7 +75,9 @@ export async function run(commandLine, options = {}) {
  */
 export async function runCase(name, parameters) {
   const script = fileURLToPath(new URL(`../cases/${name}.mjs`, import.meta.url));
-  const measured = await run([process.execPath, script, JSON.stringify(parameters)], { stderr: 'inherit' });
+  const measured = await run([process.execPath, script, JSON.stringify(parameters)], {
+    stderr: 'inherit',
+  });
   return { run: measured, result: JSON.parse(measured.stdout) };
 }
 
@@ -93,7 +102,8 @@ function sample(pid, usage) {
     // A zombie has no memory any more.
     if (peak === undefined) return;
     usage.peakRssBytes = Number(peak) * 1024;
-    // The name, in parentheses, may contain anything. utime is field 14; what follows the name begins with field 3.
+    // The name, in parentheses, may contain anything. utime is field 14; what follows the name
+    // begins with field 3.
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
       .replace(/^.*\) /s, '')
       .split(' ');

@@ -17,7 +17,12 @@ export function quantile(values, share) {
  * @param {readonly number[]} values
  */
 export function spread(values) {
-  return { median: quantile(values, 0.5), min: Math.min(...values), max: Math.max(...values), values: [...values] };
+  return {
+    median: quantile(values, 0.5),
+    min: Math.min(...values),
+    max: Math.max(...values),
+    values: [...values],
+  };
 }
 
 /**

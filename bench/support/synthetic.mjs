@@ -1,4 +1,7 @@
-/** Made-up conversations: word-like text that compresses like English, no two messages alike, cheap to make. */
+/**
+ * Made-up conversations: word-like text that compresses like English, no two messages alike, cheap
+ * to make.
+ */
 import { hash } from 'node:crypto';
 import { randomIntegers } from './statistics.mjs';
 
@@ -15,7 +18,9 @@ export class ConversationSource {
   #messages;
   #messageBytes;
 
-  /** @param {{ seed: number, messages: number, messageBytes: number }} shape of every conversation */
+  /**
+   * @param {{ seed: number, messages: number, messageBytes: number }} shape of every conversation
+   */
   constructor({ seed, messages, messageBytes }) {
     this.#random = randomIntegers(seed);
     this.#pool = textPool(this.#random);
@@ -34,7 +39,11 @@ export class ConversationSource {
     for (let end = this.#made + count; this.#made < end; this.#made++) {
       // Ids in no order, as random UUIDs are.
       const id = hash('sha1', `conversation ${this.#made}`).slice(0, 32);
-      at += out.write(`{"id":"${id}","model":"synthetic","application":"bench","messages":[`, at, 'latin1');
+      at += out.write(
+        `{"id":"${id}","model":"synthetic","application":"bench","messages":[`,
+        at,
+        'latin1',
+      );
       for (let number = 0; number < this.#messages; number++) {
         const role = number % 2 === 0 ? 'user' : 'assistant';
         at += out.write(`${number === 0 ? '' : ','}{"role":"${role}","content":"`, at, 'latin1');

@@ -7,10 +7,14 @@
  */
 export function table(title, columns, rows) {
   const cells = [columns, ...rows].map((row) => row.map(String));
-  const widths = columns.map((_, column) => Math.max(3, ...cells.map((row) => row[column]?.length ?? 0)));
+  const widths = columns.map((_, column) =>
+    Math.max(3, ...cells.map((row) => row[column]?.length ?? 0)),
+  );
   // The first column holds names, the others figures.
   const line = (/** @type {readonly string[]} */ row) =>
-    `| ${widths.map((width, at) => (at === 0 ? (row[at] ?? '').padEnd(width) : (row[at] ?? '').padStart(width))).join(' | ')} |`;
+    '| ' +
+    `${widths.map((width, at) => (at === 0 ? (row[at] ?? '').padEnd(width) : (row[at] ?? '').padStart(width))).join(' | ')} ` +
+    '|';
   const rule = `|${widths.map((width, at) => (at === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`;
   const [head = [], ...body] = cells;
   return [`\n### ${title}\n`, line(head), rule, ...body.map(line), ''].join('\n');

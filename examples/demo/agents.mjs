@@ -1,4 +1,7 @@
-/** The three agents of the demo, invented for it: what they are told, what they can look up, what people ask them. */
+/**
+ * The three agents of the demo, invented for it: what they are told, what they can look up, what
+ * people ask them.
+ */
 
 /**
  * @typedef {object} Tool
@@ -22,8 +25,15 @@
 
 /** @param {Tool} tool @param {string} description */
 function definition(tool, description) {
-  const properties = { [tool.key]: { type: 'string', description: `Which ${tool.key} to look up.` } };
-  const parameters = { type: 'object', properties, required: [tool.key], additionalProperties: false };
+  const properties = {
+    [tool.key]: { type: 'string', description: `Which ${tool.key} to look up.` },
+  };
+  const parameters = {
+    type: 'object',
+    properties,
+    required: [tool.key],
+    additionalProperties: false,
+  };
   return { type: 'function', function: { name: tool.name, description, parameters } };
 }
 
@@ -172,23 +182,31 @@ How to write
     tools: [
       definition(
         RENTALS,
-        'Returns where a type of bicycle is free right now, its price, its deposit and remarks of the workshop.',
+        'Returns where a type of bicycle is free right now, its price, its deposit and ' +
+          'remarks of the workshop.',
       ),
-      definition(ROUTES, 'Returns the description of a signposted route: length, climbing, surface, places to rest.'),
+      definition(
+        ROUTES,
+        'Returns the description of a signposted route: length, climbing, surface, places to rest.',
+      ),
     ],
     people: ['Amara', 'Jonas', 'Mei', 'Otto', 'Sofía', 'Tariq', 'Wanda'],
     topics: [
       {
         question: [
-          'Hello, this is {person}. Is a {subject} free this afternoon, and what is it for four hours?',
+          'Hello, this is {person}. Is a {subject} free this afternoon, and what is it for ' +
+            'four hours?',
           'Can I get a {subject} at Mill Bridge? I am 1.62 m tall.',
           'What deposit do you take for a {subject}? {person} here, I was with you last week too.',
         ],
         tool: RENTALS,
         answer: [
-          'Yes, {person}, a {subject} is free at Harbour station. I have not reserved it: whoever comes first, gets it. The deposit is taken by card when you pick it up.',
-          'The {subject} would fit you. At the moment Harbour station is the safest choice, {person}; at the other stations there may be none left by the time you arrive.',
-          'For the {subject} the deposit is the one in the list, {person}, and you get it back the same day when you return the bicycle in one piece.',
+          'Yes, {person}, a {subject} is free at Harbour station. I have not reserved it: ' +
+            'whoever comes first, gets it. The deposit is taken by card when you pick it up.',
+          'The {subject} would fit you. At the moment Harbour station is the safest choice, ' +
+            '{person}; at the other stations there may be none left by the time you arrive.',
+          'For the {subject} the deposit is the one in the list, {person}, and you get it ' +
+            'back the same day when you return the bicycle in one piece.',
         ],
       },
       {
@@ -198,8 +216,10 @@ How to write
         ],
         tool: ROUTES,
         answer: [
-          'The {subject} is feasible with a ten-year-old if you start in the morning. Take water along: there are long parts without any shop.',
-          'On the {subject} there is one good place to stop, {person}. After that nothing is open on Sundays, so fill your bottles there.',
+          'The {subject} is feasible with a ten-year-old if you start in the morning. Take ' +
+            'water along: there are long parts without any shop.',
+          'On the {subject} there is one good place to stop, {person}. After that nothing ' +
+            'is open on Sundays, so fill your bottles there.',
         ],
       },
     ],
@@ -221,7 +241,10 @@ Rules
 - Never run anything that writes. You have read access only.
 - Be friendly to the person and strict with the code.`,
     tools: [
-      definition(SOURCES, 'Returns the content of a file of the repository as it is on the branch under review.'),
+      definition(
+        SOURCES,
+        'Returns the content of a file of the repository as it is on the branch under review.',
+      ),
     ],
     people: ['Ada', 'Björn', 'Chidi', 'Eva', 'Noor'],
     topics: [
@@ -233,10 +256,16 @@ Rules
         ],
         tool: SOURCES,
         answer: [
-          'One finding in {subject}. The limit is compared with > before the new item is added, so there is one item more than allowed for a moment; >= is meant. Please add a test that fails without the change.',
-          'In {subject} the promise is returned without await inside try, so a rejection never reaches the catch block: nothing is tried again. "return await" is the smallest repair, {person}.',
+          'One finding in {subject}. The limit is compared with > before the new item is ' +
+            'added, so there is one item more than allowed for a moment; >= is meant. Please ' +
+            'add a test that fails without the change.',
+          'In {subject} the promise is returned without await inside try, so a rejection ' +
+            'never reaches the catch block: nothing is tried again. "return await" is the ' +
+            'smallest repair, {person}.',
           'No findings in {subject}.',
-          'One finding in {subject}, {person}: the last attempt is never recognised, because the counter ends one below the number it is compared with. The error is swallowed and the caller gets undefined.',
+          'One finding in {subject}, {person}: the last attempt is never recognised, ' +
+            'because the counter ends one below the number it is compared with. The error is ' +
+            'swallowed and the caller gets undefined.',
         ],
       },
     ],
@@ -253,7 +282,10 @@ Rules
 - Temperatures in °C, weights in g, volumes in ml. Spoons only where the book has spoons.
 - Answer the question that was asked; the whole recipe only on request.`,
     tools: [
-      definition(RECIPES, 'Returns a recipe of the book: amounts, steps, time, and what the cooks noted beside it.'),
+      definition(
+        RECIPES,
+        'Returns a recipe of the book: amounts, steps, time, and what the cooks noted beside it.',
+      ),
     ],
     people: ['Grete', 'Ivo', 'Kofi', 'Lena', 'Yuki'],
     topics: [
@@ -265,9 +297,11 @@ Rules
         ],
         tool: RECIPES,
         answer: [
-          'For nine people multiply the amounts of {subject} by what the recipe serves, {person}, and plan twenty minutes more: a bigger pot takes longer to boil.',
+          'For nine people multiply the amounts of {subject} by what the recipe serves, ' +
+            '{person}, and plan twenty minutes more: a bigger pot takes longer to boil.',
           'Yes, {subject} can wait until the next day. Season it only when you warm it up again.',
-          'I went through the ingredients of {subject} one by one, {person}: as written it does not suit your guest. I can look for the closest dish that does.',
+          'I went through the ingredients of {subject} one by one, {person}: as written it ' +
+            'does not suit your guest. I can look for the closest dish that does.',
         ],
       },
     ],

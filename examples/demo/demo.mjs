@@ -1,7 +1,8 @@
 /**
- * Shows in a few seconds what Varve does, with its own command line on made-up sessions (see generate.mjs). Everything
- * happens in a temporary directory that is removed in the end; nothing is taken for granted: the demo fails when an
- * export differs by a byte, or when the audit finds anything.
+ * Shows in a few seconds what Varve does, with its own command line on made-up sessions (see
+ * generate.mjs). Everything happens in a temporary directory that is removed in the end; nothing is
+ * taken for granted: the demo fails when an export differs by a byte, or when the audit finds
+ * anything.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -20,19 +21,28 @@ const env = { ...process.env, VARVE_STORE: join(folder, 'archive') };
 
 /** Runs a command and returns what it printed. @param {string[]} args */
 function varve(...args) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...args], { env, maxBuffer: 1 << 26 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...args], {
+    env,
+    maxBuffer: 1 << 26,
+  });
   if (status !== 0) throw new Error(`varve ${args.join(' ')} ended with ${status}: ${stderr}`);
   return stdout;
 }
 
-/** Runs a command as a person would, and shows it and the beginning of what it printed. @param {string[]} args */
+/**
+ * Runs a command as a person would, and shows it and the beginning of what it printed. @param
+ * {string[]} args
+ */
 function show(args, { lines = 20 } = {}) {
-  console.log(`  $ varve ${args.map((arg) => (arg === sample ? 'sessions.jsonl' : arg)).join(' ')}`);
+  console.log(
+    `  $ varve ${args.map((arg) => (arg === sample ? 'sessions.jsonl' : arg)).join(' ')}`,
+  );
   const printed = varve(...args)
     .toString()
     .trimEnd()
     .split('\n');
-  for (const line of printed.slice(0, lines)) console.log(`    ${line.length > 110 ? `${line.slice(0, 109)}…` : line}`);
+  for (const line of printed.slice(0, lines))
+    console.log(`    ${line.length > 110 ? `${line.slice(0, 109)}…` : line}`);
   if (printed.length > lines) console.log(`    … ${printed.length - lines} more lines`);
   console.log();
 }
@@ -44,12 +54,14 @@ try {
   const lines = sampleLines(SESSIONS);
   writeFileSync(sample, lines);
   console.log(
-    `\n1. Archive ${SESSIONS.toLocaleString('en-US')} sessions of three agents; prompts and tool results repeat, as they do in real logs.\n`,
+    `\n1. Archive ${SESSIONS.toLocaleString('en-US')} sessions of three agents; prompts and ` +
+      'tool results repeat, as they do in real logs.\n',
   );
   show(['import', sample]);
 
   console.log(
-    '2. The store keeps every long text once, and compresses them together. (Made-up sessions repeat more than yours.)\n',
+    '2. The store keeps every long text once, and compresses them together. (Made-up ' +
+      'sessions repeat more than yours.)\n',
   );
   show(['du']);
   console.log('3. Read one back; list and filter.\n');
@@ -74,7 +86,9 @@ try {
 
   console.log('7. Verify everything that is stored.\n');
   show(['audit']);
-  console.log('That was all on a temporary directory. Your turn: varve import FILE... --store DIRECTORY\n');
+  console.log(
+    'That was all on a temporary directory. Your turn: varve import FILE... --store DIRECTORY\n',
+  );
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -1,9 +1,10 @@
 /**
  * Sessions of three made-up agents as JSONL, the same ones at every run.
  *
- * They have what real logs have: a long system prompt and tool definitions that every session repeats, tool results
- * that many sessions share, and little text of their own. Some lines are written the way other JSON writers write
- * (spaces, `1.0`, escapes), because an archive has to give those back as they were, too.
+ * They have what real logs have: a long system prompt and tool definitions that every session
+ * repeats, tool results that many sessions share, and little text of their own. Some lines are
+ * written the way other JSON writers write (spaces, `1.0`, escapes), because an archive has to give
+ * those back as they were, too.
  *
  * Usage: node examples/demo/generate.mjs 48 > examples/demo/sample.jsonl
  */
@@ -25,7 +26,10 @@ const WORDS = [
   'loam',
 ];
 
-/** A linear congruential generator (Numerical Recipes, 2nd edition, section 7.1): small, and the same everywhere. */
+/**
+ * A linear congruential generator (Numerical Recipes, 2nd edition, section 7.1): small, and the
+ * same everywhere.
+ */
 const SEED = 20260101;
 let state = SEED;
 function random(/** @type {number} */ below) {
@@ -50,7 +54,8 @@ function session(number) {
   for (let turn = 0, turns = 1 + random(3); turn < turns; turn++) {
     const { question, tool, answer } = pick(agent.topics);
     const subject = pick(Object.keys(tool.results));
-    const fill = (/** @type {string} */ text) => text.replaceAll('{subject}', subject).replaceAll('{person}', person);
+    const fill = (/** @type {string} */ text) =>
+      text.replaceAll('{subject}', subject).replaceAll('{person}', person);
     const call = `call_${number}_${turn}`;
     messages.push(
       { role: 'user', content: fill(pick(question)) },
@@ -89,7 +94,8 @@ function session(number) {
 /** @param {object} value @param {number} number */
 function line(value, number) {
   const text = JSON.stringify(value).replace('"temperature":1,', '"temperature":1.0,');
-  if (number % 4 === 1) return text.replaceAll('"role":"', '"role": "').replaceAll('"content":"', '"content": "');
+  if (number % 4 === 1)
+    return text.replaceAll('"role":"', '"role": "').replaceAll('"content":"', '"content": "');
   if (number % 4 === 2) return text.replaceAll('–', '\\u2013').replaceAll('é', '\\u00e9');
   return text;
 }
@@ -97,7 +103,9 @@ function line(value, number) {
 /** The first so many sessions, a line each. @param {number} count */
 export function sampleLines(count) {
   state = SEED;
-  return Array.from({ length: count }, (_, number) => `${line(session(number), number)}\n`).join('');
+  return Array.from({ length: count }, (_, number) => `${line(session(number), number)}\n`).join(
+    '',
+  );
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))

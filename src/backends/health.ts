@@ -1,7 +1,10 @@
 import { isVarveError, VarveError } from '../errors.ts';
 import type { Health } from './backend.ts';
 
-/** Times a check, and tells what is wrong as a result. @throws `CLOSED`, `ABORTED`: then there is nobody to tell. */
+/**
+ * Times a check, and tells what is wrong as a result. @throws `CLOSED`, `ABORTED`: then there is
+ * nobody to tell.
+ */
 export async function healthBy(check: () => Promise<void>): Promise<Health> {
   const began = performance.now();
   const latencyMs = () => performance.now() - began;
@@ -10,7 +13,9 @@ export async function healthBy(check: () => Promise<void>): Promise<Health> {
     return { healthy: true, latencyMs: latencyMs() };
   } catch (error) {
     if (isVarveError(error, 'CLOSED') || isVarveError(error, 'ABORTED')) throw error;
-    const known = isVarveError(error) ? error : new VarveError('INTERNAL', 'the check broke', { cause: error });
+    const known = isVarveError(error)
+      ? error
+      : new VarveError('INTERNAL', 'the check broke', { cause: error });
     return { healthy: false, latencyMs: latencyMs(), error: known };
   }
 }

@@ -1,18 +1,27 @@
-/** What keeps a store sound and small: collection, audit, backup, usage, and what runs of these leave behind. */
+/**
+ * What keeps a store sound and small: collection, audit, backup, usage, and what runs of these
+ * leave behind.
+ */
 
 import type { Address } from '../address.ts';
 import { VarveError } from '../errors.ts';
 import type { OptionKinds } from '../option-kinds.ts';
 import { declareOptions } from '../options.ts';
-import type { AbortOptions, ManifestHead, ManifestKey, ManifestKind, SegmentDescription } from './manifests.ts';
+import type {
+  AbortOptions,
+  ManifestHead,
+  ManifestKey,
+  ManifestKind,
+  SegmentDescription,
+} from './manifests.ts';
 
 /** What all collections may be given. */
 export interface CollectWorkOptions extends AbortOptions {
   /** Give back all space that can be given back, at the cost of rewriting more. Default: false. */
   readonly full?: boolean | undefined;
   /**
-   * Do only this share of the work. Shards of one `count` are disjoint and do all of it together, in
-   * any order and at once, in one process or many. Default: all.
+   * Do only this share of the work. Shards of one `count` are disjoint and do all of it together,
+   * in any order and at once, in one process or many. Default: all.
    */
   readonly shard?: CollectShard | undefined;
   /**
@@ -23,7 +32,10 @@ export interface CollectWorkOptions extends AbortOptions {
   readonly onProgress?: ProgressCallback | undefined;
 }
 
-/** Called now and then; `total` may grow, and is 0 while it is not known. Of a store, what it gets is the whole event. */
+/**
+ * Called now and then; `total` may grow, and is 0 while it is not known. Of a store, what it gets
+ * is the whole event.
+ */
 export type ProgressCallback = (progress: { phase: string; done: number; total: number }) => void;
 
 /** The kinds of {@link CollectWorkOptions}. */
@@ -32,7 +44,10 @@ export function collectWorkKinds(is: OptionKinds) {
     full: is.flag,
     shard: is
       .record({ index: is.whole(0), count: is.whole(1) })
-      .refine(({ index, count }) => index < count, { path: ['index'], error: 'less than shard.count' }),
+      .refine(({ index, count }) => index < count, {
+        path: ['index'],
+        error: 'less than shard.count',
+      }),
     concurrency: is.whole(1),
     onProgress: is.callback<ProgressCallback>(),
     signal: is.signal,
@@ -40,14 +55,17 @@ export function collectWorkKinds(is: OptionKinds) {
 }
 
 export interface CollectOptions extends CollectWorkOptions {
-  /** A segment is collected once nothing has referenced it for this many milliseconds. Default: 24 hours. */
+  /**
+   * A segment is collected once nothing has referenced it for this many milliseconds. Default: 24
+   * hours.
+   */
   readonly graceMs?: number | undefined;
   /** Report what would be done, do nothing. Default: false. */
   readonly dryRun?: boolean | undefined;
   /**
-   * End only when no byte of deleted content is left on the medium, neither in data nor in indexes, logs and caches. Takes
-   * everything that nothing references, whatever `graceMs` says; goes with no `shard`. What it could not get rid of is in
-   * the report. Default: false.
+   * End only when no byte of deleted content is left on the medium, neither in data nor in indexes,
+   * logs and caches. Takes everything that nothing references, whatever `graceMs` says; goes with
+   * no `shard`. What it could not get rid of is in the report. Default: false.
    */
   readonly erase?: boolean | undefined;
   /**
@@ -92,13 +110,22 @@ export interface CollectShard {
 }
 
 /**
- * Why something is collected: a manifest's time has come (`expired`), a stream was cut off (`abandoned-upload`), nothing
- * has referenced a segment since before the grace (`unreferenced`), a file holds too little that is alive (`dead-space`)
- * or too many blocks that compress badly (`small-blocks`).
+ * Why something is collected: a manifest's time has come (`expired`), a stream was cut off
+ * (`abandoned-upload`), nothing has referenced a segment since before the grace (`unreferenced`), a
+ * file holds too little that is alive (`dead-space`) or too many blocks that compress badly
+ * (`small-blocks`).
  */
-export type CollectReason = 'expired' | 'abandoned-upload' | 'unreferenced' | 'dead-space' | 'small-blocks';
+export type CollectReason =
+  | 'expired'
+  | 'abandoned-upload'
+  | 'unreferenced'
+  | 'dead-space'
+  | 'small-blocks';
 
-/** `count` manifests, uploads, segments or files; `bytes` before compression, for files the stored bytes that are dead. */
+/**
+ * `count` manifests, uploads, segments or files; `bytes` before compression, for files the stored
+ * bytes that are dead.
+ */
 export interface CollectShare {
   readonly count: number;
   readonly bytes: number;
@@ -108,7 +135,9 @@ export interface CollectReport {
   readonly dryRun: boolean;
   /** `false` when the deadline came first: the next run goes on from there. */
   readonly isComplete: boolean;
-  /** What was, or in a dry run would be, done, by the reason for it; what did not occur is left out. */
+  /**
+   * What was, or in a dry run would be, done, by the reason for it; what did not occur is left out.
+   */
   readonly reasons: Readonly<Partial<Record<CollectReason, CollectShare>>>;
   readonly expiredManifests: number;
   /** Segments that nothing has referenced since before the grace. */
@@ -157,7 +186,10 @@ export interface Finding {
   readonly location?: string;
   /** Manifests that cannot be read because of it (the first 100). */
   readonly manifests: readonly ManifestKey[];
-  /** What repair does about it; `none` when only a copy from elsewhere helps, `none…: ` and why when nothing more can be done now. */
+  /**
+   * What repair does about it; `none` when only a copy from elsewhere helps, `none…: ` and why when
+   * nothing more can be done now.
+   */
   readonly repair: string;
   readonly repaired: boolean;
   /** Whether content of a manifest is lost or altered: `false` for bookkeeping and garbage. */
@@ -167,7 +199,10 @@ export interface Finding {
 export interface AuditOptions extends AbortOptions {
   /** Mend what can be mended. Default: false. */
   readonly repair?: boolean | undefined;
-  /** The share of stored data to read and re-hash, 0 to 1. Default: 1. References are always recounted in full. */
+  /**
+   * The share of stored data to read and re-hash, 0 to 1. Default: 1. References are always
+   * recounted in full.
+   */
   readonly sample?: number | undefined;
   readonly onProgress?: ProgressCallback | undefined;
 }
@@ -204,17 +239,26 @@ export interface BackupOptions extends AbortOptions {
 }
 
 export const BACKUP_OPTIONS = declareOptions<BackupOptions>()({
-  members: (is: OptionKinds) => ({ onProgress: is.callback<ProgressCallback>(), signal: is.signal }),
+  members: (is: OptionKinds) => ({
+    onProgress: is.callback<ProgressCallback>(),
+    signal: is.signal,
+  }),
 });
 
 export interface BackupReport {
   /** The folder, or another location, that holds the copy now. */
   readonly location: string;
-  /** Files that were copied as they are; absent where content was copied from one kind of store to another. */
+  /**
+   * Files that were copied as they are; absent where content was copied from one kind of store to
+   * another.
+   */
   readonly packs?: number;
   /** Manifests in the copy, where content was copied. */
   readonly manifests?: number;
-  /** Manifests that cannot be read, where content was copied; an older backup's state of them is kept. */
+  /**
+   * Manifests that cannot be read, where content was copied; an older backup's state of them is
+   * kept.
+   */
   readonly unreadable?: readonly ManifestKey[];
   /** Everything the copy occupies. */
   readonly bytes: number;
@@ -225,8 +269,13 @@ export interface BackupReport {
 
 export interface Usage {
   /** By kind; `logicalBytes` is the size of the content as it was given. */
-  readonly manifests: Readonly<Record<ManifestKind, { readonly count: number; readonly logicalBytes: number }>>;
-  /** Distinct segments stored, and their bytes before compression (token ids as the backend codes them). */
+  readonly manifests: Readonly<
+    Record<ManifestKind, { readonly count: number; readonly logicalBytes: number }>
+  >;
+  /**
+   * Distinct segments stored, and their bytes before compression (token ids as the backend codes
+   * them).
+   */
   readonly segments: number;
   readonly segmentBytes: number;
   /** Everything the store occupies on its medium. */
@@ -240,7 +289,10 @@ export interface Usage {
 
 /** A segment as one manifest uses it. */
 export interface SurveyedSegment extends SegmentDescription {
-  /** What it takes on the medium, in bytes: its share, perhaps a fraction, of what is compressed together. */
+  /**
+   * What it takes on the medium, in bytes: its share, perhaps a fraction, of what is compressed
+   * together.
+   */
   readonly storedBytes: number;
   /** The part of the segment that this manifest accounts for; those of all manifests make 1. */
   readonly share: number;
@@ -281,11 +333,14 @@ export interface ReportLog {
 }
 
 /**
- * A lease that is held. It only avoids doing work twice: nothing may depend on it, because a process that is suspended may believe it
- * has a lease that has long passed to another.
+ * A lease that is held. It only avoids doing work twice: nothing may depend on it, because a
+ * process that is suspended may believe it has a lease that has long passed to another.
  */
 export interface Lease {
-  /** Extends it to `ttlMs` from now. Returns whether it was still held; when it is not known, `false`. */
+  /**
+   * Extends it to `ttlMs` from now. Returns whether it was still held; when it is not known,
+   * `false`.
+   */
   renew(ttlMs: number, options?: AbortOptions): Promise<boolean>;
   /** Ends it, if it is still held. */
   release(): Promise<void>;
@@ -334,7 +389,10 @@ export interface SalvageOptions extends AbortOptions {
 }
 
 export const SALVAGE_OPTIONS = declareOptions<SalvageOptions>()({
-  members: (is: OptionKinds) => ({ onProgress: is.callback<ProgressCallback>(), signal: is.signal }),
+  members: (is: OptionKinds) => ({
+    onProgress: is.callback<ProgressCallback>(),
+    signal: is.signal,
+  }),
 });
 
 /** A manifest, and why it is not in the store that a salvage made. */
@@ -351,10 +409,13 @@ export interface SalvageReport {
   /** Whether nothing is in doubt and nothing is lost: then there is nothing in what follows. */
   readonly isCertain: boolean;
   /**
-   * A second store, of what can be read but may be outdated or deleted, or has no id any more; absent when there is
-   * nothing of the kind.
+   * A second store, of what can be read but may be outdated or deleted, or has no id any more;
+   * absent when there is nothing of the kind.
    */
-  readonly quarantine?: { readonly location: string; readonly manifests: readonly DoubtfulManifest[] };
+  readonly quarantine?: {
+    readonly location: string;
+    readonly manifests: readonly DoubtfulManifest[];
+  };
   /** Manifests of which something cannot be read. */
   readonly lost: readonly DoubtfulManifest[];
   /** What cannot be read, and what of the log is lost; sentences. */

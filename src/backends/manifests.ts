@@ -1,5 +1,6 @@
 /**
- * What a backend stores, and how it is written, read and listed. The words are told in `backend.ts`.
+ * What a backend stores, and how it is written, read and listed. The words are told in
+ * `backend.ts`.
  */
 
 import type { Address } from '../address.ts';
@@ -29,19 +30,22 @@ export interface ManifestKey {
 }
 
 /**
- * The state of a manifest as an opaque string: equal revisions, equal content. Never reused, not even when an id is
- * deleted and put again, so `ifRevision` cannot be fooled.
+ * The state of a manifest as an opaque string: equal revisions, equal content. Never reused, not
+ * even when an id is deleted and put again, so `ifRevision` cannot be fooled.
  */
 export type Revision = string & { readonly __brand: 'Revision' };
 
 /** The kind of an option that is a {@link Revision}. */
 export function revisionKind(is: OptionKinds) {
-  return is.of<Revision>((value) => typeof value === 'string', 'a revision, a string that a receipt or a head has');
+  return is.of<Revision>(
+    (value) => typeof value === 'string',
+    'a revision, a string that a receipt or a head has',
+  );
 }
 
 /**
- * How a segment's canonical bytes are to be read, so that a backend may store them more densely: `tokens` are
- * little-endian uint32 token ids (their length a multiple of 4), `bytes` are anything.
+ * How a segment's canonical bytes are to be read, so that a backend may store them more densely:
+ * `tokens` are little-endian uint32 token ids (their length a multiple of 4), `bytes` are anything.
  */
 export type SegmentEncoding = 'bytes' | 'tokens';
 
@@ -50,9 +54,10 @@ export interface NewSegment {
   readonly address: Address;
   readonly encoding: SegmentEncoding;
   /**
-   * The canonical bytes, at most {@link MAX_SEGMENT_BYTES}; must hash to `address`. Called only when the segment is
-   * missing, perhaps more than once; what it returns must not change before the commit has ended. `null`: the writer has no bytes and expects the segment to be stored already (the
-   * commit fails with `NOT_FOUND` when it is not).
+   * The canonical bytes, at most {@link MAX_SEGMENT_BYTES}; must hash to `address`. Called only
+   * when the segment is missing, perhaps more than once; what it returns must not change before the
+   * commit has ended. `null`: the writer has no bytes and expects the segment to be stored already
+   * (the commit fails with `NOT_FOUND` when it is not).
    */
   readonly bytes: (() => Uint8Array) | null;
 }
@@ -67,8 +72,9 @@ export interface NewEntry {
 
 /**
  * Where a stored segment is, good for `fetch` and `describe` of the same open backend. Never
- * persisted by the layers above. A locator whose segment was collected is answered with `NOT_FOUND`, never with
- * another segment. While a segment is stored, all who ask for it get equal locators (`===`).
+ * persisted by the layers above. A locator whose segment was collected is answered with
+ * `NOT_FOUND`, never with another segment. While a segment is stored, all who ask for it get equal
+ * locators (`===`).
  */
 export type Locator = (number | string) & { readonly __brand: 'Locator' };
 
@@ -79,8 +85,9 @@ export interface SegmentDescription {
   /** Canonical bytes. */
   readonly length: number;
   /**
-   * What references it, as the capability `countsReferencesOf` says; 0 while it waits for collection. On objects, of
-   * what very many use or many at once: how many did when it was last counted, 1 or more.
+   * What references it, as the capability `countsReferencesOf` says; 0 while it waits for
+   * collection. On objects, of what very many use or many at once: how many did when it was last
+   * counted, 1 or more.
    */
   readonly references: number;
 }
@@ -96,9 +103,15 @@ export interface StoredEntry {
 export interface ManifestFields {
   readonly application?: string;
   readonly model?: string;
-  /** Milliseconds since the epoch; when what the manifest holds was created. Default: the time of the commit. */
+  /**
+   * Milliseconds since the epoch; when what the manifest holds was created. Default: the time of
+   * the commit.
+   */
   readonly createdAt?: number;
-  /** Milliseconds since the epoch; from then on a collection may delete the manifest. Default: never. */
+  /**
+   * Milliseconds since the epoch; from then on a collection may delete the manifest. Default:
+   * never.
+   */
   readonly expiresAt?: number;
   /** Size of the content as the user gave it, in bytes, for usage reports. */
   readonly logicalBytes: number;
@@ -135,29 +148,36 @@ export interface StoredManifest extends ManifestHead {
 }
 
 /**
- * Publishes a manifest, whole. Content identical to what is stored is `unchanged`, whatever `ifExists` says; fields are
- * content, but a `createdAt` left open is not compared.
+ * Publishes a manifest, whole. Content identical to what is stored is `unchanged`, whatever
+ * `ifExists` says; fields are content, but a `createdAt` left open is not compared.
  */
 export interface PutWrite {
   readonly operation: 'put';
   readonly key: ManifestKey;
   /** What to do when the id holds other content: `error` fails with `ALREADY_EXISTS`. */
   readonly ifExists: 'error' | 'skip' | 'replace';
-  /** Fails with `CONFLICT` unless this is the stored revision (an absent manifest has none), identical content or not. */
+  /**
+   * Fails with `CONFLICT` unless this is the stored revision (an absent manifest has none),
+   * identical content or not.
+   */
   readonly ifRevision?: Revision;
   readonly fields: ManifestFields;
   readonly entries: readonly NewEntry[];
 }
 
-/** Adds entries at the end of a manifest, which must exist (`NOT_FOUND`). Costs as much as what is new. */
+/**
+ * Adds entries at the end of a manifest, which must exist (`NOT_FOUND`). Costs as much as what is
+ * new.
+ */
 export interface AppendWrite {
   readonly operation: 'append';
   readonly key: ManifestKey;
   readonly ifRevision?: Revision;
   /**
-   * A name for this append, at most 64 bytes of UTF-8: when the manifest already took an append of that name, nothing
-   * happens (`unchanged`), even if `ifRevision` no longer holds. So a retry never doubles. Needs at least one entry. A
-   * manifest that is deleted or replaced forgets its names.
+   * A name for this append, at most 64 bytes of UTF-8: when the manifest already took an append of
+   * that name, nothing happens (`unchanged`), even if `ifRevision` no longer holds. So a retry
+   * never doubles. Needs at least one entry. A manifest that is deleted or replaced forgets its
+   * names.
    */
   readonly idempotencyKey?: string;
   /** Added to the stored size. */
@@ -167,7 +187,10 @@ export interface AppendWrite {
   readonly entries: readonly NewEntry[];
 }
 
-/** Deletes a manifest unless it is held (`HELD`); one that does not exist is `absent`, not an error, whatever `ifRevision` says. */
+/**
+ * Deletes a manifest unless it is held (`HELD`); one that does not exist is `absent`, not an error,
+ * whatever `ifRevision` says.
+ */
 export interface DeleteWrite {
   readonly operation: 'delete';
   readonly key: ManifestKey;
@@ -178,9 +201,10 @@ export interface DeleteWrite {
 export const MAX_REASON_BYTES = 1024;
 
 /**
- * Places a hold on a manifest, which must exist (`NOT_FOUND`), or releases it. While it is held every delete, and every put
- * or publish that would replace it, fails with `HELD`, and no collection deletes it when it expires; appending stays possible. The hold
- * belongs to the very state that those writes are judged on: none that is committed after the hold can pass it. It is
+ * Places a hold on a manifest, which must exist (`NOT_FOUND`), or releases it. While it is held
+ * every delete, and every put or publish that would replace it, fails with `HELD`, and no
+ * collection deletes it when it expires; appending stays possible. The hold belongs to the very
+ * state that those writes are judged on: none that is committed after the hold can pass it. It is
  * no content: the revision stays.
  */
 export interface HoldWrite {
@@ -225,14 +249,16 @@ export type WriteOutcome = WriteSuccess | WriteFailure;
 export interface ListFilter {
   readonly application?: string | undefined;
   readonly model?: string | undefined;
-  /** Milliseconds since the epoch, compared with `createdAt`: `since` inclusive, `until` exclusive. */
+  /**
+   * Milliseconds since the epoch, compared with `createdAt`: `since` inclusive, `until` exclusive.
+   */
   readonly since?: number | undefined;
   readonly until?: number | undefined;
   /** `true`: only those that are held; `false`: only those that are not. */
   readonly held?: boolean | undefined;
   /**
-   * `archived`: the order in which manifests were first put. `oldest` and `newest`: by `createdAt`, ties by the order
-   * of archiving. Default: `archived`.
+   * `archived`: the order in which manifests were first put. `oldest` and `newest`: by `createdAt`,
+   * ties by the order of archiving. Default: `archived`.
    */
   readonly order?: 'archived' | 'oldest' | 'newest' | undefined;
 }
@@ -254,7 +280,9 @@ export interface AbortOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export const ABORT_OPTIONS = declareOptions<AbortOptions>()({ members: (is: OptionKinds) => ({ signal: is.signal }) });
+export const ABORT_OPTIONS = declareOptions<AbortOptions>()({
+  members: (is: OptionKinds) => ({ signal: is.signal }),
+});
 
 export interface DeleteOptions extends AbortOptions {
   /** Fails with `CONFLICT` unless this is the stored revision. */
@@ -266,6 +294,9 @@ export const DELETE_OPTIONS = declareOptions<DeleteOptions>()({
 });
 
 export interface ReadManifestOptions extends AbortOptions {
-  /** `newest`: only the last of each manifest's entries, at a cost that does not depend on the others. Default: `all`. */
+  /**
+   * `newest`: only the last of each manifest's entries, at a cost that does not depend on the
+   * others. Default: `all`.
+   */
   readonly entries?: 'all' | 'newest';
 }

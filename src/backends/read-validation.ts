@@ -1,6 +1,12 @@
 import { type Address, isAddress } from '../address.ts';
 import { checkText, invalid, reading, shown } from '../arguments.ts';
-import { type ListFilter, type Locator, MAX_NAME_BYTES, type ManifestKey, type ManifestKind } from './manifests.ts';
+import {
+  type ListFilter,
+  type Locator,
+  MAX_NAME_BYTES,
+  type ManifestKey,
+  type ManifestKind,
+} from './manifests.ts';
 import { takeKey } from './write-validation.ts';
 
 const KINDS: readonly unknown[] = ['conversation', 'blob', 'pin'];
@@ -34,19 +40,25 @@ export function takeLocators(given: readonly Locator[]): Locator[] {
 /**
  * The filter of a list, each property read once.
  *
- * @throws `INVALID_ARGUMENT` for a kind that there is not, and a filter that would match nothing or everything by mistake.
+ * @throws `INVALID_ARGUMENT` for a kind that there is not, and a filter that would match nothing or
+ *   everything by mistake.
  */
 export function takeFilter(kind: ManifestKind, given: ListFilter): ListFilter {
   if (!KINDS.includes(kind)) throw invalid(`a kind is ${KINDS.join(', ')}; not ${shown(kind)}`);
-  if (typeof given !== 'object' || given === null) throw invalid(`a filter is an object; not ${shown(given)}`);
-  const { application, model, since, until, held, order } = reading('a filter', () => ({ ...given }));
-  if (application !== undefined) checkText('application', application, { least: 0, most: MAX_NAME_BYTES });
+  if (typeof given !== 'object' || given === null)
+    throw invalid(`a filter is an object; not ${shown(given)}`);
+  const { application, model, since, until, held, order } = reading('a filter', () => ({
+    ...given,
+  }));
+  if (application !== undefined)
+    checkText('application', application, { least: 0, most: MAX_NAME_BYTES });
   if (model !== undefined) checkText('model', model, { least: 0, most: MAX_NAME_BYTES });
   for (const [name, time] of Object.entries({ since, until })) {
     if (time === undefined || (typeof time === 'number' && !Number.isNaN(time))) continue;
     throw invalid(`${name} is a number of milliseconds since the epoch; not ${shown(time)}`);
   }
-  if (held !== undefined && typeof held !== 'boolean') throw invalid(`held is true or false; not ${shown(held)}`);
+  if (held !== undefined && typeof held !== 'boolean')
+    throw invalid(`held is true or false; not ${shown(held)}`);
   if (order !== undefined && !ORDERS.includes(order)) {
     throw invalid(`order is ${ORDERS.join(', ')}; not ${shown(order)}`);
   }
@@ -60,7 +72,11 @@ export function takeFilter(kind: ManifestKind, given: ListFilter): ListFilter {
   };
 }
 
-function takeAll<Given, Taken>(what: string, given: readonly Given[], take: (each: Given) => Taken): Taken[] {
+function takeAll<Given, Taken>(
+  what: string,
+  given: readonly Given[],
+  take: (each: Given) => Taken,
+): Taken[] {
   return reading(what, () => {
     if (Array.isArray(given)) return Array.from(given, (each) => take(each));
     throw invalid(`${what} are an array; not ${shown(given)}`);

@@ -33,8 +33,8 @@ import type {
 import type { PublishWrite } from './write-intake.ts';
 
 /**
- * A backend whose calls all end when a signal fires, whatever signals of their own they are given. What is to be said at the end can
- * still be said: reports, the end of a lease, closing.
+ * A backend whose calls all end when a signal fires, whatever signals of their own they are given.
+ * What is to be said at the end can still be said: reports, the end of a lease, closing.
  */
 export class SignalledBackend implements Backend {
   readonly capabilities: BackendCapabilities;
@@ -56,7 +56,8 @@ export class SignalledBackend implements Backend {
       add: (report, options) => backend.reports.add(report, options),
       list: async (options) => backend.reports.list(this.#bound(options)),
     };
-    if (backend.metrics !== undefined) this.metrics = () => (backend.metrics as () => RequestMetrics)();
+    if (backend.metrics !== undefined)
+      this.metrics = () => (backend.metrics as () => RequestMetrics)();
     if (backend.backup !== undefined) {
       this.backup = async (folder, options) =>
         (backend.backup as NonNullable<Backend['backup']>)(folder, this.#bound(options));
@@ -80,15 +81,25 @@ export class SignalledBackend implements Backend {
     return this.#backend.publish(write, entries, fields, this.#bound(options));
   }
 
-  async read(keys: readonly ManifestKey[], options?: ReadManifestOptions): Promise<(StoredManifest | undefined)[]> {
+  async read(
+    keys: readonly ManifestKey[],
+    options?: ReadManifestOptions,
+  ): Promise<(StoredManifest | undefined)[]> {
     return this.#backend.read(keys, this.#bound(options));
   }
 
-  async heads(keys: readonly ManifestKey[], options?: AbortOptions): Promise<(ManifestHead | undefined)[]> {
+  async heads(
+    keys: readonly ManifestKey[],
+    options?: AbortOptions,
+  ): Promise<(ManifestHead | undefined)[]> {
     return this.#backend.heads(keys, this.#bound(options));
   }
 
-  async *list(kind: ManifestKind, filter?: ListFilter, options?: AbortOptions): AsyncIterable<ManifestHead> {
+  async *list(
+    kind: ManifestKind,
+    filter?: ListFilter,
+    options?: AbortOptions,
+  ): AsyncIterable<ManifestHead> {
     yield* this.#backend.list(kind, filter, this.#bound(options));
   }
 
@@ -96,7 +107,10 @@ export class SignalledBackend implements Backend {
     return this.#backend.fetch(locators, this.#bound(options));
   }
 
-  async describe(locators: readonly Locator[], options?: AbortOptions): Promise<SegmentDescription[]> {
+  async describe(
+    locators: readonly Locator[],
+    options?: AbortOptions,
+  ): Promise<SegmentDescription[]> {
     return this.#backend.describe(locators, this.#bound(options));
   }
 
@@ -104,7 +118,10 @@ export class SignalledBackend implements Backend {
     return this.#backend.addresses(locators, this.#bound(options));
   }
 
-  async find(addresses: readonly Address[], options?: AbortOptions): Promise<(Locator | undefined)[]> {
+  async find(
+    addresses: readonly Address[],
+    options?: AbortOptions,
+  ): Promise<(Locator | undefined)[]> {
     return this.#backend.find(addresses, this.#bound(options));
   }
 

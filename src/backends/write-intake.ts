@@ -14,11 +14,20 @@ import type {
   WriteFailure,
   WriteOutcome,
 } from './manifests.ts';
-import { checkEntry, checkNonce, checkReason, readSource, sizeIn, takeFields, takeKey } from './write-validation.ts';
+import {
+  checkEntry,
+  checkNonce,
+  checkReason,
+  readSource,
+  sizeIn,
+  takeFields,
+  takeKey,
+} from './write-validation.ts';
 
 /**
- * Writes as callers hand them over become writes that a backend may trust: each property is read once, before anything
- * waits, and checked. So what a getter throws or a caller alters later concerns one write and breaks no other.
+ * Writes as callers hand them over become writes that a backend may trust: each property is read
+ * once, before anything waits, and checked. So what a getter throws or a caller alters later
+ * concerns one write and breaks no other.
  */
 
 /** A put whose entries come as a stream. */
@@ -35,15 +44,17 @@ export async function commitTaken(
   given: readonly ManifestWrite[],
   commit: (writes: readonly ManifestWrite[]) => Promise<WriteOutcome[]>,
 ): Promise<WriteOutcome[]> {
-  const attempts = reading('writes', () => readAll('writes', given, (write) => attempt(() => takeWrite(write))));
+  const attempts = reading('writes', () =>
+    readAll('writes', given, (write) => attempt(() => takeWrite(write))),
+  );
   const outcomes = await commit(attempts.flatMap((each) => ('taken' in each ? [each.taken] : [])));
   let next = 0;
   return attempts.map((each) => ('taken' in each ? (outcomes[next++] as WriteOutcome) : each));
 }
 
 /**
- * Publishes a stream of entries. When the write, an entry or the fields are malformed, that is the outcome, and the stream
- * is closed.
+ * Publishes a stream of entries. When the write, an entry or the fields are malformed, that is the
+ * outcome, and the stream is closed.
  *
  * @throws what `publish` throws.
  */
@@ -83,8 +94,14 @@ export async function publishTaken(
   }
 }
 
-/** Reads the bytes of a segment now, to know how many they are. What is wrong with them is found when they are needed. */
-export function loadSegment(segment: NewSegment): { readonly segment: NewSegment; readonly length: number } {
+/**
+ * Reads the bytes of a segment now, to know how many they are. What is wrong with them is found
+ * when they are needed.
+ */
+export function loadSegment(segment: NewSegment): {
+  readonly segment: NewSegment;
+  readonly length: number;
+} {
   if (segment.bytes === null) return { segment, length: 0 };
   try {
     const bytes = readSource(segment.address, segment.bytes);
@@ -95,11 +112,16 @@ export function loadSegment(segment: NewSegment): { readonly segment: NewSegment
 }
 
 function takeWrite(given: ManifestWrite): ManifestWrite {
-  if (typeof given !== 'object' || given === null) throw invalid(`a write is an object; not ${shown(given)}`);
+  if (typeof given !== 'object' || given === null)
+    throw invalid(`a write is an object; not ${shown(given)}`);
   const { operation } = given;
   switch (operation) {
     case 'put':
-      return { ...takePublishWrite(given), fields: takeAllFields(given.fields), entries: takeEntries(given.entries) };
+      return {
+        ...takePublishWrite(given),
+        fields: takeAllFields(given.fields),
+        entries: takeEntries(given.entries),
+      };
     case 'append':
       return takeAppend(given);
     case 'delete':
@@ -107,7 +129,9 @@ function takeWrite(given: ManifestWrite): ManifestWrite {
     case 'hold':
       return takeHold(given);
     default:
-      throw invalid(`the operation of a write is put, append, delete or hold; not ${shown(operation)}`);
+      throw invalid(
+        `the operation of a write is put, append, delete or hold; not ${shown(operation)}`,
+      );
   }
 }
 
@@ -118,14 +142,22 @@ function takePublishWrite({ key, ifExists, ifRevision }: PublishWrite): PublishW
   return { operation: 'put', key: takeKey(key), ifExists, ...condition(ifRevision) };
 }
 
-function takeAppend({ key, ifRevision, idempotencyKey, logicalBytes, fields, entries }: AppendWrite): AppendWrite {
+function takeAppend({
+  key,
+  ifRevision,
+  idempotencyKey,
+  logicalBytes,
+  fields,
+  entries,
+}: AppendWrite): AppendWrite {
   if (idempotencyKey !== undefined) checkNonce(idempotencyKey);
   const taken = takeEntries(entries);
   if (idempotencyKey !== undefined && taken.length === 0) {
     throw invalid('an append with an idempotency key needs at least one entry');
   }
   const { logicalBytes: size, ...changed } = takeFields(fields === undefined ? {} : fields);
-  if (size !== undefined) throw invalid('the fields of an append have no logicalBytes: it adds its own');
+  if (size !== undefined)
+    throw invalid('the fields of an append have no logicalBytes: it adds its own');
   return {
     operation: 'append',
     key: takeKey(key),
@@ -161,7 +193,8 @@ function takeAllFields(given: ManifestFields): ManifestFields {
 
 function condition(ifRevision: Revision | undefined): { readonly ifRevision?: Revision } {
   if (ifRevision === undefined) return {};
-  if (typeof ifRevision !== 'string') throw invalid(`ifRevision is a revision; not ${shown(ifRevision)}`);
+  if (typeof ifRevision !== 'string')
+    throw invalid(`ifRevision is a revision; not ${shown(ifRevision)}`);
   return { ifRevision };
 }
 
@@ -170,7 +203,8 @@ function takeEntries(given: readonly NewEntry[]): NewEntry[] {
 }
 
 function takeEntry(given: NewEntry): NewEntry {
-  if (typeof given !== 'object' || given === null) throw invalid(`an entry is an object; not ${shown(given)}`);
+  if (typeof given !== 'object' || given === null)
+    throw invalid(`an entry is an object; not ${shown(given)}`);
   const { body, segments } = given;
   checkBytes('the body of an entry', body);
   const entry = { body, segments: readAll('the segments of an entry', segments, takeSegment) };
@@ -179,7 +213,8 @@ function takeEntry(given: NewEntry): NewEntry {
 }
 
 function takeSegment(given: NewSegment): NewSegment {
-  if (typeof given !== 'object' || given === null) throw invalid(`a segment is an object; not ${shown(given)}`);
+  if (typeof given !== 'object' || given === null)
+    throw invalid(`a segment is an object; not ${shown(given)}`);
   const { address, encoding, bytes } = given;
   if (!isAddress(address)) {
     throw invalid(`the address of a segment is 64 lower-case hex digits; not ${shown(address)}`);
@@ -193,8 +228,14 @@ function takeSegment(given: NewSegment): NewSegment {
   return { address, encoding, bytes };
 }
 
-/** Not an iterable: whoever hands in an iterator may hand it in again, and it would be empty then. */
-function readAll<Given, Taken>(what: string, given: readonly Given[], take: (each: Given) => Taken): Taken[] {
+/**
+ * Not an iterable: whoever hands in an iterator may hand it in again, and it would be empty then.
+ */
+function readAll<Given, Taken>(
+  what: string,
+  given: readonly Given[],
+  take: (each: Given) => Taken,
+): Taken[] {
   if (!Array.isArray(given)) throw invalid(`${what} are an array; not ${shown(given)}`);
   return Array.from(given, (each) => take(each));
 }
@@ -203,7 +244,8 @@ function iteratorOf(entries: AsyncIterable<NewEntry>, fields: unknown): AsyncIte
   if (typeof entries?.[Symbol.asyncIterator] !== 'function') {
     throw invalid(`entries to publish are an async iterable; not ${shown(entries)}`);
   }
-  if (typeof fields !== 'function') throw invalid(`fields to publish are a function; not ${shown(fields)}`);
+  if (typeof fields !== 'function')
+    throw invalid(`fields to publish are a function; not ${shown(fields)}`);
   return entries[Symbol.asyncIterator]();
 }
 

@@ -26,15 +26,23 @@ const MAX_TIME_MS = 8.64e15;
 
 const KINDS: readonly unknown[] = ['conversation', 'blob', 'pin'];
 
-const FIELDS: readonly string[] = ['application', 'model', 'createdAt', 'expiresAt', 'logicalBytes'];
+const FIELDS: readonly string[] = [
+  'application',
+  'model',
+  'createdAt',
+  'expiresAt',
+  'logicalBytes',
+];
 
 /**
  * Reads the key of a manifest, each property once.
  *
- * @throws `INVALID_ARGUMENT` unless the kind is one and the id a well-formed string of 1 to 512 bytes.
+ * @throws `INVALID_ARGUMENT` unless the kind is one and the id a well-formed string of 1 to 512
+ *   bytes.
  */
 export function takeKey(given: ManifestKey): ManifestKey {
-  if (typeof given !== 'object' || given === null) throw invalid(`a key is an object; not ${shown(given)}`);
+  if (typeof given !== 'object' || given === null)
+    throw invalid(`a key is an object; not ${shown(given)}`);
   const { kind, id } = given;
   if (!KINDS.includes(kind)) throw invalid(`a kind is ${KINDS.join(', ')}; not ${shown(kind)}`);
   checkText('an id', id, { most: MAX_ID_BYTES });
@@ -47,7 +55,8 @@ export function takeKey(given: ManifestKey): ManifestKey {
  * @throws `INVALID_ARGUMENT` for a field of a wrong type, and for one that there is not.
  */
 export function takeFields(given: Partial<ManifestFields>): Partial<ManifestFields> {
-  if (typeof given !== 'object' || given === null) throw invalid(`fields are an object; not ${shown(given)}`);
+  if (typeof given !== 'object' || given === null)
+    throw invalid(`fields are an object; not ${shown(given)}`);
   for (const name of Object.keys(given)) {
     if (FIELDS.includes(name)) continue;
     throw invalid(`there is no field ${shown(name)}: there are ${FIELDS.join(', ')}`);
@@ -69,7 +78,8 @@ function nameIn(field: string, value: unknown): string {
 }
 
 function timeIn(field: string, value: unknown): number {
-  if (typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER) return Math.floor(value) + 0;
+  if (typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER)
+    return Math.floor(value) + 0;
   throw invalid(`${field} is a number of milliseconds since the epoch; not ${shown(value)}`);
 }
 
@@ -79,7 +89,9 @@ export function sizeIn(field: string, value: unknown): number {
   throw invalid(`${field} is a whole number of bytes from 0 on; not ${shown(value)}`);
 }
 
-/** @throws `INVALID_ARGUMENT` unless the idempotency key is a well-formed string within the bound. */
+/**
+ * @throws `INVALID_ARGUMENT` unless the idempotency key is a well-formed string within the bound.
+ */
 export function checkNonce(nonce: unknown): asserts nonce is string {
   checkText('an idempotency key', nonce, { most: MAX_NONCE_BYTES });
 }
@@ -91,7 +103,8 @@ export function checkReason(reason: unknown): asserts reason is string {
 
 /** @throws `INVALID_ARGUMENT` or `TOO_LARGE`. */
 export function checkReport(report: StoredReport): void {
-  if (typeof report !== 'object' || report === null) throw invalid(`a report is an object; not ${shown(report)}`);
+  if (typeof report !== 'object' || report === null)
+    throw invalid(`a report is an object; not ${shown(report)}`);
   const { time, body } = report;
   if (!(typeof time === 'number' && Math.abs(time) <= MAX_TIME_MS)) {
     throw invalid(`not the time of a report: ${shown(time)}`);
@@ -120,13 +133,17 @@ export function heldError(
   const reason = hold.reason === undefined ? '' : ` (${visible(hold.reason)})`;
   return new VarveError(
     'HELD',
-    `${kind} ${JSON.stringify(id)} is held since ${new Date(hold.since).toISOString()}${reason}: release the hold first`,
+    `${kind} ${JSON.stringify(id)} is held since ` +
+      `${new Date(hold.since).toISOString()}${reason}: release the hold first`,
   );
 }
 
 /** On one line, and without what a terminal would act upon. */
 function visible(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
+  return text.replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  );
 }
 
 /** @throws `TOO_LARGE` for an entry that no block could hold. */
@@ -135,7 +152,8 @@ export function checkEntry({ body, segments }: NewEntry): void {
   if (bytes > MAX_BODY_BYTES) {
     throw new VarveError(
       'TOO_LARGE',
-      `an entry may have at most ${MAX_BODY_BYTES} bytes of body and references; this one has ${bytes}`,
+      `an entry may have at most ${MAX_BODY_BYTES} bytes of body and references; this one ` +
+        `has ${bytes}`,
     );
   }
 }
@@ -147,7 +165,10 @@ export function checkEntry({ body, segments }: NewEntry): void {
  */
 export function checkedBytes({ address, bytes, encoding }: NewSegment): Uint8Array {
   if (bytes === null)
-    throw new VarveError('NOT_FOUND', `segment ${address} is not stored, and its writer has no bytes for it`);
+    throw new VarveError(
+      'NOT_FOUND',
+      `segment ${address} is not stored, and its writer has no bytes for it`,
+    );
   const canonical = readSource(address, bytes);
   if (canonical.length > MAX_SEGMENT_BYTES) {
     throw new VarveError(
@@ -159,7 +180,8 @@ export function checkedBytes({ address, bytes, encoding }: NewSegment): Uint8Arr
     throw invalid(`token segment ${address} has ${canonical.length} bytes, not a multiple of 4`);
   }
   const actual = addressOf(canonical);
-  if (actual !== address) throw invalid(`a segment was handed in as ${address}, but its bytes hash to ${actual}`);
+  if (actual !== address)
+    throw invalid(`a segment was handed in as ${address}, but its bytes hash to ${actual}`);
   return canonical;
 }
 

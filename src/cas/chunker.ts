@@ -3,30 +3,39 @@ import { MAX_SEGMENT_BYTES } from '../backends/manifests.ts';
 import { VarveError } from '../errors.ts';
 
 /**
- * Content-defined chunking: FastCDC with normalised chunking at level 2 (Wen Xia et al., "FastCDC: a Fast and Efficient
- * Content-Defined Chunking Approach for Data Deduplication", USENIX ATC 2016, sections 4.2 to 4.4).
+ * Content-defined chunking: FastCDC with normalised chunking at level 2 (Wen Xia et al., "FastCDC:
+ * a Fast and Efficient Content-Defined Chunking Approach for Data Deduplication", USENIX ATC 2016,
+ * sections 4.2 to 4.4).
  *
- * A gear hash `h = (h << 1) + gear[byte]` modulo 2^32 rolls over the content; its value depends on the last 32 bytes.
- * A chunk ends after the first byte, at least `minBytes` into the chunk, whose hash has its top bits zero: two bits
- * more than log2(averageBytes) while the chunk is shorter than the average, two bits fewer after it; at `maxBytes` in
- * any case. Unlike the paper's code, the hash is warmed up on the 32 bytes before `minBytes`, so whether a byte is a
- * candidate depends on the content alone and not on where the chunk began.
+ * A gear hash `h = (h << 1) + gear[byte]` modulo 2^32 rolls over the content; its value depends on
+ * the last 32 bytes. A chunk ends after the first byte, at least `minBytes` into the chunk, whose
+ * hash has its top bits zero: two bits more than log2(averageBytes) while the chunk is shorter than
+ * the average, two bits fewer after it; at `maxBytes` in any case. Unlike the paper's code, the
+ * hash is warmed up on the 32 bytes before `minBytes`, so whether a byte is a candidate depends on
+ * the content alone and not on where the chunk began.
  */
 export interface ChunkerOptions {
   /** No chunk but the last is shorter. At least 32. */
   readonly minBytes: number;
-  /** What the masks aim at; a power of two. On random bytes the measured average is a seventh higher. */
+  /**
+   * What the masks aim at; a power of two. On random bytes the measured average is a seventh
+   * higher.
+   */
   readonly averageBytes: number;
   /** No chunk is longer. At most {@link MAX_SEGMENT_BYTES}. */
   readonly maxBytes: number;
-  /** Cuts fall on multiples of this many bytes: 1 for bytes, 4 for token ids. The other three must be multiples of it. */
+  /**
+   * Cuts fall on multiples of this many bytes: 1 for bytes, 4 for token ids. The other three must
+   * be multiples of it.
+   */
   readonly alignment: 1 | 4;
 }
 
 /**
- * The parameters of format 1 for text. Measured on eight versions of a 1 MB document of agent traces, each with three
- * edits more than the last, an average of 4, 8, 16, 32 and 64 KiB stored 15.3, 16.4, 18.0, 26.7 and 54.6 % of the raw
- * bytes, index included: 16 KiB is the knee, with a quarter of the segments of 4 KiB.
+ * The parameters of format 1 for text. Measured on eight versions of a 1 MB document of agent
+ * traces, each with three edits more than the last, an average of 4, 8, 16, 32 and 64 KiB stored
+ * 15.3, 16.4, 18.0, 26.7 and 54.6 % of the raw bytes, index included: 16 KiB is the knee, with a
+ * quarter of the segments of 4 KiB.
  */
 export const TEXT_CHUNKS: ChunkerOptions = Object.freeze({
   minBytes: 4 * 1024,
@@ -35,12 +44,14 @@ export const TEXT_CHUNKS: ChunkerOptions = Object.freeze({
   alignment: 1,
 });
 
-/** The parameters of format 1 for token ids (little-endian uint32): about 4,096 whole ids a chunk. */
+/**
+ * The parameters of format 1 for token ids (little-endian uint32): about 4,096 whole ids a chunk.
+ */
 export const TOKEN_CHUNKS: ChunkerOptions = Object.freeze({ ...TEXT_CHUNKS, alignment: 4 });
 
 /**
- * The parameters of format 1 for blobs, which are larger: at 8 MB and the same edits, 64 KiB stores 17.7 % where
- * 16 KiB stores 13.5 %, with a sixth of the segments (on S3, of the requests).
+ * The parameters of format 1 for blobs, which are larger: at 8 MB and the same edits, 64 KiB stores
+ * 17.7 % where 16 KiB stores 13.5 %, with a sixth of the segments (on S3, of the requests).
  */
 export const BLOB_CHUNKS: ChunkerOptions = Object.freeze({
   minBytes: 16 * 1024,
@@ -52,14 +63,17 @@ export const BLOB_CHUNKS: ChunkerOptions = Object.freeze({
 /** How many bytes a 32-bit gear hash remembers. */
 const WINDOW_BYTES = 32;
 
-/** `gear[b]` = the first four bytes, big-endian, of SHA-256("varve gear " + b in decimal). Part of format 1. */
+/**
+ * `gear[b]` = the first four bytes, big-endian, of SHA-256("varve gear " + b in decimal). Part of
+ * format 1.
+ */
 const GEAR = Int32Array.from({ length: 256 }, (_, byte) =>
   Number.parseInt(addressOf(Buffer.from(`varve gear ${byte}`)).slice(0, 8), 16),
 );
 
 /**
- * Where to cut `bytes`: the ascending end offsets of its chunks. The last is `bytes.length`; empty content has none.
- * Runs at about 430 MB/s on one core.
+ * Where to cut `bytes`: the ascending end offsets of its chunks. The last is `bytes.length`; empty
+ * content has none. Runs at about 430 MB/s on one core.
  *
  * @throws `INVALID_ARGUMENT` when the options contradict the rules of {@link ChunkerOptions}.
  */
@@ -74,8 +88,8 @@ export function cutPoints(bytes: Uint8Array, options: ChunkerOptions = TEXT_CHUN
 }
 
 /**
- * {@link cutPoints} for content that arrives in pieces: the cuts are the same whatever the sizes of the pieces. Keeps
- * at most a few times `maxBytes`.
+ * {@link cutPoints} for content that arrives in pieces: the cuts are the same whatever the sizes of
+ * the pieces. Keeps at most a few times `maxBytes`.
  */
 export class Chunker {
   readonly #options: ChunkerOptions;
@@ -91,7 +105,10 @@ export class Chunker {
     this.#buffer = new Uint8Array(options.maxBytes * 4);
   }
 
-  /** Takes the next piece of content and returns the chunks that it completes, each in memory of its own. */
+  /**
+   * Takes the next piece of content and returns the chunks that it completes, each in memory of its
+   * own.
+   */
   push(piece: Uint8Array): Uint8Array[] {
     const chunks: Uint8Array[] = [];
     for (let taken = 0; taken < piece.length; ) {
@@ -147,7 +164,8 @@ function masksOf({ minBytes, averageBytes, maxBytes, alignment }: ChunkerOptions
   ) {
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `chunk sizes must be multiples of ${alignment} with ${WINDOW_BYTES} ≤ min < average < max ≤ ${MAX_SEGMENT_BYTES} ` +
+      `chunk sizes must be multiples of ${alignment} with ${WINDOW_BYTES} ≤ min < average < ` +
+        `max ≤ ${MAX_SEGMENT_BYTES} ` +
         `and the average a power of two: ${sizes.join(', ')}`,
     );
   }
@@ -157,7 +175,13 @@ function masksOf({ minBytes, averageBytes, maxBytes, alignment }: ChunkerOptions
 }
 
 /** The end of the chunk that begins at `start`, given that `bytes` is known up to `end`. */
-function nextCut(bytes: Uint8Array, start: number, end: number, options: ChunkerOptions, masks: Masks): number {
+function nextCut(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  options: ChunkerOptions,
+  masks: Masks,
+): number {
   const { minBytes, averageBytes, maxBytes, alignment } = options;
   const limit = Math.min(end, start + maxBytes);
   if (limit - start <= minBytes) return limit;
@@ -166,7 +190,8 @@ function nextCut(bytes: Uint8Array, start: number, end: number, options: Chunker
   const offAlignment = alignment - 1;
   let hash = 0;
   let at = start + minBytes - WINDOW_BYTES;
-  for (const warm = start + minBytes - 1; at < warm; at++) hash = (hash << 1) + (gear[bytes[at] as number] as number);
+  for (const warm = start + minBytes - 1; at < warm; at++)
+    hash = (hash << 1) + (gear[bytes[at] as number] as number);
   const { hard, easy } = masks;
   while (at < normal) {
     hash = ((hash << 1) + (gear[bytes[at++] as number] as number)) | 0;

@@ -25,16 +25,27 @@ import { declareOptions } from '../options.ts';
 import { tokenSegmentBytes, tokenSegmentIds } from './token-segment.ts';
 
 export interface PutSegmentOptions extends AbortOptions {
-  /** The pin that shall hold the segment, 1 to 512 bytes of UTF-8. Default: a new one with a random name. */
+  /**
+   * The pin that shall hold the segment, 1 to 512 bytes of UTF-8. Default: a new one with a random
+   * name.
+   */
   readonly pin?: string | undefined;
   /** Whose pin it is, to list pins by. Sets it anew when the pin exists. */
   readonly owner?: string | undefined;
-  /** Milliseconds since the epoch from which a collection may release the pin. Sets it anew when the pin exists. Default: never. */
+  /**
+   * Milliseconds since the epoch from which a collection may release the pin. Sets it anew when the
+   * pin exists. Default: never.
+   */
   readonly expiresAt?: number | undefined;
 }
 
 const PUT_SEGMENT_OPTIONS = declareOptions<PutSegmentOptions>()({
-  members: (is: OptionKinds) => ({ pin: is.text, owner: is.text, expiresAt: is.moment, signal: is.signal }),
+  members: (is: OptionKinds) => ({
+    pin: is.text,
+    owner: is.text,
+    expiresAt: is.moment,
+    signal: is.signal,
+  }),
 });
 
 export interface SegmentReceipt {
@@ -80,8 +91,8 @@ interface StoredBytes {
 }
 
 /**
- * The body of a pin's entry, format 1: this one byte. The entry references the one segment that it holds; the pin's
- * owner is the manifest's `application`.
+ * The body of a pin's entry, format 1: this one byte. The entry references the one segment that it
+ * holds; the pin's owner is the manifest's `application`.
  */
 const PIN_ENTRY_BODY = Uint8Array.of(1);
 
@@ -90,10 +101,12 @@ const BATCH_SEGMENTS = 256;
 const BATCH_BYTES = 8 * 1024 * 1024;
 
 /**
- * Raw segments for applications: byte strings of at most 4 MiB under their SHA-256, stored once and held by *pins*. A
- * segment lives while at least one pin (or conversation, or blob) holds it, and is collected some time after.
+ * Raw segments for applications: byte strings of at most 4 MiB under their SHA-256, stored once and
+ * held by *pins*. A segment lives while at least one pin (or conversation, or blob) holds it, and
+ * is collected some time after.
  *
- * Every method may throw what concerns the store: `CLOSED`, `ABORTED`, `READ_ONLY`, `NO_SPACE`, `BUSY`, `UNAVAILABLE`.
+ * Every method may throw what concerns the store: `CLOSED`, `ABORTED`, `READ_ONLY`, `NO_SPACE`,
+ * `BUSY`, `UNAVAILABLE`.
  */
 export class Segments {
   readonly #backend: Backend;
@@ -103,10 +116,11 @@ export class Segments {
   }
 
   /**
-   * Stores bytes and holds them by a pin. A pin that exists takes the segment in addition; putting what it holds
-   * already changes nothing, so the call may be repeated.
+   * Stores bytes and holds them by a pin. A pin that exists takes the segment in addition; putting
+   * what it holds already changes nothing, so the call may be repeated.
    *
-   * @throws `TOO_LARGE` above 4 MiB; `INVALID_ARGUMENT` for anything but bytes, or for a pin name that is none.
+   * @throws `TOO_LARGE` above 4 MiB; `INVALID_ARGUMENT` for anything but bytes, or for a pin name
+   *   that is none.
    */
   async put(bytes: Uint8Array, options?: PutSegmentOptions): Promise<SegmentReceipt> {
     const given = PUT_SEGMENT_OPTIONS.read('segments.put', options);
@@ -115,19 +129,24 @@ export class Segments {
   }
 
   /**
-   * Stores token ids (integers from 0 to 2^32-1, at most 1,048,576 of them) as a token segment: its address is the
-   * SHA-256 of the ids as little-endian uint32, while the store keeps them more densely.
+   * Stores token ids (integers from 0 to 2^32-1, at most 1,048,576 of them) as a token segment: its
+   * address is the SHA-256 of the ids as little-endian uint32, while the store keeps them more
+   * densely.
    *
    * @throws as {@link put}.
    */
-  async putTokens(ids: Uint32Array | readonly number[], options?: PutSegmentOptions): Promise<SegmentReceipt> {
+  async putTokens(
+    ids: Uint32Array | readonly number[],
+    options?: PutSegmentOptions,
+  ): Promise<SegmentReceipt> {
     const given = PUT_SEGMENT_OPTIONS.read('segments.putTokens', options);
     return this.#putOne({ bytes: checkSegment(tokenSegmentBytes(ids)), encoding: 'tokens' }, given);
   }
 
   /**
-   * {@link put} for many, under one pin: a receipt for each, in order, in batches that bound memory. Receipts are given
-   * out once their batch is durable. When `source` throws, what was given out stays.
+   * {@link put} for many, under one pin: a receipt for each, in order, in batches that bound
+   * memory. Receipts are given out once their batch is durable. When `source` throws, what was
+   * given out stays.
    */
   putMany(
     source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
@@ -157,8 +176,8 @@ export class Segments {
   }
 
   /**
-   * The bytes under an address, verified against it; `undefined` when they are not stored. What no pin holds any more
-   * is still there until it is collected. The bytes are the caller's.
+   * The bytes under an address, verified against it; `undefined` when they are not stored. What no
+   * pin holds any more is still there until it is collected. The bytes are the caller's.
    *
    * @throws `CORRUPT` with the address when the stored bytes are damaged.
    */
@@ -181,7 +200,8 @@ export class Segments {
   /**
    * The token ids under an address, in an array of their own; `undefined` when it is not stored.
    *
-   * @throws `INVALID_ARGUMENT` when the segment is not a whole number of ids; `CORRUPT` as {@link get}.
+   * @throws `INVALID_ARGUMENT` when the segment is not a whole number of ids; `CORRUPT` as
+   *   {@link get}.
    */
   async getTokens(address: Address, options?: AbortOptions): Promise<Uint32Array | undefined> {
     const bytes = await this.#get(address, ABORT_OPTIONS.read('segments.getTokens', options));
@@ -192,8 +212,15 @@ export class Segments {
   getMany(
     addresses: AsyncIterable<Address> | Iterable<Address>,
     options?: AbortOptions,
-  ): AsyncGenerator<{ readonly address: Address; readonly bytes: Uint8Array | undefined }, void, undefined> {
-    return whileOpen(this.#backend, this.#getMany(addresses, ABORT_OPTIONS.read('segments.getMany', options)));
+  ): AsyncGenerator<
+    { readonly address: Address; readonly bytes: Uint8Array | undefined },
+    void,
+    undefined
+  > {
+    return whileOpen(
+      this.#backend,
+      this.#getMany(addresses, ABORT_OPTIONS.read('segments.getMany', options)),
+    );
   }
 
   async *#getMany(addresses: AsyncIterable<Address> | Iterable<Address>, options: AbortOptions) {
@@ -221,7 +248,10 @@ export class Segments {
     }
   }
 
-  /** Lets go of all that a pin holds. Returns whether there was such a pin: releasing again is no error. */
+  /**
+   * Lets go of all that a pin holds. Returns whether there was such a pin: releasing again is no
+   * error.
+   */
   async release(pin: string, options?: AbortOptions): Promise<boolean> {
     const abort = ABORT_OPTIONS.read('segments.release', options);
     const [outcome] = await this.#commit([{ operation: 'delete', key: keyOf(pin) }], abort);
@@ -258,9 +288,13 @@ export class Segments {
         if (!isVarveError(error, 'NOT_FOUND')) throw error;
         const [now] = await this.#backend.heads([keyOf(pin)], abort);
         if (now?.revision === manifest.revision) {
-          throw new VarveError('CORRUPT', `pin ${JSON.stringify(pin)} holds a segment that is not stored`, {
-            cause: error,
-          });
+          throw new VarveError(
+            'CORRUPT',
+            `pin ${JSON.stringify(pin)} holds a segment that is not stored`,
+            {
+              cause: error,
+            },
+          );
         }
       }
     }
@@ -272,17 +306,25 @@ export class Segments {
   }
 
   /**
-   * Adds segments to a pin, which is created when it does not exist. Each is an append whose idempotency key tells its
-   * address, so that a pin holds a segment once, whatever is repeated or happens at the same time.
+   * Adds segments to a pin, which is created when it does not exist. Each is an append whose
+   * idempotency key tells its address, so that a pin holds a segment once, whatever is repeated or
+   * happens at the same time.
    */
-  async #hold(segments: readonly StoredBytes[], pin: string, options: PutSegmentOptions): Promise<SegmentReceipt[]> {
+  async #hold(
+    segments: readonly StoredBytes[],
+    pin: string,
+    options: PutSegmentOptions,
+  ): Promise<SegmentReceipt[]> {
     const key = keyOf(pin);
     const abort = options.signal ? { signal: options.signal } : {};
     const addresses = segments.map(({ bytes }) => addressOf(bytes));
     const fields = fieldsOf(options);
     const writes: ManifestWrite[] = segments.map(({ bytes, encoding }, i) => {
       const address = addresses[i] as Address;
-      const entry: NewEntry = { body: PIN_ENTRY_BODY, segments: [{ address, encoding, bytes: () => bytes }] };
+      const entry: NewEntry = {
+        body: PIN_ENTRY_BODY,
+        segments: [{ address, encoding, bytes: () => bytes }],
+      };
       return {
         operation: 'append',
         key,
@@ -304,7 +346,11 @@ export class Segments {
       try {
         const [pinned, ...held] = await this.#commit([create, ...writes], abort);
         if (pinned?.status !== 'created') await this.#setFields(key, fields, abort);
-        return held.map(({ newSegments }, i) => ({ address: addresses[i] as Address, pin, created: newSegments > 0 }));
+        return held.map(({ newSegments }, i) => ({
+          address: addresses[i] as Address,
+          pin,
+          created: newSegments > 0,
+        }));
       } catch (error) {
         // Where a batch is not one transaction, somebody may release the pin in the middle of it.
         if (!isVarveError(error, 'NOT_FOUND')) throw error;
@@ -313,14 +359,21 @@ export class Segments {
   }
 
   /** Sets fields of a pin that an append left alone because it had nothing to add. */
-  async #setFields(key: ManifestKey, fields: Partial<ManifestFields>, options: AbortOptions): Promise<void> {
+  async #setFields(
+    key: ManifestKey,
+    fields: Partial<ManifestFields>,
+    options: AbortOptions,
+  ): Promise<void> {
     if (Object.keys(fields).length === 0) return;
     const [head] = await this.#backend.heads([key], options);
     const isSet =
       (fields.application ?? head?.application) === head?.application &&
       (fields.expiresAt ?? head?.expiresAt) === head?.expiresAt;
     if (isSet) return;
-    await this.#commit([{ operation: 'append', key, logicalBytes: 0, fields, entries: [] }], options);
+    await this.#commit(
+      [{ operation: 'append', key, logicalBytes: 0, fields, entries: [] }],
+      options,
+    );
   }
 
   async *#getBatch(addresses: readonly Address[], options: AbortOptions) {
@@ -331,12 +384,20 @@ export class Segments {
       let bytes = 0;
       do bytes += lengths[end++] ?? 0;
       while (end < addresses.length && bytes + (lengths[end] ?? 0) <= BATCH_BYTES);
-      yield* await this.#getWindow(addresses.slice(start, end), locators.slice(start, end), options);
+      yield* await this.#getWindow(
+        addresses.slice(start, end),
+        locators.slice(start, end),
+        options,
+      );
       start = end;
     }
   }
 
-  async #getWindow(addresses: readonly Address[], locators: readonly (Locator | undefined)[], options: AbortOptions) {
+  async #getWindow(
+    addresses: readonly Address[],
+    locators: readonly (Locator | undefined)[],
+    options: AbortOptions,
+  ) {
     try {
       const fetched = await this.#backend.fetch(locators.filter(isStored), options);
       let next = 0;
@@ -346,17 +407,25 @@ export class Segments {
       }));
     } catch (error) {
       if (!isVarveError(error, 'NOT_FOUND')) throw error;
-      const one = async (address: Address) => ({ address, bytes: await this.#get(address, options) });
+      const one = async (address: Address) => ({
+        address,
+        bytes: await this.#get(address, options),
+      });
       return Promise.all(addresses.map(one));
     }
   }
 
   /** Canonical lengths; the longest possible where a segment has just been collected. */
-  async #lengths(locators: readonly (Locator | undefined)[], options: AbortOptions): Promise<number[]> {
+  async #lengths(
+    locators: readonly (Locator | undefined)[],
+    options: AbortOptions,
+  ): Promise<number[]> {
     try {
       const described = await this.#backend.describe(locators.filter(isStored), options);
       let next = 0;
-      return locators.map((locator) => (locator === undefined ? 0 : (described[next++]?.length ?? 0)));
+      return locators.map((locator) =>
+        locator === undefined ? 0 : (described[next++]?.length ?? 0),
+      );
     } catch (error) {
       if (!isVarveError(error, 'NOT_FOUND')) throw error;
       return locators.map(() => MAX_SEGMENT_BYTES);
@@ -364,7 +433,10 @@ export class Segments {
   }
 
   async #commit(writes: readonly ManifestWrite[], options: AbortOptions): Promise<WriteSuccess[]> {
-    const outcomes = await this.#backend.commit(writes, options.signal ? { signal: options.signal } : {});
+    const outcomes = await this.#backend.commit(
+      writes,
+      options.signal ? { signal: options.signal } : {},
+    );
     return outcomes.map((outcome) => {
       if (outcome.status === 'failed') throw outcome.error;
       return outcome;
@@ -389,13 +461,17 @@ function checkSegment(bytes: Uint8Array): Uint8Array {
   if (bytes.length > MAX_SEGMENT_BYTES) {
     throw new VarveError(
       'TOO_LARGE',
-      `a segment has at most ${MAX_SEGMENT_BYTES} bytes, not ${bytes.length}: use blobs, which are chunked`,
+      `a segment has at most ${MAX_SEGMENT_BYTES} bytes, not ${bytes.length}: use blobs, ` +
+        'which are chunked',
     );
   }
   return bytes;
 }
 
-function fieldsOf({ owner, expiresAt }: PutSegmentOptions): Pick<ManifestFields, 'application' | 'expiresAt'> {
+function fieldsOf({
+  owner,
+  expiresAt,
+}: PutSegmentOptions): Pick<ManifestFields, 'application' | 'expiresAt'> {
   return {
     ...(owner === undefined ? {} : { application: owner }),
     ...(expiresAt === undefined ? {} : { expiresAt }),

@@ -42,10 +42,13 @@ export function tokenSegmentIds(bytes: Uint8Array): Uint32Array {
 
 function checkedIds(ids: readonly number[]): Uint32Array {
   return reading('token ids', () => {
-    if (!Array.isArray(ids)) throw invalid(`token ids are a Uint32Array or an array of numbers; not ${shown(ids)}`);
-    if (ids.length > MAX_TOKENS) throw new VarveError('TOO_LARGE', `a segment has at most ${MAX_TOKENS} token ids`);
+    if (!Array.isArray(ids))
+      throw invalid(`token ids are a Uint32Array or an array of numbers; not ${shown(ids)}`);
+    if (ids.length > MAX_TOKENS)
+      throw new VarveError('TOO_LARGE', `a segment has at most ${MAX_TOKENS} token ids`);
     return Uint32Array.from(ids, (id: unknown, at) => {
-      if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id <= MAX_TOKEN_ID) return id;
+      if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id <= MAX_TOKEN_ID)
+        return id;
       throw invalid(`token ids are integers from 0 to ${MAX_TOKEN_ID}; at ${at}: ${shown(id)}`);
     });
   });

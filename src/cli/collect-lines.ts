@@ -8,7 +8,8 @@ const REASONS: Readonly<Partial<Record<CollectReason, Tell>>> = {
   'abandoned-upload': ({ count: uploads }, dryRun) =>
     `${dryRun ? 'would delete' : 'deleted'} ${counted(uploads, 'upload')} that had been cut off`,
   'dead-space': ({ count: packs, bytes: dead }, dryRun) =>
-    `${dryRun ? 'would rewrite' : 'rewrote'} ${counted(packs, 'file')} for the ${bytes(dead)} in them that hold nothing any more`,
+    `${dryRun ? 'would rewrite' : 'rewrote'} ${counted(packs, 'file')} for the ` +
+    `${bytes(dead)} in them that hold nothing any more`,
   'small-blocks': ({ count: packs }, dryRun) =>
     `${dryRun ? 'would rewrite' : 'rewrote'} ${counted(packs, 'file')} to merge small blocks`,
 };
@@ -19,17 +20,21 @@ export function collectLines(report: CollectReport): string[] {
     ? ['would collect', 'would give', 'would delete']
     : ['collected', 'gave', 'deleted'];
   const lines = [
-    `${collected} ${counted(report.collectedSegments, 'segment')}, ${bytes(report.collectedBytes)} before compression; ` +
+    `${collected} ${counted(report.collectedSegments, 'segment')}, ` +
+      `${bytes(report.collectedBytes)} before compression; ` +
       `${gave} back ${bytes(report.freedBytes)} of disk; took ${seconds(report.durationMs)}`,
   ];
-  if (report.expiredManifests > 0) lines.push(`${deleted} ${counted(report.expiredManifests, 'expired manifest')}`);
+  if (report.expiredManifests > 0)
+    lines.push(`${deleted} ${counted(report.expiredManifests, 'expired manifest')}`);
   for (const [reason, tell] of Object.entries(REASONS) as [keyof typeof REASONS, Tell][]) {
     const part = report.reasons[reason];
     if (part !== undefined) lines.push(tell(part, report.dryRun));
   }
   if (report.waitingSegments > 0) {
     const waiting = counted(report.waitingSegments, 'unreferenced segment');
-    lines.push(`${waiting}, ${bytes(report.waitingBytes)} before compression, wait for the end of the grace`);
+    lines.push(
+      `${waiting}, ${bytes(report.waitingBytes)} before compression, wait for the end of the grace`,
+    );
   }
   if (report.deadBytes > 0)
     lines.push(`${bytes(report.deadBytes)} of disk hold nothing any more; --full gives them back`);

@@ -4,9 +4,9 @@ import { VarveError } from '../errors.ts';
 import { fileError } from './file-error.ts';
 
 /**
- * A file that takes a command's output. It appears under its name, whole and flushed to the medium, when `commit` is
- * called; a command that fails half-way leaves what was there before. A name that is not a regular file (a pipe, a
- * device) is written directly.
+ * A file that takes a command's output. It appears under its name, whole and flushed to the medium,
+ * when `commit` is called; a command that fails half-way leaves what was there before. A name that
+ * is not a regular file (a pipe, a device) is written directly.
  */
 export class Destination {
   readonly #path: string;
@@ -22,7 +22,8 @@ export class Destination {
   /** @throws `NOT_FOUND`, `DENIED`, `IO` when the file cannot be created. */
   static async open(path: string): Promise<Destination> {
     const existing = await stat(path).catch(() => undefined);
-    if (existing?.isDirectory()) throw new VarveError('INVALID_ARGUMENT', `${path}: is a directory`);
+    if (existing?.isDirectory())
+      throw new VarveError('INVALID_ARGUMENT', `${path}: is a directory`);
     const direct = existing !== undefined && !existing.isFile();
     const writtenTo = direct ? path : `${path}.${randomBytes(4).toString('hex')}.partial`;
     try {

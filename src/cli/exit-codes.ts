@@ -10,7 +10,10 @@ export const EXIT = {
   notFound: 4,
   corruption: 5,
   conflict: 6,
-  /** The same command may succeed later. With the code `OUTCOME_UNKNOWN`: read first, it may have happened. */
+  /**
+   * The same command may succeed later. With the code `OUTCOME_UNKNOWN`: read first, it may have
+   * happened.
+   */
   unavailable: 7,
   interrupted: 130,
   terminated: 143,

@@ -23,7 +23,10 @@ export function number(value: number): string {
   return value.toLocaleString('en-US');
 }
 
-/** How many times smaller `part` is than `whole`: `10.9 times smaller`; empty where that says nothing. */
+/**
+ * How many times smaller `part` is than `whole`: `10.9 times smaller`; empty where that says
+ * nothing.
+ */
 export function timesSmaller(whole: number, part: number): string {
   if (part <= 0 || whole <= part) return '';
   const ratio = whole / part;
@@ -40,7 +43,10 @@ export function timestamp(milliseconds: number): string {
   return Number.isNaN(date.valueOf()) ? '-' : date.toISOString().slice(0, 19).replace('T', ' ');
 }
 
-/** A name as it is, or as a JSON string when it has characters that a terminal or a line-based script would act upon. */
+/**
+ * A name as it is, or as a JSON string when it has characters that a terminal or a line-based
+ * script would act upon.
+ */
 export function name(text: string): string {
   const risky = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]|^"|^$/u.test(text);
   if (!risky) return text;
@@ -55,11 +61,18 @@ function escaped(character: string): string {
   return units;
 }
 
-/** Rows as columns: all but the last padded to the widest cell; cells of `right` aligned to the right. */
-export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
+/**
+ * Rows as columns: all but the last padded to the widest cell; cells of `right` aligned to the
+ * right.
+ */
+export function table(
+  rows: readonly (readonly string[])[],
+  right: readonly number[] = [],
+): string[] {
   const widths: number[] = [];
   for (const row of rows) {
-    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
+    for (const [column, cell] of row.entries())
+      widths[column] = Math.max(widths[column] ?? 0, cell.length);
   }
   return rows.map((row) =>
     row

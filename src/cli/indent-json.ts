@@ -2,8 +2,9 @@
 const DEEPEST_INDENT = 64;
 
 /**
- * A JSON text (valid, without needless white space at its ends) with line breaks and indentation for people. The values
- * stay as they are written: through JavaScript's numbers, long ones would lose digits.
+ * A JSON text (valid, without needless white space at its ends) with line breaks and indentation
+ * for people. The values stay as they are written: through JavaScript's numbers, long ones would
+ * lose digits.
  */
 export function indentJson(text: string): string {
   const out: string[] = [];

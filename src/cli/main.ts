@@ -24,7 +24,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 const args = process.argv.slice(2);
 const undecoded = undecodedArgument(args);
 if (undecoded !== undefined) {
-  process.stderr.write(`varve: the argument ${JSON.stringify(undecoded)} is not UTF-8: give it in UTF-8\n`);
+  process.stderr.write(
+    `varve: the argument ${JSON.stringify(undecoded)} is not UTF-8: give it in UTF-8\n`,
+  );
   process.exit(EXIT.usage);
 }
 const { exitCode, endsBySignal } = await runCli(args, process, controller.signal);

@@ -1,10 +1,19 @@
 import { InvalidArgumentError } from 'commander';
 import type { CollectShard } from '../backends/maintenance.ts';
-import { DURATION_RULE, type Duration, millisecondsOf, type Retention, retentionFault } from '../duration.ts';
+import {
+  DURATION_RULE,
+  type Duration,
+  millisecondsOf,
+  type Retention,
+  retentionFault,
+} from '../duration.ts';
 import { isVarveError } from '../errors.ts';
 import { parseWhere, type WhereCondition } from '../where.ts';
 
-/** Readers of what stands behind options. Each throws commander's error, which names the option and ends with exit code 2. */
+/**
+ * Readers of what stands behind options. Each throws commander's error, which names the option and
+ * ends with exit code 2.
+ */
 
 const DATE = /^\d{4}-\d\d-\d\d$/;
 const DATE_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
@@ -39,11 +48,16 @@ export function condition(text: string, before: readonly WhereCondition[] = []):
     return [...before, parseWhere(text)];
   } catch (error) {
     if (!isVarveError(error, 'INVALID_ARGUMENT')) throw error;
-    throw new InvalidArgumentError('Write a path of keys, "=" and a value, such as metadata.tenant=acme.');
+    throw new InvalidArgumentError(
+      'Write a path of keys, "=" and a value, such as metadata.tenant=acme.',
+    );
   }
 }
 
-/** A time such as `2026-01-31` (midnight UTC), `2026-01-31T08:00:00Z` or `7d` (ago), in milliseconds since the epoch. */
+/**
+ * A time such as `2026-01-31` (midnight UTC), `2026-01-31T08:00:00Z` or `7d` (ago), in milliseconds
+ * since the epoch.
+ */
 export function time(text: string): number {
   if (/^\d[\d.]*[a-z]+$/.test(text)) return Date.now() - duration(text);
   const milliseconds = DATE.test(text) || DATE_TIME.test(text) ? Date.parse(text) : Number.NaN;
@@ -59,7 +73,8 @@ export function time(text: string): number {
 export function share(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(%?)$/.exec(text);
   const value = match ? Number(match[1]) / (match[2] === '%' ? 100 : 1) : Number.NaN;
-  if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError('Write a share from 0% to 100%, such as 1% or 0.01.');
+  if (!(value >= 0 && value <= 1))
+    throw new InvalidArgumentError('Write a share from 0% to 100%, such as 1% or 0.01.');
   return value;
 }
 
@@ -75,7 +90,9 @@ export function shard(text: string): CollectShard {
   const match = /^(\d{1,9})\/(\d{1,9})$/.exec(text);
   const [index, count] = [Number(match?.[1]), Number(match?.[2])];
   if (!match || index >= count)
-    throw new InvalidArgumentError('Write the number of a shard, from 0, and how many there are, such as 0/8.');
+    throw new InvalidArgumentError(
+      'Write the number of a shard, from 0, and how many there are, such as 0/8.',
+    );
   return { index, count };
 }
 
@@ -91,7 +108,9 @@ export function byteRange(text: string): ByteRange {
   const start = Number(match?.[1]);
   const end = match?.[2] === undefined ? undefined : Number(match[2]) + 1;
   if (!match || (end !== undefined && end <= start)) {
-    throw new InvalidArgumentError('Write the first and the last byte, such as 0-1023, or 1024- for all that follows.');
+    throw new InvalidArgumentError(
+      'Write the first and the last byte, such as 0-1023, or 1024- for all that follows.',
+    );
   }
   return end === undefined ? { start } : { start, end };
 }

@@ -1,7 +1,10 @@
 import type { Writable } from 'node:stream';
 import { fileError } from './file-error.ts';
 
-/** Thrown by {@link Output} when whoever read standard output has gone (`varve ls | head`): a quiet end, not a failure. */
+/**
+ * Thrown by {@link Output} when whoever read standard output has gone (`varve ls | head`): a quiet
+ * end, not a failure.
+ */
 export class ReaderGone extends Error {
   override readonly name = 'ReaderGone';
 }
@@ -17,7 +20,9 @@ export class Output {
     this.#stream = stream;
     stream.on('error', (error: NodeJS.ErrnoException) => {
       this.#failure ??=
-        error.code === 'EPIPE' ? new ReaderGone('standard output was closed') : fileError('standard output', error);
+        error.code === 'EPIPE'
+          ? new ReaderGone('standard output was closed')
+          : fileError('standard output', error);
     });
   }
 
@@ -41,7 +46,8 @@ export class Output {
 
   /** Resolves once everything written has left the process. */
   async finish(): Promise<void> {
-    if (!this.#failure) await new Promise<void>((resolve) => this.#stream.write('', () => resolve()));
+    if (!this.#failure)
+      await new Promise<void>((resolve) => this.#stream.write('', () => resolve()));
     if (this.#failure) throw this.#failure;
   }
 }

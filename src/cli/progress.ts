@@ -2,7 +2,10 @@ import type { SingleBar } from 'cli-progress';
 import { bytes } from './human.ts';
 import type { Terminal } from './terminal.ts';
 
-/** How far a command is, for somebody who watches. Shown on standard error, and only where that is a terminal. */
+/**
+ * How far a command is, for somebody who watches. Shown on standard error, and only where that is a
+ * terminal.
+ */
 export interface Progress {
   /** `total` may grow, and is 0 while nothing is known. */
   update(done: number, total: number, note: string): void;
@@ -45,7 +48,8 @@ function optionsFor(label: string, value: (n: number) => string) {
     clearOnComplete: true,
     hideCursor: true,
     fps: 10,
-    // The reader of a pipe cannot know how much is still to come: then there is no bar, only a count.
+    // The reader of a pipe cannot know how much is still to come: then there is no bar, only a
+    // count.
     format: (
       _options: unknown,
       state: { value: number; total: number; progress: number },

@@ -16,5 +16,8 @@ export function requestSummary(metrics: RequestMetrics | undefined, json: boolea
     ...(retries > 0 ? [`${retries} repeated`] : []),
   ];
   const list = [...byVerb, ...faults].join(', ');
-  return `${counted(total, 'request')}${list === '' ? '' : ` (${list})`}, ${bytes(bytesUp)} up, ${bytes(bytesDown)} down`;
+  return (
+    `${counted(total, 'request')}${list === '' ? '' : ` (${list})`}, ${bytes(bytesUp)} up, ` +
+    `${bytes(bytesDown)} down`
+  );
 }

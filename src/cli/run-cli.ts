@@ -23,12 +23,19 @@ export interface Ending {
  *
  * @param signal ends what is under way, in order, once it fires.
  */
-export async function runCli(args: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<Ending> {
+export async function runCli(
+  args: readonly string[],
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<Ending> {
   const { stdout, stderr } = terminal;
   const output = new Output(stdout);
   let session: Session | undefined;
   let endsBySignal = false;
-  const run = async (command: Command, action: (session: Session) => Promise<void>): Promise<void> => {
+  const run = async (
+    command: Command,
+    action: (session: Session) => Promise<void>,
+  ): Promise<void> => {
     session = new Session(command.optsWithGlobals<GlobalOptions>(), terminal, output, signal);
     try {
       await action(session);
@@ -42,7 +49,10 @@ export async function runCli(args: readonly string[], terminal: Terminal, signal
     .description('Archives LLM conversations as content-addressed, deduplicated segments.')
     .version(version(), '-V, --version', 'print the version')
     .configureHelp({ showGlobalOptions: true })
-    .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) })
+    .configureOutput({
+      writeOut: (text) => stdout.write(text),
+      writeErr: (text) => stderr.write(text),
+    })
     .showHelpAfterError('(--help shows the usage)')
     .addHelpText('after', EXIT_CODES)
     .exitOverride();

@@ -21,15 +21,24 @@ export interface GlobalOptions {
   readonly verbose?: boolean;
 }
 
-/** Runs what a command does in a session of its own: flushes the output and closes the store, whatever happens. */
+/**
+ * Runs what a command does in a session of its own: flushes the output and closes the store,
+ * whatever happens.
+ */
 export type Run = (command: Command, action: (session: Session) => Promise<void>) => Promise<void>;
 
 export function addGlobalOptions(program: Command): Command {
   return program
     .addOption(
-      new Option('-s, --store <location>', 'the store: a directory, or s3://bucket/prefix?region=…').env('VARVE_STORE'),
+      new Option(
+        '-s, --store <location>',
+        'the store: a directory, or s3://bucket/prefix?region=…',
+      ).env('VARVE_STORE'),
     )
-    .option('--json', 'print results as JSON: one document, or one object a line where there are many')
+    .option(
+      '--json',
+      'print results as JSON: one document, or one object a line where there are many',
+    )
     .option('-q, --quiet', 'print no summary and no progress, only data and errors')
     .option('-v, --verbose', 'tell on standard error of each request that is repeated, and why')
     .option('--stat', 'tell on standard error, at the end, what was asked of the storage service');
@@ -41,7 +50,9 @@ export function sharingOption(): Option {
   return new Option('--shared-with <who>', description).choices(['owner', 'group']);
 }
 
-/** What one run of a command works with: the store it names, its way to print, its signal to stop. */
+/**
+ * What one run of a command works with: the store it names, its way to print, its signal to stop.
+ */
 export class Session {
   readonly signal: AbortSignal;
   readonly output: Output;
@@ -75,8 +86,8 @@ export class Session {
   }
 
   /**
-   * The store that the command line names. `write` creates it where there is none; `change` and `read` expect it to be
-   * there.
+   * The store that the command line names. `write` creates it where there is none; `change` and
+   * `read` expect it to be there.
    *
    * @throws what `openStore` throws; `INVALID_ARGUMENT` when no store was named.
    */
@@ -98,7 +109,10 @@ export class Session {
   /** Where the store that the command line names is, or is to be. */
   location(): string {
     if (!this.#location) {
-      throw new VarveError('INVALID_ARGUMENT', 'no store was named: give --store LOCATION or set VARVE_STORE');
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        'no store was named: give --store LOCATION or set VARVE_STORE',
+      );
     }
     return this.#location;
   }
@@ -171,7 +185,9 @@ export class Session {
 export function tellError(error: unknown, json: boolean, stderr: Writable): void {
   const known = isVarveError(error);
   if (json) {
-    const { code, message, retryable } = known ? error : { code: 'INTERNAL', message: String(error), retryable: false };
+    const { code, message, retryable } = known
+      ? error
+      : { code: 'INTERNAL', message: String(error), retryable: false };
     stderr.write(`${JSON.stringify({ error: { code, message, retryable } })}\n`);
   } else if (known && error.code !== 'INTERNAL') {
     stderr.write(`varve: ${error.message}\n`);

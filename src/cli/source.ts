@@ -24,7 +24,11 @@ export interface Source {
  */
 export async function findSource(path: string, stdin: Readable): Promise<Source> {
   if (path === '-') {
-    return { name: '(standard input)', size: undefined, open: (signal) => addAbortSignal(signal, stdin) };
+    return {
+      name: '(standard input)',
+      size: undefined,
+      open: (signal) => addAbortSignal(signal, stdin),
+    };
   }
   try {
     const stats = await stat(path);

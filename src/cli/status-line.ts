@@ -8,8 +8,8 @@ const OPENING_AFTER_MS = 1000;
 const DRAWN_EVERY_MS = 100;
 
 /**
- * What a command waits for. On a terminal one line that is written over and goes when something else is written; with `isVerbose` a
- * line for each retry instead, wherever standard error goes.
+ * What a command waits for. On a terminal one line that is written over and goes when something
+ * else is written; with `isVerbose` a line for each retry instead, wherever standard error goes.
  */
 export class StatusLine {
   readonly #stream: Terminal['stderr'];

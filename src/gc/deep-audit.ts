@@ -18,8 +18,9 @@ export interface Readers {
 }
 
 /**
- * Reads everything as its owner would: rebuilds every conversation and blob and verifies their digests, fetches what pins
- * hold. Finds what the bytes of the backend, sound in themselves, do not make sense as.
+ * Reads everything as its owner would: rebuilds every conversation and blob and verifies their
+ * digests, fetches what pins hold. Finds what the bytes of the backend, sound in themselves, do not
+ * make sense as.
  *
  * @param known what has been reported already.
  * @returns how many manifests were read.
@@ -31,7 +32,11 @@ export async function* auditContent(
 ): AsyncGenerator<Finding, number, undefined> {
   let done = 0;
   for (const kind of ['conversation', 'blob', 'pin'] as const) {
-    for await (const { key } of listReadable(readers.backend, kind, signal === undefined ? {} : { signal })) {
+    for await (const { key } of listReadable(
+      readers.backend,
+      kind,
+      signal === undefined ? {} : { signal },
+    )) {
       throwIfAborted(signal);
       const reason = known(key) ? undefined : await faultOf(readers, key);
       if (reason !== undefined) yield finding(key, reason);
@@ -43,7 +48,10 @@ export async function* auditContent(
   return done;
 }
 
-/** Why the content of a manifest cannot be read, `undefined` when it can, or when it is gone meanwhile. */
+/**
+ * Why the content of a manifest cannot be read, `undefined` when it can, or when it is gone
+ * meanwhile.
+ */
 async function faultOf(readers: Readers, key: ManifestKey): Promise<string | undefined> {
   try {
     await READ[key.kind](readers, key);
@@ -56,7 +64,9 @@ async function faultOf(readers: Readers, key: ManifestKey): Promise<string | und
   }
 }
 
-const READ: Readonly<Record<ManifestKind, (readers: Readers, key: ManifestKey) => Promise<unknown>>> = {
+const READ: Readonly<
+  Record<ManifestKind, (readers: Readers, key: ManifestKey) => Promise<unknown>>
+> = {
   conversation: ({ conversations }, { id }) => conversations.getBytes(id),
   blob: async ({ blobs }, { id }) => {
     const content = await blobs.get(id);

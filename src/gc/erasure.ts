@@ -39,8 +39,9 @@ export interface ErasureReport {
   /** What they had in common with what stays, and so is still stored. */
   readonly shared: readonly RemainingSegment[];
   /**
-   * Of the collection; its `remnants` are what could not be erased of these conversations. Where some of them were deleted
-   * before, or could not be read, it is not known what that was: then they are all that is left in the store.
+   * Of the collection; its `remnants` are what could not be erased of these conversations. Where
+   * some of them were deleted before, or could not be read, it is not known what that was: then
+   * they are all that is left in the store.
    */
   readonly collection: CollectReport;
 }
@@ -67,14 +68,19 @@ export async function contentsOf(
     const manifests = await readSound(backend, keys.slice(start, start + BATCH), options);
     for (const { key } of manifests) ids.add(key.id);
     const locators = [...new Set(manifests.flatMap(locatorsOf))];
-    for (const { address, length } of await describe(backend, locators, options)) segments.set(address, length);
+    for (const { address, length } of await describe(backend, locators, options))
+      segments.set(address, length);
     const spilled = manifests.flatMap((manifest) => manifest.spilled ?? []);
-    for (const address of await backend.addresses([...locators, ...spilled], options)) addresses.add(address);
+    for (const address of await backend.addresses([...locators, ...spilled], options))
+      addresses.add(address);
   }
   return { segments, addresses, ids };
 }
 
-/** What is left of these contents. Where it is not known what all of them were, all that is left in the store. */
+/**
+ * What is left of these contents. Where it is not known what all of them were, all that is left in
+ * the store.
+ */
 export function remnantsOf(
   { remnants }: CollectReport,
   { addresses, ids }: Contents,
@@ -101,7 +107,10 @@ async function describe(
   }
 }
 
-/** Which of the segments are still stored, and who references them. Reads every manifest if there are any. */
+/**
+ * Which of the segments are still stored, and who references them. Reads every manifest if there
+ * are any.
+ */
 export async function findShared(
   backend: Backend,
   segments: ReadonlyMap<Address, number>,
@@ -131,7 +140,10 @@ export async function findShared(
   });
 }
 
-/** The manifests there are under the keys, without those that are damaged: to delete these is possible, to read them is not. */
+/**
+ * The manifests there are under the keys, without those that are damaged: to delete these is
+ * possible, to read them is not.
+ */
 async function readSound(
   backend: Backend,
   keys: readonly ManifestKey[],

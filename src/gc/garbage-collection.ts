@@ -16,7 +16,10 @@ import { type Schedule, type ScheduleOptions, scheduleKinds, startSchedule } fro
 export interface GarbageCollectionOptions extends CollectWorkOptions {
   /** How long a segment stays after its last reference is gone. Default: `24h`. */
   readonly grace?: Duration | undefined;
-  /** Begin no further step after this long; the report then says `isComplete: false`. Default: no limit. */
+  /**
+   * Begin no further step after this long; the report then says `isComplete: false`. Default: no
+   * limit.
+   */
   readonly deadline?: Duration | undefined;
 }
 
@@ -35,7 +38,9 @@ const PLAN_OPTIONS = declareOptions<CollectionPlanOptions>()({
   members: (is: OptionKinds) => ({ ...collectionKinds(is), erase: is.flag }),
 });
 
-export interface ScheduledCollectionOptions extends ScheduleOptions, Omit<GarbageCollectionOptions, 'signal'> {}
+export interface ScheduledCollectionOptions
+  extends ScheduleOptions,
+    Omit<GarbageCollectionOptions, 'signal'> {}
 
 const SCHEDULE_OPTIONS = declareOptions<ScheduledCollectionOptions>()({
   required: ['every'],
@@ -56,7 +61,10 @@ export const ERASURE_OPTIONS = declareOptions<ErasureOptions>()({
   }),
 });
 
-/** Deletes what has expired and collects what nothing references. Safe beside readers, writers and other collections. */
+/**
+ * Deletes what has expired and collects what nothing references. Safe beside readers, writers and
+ * other collections.
+ */
 export class GarbageCollection {
   readonly #backend: Backend;
   readonly #runs: RunLog;
@@ -74,15 +82,21 @@ export class GarbageCollection {
     return telling.run(() => this.#backend.collect(telling.watching(collecting)));
   }
 
-  /** Collects. May be aborted at any point: the next run goes on from there. Leaves a report in the store. */
+  /**
+   * Collects. May be aborted at any point: the next run goes on from there. Leaves a report in the
+   * store.
+   */
   async run(options?: GarbageCollectionOptions): Promise<CollectReport> {
     const given = RUN_OPTIONS.read('gc.run', options);
     const collecting = toCollectOptions(given);
-    return this.#runs.record('gc', given, (telling) => this.#backend.collect(telling.watching(collecting)));
+    return this.#runs.record('gc', given, (telling) =>
+      this.#backend.collect(telling.watching(collecting)),
+    );
   }
 
   /**
-   * Collects regularly, in this process, from now on. Runs never overlap; of several processes with a schedule for one store, one runs.
+   * Collects regularly, in this process, from now on. Runs never overlap; of several processes with
+   * a schedule for one store, one runs.
    *
    * ```ts
    * const schedule = store.gc.schedule({ every: '6h', onError: (error) => log.warn(error.message) });
@@ -94,7 +108,14 @@ export class GarbageCollection {
    */
   schedule(options: ScheduledCollectionOptions): Schedule {
     const given = SCHEDULE_OPTIONS.read('gc.schedule', options);
-    const { every: _, jitter: __, onReport: ___, onError: ____, onSkip: _____, ...collecting } = given;
+    const {
+      every: _,
+      jitter: __,
+      onReport: ___,
+      onError: ____,
+      onSkip: _____,
+      ...collecting
+    } = given;
     return startSchedule(this.#backend, given, (signal) => this.run({ ...collecting, signal }));
   }
 
@@ -104,8 +125,9 @@ export class GarbageCollection {
   }
 
   /**
-   * Collects without a grace, and does not end before the bytes of all that was deleted are gone from the store's files.
-   * The report's `remnants` tell where that could not be done; nothing there means nothing is left.
+   * Collects without a grace, and does not end before the bytes of all that was deleted are gone
+   * from the store's files. The report's `remnants` tell where that could not be done; nothing
+   * there means nothing is left.
    */
   async erase(options?: ErasureOptions): Promise<CollectReport> {
     const given = ERASURE_OPTIONS.read('gc.erase', options);
@@ -116,10 +138,16 @@ export class GarbageCollection {
   }
 }
 
-/** An erasure that the deadline ended has not looked what is left: that it found nothing says nothing. */
+/**
+ * An erasure that the deadline ended has not looked what is left: that it found nothing says
+ * nothing.
+ */
 function withUnfinished(report: CollectReport): CollectReport {
   if (report.isComplete || (report.remnants?.length ?? 0) > 0) return report;
-  return { ...report, remnants: [{ location: 'the store', reason: 'the deadline came first: erase again' }] };
+  return {
+    ...report,
+    remnants: [{ location: 'the store', reason: 'the deadline came first: erase again' }],
+  };
 }
 
 function toCollectOptions({ grace, deadline, ...options }: CollectionPlanOptions): CollectOptions {

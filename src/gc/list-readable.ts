@@ -2,7 +2,10 @@ import type { Backend } from '../backends/backend.ts';
 import type { AbortOptions, ManifestHead, ManifestKind } from '../backends/manifests.ts';
 import { isUnreadable } from '../errors.ts';
 
-/** The manifests of a kind, without those that are damaged or of a newer format: to tell of these is an audit's. */
+/**
+ * The manifests of a kind, without those that are damaged or of a newer format: to tell of these is
+ * an audit's.
+ */
 export async function* listReadable(
   backend: Backend,
   kind: ManifestKind,

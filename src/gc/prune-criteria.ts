@@ -6,18 +6,23 @@ import { declareOptions } from '../options.ts';
 import { type WhereCondition, whereText } from '../where.ts';
 
 /**
- * What {@link PruneCriteria} may have. `application`, `model` and `where` say which conversations are
- * looked at; of those, all are deleted that are older than `olderThan`, idle for `idleFor`, and not
- * among the newest `keepLast`, as far as these are given.
+ * What {@link PruneCriteria} may have. `application`, `model` and `where` say which conversations
+ * are looked at; of those, all are deleted that are older than `olderThan`, idle for `idleFor`, and
+ * not among the newest `keepLast`, as far as these are given.
  */
 export interface PruneOptions extends AbortOptions {
   /** Created longer ago than this, such as `90d`, `6mo` or `1y`. */
   readonly olderThan?: Retention | undefined;
   /** Last written to (stored, appended to or replaced) longer ago than this. */
   readonly idleFor?: Retention | undefined;
-  /** Keep so many of those that are looked at, the newest by creation; at least 1. Held ones count. */
+  /**
+   * Keep so many of those that are looked at, the newest by creation; at least 1. Held ones count.
+   */
   readonly keepLast?: number | undefined;
-  /** Keep so many of each application or model; those without one are a group as well. Default: of all. */
+  /**
+   * Keep so many of each application or model; those without one are a group as well. Default: of
+   * all.
+   */
   readonly per?: 'application' | 'model' | undefined;
   readonly application?: string | undefined;
   readonly model?: string | undefined;
@@ -41,7 +46,10 @@ const PRUNE_OPTIONS = declareOptions<PruneOptions>()({
     where: is.list(
       is.record({
         path: is.of<string[]>(isPath, 'a list of keys, of one at least'),
-        equals: is.of<string | number | boolean | null>(isScalar, 'a string, a number, true, false or null'),
+        equals: is.of<string | number | boolean | null>(
+          isScalar,
+          'a string, a number, true, false or null',
+        ),
       }),
       'a list of conditions { path: [key, …], equals: value }',
     ),
@@ -57,7 +65,9 @@ type Criterion = (typeof CRITERIA)[number];
 
 /** Which conversations to delete: {@link PruneOptions} with one criterion at least. */
 export type PruneCriteria = PruneOptions &
-  { readonly [Key in Criterion]: { readonly [_ in Key]: Exclude<PruneOptions[Key], undefined> } }[Criterion];
+  {
+    readonly [Key in Criterion]: { readonly [_ in Key]: Exclude<PruneOptions[Key], undefined> };
+  }[Criterion];
 
 function isPath(value: unknown): boolean {
   return Array.isArray(value) && value.length > 0 && value.every((key) => typeof key === 'string');
@@ -87,7 +97,8 @@ export class PruneRule {
     if (given.every((name) => name === 'where' && where.length === 0)) {
       throw new VarveError(
         'INVALID_ARGUMENT',
-        `${call}: without a criterion a prune would delete every conversation: give one of ${CRITERIA.join(', ')}`,
+        `${call}: without a criterion a prune would delete every conversation: give one of ` +
+          `${CRITERIA.join(', ')}`,
       );
     }
     if (per !== undefined && keepLast === undefined) {
@@ -96,8 +107,10 @@ export class PruneRule {
     this.options = options;
     this.keepLast = keepLast ?? 0;
     this.where = where;
-    this.#createdBefore = olderThan === undefined ? Number.POSITIVE_INFINITY : now - parseDuration(olderThan);
-    this.#writtenBefore = idleFor === undefined ? Number.POSITIVE_INFINITY : now - parseDuration(idleFor);
+    this.#createdBefore =
+      olderThan === undefined ? Number.POSITIVE_INFINITY : now - parseDuration(olderThan);
+    this.#writtenBefore =
+      idleFor === undefined ? Number.POSITIVE_INFINITY : now - parseDuration(idleFor);
   }
 
   /** What to list: newest first, so that those to keep come before those that have one too many. */
@@ -106,7 +119,8 @@ export class PruneRule {
     return {
       ...(application !== undefined && { application }),
       ...(model !== undefined && { model }),
-      ...(this.keepLast === 0 && Number.isFinite(this.#createdBefore) && { until: this.#createdBefore }),
+      ...(this.keepLast === 0 &&
+        Number.isFinite(this.#createdBefore) && { until: this.#createdBefore }),
       order: 'newest',
     };
   }
@@ -131,7 +145,10 @@ export class PruneRule {
   /** Why the conversations that this rule selects are selected: one sentence part a criterion. */
   why(head: ManifestHead): string[] {
     const { olderThan, idleFor, keepLast, per, application, model } = this.options;
-    const of = per === undefined ? '' : ` of ${per} ${head[per] === undefined ? '(none)' : JSON.stringify(head[per])}`;
+    const of =
+      per === undefined
+        ? ''
+        : ` of ${per} ${head[per] === undefined ? '(none)' : JSON.stringify(head[per])}`;
     return [
       ...(olderThan === undefined ? [] : [createdText(olderThan)]),
       ...(idleFor === undefined ? [] : [idleText(idleFor)]),

@@ -20,8 +20,9 @@ const BATCH = 256;
 export interface PruneDecision {
   readonly id: string;
   /**
-   * `planned`: a run would delete it; `deleted`; `held`: a hold forbids it; `changed`: somebody changed or deleted it just now, so it is left
-   * to the next run; `unreadable`: what the conditions ask for is damaged, so it stays.
+   * `planned`: a run would delete it; `deleted`; `held`: a hold forbids it; `changed`: somebody
+   * changed or deleted it just now, so it is left to the next run; `unreadable`: what the
+   * conditions ask for is damaged, so it stays.
    */
   readonly status: 'planned' | 'deleted' | 'held' | 'changed' | 'unreadable';
   /** One for each criterion that selected it. */
@@ -42,7 +43,10 @@ export interface PruneReport {
   readonly dryRun: boolean;
   /** Conversations of the filters by application and model that were looked at. */
   readonly considered: number;
-  /** Deleted, and their size as it was given; in a plan, what would be. What they alone referenced waits for collection. */
+  /**
+   * Deleted, and their size as it was given; in a plan, what would be. What they alone referenced
+   * waits for collection.
+   */
   readonly deleted: number;
   readonly deletedBytes: number;
   readonly held: number;
@@ -73,9 +77,10 @@ export class Prune {
   }
 
   /**
-   * Deletes what the criteria select, each conversation only in the very state that was judged, and yields what became of it.
-   * What is deleted is gone before it is told. Leaves a report in the store. May be ended at any point. Criteria about several conversations (`keepLast`) are judged on
-   * the list as it was at the start.
+   * Deletes what the criteria select, each conversation only in the very state that was judged, and
+   * yields what became of it. What is deleted is gone before it is told. Leaves a report in the
+   * store. May be ended at any point. Criteria about several conversations (`keepLast`) are judged
+   * on the list as it was at the start.
    *
    * @throws at the call `INVALID_ARGUMENT` for criteria that cannot be, and without any.
    */
@@ -89,11 +94,21 @@ export class Prune {
     );
   }
 
-  async *#prune(rule: PruneRule, dryRun: boolean): AsyncGenerator<PruneDecision, PruneReport, undefined> {
+  async *#prune(
+    rule: PruneRule,
+    dryRun: boolean,
+  ): AsyncGenerator<PruneDecision, PruneReport, undefined> {
     const started = performance.now();
     const { signal } = rule.options;
     const options = { signal };
-    const tally = { considered: 0, deleted: 0, deletedBytes: 0, held: 0, changed: 0, unreadable: 0 };
+    const tally = {
+      considered: 0,
+      deleted: 0,
+      deletedBytes: 0,
+      held: 0,
+      changed: 0,
+      unreadable: 0,
+    };
     const tell = (decision: PruneDecision): PruneDecision => {
       const { status, bytes } = decision;
       if (status === 'planned' || status === 'deleted') {
@@ -132,7 +147,10 @@ export class Prune {
     return { dryRun, ...tally, durationMs: performance.now() - started };
   }
 
-  /** The state that meets the conditions, and what may be done about it; `undefined` when they are not met, or it is gone. */
+  /**
+   * The state that meets the conditions, and what may be done about it; `undefined` when they are
+   * not met, or it is gone.
+   */
   async #judge(
     rule: PruneRule,
     listed: ManifestHead,
@@ -158,7 +176,10 @@ export class Prune {
     }
   }
 
-  async #delete(planned: readonly PruneDecision[], options: AbortOptions): Promise<PruneDecision[]> {
+  async #delete(
+    planned: readonly PruneDecision[],
+    options: AbortOptions,
+  ): Promise<PruneDecision[]> {
     if (planned.length === 0) return [];
     const writes = planned.map(
       ({ id, revision }): ManifestWrite => ({
@@ -168,11 +189,18 @@ export class Prune {
       }),
     );
     const outcomes = await this.#backend.commit(writes, options);
-    return planned.map((decision, at) => ({ ...decision, status: statusAfter(outcomes[at] as WriteOutcome) }));
+    return planned.map((decision, at) => ({
+      ...decision,
+      status: statusAfter(outcomes[at] as WriteOutcome),
+    }));
   }
 }
 
-function decisionOf(rule: PruneRule, head: ManifestHead, status: PruneDecision['status']): PruneDecision {
+function decisionOf(
+  rule: PruneRule,
+  head: ManifestHead,
+  status: PruneDecision['status'],
+): PruneDecision {
   const { application, model, hold } = head;
   return {
     id: head.key.id,

@@ -17,13 +17,18 @@ interface Mark {
 }
 
 /**
- * Prepares a folder for the backup of a store that is in no directory: a mark that says of which, and beside it a store. The mark
- * comes first, so that whatever a backup leaves behind can be gone on with.
+ * Prepares a folder for the backup of a store that is in no directory: a mark that says of which,
+ * and beside it a store. The mark comes first, so that whatever a backup leaves behind can be gone
+ * on with.
  *
  * @returns where the store goes.
  * @throws `INVALID_ARGUMENT` when the folder holds anything but a backup of that store.
  */
-export async function prepareReplica(folder: string, location: string, identity?: string): Promise<string> {
+export async function prepareReplica(
+  folder: string,
+  location: string,
+  identity?: string,
+): Promise<string> {
   try {
     return await prepare(folder, location, identity);
   } catch (cause) {
@@ -31,7 +36,11 @@ export async function prepareReplica(folder: string, location: string, identity?
   }
 }
 
-async function prepare(folder: string, location: string, identity: string | undefined): Promise<string> {
+async function prepare(
+  folder: string,
+  location: string,
+  identity: string | undefined,
+): Promise<string> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const marked = await readMark(folder);
   if (marked === undefined) {
@@ -39,13 +48,18 @@ async function prepare(folder: string, location: string, identity: string | unde
     if (other !== undefined) {
       throw new VarveError(
         'INVALID_ARGUMENT',
-        `${folder} holds ${JSON.stringify(other)}, not a backup of ${location}: name a new or empty folder`,
+        `${folder} holds ${JSON.stringify(other)}, not a backup of ${location}: name a new ` +
+          'or empty folder',
       );
     }
-    await writeFile(join(folder, MARK_FILE), `${JSON.stringify({ v: 1, location, identity } satisfies Mark)}\n`, {
-      flush: true,
-      mode: 0o600,
-    });
+    await writeFile(
+      join(folder, MARK_FILE),
+      `${JSON.stringify({ v: 1, location, identity } satisfies Mark)}\n`,
+      {
+        flush: true,
+        mode: 0o600,
+      },
+    );
   } else if (marked.location !== location) {
     throw new VarveError(
       'INVALID_ARGUMENT',
@@ -54,13 +68,17 @@ async function prepare(folder: string, location: string, identity: string | unde
   } else if (marked.identity !== identity) {
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `${folder} holds a backup of another store that was at ${location} before (of ${marked.identity}, this one is of ${identity}): name a new folder`,
+      `${folder} holds a backup of another store that was at ${location} before (of ` +
+        `${marked.identity}, this one is of ${identity}): name a new folder`,
     );
   }
   return join(folder, STORE_FOLDER);
 }
 
-/** The store in the backup of one that is in no directory; `undefined` when the folder is no such backup. */
+/**
+ * The store in the backup of one that is in no directory; `undefined` when the folder is no such
+ * backup.
+ */
 export async function replicaIn(folder: string): Promise<string | undefined> {
   return (await readMark(folder)) === undefined ? undefined : join(folder, STORE_FOLDER);
 }
@@ -75,10 +93,18 @@ async function readMark(folder: string): Promise<Mark | undefined> {
     throw toVarveError(error, `reading ${join(folder, MARK_FILE)}`);
   }
   const zod = loadZod();
-  const schema = zod.object({ v: zod.literal(1), location: zod.string(), identity: zod.string().optional() });
+  const schema = zod.object({
+    v: zod.literal(1),
+    location: zod.string(),
+    identity: zod.string().optional(),
+  });
   try {
     return schema.parse(JSON.parse(text));
   } catch (cause) {
-    throw new VarveError('CORRUPT', `${join(folder, MARK_FILE)} is damaged: back up to a new folder`, { cause });
+    throw new VarveError(
+      'CORRUPT',
+      `${join(folder, MARK_FILE)} is damaged: back up to a new folder`,
+      { cause },
+    );
   }
 }

@@ -49,9 +49,10 @@ export interface ReplicationReport {
 }
 
 /**
- * Makes one store hold what another holds: every manifest with its entries, fields and hold, and no others. Each manifest is copied as it
- * is at one moment, while the source is written to; what the target has already is not asked of the source again.
- * Revisions, times of update and idempotency keys are each store's own; the order of archiving is the source's in a target that was empty.
+ * Makes one store hold what another holds: every manifest with its entries, fields and hold, and no
+ * others. Each manifest is copied as it is at one moment, while the source is written to; what the
+ * target has already is not asked of the source again. Revisions, times of update and idempotency
+ * keys are each store's own; the order of archiving is the source's in a target that was empty.
  */
 export class Replication {
   readonly #source: Backend;
@@ -118,7 +119,9 @@ export class Replication {
     throwIfAborted(this.#options.signal);
     if (keys.length === 0) return [];
     try {
-      const manifests = (await this.#source.read(keys, this.#abort)).filter((manifest) => manifest !== undefined);
+      const manifests = (await this.#source.read(keys, this.#abort)).filter(
+        (manifest) => manifest !== undefined,
+      );
       const entries = await this.#entriesOf(manifests.flatMap((manifest) => manifest.entries));
       let first = 0;
       const writes = manifests.map((manifest): PutWrite => {
@@ -132,7 +135,8 @@ export class Replication {
       // One of them is damaged, or has changed: each by itself tells which.
       if (!isUnreadable(error) && !isVarveError(error, 'NOT_FOUND')) throw error;
       const present: string[] = [];
-      for (const key of keys) if (await this.#retried(key, () => this.#copyLarge(key))) present.push(key.id);
+      for (const key of keys)
+        if (await this.#retried(key, () => this.#copyLarge(key))) present.push(key.id);
       return present;
     }
   }
@@ -143,7 +147,8 @@ export class Replication {
     const [manifest] = await this.#source.read([key], this.#abort);
     if (manifest === undefined) return false;
     const write = putOf(manifest);
-    const stream = () => this.#target.publish(write, this.#windows(manifest), () => fieldsOf(manifest), this.#abort);
+    const stream = () =>
+      this.#target.publish(write, this.#windows(manifest), () => fieldsOf(manifest), this.#abort);
     let outcome = await stream();
     if (isHeld(outcome)) {
       await this.#target.commit([{ operation: 'hold', key, held: false }], this.#abort);
@@ -153,7 +158,10 @@ export class Replication {
     return true;
   }
 
-  /** Tells damage, and reads anew what has changed. Returns whether the source has the manifest, or may have it. */
+  /**
+   * Tells damage, and reads anew what has changed. Returns whether the source has the manifest, or
+   * may have it.
+   */
   async #retried(key: ManifestKey, copy: () => Promise<boolean>): Promise<boolean> {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -209,7 +217,11 @@ export class Replication {
     for (const [at, { locator, address }] of missing.entries()) {
       const bytes = contents[at] as Uint8Array;
       this.#tally.copiedBytes += bytes.length;
-      segments.set(locator, { address, encoding: descriptions[at]?.encoding ?? 'bytes', bytes: () => bytes });
+      segments.set(locator, {
+        address,
+        encoding: descriptions[at]?.encoding ?? 'bytes',
+        bytes: () => bytes,
+      });
     }
     return entries.map((entry) => ({
       body: entry.body,
@@ -231,13 +243,21 @@ export class Replication {
       const outcome = outcomes[at] as WriteOutcome;
       const wasHeld = heads[at]?.hold;
       const steps: ManifestWrite[] = [];
-      if (isHeld(outcome)) steps.push({ operation: 'hold', key, held: false }, writes[at] as PutWrite);
+      if (isHeld(outcome))
+        steps.push({ operation: 'hold', key, held: false }, writes[at] as PutWrite);
       else if (outcome.status === 'failed') throw outcome.error;
-      else if (wasHeld !== undefined && hold === undefined) steps.push({ operation: 'hold', key, held: false });
+      else if (wasHeld !== undefined && hold === undefined)
+        steps.push({ operation: 'hold', key, held: false });
       const mustHold =
-        hold !== undefined && (isHeld(outcome) || wasHeld === undefined || wasHeld.reason !== hold.reason);
+        hold !== undefined &&
+        (isHeld(outcome) || wasHeld === undefined || wasHeld.reason !== hold.reason);
       if (mustHold) {
-        steps.push({ operation: 'hold', key, held: true, ...(hold.reason !== undefined && { reason: hold.reason }) });
+        steps.push({
+          operation: 'hold',
+          key,
+          held: true,
+          ...(hold.reason !== undefined && { reason: hold.reason }),
+        });
       }
       for (const step of steps.length === 0 ? [] : await this.#target.commit(steps, this.#abort)) {
         if (step.status === 'failed') throw step.error;
@@ -249,7 +269,8 @@ export class Replication {
 
   async #deleteOthers(kind: ManifestKind, present: ReadonlySet<string>): Promise<void> {
     const others: ManifestKey[] = [];
-    for await (const { key } of this.#target.list(kind, {}, this.#abort)) if (!present.has(key.id)) others.push(key);
+    for await (const { key } of this.#target.list(kind, {}, this.#abort))
+      if (!present.has(key.id)) others.push(key);
     for (let start = 0; start < others.length; start += TOGETHER) {
       const keys = others.slice(start, start + TOGETHER);
       const writes = keys.flatMap((key): ManifestWrite[] => [
@@ -273,7 +294,13 @@ function putOf({ key }: ManifestHead): Omit<PutWrite, 'entries' | 'fields'> {
   return { operation: 'put', key, ifExists: 'replace' };
 }
 
-function fieldsOf({ application, model, createdAt, expiresAt, logicalBytes }: ManifestHead): ManifestFields {
+function fieldsOf({
+  application,
+  model,
+  createdAt,
+  expiresAt,
+  logicalBytes,
+}: ManifestHead): ManifestFields {
   return {
     createdAt,
     logicalBytes,

@@ -7,7 +7,10 @@ import { declareOptions } from '../options.ts';
 import { version } from '../version.ts';
 import { Work } from '../work.ts';
 
-/** What a maintenance run did, as it is kept in the store. Says nothing of the machine that it ran on. */
+/**
+ * What a maintenance run did, as it is kept in the store. Says nothing of the machine that it ran
+ * on.
+ */
 export interface RunReport {
   readonly v: 1;
   readonly operation: 'gc' | 'audit' | 'prune';
@@ -18,9 +21,15 @@ export interface RunReport {
   readonly outcome: 'done' | 'failed' | 'aborted';
   /** The options it was given. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** What it returned: a `CollectReport`, an `AuditReport` or a `PruneReport`. Absent unless it was done. */
+  /**
+   * What it returned: a `CollectReport`, an `AuditReport` or a `PruneReport`. Absent unless it was
+   * done.
+   */
   readonly result?: Readonly<Record<string, unknown>>;
-  /** How many of each kind an audit found, and how many conversations of each status a prune told of. */
+  /**
+   * How many of each kind an audit found, and how many conversations of each status a prune told
+   * of.
+   */
   readonly counts?: Readonly<Record<string, number>>;
   /** Requests to a storage service, by verb, where the backend counts them. */
   readonly requests?: Readonly<Record<string, number>>;
@@ -41,14 +50,20 @@ const HISTORY_OPTIONS = declareOptions<HistoryOptions>()({
 
 type Operation = RunReport['operation'];
 
-const WORKS: Readonly<Record<Operation, WorkName>> = { gc: 'collect', audit: 'audit', prune: 'prune' };
+const WORKS: Readonly<Record<Operation, WorkName>> = {
+  gc: 'collect',
+  audit: 'audit',
+  prune: 'prune',
+};
 
 type Ending = Pick<RunReport, 'outcome' | 'result' | 'counts' | 'error'>;
 
 /** Longest message of an error that is kept, in characters. */
 const MAX_MESSAGE = 2000;
 
-/** Keeps the reports of maintenance runs in the store. A store opened for reading only takes none. */
+/**
+ * Keeps the reports of maintenance runs in the store. A store opened for reading only takes none.
+ */
 export class RunLog {
   readonly #backend: Backend;
   readonly #onEvent: OnEvent | undefined;
@@ -85,7 +100,10 @@ export class RunLog {
     }
   }
 
-  /** As {@link record}, for work that tells of things on the way; `name` is what they are counted by. */
+  /**
+   * As {@link record}, for work that tells of things on the way; `name` is what they are counted
+   * by.
+   */
   async *recordEach<Item extends object, Result extends object>(
     operation: Operation,
     options: object,
@@ -124,7 +142,11 @@ export class RunLog {
   }
 
   #begin(): Begun {
-    return { at: Date.now(), clock: performance.now(), requests: this.#backend.metrics?.().requests };
+    return {
+      at: Date.now(),
+      clock: performance.now(),
+      requests: this.#backend.metrics?.().requests,
+    };
   }
 
   /** Requests since then; those of others in this process are among them. */
@@ -156,9 +178,13 @@ export class RunLog {
   }
 
   #endingBy(error: unknown): Ending {
-    const { code, message } = isVarveError(error) ? error : new VarveError('INTERNAL', String(error));
+    const { code, message } = isVarveError(error)
+      ? error
+      : new VarveError('INTERNAL', String(error));
     const { location } = this.#backend;
-    const told = message.replaceAll(location, '(the store)').replaceAll(location.replace(/^file:/, ''), '(the store)');
+    const told = message
+      .replaceAll(location, '(the store)')
+      .replaceAll(location.replace(/^file:/, ''), '(the store)');
     return {
       outcome: code === 'ABORTED' ? 'aborted' : 'failed',
       error: { code, message: told.slice(0, MAX_MESSAGE) },
@@ -176,7 +202,8 @@ interface Begun {
 function settingsOf(options: object): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(options).filter(
-      ([, value]) => value !== undefined && typeof value !== 'function' && !(value instanceof AbortSignal),
+      ([, value]) =>
+        value !== undefined && typeof value !== 'function' && !(value instanceof AbortSignal),
     ),
   );
 }
@@ -184,7 +211,11 @@ function settingsOf(options: object): Record<string, unknown> {
 function parseReport(body: string): RunReport | undefined {
   try {
     const report: unknown = JSON.parse(body);
-    const isReport = typeof report === 'object' && report !== null && 'operation' in report && 'startedAt' in report;
+    const isReport =
+      typeof report === 'object' &&
+      report !== null &&
+      'operation' in report &&
+      'startedAt' in report;
     return isReport ? (report as RunReport) : undefined;
   } catch {
     return undefined;

@@ -9,7 +9,10 @@ import type { OptionKinds } from '../option-kinds.ts';
 export interface ScheduleOptions extends AbortOptions {
   /** From the start of one run to that of the next, such as `6h`; at least a second. */
   readonly every: Duration;
-  /** A random delay of up to this before each run, so that many hosts do not start at once. Default: a tenth of `every`. */
+  /**
+   * A random delay of up to this before each run, so that many hosts do not start at once. Default:
+   * a tenth of `every`.
+   */
   readonly jitter?: Duration | undefined;
   /** Told of each run that was done. */
   readonly onReport?: ((report: CollectReport) => void) | undefined;
@@ -44,18 +47,24 @@ export interface Schedule {
 /** The longest a timer takes, in ms; longer waits are made of several. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** While a run lasts its lease is for so long, in ms, and is renewed three times as often: a host that dies blocks others no longer. */
+/**
+ * While a run lasts its lease is for so long, in ms, and is renewed three times as often: a host
+ * that dies blocks others no longer.
+ */
 const RUN_LEASE_MS = 5 * 60_000;
 
-/** After a run, the lease marks the turn as taken for this share of the shortest time until the next: less than all, for clocks. */
+/**
+ * After a run, the lease marks the turn as taken for this share of the shortest time until the
+ * next: less than all, for clocks.
+ */
 const TURN_SHARE = 0.9;
 
 const LEASE = 'gc-schedule';
 
 /**
- * Runs `work` again and again, one run at a time. Of the processes that have a schedule for one store, one has each turn: a
- * lease says so. Nothing depends on that: two collections at once are harmless, and a store whose lease cannot be had for an error
- * is collected without.
+ * Runs `work` again and again, one run at a time. Of the processes that have a schedule for one
+ * store, one has each turn: a lease says so. Nothing depends on that: two collections at once are
+ * harmless, and a store whose lease cannot be had for an error is collected without.
  *
  * @throws `INVALID_ARGUMENT` for durations that cannot be; `READ_ONLY`.
  */
@@ -65,15 +74,19 @@ export function startSchedule(
   work: (signal: AbortSignal) => Promise<CollectReport>,
 ): Schedule {
   const everyMs = parseDuration(options.every);
-  if (everyMs < 1000) throw new VarveError('INVALID_ARGUMENT', 'a schedule runs at most once a second');
+  if (everyMs < 1000)
+    throw new VarveError('INVALID_ARGUMENT', 'a schedule runs at most once a second');
   const jitterMs = options.jitter === undefined ? everyMs / 10 : parseDuration(options.jitter);
   if (!backend.capabilities.writable) {
     throw new VarveError('READ_ONLY', 'a store opened for reading only cannot be collected');
   }
   const ending = new AbortController();
-  const signal = options.signal === undefined ? ending.signal : AbortSignal.any([ending.signal, options.signal]);
+  const signal =
+    options.signal === undefined ? ending.signal : AbortSignal.any([ending.signal, options.signal]);
   const turnMs = Math.max(0, everyMs - jitterMs) * TURN_SHARE;
-  const ended = repeat(everyMs, jitterMs, signal, () => takeTurn(backend, turnMs, options, signal, work));
+  const ended = repeat(everyMs, jitterMs, signal, () =>
+    takeTurn(backend, turnMs, options, signal, work),
+  );
   return {
     ended,
     stop: () => {
@@ -83,7 +96,10 @@ export function startSchedule(
   };
 }
 
-/** Calls `turn` until it says that there is no more to come, or the signal fires. A turn that lasts too long costs the next one its time, not its own. */
+/**
+ * Calls `turn` until it says that there is no more to come, or the signal fires. A turn that lasts
+ * too long costs the next one its time, not its own.
+ */
 async function repeat(
   everyMs: number,
   jitterMs: number,
@@ -122,16 +138,23 @@ async function takeTurn(
 }
 
 /** `undefined`: there is no telling, so the work is done without. */
-async function leaseOf(backend: Backend, signal: AbortSignal): Promise<Lease | 'taken' | undefined> {
+async function leaseOf(
+  backend: Backend,
+  signal: AbortSignal,
+): Promise<Lease | 'taken' | undefined> {
   try {
     return (await backend.lease(LEASE, RUN_LEASE_MS, { signal })) ?? 'taken';
   } catch (error) {
-    if (!isVarveError(error) || isVarveError(error, 'CLOSED') || isVarveError(error, 'ABORTED')) throw error;
+    if (!isVarveError(error) || isVarveError(error, 'CLOSED') || isVarveError(error, 'ABORTED'))
+      throw error;
     return undefined;
   }
 }
 
-/** Does the work with the lease, which is then kept for the turn; a run that fails leaves the turn to others. */
+/**
+ * Does the work with the lease, which is then kept for the turn; a run that fails leaves the turn
+ * to others.
+ */
 async function withLease<Result>(
   lease: Lease | undefined,
   turnMs: number,

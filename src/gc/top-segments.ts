@@ -39,6 +39,8 @@ export class TopSegments {
 
   /** Those that save most first; ties by address. */
   list(): SharedSegment[] {
-    return [...this.#best.values()].sort((a, b) => b.savedBytes - a.savedBytes || (a.address < b.address ? -1 : 1));
+    return [...this.#best.values()].sort(
+      (a, b) => b.savedBytes - a.savedBytes || (a.address < b.address ? -1 : 1),
+    );
   }
 }

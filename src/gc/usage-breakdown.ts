@@ -6,7 +6,10 @@ import { declareOptions } from '../options.ts';
 import { type SharedSegment, TopSegments } from './top-segments.ts';
 
 export interface UsageBreakdownOptions extends AbortOptions {
-  /** What to tell apart: the applications, the models, or the months (UTC) of creation. Default: nothing, one part for all. */
+  /**
+   * What to tell apart: the applications, the models, or the months (UTC) of creation. Default:
+   * nothing, one part for all.
+   */
   readonly by?: 'application' | 'model' | 'month' | undefined;
   /** So many of the segments whose sharing saves most. Default: 0. */
   readonly top?: number | undefined;
@@ -22,8 +25,9 @@ const USAGE_BREAKDOWN_OPTIONS = declareOptions<UsageBreakdownOptions>()({
 });
 
 /**
- * What some manifests take. `contentBytes - deduplicatedBytes - compressedBytes = storedBytes`, in every part and in the total, and each figure
- * of the total is the sum of that of the parts. A segment that several manifests share is split evenly among its references.
+ * What some manifests take. `contentBytes - deduplicatedBytes - compressedBytes = storedBytes`, in
+ * every part and in the total, and each figure of the total is the sum of that of the parts. A
+ * segment that several manifests share is split evenly among its references.
  */
 export interface UsagePart {
   /** The application, the model, or the month as `2026-01`; `null` for manifests without. */
@@ -32,7 +36,10 @@ export interface UsagePart {
   readonly manifests: number;
   /** Their size as it was given. */
   readonly logicalBytes: number;
-  /** What their segments, each as often as it is used, and their own bodies have before deduplication and compression. */
+  /**
+   * What their segments, each as often as it is used, and their own bodies have before
+   * deduplication and compression.
+   */
   readonly contentBytes: number;
   /** Of that, what storing each segment once saves. */
   readonly deduplicatedBytes: number;
@@ -47,8 +54,9 @@ export interface UsageBreakdown {
   readonly parts: readonly UsagePart[];
   readonly total: UsagePart;
   /**
-   * What the store takes beside that, so that with `total.storedBytes` it makes `usage.storedBytes`: the index, segments that wait for collection, space that
-   * nothing uses any more. What others write meanwhile ends up here as well.
+   * What the store takes beside that, so that with `total.storedBytes` it makes
+   * `usage.storedBytes`: the index, segments that wait for collection, space that nothing uses any
+   * more. What others write meanwhile ends up here as well.
    */
   readonly otherBytes: number;
   /** The whole, as `usage` tells it. */
@@ -66,11 +74,15 @@ interface Sums {
 }
 
 /**
- * Walks all manifests and tells what they take. Memory: a few numbers a part and a top segment, and what the backend's survey needs.
+ * Walks all manifests and tells what they take. Memory: a few numbers a part and a top segment, and
+ * what the backend's survey needs.
  *
  * @throws `INVALID_ARGUMENT` for options that cannot be.
  */
-export async function breakDownUsage(backend: Backend, options?: UsageBreakdownOptions): Promise<UsageBreakdown> {
+export async function breakDownUsage(
+  backend: Backend,
+  options?: UsageBreakdownOptions,
+): Promise<UsageBreakdown> {
   const { by, top, ...abort } = USAGE_BREAKDOWN_OPTIONS.read('usageBreakdown', options);
   const parts = new Map<string | null, Sums>();
   const shared = new TopSegments(top);
@@ -100,7 +112,9 @@ function keyOf({ head }: ManifestSurvey, by: UsageBreakdownOptions['by']): strin
   if (by === undefined) return null;
   if (by !== 'month') return head[by] ?? null;
   const date = new Date(head.createdAt);
-  return Number.isNaN(date.valueOf()) ? null : date.toISOString().slice(0, -'-31T00:00:00.000Z'.length);
+  return Number.isNaN(date.valueOf())
+    ? null
+    : date.toISOString().slice(0, -'-31T00:00:00.000Z'.length);
 }
 
 function add(sums: Sums, { head, bodyBytes, bodyStoredBytes, segments }: ManifestSurvey): void {
@@ -116,24 +130,28 @@ function add(sums: Sums, { head, bodyBytes, bodyStoredBytes, segments }: Manifes
   }
 }
 
-/** Whole numbers whose sums are the rounded sums: what each part rounds off is carried to the next. */
+/**
+ * Whole numbers whose sums are the rounded sums: what each part rounds off is carried to the next.
+ */
 function roundParts(parts: ReadonlyMap<string | null, Sums>): UsagePart[] {
   const sorted = [...parts].sort(([, a], [, b]) => b.storedBytes - a.storedBytes);
   const unique = carrying();
   const stored = carrying();
-  return sorted.map(([key, { manifests, logicalBytes, contentBytes, uniqueBytes, storedBytes }]) => {
-    const once = unique(uniqueBytes);
-    const taken = stored(storedBytes);
-    return {
-      key,
-      manifests,
-      logicalBytes,
-      contentBytes,
-      deduplicatedBytes: contentBytes - once,
-      compressedBytes: once - taken,
-      storedBytes: taken,
-    };
-  });
+  return sorted.map(
+    ([key, { manifests, logicalBytes, contentBytes, uniqueBytes, storedBytes }]) => {
+      const once = unique(uniqueBytes);
+      const taken = stored(storedBytes);
+      return {
+        key,
+        manifests,
+        logicalBytes,
+        contentBytes,
+        deduplicatedBytes: contentBytes - once,
+        compressedBytes: once - taken,
+        storedBytes: taken,
+      };
+    },
+  );
 }
 
 function carrying(): (value: number) => number {
@@ -148,7 +166,8 @@ function carrying(): (value: number) => number {
 }
 
 function sumOf(parts: readonly UsagePart[]): UsagePart {
-  const of = (field: Exclude<keyof UsagePart, 'key'>) => parts.reduce((sum, part) => sum + part[field], 0);
+  const of = (field: Exclude<keyof UsagePart, 'key'>) =>
+    parts.reduce((sum, part) => sum + part[field], 0);
   return {
     key: null,
     manifests: of('manifests'),

@@ -2,8 +2,8 @@ import { VarveError } from '../errors.ts';
 import { ByteReader, ByteWriter } from '../varint.ts';
 
 /**
- * The bodies of a blob's entries, format 1. Every entry references its chunks, in order, as `bytes` segments; the last
- * one ends the blob and may have no chunks.
+ * The bodies of a blob's entries, format 1. Every entry references its chunks, in order, as `bytes`
+ * segments; the last one ends the blob and may have no chunks.
  *
  * ```
  * byte     format version: 1
@@ -56,7 +56,10 @@ export function decodeBlobEntry(body: Uint8Array, what: string): BlobEntry {
   const reader = new ByteReader(body, what);
   const format = reader.varint();
   if (format !== FORMAT) {
-    throw new VarveError('UNSUPPORTED_FORMAT', `${what} has format ${format}; this Varve knows ${FORMAT}: upgrade it`);
+    throw new VarveError(
+      'UNSUPPORTED_FORMAT',
+      `${what} has format ${format}; this Varve knows ${FORMAT}: upgrade it`,
+    );
   }
   const flag = reader.varint();
   const count = reader.varint();

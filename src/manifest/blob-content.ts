@@ -5,7 +5,10 @@ import { isVarveError, VarveError } from '../errors.ts';
 import { type BlobEnd, decodeBlobEntry } from './blob-body.ts';
 import { lostContent, nameOf } from './lost-content.ts';
 
-/** A fetch asks for chunks of about this many bytes; one more fetch is under way while they are handed out. */
+/**
+ * A fetch asks for chunks of about this many bytes; one more fetch is under way while they are
+ * handed out.
+ */
 const WINDOW_BYTES = 1024 * 1024;
 
 /** Where the bytes of a stored blob are: its manifest, decoded. */
@@ -25,7 +28,8 @@ export function layoutOf(manifest: StoredManifest): BlobLayout {
   let total = 0;
   for (const [number, { body, segments }] of manifest.entries.entries()) {
     const entry = decodeBlobEntry(body, `entry ${number} of ${name}`);
-    if (end || entry.lengths.length !== segments.length) throw new VarveError('CORRUPT', `${name} contradicts itself`);
+    if (end || entry.lengths.length !== segments.length)
+      throw new VarveError('CORRUPT', `${name} contradicts itself`);
     for (const [i, length] of entry.lengths.entries()) {
       total += length;
       ends.push(total);
@@ -33,7 +37,8 @@ export function layoutOf(manifest: StoredManifest): BlobLayout {
     }
     end = entry.end;
   }
-  if (end?.bytes !== total) throw new VarveError('CORRUPT', `${name} is incomplete: ${total} bytes of ${end?.bytes}`);
+  if (end?.bytes !== total)
+    throw new VarveError('CORRUPT', `${name} is incomplete: ${total} bytes of ${end?.bytes}`);
   return { manifest, locators, ends, ...end };
 }
 
@@ -52,7 +57,13 @@ export class BlobRange {
   readonly #end: number;
   readonly #options: AbortOptions;
 
-  constructor(backend: Backend, layout: BlobLayout, start: number, end: number, options: AbortOptions) {
+  constructor(
+    backend: Backend,
+    layout: BlobLayout,
+    start: number,
+    end: number,
+    options: AbortOptions,
+  ) {
     this.#backend = backend;
     this.#layout = layout;
     this.#start = start;
@@ -60,14 +71,17 @@ export class BlobRange {
     this.#options = options;
   }
 
-  /** The first window, so that a reader learns early of a blob that changed: throws what the backend's fetch does. */
+  /**
+   * The first window, so that a reader learns early of a blob that changed: throws what the
+   * backend's fetch does.
+   */
   async first(): Promise<Window | undefined> {
     return this.#begin();
   }
 
   /**
-   * Hands out the bytes in pieces of at most a chunk. The last piece of a whole blob comes only after the SHA-256 of
-   * all has been verified.
+   * Hands out the bytes in pieces of at most a chunk. The last piece of a whole blob comes only
+   * after the SHA-256 of all has been verified.
    */
   async *bytes(first?: Window): AsyncGenerator<Uint8Array, void, undefined> {
     const { ends, bytes: total, sha256 } = this.#layout;
@@ -91,7 +105,9 @@ export class BlobRange {
   }
 
   #begin(): Promise<Window> | undefined {
-    return this.#start < this.#end ? this.#fetch(chunkAt(this.#layout.ends, this.#start)) : undefined;
+    return this.#start < this.#end
+      ? this.#fetch(chunkAt(this.#layout.ends, this.#start))
+      : undefined;
   }
 
   async #fetch(first: number): Promise<Window> {
@@ -121,10 +137,15 @@ export class BlobRange {
     } catch (error) {
       if (!isVarveError(error, 'NOT_FOUND')) throw error;
       const { key } = this.#layout.manifest;
-      if (await isUnchanged(this.#backend, this.#layout.manifest, this.#options)) throw lostContent(key, error);
-      throw new VarveError('CONFLICT', `${nameOf(key)} was replaced or deleted while it was read: read it again`, {
-        cause: error,
-      });
+      if (await isUnchanged(this.#backend, this.#layout.manifest, this.#options))
+        throw lostContent(key, error);
+      throw new VarveError(
+        'CONFLICT',
+        `${nameOf(key)} was replaced or deleted while it was read: read it again`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 
@@ -134,7 +155,11 @@ export class BlobRange {
 }
 
 /** Whether a manifest is still at the revision at which it was read. */
-export async function isUnchanged(backend: Backend, read: StoredManifest, options: AbortOptions): Promise<boolean> {
+export async function isUnchanged(
+  backend: Backend,
+  read: StoredManifest,
+  options: AbortOptions,
+): Promise<boolean> {
   const [head] = await backend.heads([read.key], options);
   return head?.revision === read.revision;
 }

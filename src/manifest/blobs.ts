@@ -29,7 +29,9 @@ import { type ByteSource, piecesOf } from './byte-source.ts';
 import { lostContent, nameOf } from './lost-content.ts';
 
 export interface PutBlobOptions extends AbortOptions {
-  /** What to do when the name holds other content: `error` (the default) throws `ALREADY_EXISTS`. */
+  /**
+   * What to do when the name holds other content: `error` (the default) throws `ALREADY_EXISTS`.
+   */
   readonly ifExists?: 'error' | 'skip' | 'replace' | undefined;
   /** Throws `CONFLICT` unless this is the stored revision. */
   readonly ifRevision?: Revision | undefined;
@@ -97,7 +99,10 @@ const GET_BLOB_OPTIONS = declareOptions<GetBlobOptions>()({
   members: (is: OptionKinds) => ({ start: is.whole(0), end: is.whole(0), signal: is.signal }),
 });
 
-/** A blob being read. Each iteration hands out its bytes, or the range asked for, in pieces of at most 256 KiB. */
+/**
+ * A blob being read. Each iteration hands out its bytes, or the range asked for, in pieces of at
+ * most 256 KiB.
+ */
 export interface BlobContent extends AsyncIterable<Uint8Array> {
   /** The blob that the bytes belong to: one revision of it, whatever is put meanwhile. */
   readonly stat: BlobStat;
@@ -106,7 +111,9 @@ export interface BlobContent extends AsyncIterable<Uint8Array> {
   readonly end: number;
 }
 
-export interface BlobFilter extends Pick<ListFilter, 'application' | 'since' | 'until' | 'order'>, AbortOptions {}
+export interface BlobFilter
+  extends Pick<ListFilter, 'application' | 'since' | 'until' | 'order'>,
+    AbortOptions {}
 
 const BLOB_FILTER = declareOptions<BlobFilter>()({
   members: (is: OptionKinds) => {
@@ -115,15 +122,18 @@ const BLOB_FILTER = declareOptions<BlobFilter>()({
   },
 });
 
-/** An entry ends with the chunk that reaches this many bytes: a 10 GB blob has about 2,500 entries. */
+/**
+ * An entry ends with the chunk that reaches this many bytes: a 10 GB blob has about 2,500 entries.
+ */
 const ENTRY_BYTES = 4 * 1024 * 1024;
 
 /**
- * Named byte streams of any size, such as files: cut into chunks by their content ({@link BLOB_CHUNKS}), so that
- * versions of a file share what they have in common. Memory use does not depend on a blob's size, apart from 16 bytes
- * or so a chunk of 74 KiB.
+ * Named byte streams of any size, such as files: cut into chunks by their content
+ * ({@link BLOB_CHUNKS}), so that versions of a file share what they have in common. Memory use does
+ * not depend on a blob's size, apart from 16 bytes or so a chunk of 74 KiB.
  *
- * Every method may throw what concerns the store: `CLOSED`, `ABORTED`, `READ_ONLY`, `NO_SPACE`, `BUSY`, `UNAVAILABLE`.
+ * Every method may throw what concerns the store: `CLOSED`, `ABORTED`, `READ_ONLY`, `NO_SPACE`,
+ * `BUSY`, `UNAVAILABLE`.
  */
 export class Blobs {
   readonly #backend: Backend;
@@ -133,9 +143,11 @@ export class Blobs {
   }
 
   /**
-   * Stores the bytes of `source` under a name of 1 to 512 bytes of UTF-8. Nothing is visible until all are stored.
+   * Stores the bytes of `source` under a name of 1 to 512 bytes of UTF-8. Nothing is visible until
+   * all are stored.
    *
-   * @throws `ALREADY_EXISTS`, `CONFLICT` (see the options), `INVALID_ARGUMENT`; what `source` throws.
+   * @throws `ALREADY_EXISTS`, `CONFLICT` (see the options), `INVALID_ARGUMENT`; what `source`
+   *   throws.
    */
   async put(name: string, source: ByteSource, options?: PutBlobOptions): Promise<BlobReceipt> {
     const given = PUT_BLOB_OPTIONS.read('blobs.put', options);
@@ -164,11 +176,13 @@ export class Blobs {
   }
 
   /**
-   * The bytes of a blob, or of a range of it; `undefined` when there is none of that name. Every chunk is verified
-   * against its address, and a whole blob against its SHA-256 before its last piece is handed out. While the bytes are
-   * read, iterating throws `CONFLICT` when the blob was replaced or deleted and its chunks collected.
+   * The bytes of a blob, or of a range of it; `undefined` when there is none of that name. Every
+   * chunk is verified against its address, and a whole blob against its SHA-256 before its last
+   * piece is handed out. While the bytes are read, iterating throws `CONFLICT` when the blob was
+   * replaced or deleted and its chunks collected.
    *
-   * @throws `INVALID_ARGUMENT` when the range is none or starts behind the end; `CORRUPT`; `UNSUPPORTED_FORMAT`.
+   * @throws `INVALID_ARGUMENT` when the range is none or starts behind the end; `CORRUPT`;
+   *   `UNSUPPORTED_FORMAT`.
    */
   async get(name: string, options?: GetBlobOptions): Promise<BlobContent | undefined> {
     const { start: from, end: to, ...abort } = GET_BLOB_OPTIONS.read('blobs.get', options);
@@ -188,7 +202,8 @@ export class Blobs {
         return { stat: statOf(layout), start, end, [Symbol.asyncIterator]: iterate };
       } catch (error) {
         if (!isVarveError(error, 'NOT_FOUND')) throw error;
-        if (await isUnchanged(this.#backend, manifest, abort)) throw lostContent(manifest.key, error);
+        if (await isUnchanged(this.#backend, manifest, abort))
+          throw lostContent(manifest.key, error);
       }
     }
   }
@@ -280,7 +295,11 @@ class Upload {
 function entryOf(chunks: readonly Uint8Array[], end: BlobEnd | undefined): NewEntry {
   return {
     body: encodeBlobEntry({ lengths: chunks.map(({ length }) => length), end }),
-    segments: chunks.map((chunk) => ({ address: addressOf(chunk), encoding: 'bytes', bytes: () => chunk })),
+    segments: chunks.map((chunk) => ({
+      address: addressOf(chunk),
+      encoding: 'bytes',
+      bytes: () => chunk,
+    })),
   };
 }
 
@@ -288,7 +307,12 @@ function keyOf(name: string): ManifestKey {
   return { kind: 'blob', id: name };
 }
 
-function checkRange(name: string, bytes: number, start: number, end = bytes): { start: number; end: number } {
+function checkRange(
+  name: string,
+  bytes: number,
+  start: number,
+  end = bytes,
+): { start: number; end: number } {
   if (start > end || start > bytes) {
     throw new VarveError(
       'INVALID_ARGUMENT',

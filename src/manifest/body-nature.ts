@@ -4,13 +4,14 @@ import { decodeBlobEntry } from './blob-body.ts';
 import { entryHead } from './body.ts';
 
 /**
- * Tells a conversation's body from those of blobs and pins, when nothing else says what it is. The three
- * begin alike: with a version of 1.
+ * Tells a conversation's body from those of blobs and pins, when nothing else says what it is. The
+ * three begin alike: with a version of 1.
  *
  * @returns `undefined` for what is none of them.
  */
 export function natureOf(body: Uint8Array, references: number): BodyNature | undefined {
-  if (body.length === 1) return references === 1 ? { kind: 'pin', isFirst: true, isLast: true } : undefined;
+  if (body.length === 1)
+    return references === 1 ? { kind: 'pin', isFirst: true, isLast: true } : undefined;
   const blob = blobNature(body, references);
   if (blob !== undefined) return blob;
   try {
@@ -22,7 +23,9 @@ export function natureOf(body: Uint8Array, references: number): BodyNature | und
   }
 }
 
-/** A conversation's body that can be read as a blob's would have a skeleton of nothing but lengths. */
+/**
+ * A conversation's body that can be read as a blob's would have a skeleton of nothing but lengths.
+ */
 function blobNature(body: Uint8Array, references: number): BodyNature | undefined {
   try {
     const { lengths, end } = decodeBlobEntry(body, 'body');

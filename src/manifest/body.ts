@@ -8,8 +8,9 @@ import { REFERENCE, type Reference } from './reference.ts';
 import { Slab } from './slab.ts';
 
 /**
- * The body of a manifest entry of kind `conversation`, format 1. A conversation's content at revision k is made of its
- * first k entries: the last RECORD among them (a whole conversation), then the EXTENDs after it (messages added).
+ * The body of a manifest entry of kind `conversation`, format 1. A conversation's content at
+ * revision k is made of its first k entries: the last RECORD among them (a whole conversation),
+ * then the EXTENDs after it (messages added).
  *
  * ```
  * body     = version:u8 flags:u8 ( payload | spill )
@@ -25,16 +26,19 @@ import { Slab } from './slab.ts';
  *            skeleton                              the rest
  * ```
  *
- * A skeleton is JSON text as it was written, in which a byte 0x01 stands for content taken out (the text of a string,
- * the ids of a token array), the next one of the entry's references each; 0x02 for the conversation's id as
- * `JSON.stringify` writes it, without quotes; and 0x03 says that the array after it was a `Uint32Array`. Valid JSON has
- * no such bytes. A reference is one segment of text in the payload's escape style, unless excepted: `gap` is how many
- * references lie between it and the exception before, `kind` is twice a {@link REFERENCE} code, plus one when the
- * content is cut into `count` segments whose concatenation has that SHA-256 (columns of the c references that are).
+ * A skeleton is JSON text as it was written, in which a byte 0x01 stands for content taken out (the
+ * text of a string, the ids of a token array), the next one of the entry's references each; 0x02
+ * for the conversation's id as `JSON.stringify` writes it, without quotes; and 0x03 says that the
+ * array after it was a `Uint32Array`. Valid JSON has no such bytes. A reference is one segment of
+ * text in the payload's escape style, unless excepted: `gap` is how many references lie between it
+ * and the exception before, `kind` is twice a {@link REFERENCE} code, plus one when the content is
+ * cut into `count` segments whose concatenation has that SHA-256 (columns of the c references that
+ * are).
  *
- * The terminator is all bytes between the record and the next one (`\r\n`, blank lines …), the lead those before the
- * first record of a file. The skeleton of an EXTEND is added after the last message, its own separators included; with
- * ENVELOPE it is preceded by a new text for what comes before the messages and followed by one for what comes after.
+ * The terminator is all bytes between the record and the next one (`\r\n`, blank lines …), the lead
+ * those before the first record of a file. The skeleton of an EXTEND is added after the last
+ * message, its own separators included; with ENVELOPE it is preceded by a new text for what comes
+ * before the messages and followed by one for what comes after.
  */
 const VERSION = 1;
 
@@ -71,7 +75,10 @@ export interface EntryShape {
   readonly nonEmpty: boolean;
   readonly terminator: Buffer;
   readonly lead: Buffer;
-  /** In an EXTEND that renews the envelope: lengths in the skeleton of what comes before the messages, and of these. */
+  /**
+   * In an EXTEND that renews the envelope: lengths in the skeleton of what comes before the
+   * messages, and of these.
+   */
   readonly envelope: { readonly head: number; readonly messages: number } | undefined;
 }
 
@@ -92,7 +99,10 @@ function sharedStyle(references: readonly Reference[]): number {
 }
 
 /** The entry as the backend takes it. */
-export function encodeEntry(shape: EntryShape, { text, references }: Skeleton<Reference>): NewEntry {
+export function encodeEntry(
+  shape: EntryShape,
+  { text, references }: Skeleton<Reference>,
+): NewEntry {
   const style = sharedStyle(references);
   const common = REFERENCE.text + style;
   const segments: NewSegment[] = [];
@@ -145,7 +155,11 @@ export function encodeEntry(shape: EntryShape, { text, references }: Skeleton<Re
 const headerWriter = new ByteWriter();
 const bodies = new Slab();
 
-function writeExceptions(header: ByteWriter, exceptions: readonly number[], references: readonly Reference[]): void {
+function writeExceptions(
+  header: ByteWriter,
+  exceptions: readonly number[],
+  references: readonly Reference[],
+): void {
   header.varint(exceptions.length);
   let previous = -1;
   for (const index of exceptions) {
@@ -180,7 +194,10 @@ export function entryHead(body: Uint8Array): EntryHead {
   };
 }
 
-/** The segments that hold the payload of a spilled entry, and the SHA-256 it must have; `undefined` for others. */
+/**
+ * The segments that hold the payload of a spilled entry, and the SHA-256 it must have; `undefined`
+ * for others.
+ */
 export function spillOf(
   entry: StoredEntry,
 ): { readonly locators: readonly Locator[]; readonly digest: Address } | undefined {
@@ -199,23 +216,37 @@ export function spillOf(
  * @param spilled - the payload, for entries that have a {@link spillOf}
  * @throws `CORRUPT` when the body is damaged, `UNSUPPORTED_FORMAT` when a newer Varve wrote it.
  */
-export function decodeEntry(entry: StoredEntry, spilled?: Buffer): EntryShape & Skeleton<StoredReference> {
+export function decodeEntry(
+  entry: StoredEntry,
+  spilled?: Buffer,
+): EntryShape & Skeleton<StoredReference> {
   const flags = flagsOf(entry.body);
   const reader = new ByteReader(spilled ?? entry.body.subarray(2), 'manifest body');
   const spill = spillOf(entry);
   const locators =
-    spill === undefined ? entry.segments : entry.segments.slice(0, entry.segments.length - spill.locators.length);
+    spill === undefined
+      ? entry.segments
+      : entry.segments.slice(0, entry.segments.length - spill.locators.length);
   const style = reader.varint();
-  if (style >= STYLE_COUNT) throw new VarveError('UNSUPPORTED_FORMAT', unknown(`escape style ${style}`));
+  if (style >= STYLE_COUNT)
+    throw new VarveError('UNSUPPORTED_FORMAT', unknown(`escape style ${style}`));
   const references =
     (flags & FLAG.exceptions) === 0
-      ? locators.map((locator) => ({ code: REFERENCE.text + style, locators: [locator], digest: undefined }))
+      ? locators.map((locator) => ({
+          code: REFERENCE.text + style,
+          locators: [locator],
+          digest: undefined,
+        }))
       : readReferences(reader, REFERENCE.text + style, locators);
   const terminator = (flags & FLAG.lineFeed) === 0 ? reader.prefixed() : LINE_FEED;
   const lead = (flags & FLAG.lead) === 0 ? NOTHING : reader.prefixed();
-  const envelope = (flags & FLAG.envelope) === 0 ? undefined : { head: reader.varint(), messages: reader.varint() };
+  const envelope =
+    (flags & FLAG.envelope) === 0
+      ? undefined
+      : { head: reader.varint(), messages: reader.varint() };
   const text = reader.rest();
-  if (envelope !== undefined && envelope.head + envelope.messages > text.length) throw damaged('has a cut envelope');
+  if (envelope !== undefined && envelope.head + envelope.messages > text.length)
+    throw damaged('has a cut envelope');
   return {
     kind: (flags & FLAG.extend) === 0 ? 'record' : 'extend',
     hasMessages: (flags & FLAG.hasMessages) !== 0,
@@ -228,7 +259,11 @@ export function decodeEntry(entry: StoredEntry, spilled?: Buffer): EntryShape & 
   };
 }
 
-function readReferences(reader: ByteReader, common: number, locators: readonly Locator[]): StoredReference[] {
+function readReferences(
+  reader: ByteReader,
+  common: number,
+  locators: readonly Locator[],
+): StoredReference[] {
   const count = reader.varint();
   if (count > reader.remaining) throw damaged('has more exceptions than bytes');
   const indexes: number[] = [];
@@ -242,7 +277,9 @@ function readReferences(reader: ByteReader, common: number, locators: readonly L
     throw new VarveError('UNSUPPORTED_FORMAT', unknown('kind of reference'));
   }
   const counts = kinds.map((kind) => (kind % 2 === 1 ? reader.varint() : 1));
-  const digests = kinds.map((kind) => (kind % 2 === 1 ? (reader.hex(ADDRESS_BYTES) as Address) : undefined));
+  const digests = kinds.map((kind) =>
+    kind % 2 === 1 ? (reader.hex(ADDRESS_BYTES) as Address) : undefined,
+  );
   const references: StoredReference[] = [];
   let at = 0;
   for (let n = 0; n < count; n++) {
@@ -250,11 +287,17 @@ function readReferences(reader: ByteReader, common: number, locators: readonly L
       references.push({ code: common, locators: locators.slice(at, ++at), digest: undefined });
     }
     const end = at + (counts[n] as number);
-    if (references.length !== indexes[n] || end > locators.length) throw damaged('has fewer segments than references');
-    references.push({ code: (kinds[n] as number) >>> 1, locators: locators.slice(at, end), digest: digests[n] });
+    if (references.length !== indexes[n] || end > locators.length)
+      throw damaged('has fewer segments than references');
+    references.push({
+      code: (kinds[n] as number) >>> 1,
+      locators: locators.slice(at, end),
+      digest: digests[n],
+    });
     at = end;
   }
-  while (at < locators.length) references.push({ code: common, locators: locators.slice(at, ++at), digest: undefined });
+  while (at < locators.length)
+    references.push({ code: common, locators: locators.slice(at, ++at), digest: undefined });
   return references;
 }
 
@@ -268,7 +311,10 @@ function flagsOf(body: Uint8Array): number {
 }
 
 function unknown(what: string): string {
-  return `a conversation's manifest has ${what}, which this version of Varve does not know: upgrade Varve`;
+  return (
+    `a conversation's manifest has ${what}, which this version of Varve does not know: ` +
+    'upgrade Varve'
+  );
 }
 
 function damaged(how: string): VarveError {

@@ -1,19 +1,25 @@
 import { invalid, isBytes, iteratorOf, shown, stepOf } from '../arguments.ts';
 import { throwIfAborted, VarveError } from '../errors.ts';
 
-/** Bytes to be stored: whole, or in pieces of any size. Node.js and web streams are async iterables. */
+/**
+ * Bytes to be stored: whole, or in pieces of any size. Node.js and web streams are async iterables.
+ */
 export type ByteSource = Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** Pieces are handed on in parts of at most this, so that a large one does not multiply. */
 const PART_BYTES = 1024 * 1024;
 
 /**
- * The pieces of a source, checked and cut to at most 1 MiB. When `signal` fires, a source that keeps silent is not
- * waited for.
+ * The pieces of a source, checked and cut to at most 1 MiB. When `signal` fires, a source that
+ * keeps silent is not waited for.
  *
- * @throws `INVALID_ARGUMENT` when the source is not one or yields anything but bytes; `ABORTED`; what the source throws.
+ * @throws `INVALID_ARGUMENT` when the source is not one or yields anything but bytes; `ABORTED`;
+ *   what the source throws.
  */
-export async function* piecesOf(source: ByteSource, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+export async function* piecesOf(
+  source: ByteSource,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
   if (isBytes(source)) {
     yield* partsOf(source);
     return;
@@ -29,13 +35,15 @@ export async function* piecesOf(source: ByteSource, signal: AbortSignal | undefi
       }
       if (!isBytes(step.value)) {
         throw invalid(
-          `a source must yield Uint8Array, not ${shown(step.value)}: open text streams without an encoding`,
+          `a source must yield Uint8Array, not ${shown(step.value)}: open text streams ` +
+            'without an encoding',
         );
       }
       yield* partsOf(step.value);
     }
   } finally {
-    // Not awaited after an abort: a source in the middle of a read that never ends would not answer.
+    // Not awaited after an abort: a source in the middle of a read that never ends would not
+    // answer.
     if (!ended) {
       const closed = Promise.resolve(iterator.return?.()).catch(() => undefined);
       if (!signal?.aborted) await closed;
@@ -47,7 +55,10 @@ function* partsOf(piece: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < piece.length; at += PART_BYTES) yield piece.subarray(at, at + PART_BYTES);
 }
 
-/** The next step, or `ABORTED` as soon as `signal` fires. Leaves nothing behind on a signal that outlives many steps. */
+/**
+ * The next step, or `ABORTED` as soon as `signal` fires. Leaves nothing behind on a signal that
+ * outlives many steps.
+ */
 async function nextOf(
   iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array>,
   signal: AbortSignal | undefined,
@@ -56,7 +67,12 @@ async function nextOf(
   throwIfAborted(signal);
   let stop = (): void => undefined;
   const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(new VarveError('ABORTED', 'the operation was aborted by its caller', { cause: signal.reason }));
+    stop = () =>
+      reject(
+        new VarveError('ABORTED', 'the operation was aborted by its caller', {
+          cause: signal.reason,
+        }),
+      );
     signal.addEventListener('abort', stop, { once: true });
   });
   try {

@@ -30,7 +30,9 @@ export function splitAtMessages<R>(skeleton: Skeleton<R>): Split<R> | undefined 
   try {
     scanner.scan(skeleton.text, Number.POSITIVE_INFINITY);
   } catch (error) {
-    throw new VarveError('CORRUPT', "a conversation's skeleton is not JSON: run an audit", { cause: error });
+    throw new VarveError('CORRUPT', "a conversation's skeleton is not JSON: run an audit", {
+      cause: error,
+    });
   }
   const open = messagesAt(scanner, skeleton.text);
   if (open < 0) return undefined;
@@ -41,7 +43,10 @@ export function splitAtMessages<R>(skeleton: Skeleton<R>): Split<R> | undefined 
 }
 
 /** What comes before offset `at`, and what from there on. */
-export function splitSkeleton<R>({ text, references }: Skeleton<R>, at: number): [Skeleton<R>, Skeleton<R>] {
+export function splitSkeleton<R>(
+  { text, references }: Skeleton<R>,
+  at: number,
+): [Skeleton<R>, Skeleton<R>] {
   const before = text.subarray(0, at);
   const count = markerCount(before);
   return [
@@ -65,7 +70,8 @@ export function compose(entries: readonly LoadedEntry[]): Composition<StoredRefe
   const first = entries.findLastIndex(({ kind }) => kind === 'record');
   const record = entries[first];
   if (record === undefined) throw damaged('does not begin with a whole record');
-  if (first === entries.length - 1) return { pieces: [record], terminator: record.terminator, lead: record.lead };
+  if (first === entries.length - 1)
+    return { pieces: [record], terminator: record.terminator, lead: record.lead };
   const split = splitAtMessages(record);
   if (split === undefined) throw damaged('has messages added where no array is');
   let { head, tail } = split;
@@ -87,8 +93,9 @@ export function compose(entries: readonly LoadedEntry[]): Composition<StoredRefe
 }
 
 /**
- * The end offsets of the elements of the array whose bracket is at `open`, in a text that a scanner accepted. Each
- * element ends where its last byte was; what lies between is separators and white space.
+ * The end offsets of the elements of the array whose bracket is at `open`, in a text that a scanner
+ * accepted. Each element ends where its last byte was; what lies between is separators and white
+ * space.
  */
 export function elementEnds(text: Buffer, open: number): number[] {
   const ends: number[] = [];
@@ -120,7 +127,12 @@ export function elementEnds(text: Buffer, open: number): number[] {
 
 function markerCount(text: Buffer): number {
   let count = 0;
-  for (let at = text.indexOf(REFERENCE_MARKER); at >= 0; at = text.indexOf(REFERENCE_MARKER, at + 1)) count++;
+  for (
+    let at = text.indexOf(REFERENCE_MARKER);
+    at >= 0;
+    at = text.indexOf(REFERENCE_MARKER, at + 1)
+  )
+    count++;
   return count;
 }
 
@@ -137,7 +149,10 @@ export interface SkeletonVisitor<R> {
  *
  * @throws `CORRUPT` when a piece has more or fewer markers than references.
  */
-export function visitSkeleton<R>(pieces: readonly Skeleton<R>[], visitor: SkeletonVisitor<R>): void {
+export function visitSkeleton<R>(
+  pieces: readonly Skeleton<R>[],
+  visitor: SkeletonVisitor<R>,
+): void {
   let index = 0;
   for (const { text, references } of pieces) {
     let copied = 0;

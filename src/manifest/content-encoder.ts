@@ -7,12 +7,15 @@ import { REFERENCE, Reference } from './reference.ts';
 import { parseTokens } from './token-array.ts';
 
 /**
- * Content longer than this is cut into chunks, so that long tool outputs that share passages share segments. Below it
- * the chunker would make four pieces at most, and the compression of a block finds what neighbours share.
+ * Content longer than this is cut into chunks, so that long tool outputs that share passages share
+ * segments. Below it the chunker would make four pieces at most, and the compression of a block
+ * finds what neighbours share.
  */
 const CHUNK_ABOVE_BYTES = 64 * 1024;
 
-/** A call log repeats its history: its strings are understood once. About 300 bytes of memory each. */
+/**
+ * A call log repeats its history: its strings are understood once. About 300 bytes of memory each.
+ */
 const REMEMBERED_STRINGS = 32_768;
 
 /** Base64 shorter than this is no image; as text it compresses as well. */
@@ -22,7 +25,9 @@ const SHORTEST_BASE64 = 64;
 interface Known {
   readonly code: number;
   readonly address: Address;
-  readonly chunks: readonly { readonly address: Address; readonly start: number; readonly end: number }[] | undefined;
+  readonly chunks:
+    | readonly { readonly address: Address; readonly start: number; readonly end: number }[]
+    | undefined;
 }
 
 /** Turns the raw bytes of long strings and token arrays into references to segments. */
@@ -31,8 +36,9 @@ export class ContentEncoder {
   #batch = new Map<string, Reference>();
 
   /**
-   * Forgets the references made so far. They hold on to the lines they came from, so call it when the lines before
-   * have been committed; until then repeated content gives the very same reference.
+   * Forgets the references made so far. They hold on to the lines they came from, so call it when
+   * the lines before have been committed; until then repeated content gives the very same
+   * reference.
    */
   beginBatch(): void {
     this.#batch = new Map();
@@ -45,17 +51,28 @@ export class ContentEncoder {
     if (seen !== undefined) return seen;
     const known = this.#known.get(key);
     if (known !== undefined) {
-      return this.#refer(key, raw, known, escaped ? () => canonicalText(raw, known.code) : () => raw);
+      return this.#refer(
+        key,
+        raw,
+        known,
+        escaped ? () => canonicalText(raw, known.code) : () => raw,
+      );
     }
     if (!escaped) return this.#learn(key, raw, REFERENCE.text, raw, key);
     const unescaped = unescapeText(raw);
     if (unescaped === undefined) return this.#learn(key, raw, REFERENCE.verbatim, raw, key);
-    return this.#learn(key, raw, REFERENCE.text + unescaped.style, unescaped.text, addressOf(unescaped.text));
+    return this.#learn(
+      key,
+      raw,
+      REFERENCE.text + unescaped.style,
+      unescaped.text,
+      addressOf(unescaped.text),
+    );
   }
 
   /**
-   * Where the payload of a base64 data URL (RFC 2397) begins in a string without escapes; −1 when it is none, or when
-   * its bytes would not give the same characters back.
+   * Where the payload of a base64 data URL (RFC 2397) begins in a string without escapes; −1 when
+   * it is none, or when its bytes would not give the same characters back.
    */
   base64Start(raw: Buffer): number {
     if (raw[0] !== 0x64 || raw.toString('latin1', 0, 5) !== 'data:') return -1;
@@ -82,7 +99,10 @@ export class ContentEncoder {
 
   #canonicalBase64(payload: Buffer): boolean {
     const key = `base64 ${addressOf(payload)}`;
-    return this.#known.has(key) || decodeBase64(payload).toString('base64') === payload.toString('latin1');
+    return (
+      this.#known.has(key) ||
+      decodeBase64(payload).toString('base64') === payload.toString('latin1')
+    );
   }
 
   #referOrLearn(key: string, raw: Buffer, code: number, decode: () => Buffer): Reference {
@@ -96,11 +116,13 @@ export class ContentEncoder {
     let chunks: Known['chunks'];
     if (content.length > CHUNK_ABOVE_BYTES) {
       let start = 0;
-      chunks = cutPoints(content, encodingOf(code) === 'tokens' ? TOKEN_CHUNKS : TEXT_CHUNKS).map((end) => {
-        const chunk = { address: addressOf(content.subarray(start, end)), start, end };
-        start = end;
-        return chunk;
-      });
+      chunks = cutPoints(content, encodingOf(code) === 'tokens' ? TOKEN_CHUNKS : TEXT_CHUNKS).map(
+        (end) => {
+          const chunk = { address: addressOf(content.subarray(start, end)), start, end };
+          start = end;
+          return chunk;
+        },
+      );
     }
     const known: Known = { code, address, chunks };
     this.#known.set(key, known);

@@ -3,7 +3,13 @@ import { addressOf } from '../address.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { AbortOptions, Locator, StoredEntry } from '../backends/manifests.ts';
 import { VarveError } from '../errors.ts';
-import { decodeEntry, type EntryShape, type Skeleton, type StoredReference, spillOf } from './body.ts';
+import {
+  decodeEntry,
+  type EntryShape,
+  type Skeleton,
+  type StoredReference,
+  spillOf,
+} from './body.ts';
 import { escapeText } from './json-escapes.ts';
 import { REFERENCE } from './reference.ts';
 import { printTokens } from './token-array.ts';
@@ -34,7 +40,8 @@ export class ContentReader {
   /**
    * Decodes entries, fetching the payload of those too long for a body.
    *
-   * @throws `NOT_FOUND` when a segment has been collected meanwhile, `CORRUPT`, `UNSUPPORTED_FORMAT`.
+   * @throws `NOT_FOUND` when a segment has been collected meanwhile, `CORRUPT`,
+   *   `UNSUPPORTED_FORMAT`.
    */
   async entries(stored: readonly StoredEntry[], options?: AbortOptions): Promise<LoadedEntry[]> {
     const loaded: LoadedEntry[] = [];
@@ -51,7 +58,10 @@ export class ContentReader {
     return loaded;
   }
 
-  /** The raw bytes of each reference: what stood between quotes or brackets. Callers may not alter them. */
+  /**
+   * The raw bytes of each reference: what stood between quotes or brackets. Callers may not alter
+   * them.
+   */
   async raw(references: readonly StoredReference[], options?: AbortOptions): Promise<Buffer[]> {
     const found = new Array<Buffer>(references.length);
     const missing: number[] = [];
@@ -59,13 +69,15 @@ export class ContentReader {
     for (let index = 0; index < references.length; index++) {
       const reference = references[index] as StoredReference;
       const [only] = reference.locators;
-      const known = reference.digest === undefined && only !== undefined ? this.#raw.get(only) : undefined;
+      const known =
+        reference.digest === undefined && only !== undefined ? this.#raw.get(only) : undefined;
       if (known !== undefined && known.code === reference.code) {
         found[index] = known.bytes;
         continue;
       }
       missing.push(index);
-      for (const locator of reference.locators) if (!wanted.has(locator)) wanted.set(locator, wanted.size);
+      for (const locator of reference.locators)
+        if (!wanted.has(locator)) wanted.set(locator, wanted.size);
     }
     if (missing.length === 0) return found;
     const contents = await this.#backend.fetch([...wanted.keys()], options);
@@ -75,13 +87,18 @@ export class ContentReader {
       const { code, locators, digest } = reference;
       const [only] = locators;
       if (digest !== undefined || only === undefined) {
-        const pieces = locators.map((locator) => contents[wanted.get(locator) as number] as Uint8Array);
+        const pieces = locators.map(
+          (locator) => contents[wanted.get(locator) as number] as Uint8Array,
+        );
         found[index] = rawBytes(code, wholeOf(pieces, digest));
         continue;
       }
       let raw = made.get(only);
       if (raw === undefined || raw.code !== code) {
-        raw = { code, bytes: rawBytes(code, asBuffer(contents[wanted.get(only) as number] as Uint8Array)) };
+        raw = {
+          code,
+          bytes: rawBytes(code, asBuffer(contents[wanted.get(only) as number] as Uint8Array)),
+        };
         made.set(only, raw);
         if (raw.bytes.length <= LARGEST_REMEMBERED) this.#raw.set(only, raw);
       }
@@ -105,7 +122,10 @@ function wholeOf(pieces: readonly Uint8Array[], digest: string | undefined): Buf
 }
 
 function altered(what: string, digest: string): VarveError {
-  return new VarveError('CORRUPT', `the chunks of ${what} do not add up to ${digest}: run an audit`);
+  return new VarveError(
+    'CORRUPT',
+    `the chunks of ${what} do not add up to ${digest}: run an audit`,
+  );
 }
 
 /** The raw bytes that a writer put for `content`. */
@@ -117,7 +137,8 @@ function rawBytes(code: number, content: Buffer): Buffer {
       return Buffer.from(content.toString('base64'), 'latin1');
     case REFERENCE.tokens:
     case REFERENCE.spacedTokens:
-      if (content.length % 4 !== 0) throw new VarveError('CORRUPT', 'a token segment has a cut id: run an audit');
+      if (content.length % 4 !== 0)
+        throw new VarveError('CORRUPT', 'a token segment has a cut id: run an audit');
       return printTokens(content, code === REFERENCE.spacedTokens);
     default:
       return escapeText(content, code - REFERENCE.text);

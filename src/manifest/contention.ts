@@ -9,8 +9,8 @@ export const WRITE_ATTEMPTS = 64;
 const LONGEST_PAUSE_MS = 64;
 
 /**
- * Waits before the attempt after `attempt`: full jitter (any time up to a bound that doubles), so that writers which
- * lost to one another do not meet again.
+ * Waits before the attempt after `attempt`: full jitter (any time up to a bound that doubles), so
+ * that writers which lost to one another do not meet again.
  *
  * @throws `ABORTED`.
  */

@@ -3,13 +3,14 @@ import { VarveError } from '../errors.ts';
 import { type JsonText, jsonText } from './json-writer.ts';
 
 /**
- * A JSON text that a caller gives in UTF-8, on one line: a byte order mark goes, line breaks become spaces. (Inside
- * strings JSON has none.) It is not looked at otherwise.
+ * A JSON text that a caller gives in UTF-8, on one line: a byte order mark goes, line breaks become
+ * spaces. (Inside strings JSON has none.) It is not looked at otherwise.
  */
 export function lineOfText(text: Uint8Array): Buffer {
   const hasMark = text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf;
   const line = Buffer.from(hasMark ? text.subarray(3) : text);
-  for (let at = 0; at < line.length; at++) if (line[at] === 0x0a || line[at] === 0x0d) line[at] = 0x20;
+  for (let at = 0; at < line.length; at++)
+    if (line[at] === 0x0a || line[at] === 0x0d) line[at] = 0x20;
   let end = line.length;
   while (end > 0 && line[end - 1] === 0x20) end--;
   return line.subarray(0, end);
@@ -24,7 +25,10 @@ export function messagesText(messages: readonly unknown[] | Uint8Array): JsonTex
   if (!isBytes(messages)) return jsonText({ messages });
   const text = lineOfText(messages);
   assertArray(text);
-  return { line: Buffer.concat([Buffer.from('{"messages":'), text, Buffer.from('}')]), typedAt: [] };
+  return {
+    line: Buffer.concat([Buffer.from('{"messages":'), text, Buffer.from('}')]),
+    typedAt: [],
+  };
 }
 
 function assertArray(text: Buffer): void {
@@ -33,7 +37,10 @@ function assertArray(text: Buffer): void {
     value = JSON.parse(text.toString('utf8'));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new VarveError('MALFORMED_INPUT', `the messages to append are not JSON: ${reason}`, { cause });
+    throw new VarveError('MALFORMED_INPUT', `the messages to append are not JSON: ${reason}`, {
+      cause,
+    });
   }
-  if (!Array.isArray(value)) throw new VarveError('MALFORMED_INPUT', 'the messages to append must be a JSON array');
+  if (!Array.isArray(value))
+    throw new VarveError('MALFORMED_INPUT', 'the messages to append must be a JSON array');
 }

@@ -13,10 +13,10 @@ import type { IfExists } from './conversation-writer.ts';
 export interface PutManyOptions extends AbortOptions {
   /**
    * What to do when the id holds another conversation: `error` fails with `ALREADY_EXISTS`, `skip`
-   * keeps what is stored, `replace` replaces it, `append` takes what is put as the whole history and
-   * adds what is new (messages, or other fields around the same messages), failing with `CONFLICT`
-   * where it does not begin with what is stored. Default: `error`. An equal conversation is always
-   * `unchanged`.
+   * keeps what is stored, `replace` replaces it, `append` takes what is put as the whole history
+   * and adds what is new (messages, or other fields around the same messages), failing with
+   * `CONFLICT` where it does not begin with what is stored. Default: `error`. An equal conversation
+   * is always `unchanged`.
    */
   readonly ifExists?: IfExists | undefined;
 }
@@ -67,16 +67,26 @@ export interface PutFailure {
 export interface AppendOptions extends AbortOptions {
   /** Fails with `CONFLICT` unless this is the stored revision. */
   readonly ifRevision?: Revision | undefined;
-  /** A name for this append, at most 64 bytes of UTF-8: a second append of the same name does nothing. */
+  /**
+   * A name for this append, at most 64 bytes of UTF-8: a second append of the same name does
+   * nothing.
+   */
   readonly idempotencyKey?: string | undefined;
 }
 
 export const APPEND_OPTIONS = declareOptions<AppendOptions>()({
-  members: (is: OptionKinds) => ({ ifRevision: revisionKind(is), idempotencyKey: is.text, signal: is.signal }),
+  members: (is: OptionKinds) => ({
+    ifRevision: revisionKind(is),
+    idempotencyKey: is.text,
+    signal: is.signal,
+  }),
 });
 
 export interface DeleteManyOptions extends AbortOptions {
-  /** Called for each conversation that could not be deleted. Default: the first such failure is thrown. */
+  /**
+   * Called for each conversation that could not be deleted. Default: the first such failure is
+   * thrown.
+   */
   readonly onFailure?: ((id: string, error: VarveError) => void) | undefined;
 }
 
@@ -97,7 +107,9 @@ export const READ_OPTIONS = declareOptions<ReadOptions>()({
 });
 
 export interface ConversationListOptions extends ListFilter, AbortOptions {
-  /** A glob that the whole id must match: `*` any characters, `?` one, `[a-z]`, `[!a-z]`, `{a,b}`. */
+  /**
+   * A glob that the whole id must match: `*` any characters, `?` one, `[a-z]`, `[!a-z]`, `{a,b}`.
+   */
   readonly id?: string | undefined;
   /** At most so many. Default: all. */
   readonly limit?: number | undefined;
@@ -105,5 +117,10 @@ export interface ConversationListOptions extends ListFilter, AbortOptions {
 
 export const CONVERSATION_LIST_OPTIONS = declareOptions<ConversationListOptions>()({
   defaults: { limit: Number.POSITIVE_INFINITY },
-  members: (is: OptionKinds) => ({ ...listFilterKinds(is), id: is.text, limit: is.limit, signal: is.signal }),
+  members: (is: OptionKinds) => ({
+    ...listFilterKinds(is),
+    id: is.text,
+    limit: is.limit,
+    signal: is.signal,
+  }),
 });

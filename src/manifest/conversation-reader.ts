@@ -1,5 +1,10 @@
 import type { Backend } from '../backends/backend.ts';
-import type { AbortOptions, ManifestHead, ManifestKey, StoredManifest } from '../backends/manifests.ts';
+import type {
+  AbortOptions,
+  ManifestHead,
+  ManifestKey,
+  StoredManifest,
+} from '../backends/manifests.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
 import type { StoredReference } from './body.ts';
 import { type Composition, compose, joinSkeletons, splitAtMessages } from './composition.ts';
@@ -26,7 +31,8 @@ export class ConversationReader {
   }
 
   /**
-   * Reads one conversation and makes something of it, again when its segments were collected meanwhile.
+   * Reads one conversation and makes something of it, again when its segments were collected
+   * meanwhile.
    *
    * @param revision - the first so many entries; default: all
    * @throws `NOT_FOUND` when it has fewer entries than `revision`.
@@ -62,18 +68,27 @@ export class ConversationReader {
     if (revisionTooHigh(manifest, revision)) {
       throw new VarveError(
         'NOT_FOUND',
-        `conversation ${JSON.stringify(manifest.key.id)} has ${manifest.entries.length} revisions, not ${revision}`,
+        `conversation ${JSON.stringify(manifest.key.id)} has ${manifest.entries.length} ` +
+          `revisions, not ${revision}`,
       );
     }
     return compose(await this.#content.entries(manifest.entries.slice(0, revision), options));
   }
 
   /** The JSON text, in pieces. */
-  text(head: ManifestHead, composition: Composition<StoredReference>, options?: AbortOptions): Promise<Buffer[]> {
+  text(
+    head: ManifestHead,
+    composition: Composition<StoredReference>,
+    options?: AbortOptions,
+  ): Promise<Buffer[]> {
     return renderText(composition, head.key.id, this.#content, options);
   }
 
-  value(head: ManifestHead, composition: Composition<StoredReference>, options?: AbortOptions): Promise<object> {
+  value(
+    head: ManifestHead,
+    composition: Composition<StoredReference>,
+    options?: AbortOptions,
+  ): Promise<object> {
     return renderValue(composition, head.key.id, this.#content, options);
   }
 

@@ -70,7 +70,8 @@ export async function sizesOf(
   let sharedBytes = 0;
   for (const [index, { length, references }] of descriptions.entries()) {
     segmentBytes += length;
-    const ownUses = backend.capabilities.countsReferencesOf === 'manifests' ? 1 : (uses[index] as number);
+    const ownUses =
+      backend.capabilities.countsReferencesOf === 'manifests' ? 1 : (uses[index] as number);
     if (references > ownUses) sharedBytes += length;
   }
   return { segments: own.size, segmentBytes, sharedBytes };

@@ -49,7 +49,9 @@ export class ConversationWriter {
   /** Outcomes come in the order of the records. */
   async write(records: readonly RecordToWrite[], options: WriteOptions): Promise<WriteOutcome[]> {
     if (records.length === 0) return [];
-    return options.ifExists === 'append' ? this.#append(records, options) : this.#put(records, options);
+    return options.ifExists === 'append'
+      ? this.#append(records, options)
+      : this.#put(records, options);
   }
 
   async #put(records: readonly RecordToWrite[], options: WriteOptions): Promise<WriteOutcome[]> {
@@ -57,9 +59,19 @@ export class ConversationWriter {
     const condition = options.ifRevision === undefined ? {} : { ifRevision: options.ifRevision };
     const writes: ManifestWrite[] = [];
     for (const record of records) {
-      const fields: ManifestFields = { ...record.record.fields, logicalBytes: logicalBytes(record) };
+      const fields: ManifestFields = {
+        ...record.record.fields,
+        logicalBytes: logicalBytes(record),
+      };
       const key = conversationKey(record.id);
-      writes.push({ operation: 'put', key, ifExists, ...condition, fields, entries: [recordEntry(record)] });
+      writes.push({
+        operation: 'put',
+        key,
+        ifExists,
+        ...condition,
+        fields,
+        entries: [recordEntry(record)],
+      });
     }
     const outcomes = await this.#backend.commit(writes, options);
     for (const [index, outcome] of outcomes.entries()) {
@@ -110,7 +122,11 @@ export class ConversationWriter {
           lost.set(id, positions);
           continue;
         }
-        plans.push({ id, plan, write: plan.write === undefined ? -1 : writes.push(plan.write) - 1 });
+        plans.push({
+          id,
+          plan,
+          write: plan.write === undefined ? -1 : writes.push(plan.write) - 1,
+        });
       }
       const written = writes.length === 0 ? [] : await this.#backend.commit(writes, options);
       for (const { id, plan, write } of plans) {
@@ -130,7 +146,10 @@ export class ConversationWriter {
     return outcomes;
   }
 
-  /** What one write does for all records of one id: every record that continues its predecessor is an entry. */
+  /**
+   * What one write does for all records of one id: every record that continues its predecessor is
+   * an entry.
+   */
   async #plan(
     records: readonly RecordToWrite[],
     stored: StoredManifest | undefined,
@@ -156,8 +175,11 @@ export class ConversationWriter {
     }
     for (const next of records) {
       try {
-        const entry = history === undefined ? recordEntry(next) : await continuingEntry(history, next);
-        steps.push(entry === undefined ? 'unchanged' : history === undefined ? 'created' : 'appended');
+        const entry =
+          history === undefined ? recordEntry(next) : await continuingEntry(history, next);
+        steps.push(
+          entry === undefined ? 'unchanged' : history === undefined ? 'created' : 'appended',
+        );
         if (entry === undefined) continue;
         entries.push(entry);
         history = historyOf(next.record, history);
@@ -178,7 +200,11 @@ export class ConversationWriter {
             operation: 'put',
             key,
             ifExists: 'error',
-            fields: { ...fields, ...(createdAt !== undefined && { createdAt }), logicalBytes: size },
+            fields: {
+              ...fields,
+              ...(createdAt !== undefined && { createdAt }),
+              logicalBytes: size,
+            },
             entries,
           }
         : {
@@ -213,7 +239,10 @@ function settle(
   const revision = success?.revision ?? plan.revision;
   const known = revision === undefined ? {} : { revision };
   // What one write stored is told once, with the first record that it is for.
-  let stored = success === undefined ? UNCHANGED : { newSegments: success.newSegments, newBytes: success.newBytes };
+  let stored =
+    success === undefined
+      ? UNCHANGED
+      : { newSegments: success.newSegments, newBytes: success.newBytes };
   for (const [index, step] of plan.steps.entries()) {
     if (step instanceof VarveError) {
       tell(index, { status: 'failed', error: step });
@@ -234,18 +263,27 @@ function lostRace(error: VarveError): boolean {
 
 function recordEntry({ record, terminator, lead }: RecordToWrite): NewEntry {
   const { hasMessages, nonEmpty } = record;
-  return encodeEntry({ kind: 'record', hasMessages, nonEmpty, terminator, lead, envelope: undefined }, record);
+  return encodeEntry(
+    { kind: 'record', hasMessages, nonEmpty, terminator, lead, envelope: undefined },
+    record,
+  );
 }
 
 /** `undefined` when nothing is new. */
-async function continuingEntry(history: History, next: RecordToWrite): Promise<NewEntry | undefined> {
+async function continuingEntry(
+  history: History,
+  next: RecordToWrite,
+): Promise<NewEntry | undefined> {
   const step = await continuation(history, next.record);
   if (step.status === 'unchanged') return undefined;
   if (step.status === 'rewrite') return recordEntry(next);
   return extensionEntry(step.skeleton, step.envelope, next.terminator, next.record.nonEmpty);
 }
 
-/** An entry that adds messages or renews the envelope; `terminator` counts only where it does the latter. */
+/**
+ * An entry that adds messages or renews the envelope; `terminator` counts only where it does the
+ * latter.
+ */
 export function extensionEntry(
   skeleton: Skeleton<Reference>,
   envelope: EntryShape['envelope'],

@@ -1,7 +1,7 @@
 /**
  * A conversation as callers get it: what was put, as JSON reads it. Varve keeps any JSON object and
- * checks none of this; it is what conversations commonly have. Whoever puts others names their type:
- * `get<ShareGptConversation>(id)`.
+ * checks none of this; it is what conversations commonly have. Whoever puts others names their
+ * type: `get<ShareGptConversation>(id)`.
  */
 export interface Conversation {
   id?: string;

@@ -35,8 +35,18 @@ import {
   type ReadOptions,
 } from './conversation-options.ts';
 import { ConversationReader, conversationKey } from './conversation-reader.ts';
-import { type ConversationHead, type ConversationStat, headOf, sizesOf } from './conversation-stat.ts';
-import { ConversationWriter, extensionEntry, type RecordToWrite, type WriteOptions } from './conversation-writer.ts';
+import {
+  type ConversationHead,
+  type ConversationStat,
+  headOf,
+  sizesOf,
+} from './conversation-stat.ts';
+import {
+  ConversationWriter,
+  extensionEntry,
+  type RecordToWrite,
+  type WriteOptions,
+} from './conversation-writer.ts';
 import { derivedId } from './derived-id.ts';
 import { Holds } from './holds.ts';
 import { jsonText } from './json-writer.ts';
@@ -76,12 +86,13 @@ export class Conversations {
   }
 
   /**
-   * Stores a conversation: any object that JSON can write, and `Uint32Array`s of token ids in it; or a JSON text in
-   * UTF-8, kept as it is written but for line breaks between its values, which become spaces. Durable when the promise
-   * resolves.
+   * Stores a conversation: any object that JSON can write, and `Uint32Array`s of token ids in it;
+   * or a JSON text in UTF-8, kept as it is written but for line breaks between its values, which
+   * become spaces. Durable when the promise resolves.
    *
-   * @throws `ALREADY_EXISTS`, `CONFLICT` (see {@link PutOptions}); `MALFORMED_INPUT` for a text that is no JSON object;
-   *   `INVALID_ARGUMENT` for what JSON cannot write and for ids that are empty, not well-formed or longer than 512 bytes of UTF-8.
+   * @throws `ALREADY_EXISTS`, `CONFLICT` (see {@link PutOptions}); `MALFORMED_INPUT` for a text
+   *   that is no JSON object; `INVALID_ARGUMENT` for what JSON cannot write and for ids that are
+   *   empty, not well-formed or longer than 512 bytes of UTF-8.
    */
   async put(conversation: object | Uint8Array, options?: PutOptions): Promise<PutReceipt> {
     const { id, ...how } = PUT_OPTIONS.read('conversations.put', options);
@@ -128,14 +139,18 @@ export class Conversations {
   }
 
   /**
-   * The conversation as an object, deep-equal to what was put, keys in their order; `undefined` when
-   * there is none.
+   * The conversation as an object, deep-equal to what was put, keys in their order; `undefined`
+   * when there is none.
    *
    * @typeParam Shape - the type of what was put, which is not checked
-   * @throws `TOO_LARGE` beyond the length of a JavaScript string (about 512 MB): use {@link getBytes};
-   *   `NOT_FOUND` for a revision that does not exist; `CORRUPT`; `UNSUPPORTED_FORMAT`.
+   * @throws `TOO_LARGE` beyond the length of a JavaScript string (about 512 MB): use
+   *   {@link getBytes}; `NOT_FOUND` for a revision that does not exist; `CORRUPT`;
+   *   `UNSUPPORTED_FORMAT`.
    */
-  async get<Shape extends object = Conversation>(id: string, options?: ReadOptions): Promise<Shape | undefined> {
+  async get<Shape extends object = Conversation>(
+    id: string,
+    options?: ReadOptions,
+  ): Promise<Shape | undefined> {
     checkId(id);
     const { revision, ...abort } = READ_OPTIONS.read('conversations.get', options);
     return this.#reader.read(
@@ -146,7 +161,10 @@ export class Conversations {
     );
   }
 
-  /** The line as it was imported, byte for byte, with its line terminator; `undefined` when there is none. */
+  /**
+   * The line as it was imported, byte for byte, with its line terminator; `undefined` when there is
+   * none.
+   */
   async getBytes(id: string, options?: ReadOptions): Promise<Buffer | undefined> {
     checkId(id);
     const { revision, ...abort } = READ_OPTIONS.read('conversations.getBytes', options);
@@ -154,31 +172,45 @@ export class Conversations {
       id,
       revision,
       async (manifest, composition) =>
-        Buffer.concat([...(await this.#reader.text(manifest, composition, abort)), composition.terminator]),
+        Buffer.concat([
+          ...(await this.#reader.text(manifest, composition, abort)),
+          composition.terminator,
+        ]),
       abort,
     );
   }
 
   /**
-   * Adds messages at the end of a conversation, given as values or as the text of a JSON array in UTF-8; reads and
-   * stores no more than what is new. Without `ifRevision` and
-   * `idempotencyKey`, a retry after an unknown outcome may add them twice.
+   * Adds messages at the end of a conversation, given as values or as the text of a JSON array in
+   * UTF-8; reads and stores no more than what is new. Without `ifRevision` and `idempotencyKey`, a
+   * retry after an unknown outcome may add them twice.
    *
-   * @throws `NOT_FOUND` when there is no such conversation, `CONFLICT` unless `ifRevision` is stored,
-   *   `INVALID_ARGUMENT` when it has no array of messages or the messages cannot be written as JSON, `MALFORMED_INPUT`
-   *   when a text is no JSON array.
+   * @throws `NOT_FOUND` when there is no such conversation, `CONFLICT` unless `ifRevision` is
+   *   stored, `INVALID_ARGUMENT` when it has no array of messages or the messages cannot be written
+   *   as JSON, `MALFORMED_INPUT` when a text is no JSON array.
    */
-  async append(id: string, messages: readonly unknown[] | Uint8Array, options?: AppendOptions): Promise<PutReceipt> {
+  async append(
+    id: string,
+    messages: readonly unknown[] | Uint8Array,
+    options?: AppendOptions,
+  ): Promise<PutReceipt> {
     checkId(id);
-    const { ifRevision, idempotencyKey, ...abort } = APPEND_OPTIONS.read('conversations.append', options);
+    const { ifRevision, idempotencyKey, ...abort } = APPEND_OPTIONS.read(
+      'conversations.append',
+      options,
+    );
     if (idempotencyKey !== undefined) checkNonce(idempotencyKey);
     const { line, typedAt } = messagesText(messages);
     this.#encoder.content.beginBatch();
     const added = splitAtMessages(this.#encoder.encode(line, { typedAt }))?.messages;
-    if (added === undefined) throw new VarveError('INVALID_ARGUMENT', 'the messages to append must be an array');
+    if (added === undefined)
+      throw new VarveError('INVALID_ARGUMENT', 'the messages to append must be an array');
     for (let attempt = 1; ; attempt++) {
       throwIfAborted(abort.signal);
-      const [manifest] = await this.#backend.read([conversationKey(id)], { ...abort, entries: 'newest' });
+      const [manifest] = await this.#backend.read([conversationKey(id)], {
+        ...abort,
+        entries: 'newest',
+      });
       if (manifest === undefined) throw notFound(id);
       const state = entryHead((manifest.entries.at(-1) as StoredEntry).body);
       if (!state.hasMessages) {
@@ -187,13 +219,28 @@ export class Conversations {
           `conversation ${JSON.stringify(id)} has no array of messages to append to`,
         );
       }
-      if (ifRevision !== undefined && manifest.revision !== ifRevision && idempotencyKey === undefined) {
-        throw new VarveError('CONFLICT', `conversation ${JSON.stringify(id)} is no longer at revision ${ifRevision}`);
+      if (
+        ifRevision !== undefined &&
+        manifest.revision !== ifRevision &&
+        idempotencyKey === undefined
+      ) {
+        throw new VarveError(
+          'CONFLICT',
+          `conversation ${JSON.stringify(id)} is no longer at revision ${ifRevision}`,
+        );
       }
       if (added.text.length === 0) {
-        return { id, status: 'unchanged', revision: manifest.revision, newSegments: 0, newBytes: 0 };
+        return {
+          id,
+          status: 'unchanged',
+          revision: manifest.revision,
+          newSegments: 0,
+          newBytes: 0,
+        };
       }
-      const separated = state.nonEmpty ? { ...added, text: Buffer.concat([Buffer.from(','), added.text]) } : added;
+      const separated = state.nonEmpty
+        ? { ...added, text: Buffer.concat([Buffer.from(','), added.text]) }
+        : added;
       const [outcome] = await this.#backend.commit(
         [
           {
@@ -209,7 +256,8 @@ export class Conversations {
         abort,
       );
       const lost = outcome?.status === 'failed' && outcome.error.code === 'CONFLICT';
-      if (!lost || ifRevision !== undefined || attempt === WRITE_ATTEMPTS) return receipt(id, outcome as WriteOutcome);
+      if (!lost || ifRevision !== undefined || attempt === WRITE_ATTEMPTS)
+        return receipt(id, outcome as WriteOutcome);
       await pauseAfter(attempt, abort);
     }
   }
@@ -223,15 +271,21 @@ export class Conversations {
     checkId(id);
     const { ifRevision, ...abort } = DELETE_OPTIONS.read('conversations.delete', options);
     const [outcome] = await this.#backend.commit(
-      [{ operation: 'delete', key: conversationKey(id), ...(ifRevision !== undefined && { ifRevision }) }],
+      [
+        {
+          operation: 'delete',
+          key: conversationKey(id),
+          ...(ifRevision !== undefined && { ifRevision }),
+        },
+      ],
       abort,
     );
     return wasDeleted(outcome as WriteOutcome);
   }
 
   /**
-   * Deletes many in one commit. Returns those ids that were deleted, in order; there was no conversation under the others, or
-   * `onFailure` was told why it is still there.
+   * Deletes many in one commit. Returns those ids that were deleted, in order; there was no
+   * conversation under the others, or `onFailure` was told why it is still there.
    *
    * @throws without `onFailure` the first such failure (`HELD`), when the others have been deleted.
    */
@@ -250,7 +304,9 @@ export class Conversations {
     });
   }
 
-  /** What is known of a conversation without reading its content; `undefined` when there is none. */
+  /**
+   * What is known of a conversation without reading its content; `undefined` when there is none.
+   */
   async stat(id: string, options?: AbortOptions): Promise<ConversationStat | undefined> {
     checkId(id);
     const abort = ABORT_OPTIONS.read('conversations.stat', options);
@@ -273,7 +329,10 @@ export class Conversations {
    * @throws `INVALID_ARGUMENT` at the call.
    */
   list(options?: ConversationListOptions): AsyncGenerator<ConversationHead, void, undefined> {
-    const { id, limit, signal, ...filter } = CONVERSATION_LIST_OPTIONS.read('conversations.list', options);
+    const { id, limit, signal, ...filter } = CONVERSATION_LIST_OPTIONS.read(
+      'conversations.list',
+      options,
+    );
     const matches = id === undefined ? undefined : globMatcher(id);
     return this.#list(filter, matches, limit, { signal });
   }

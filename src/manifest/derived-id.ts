@@ -1,9 +1,10 @@
 import { addressOf } from '../address.ts';
 
 /**
- * Ids for records that have none: `line-` and the first 32 hex digits of the SHA-256 of the record's bytes; from the
- * second occurrence within an import on, also `-` and its number. So importing the same file again finds the same ids.
- * Two different records with the same digits would be told apart by their content, never mixed up.
+ * Ids for records that have none: `line-` and the first 32 hex digits of the SHA-256 of the
+ * record's bytes; from the second occurrence within an import on, also `-` and its number. So
+ * importing the same file again finds the same ids. Two different records with the same digits
+ * would be told apart by their content, never mixed up.
  */
 export function derivedId(line: Buffer, occurrence: number): string {
   const id = `line-${addressOf(line).slice(0, 32)}`;
@@ -11,8 +12,9 @@ export function derivedId(line: Buffer, occurrence: number): string {
 }
 
 /**
- * Counts occurrences of records by their derived ids in 12 bytes a slot, three quarters full at most: open addressing
- * with linear probing on the first 64 bits. Should two records ever share these, one merely gets a higher number.
+ * Counts occurrences of records by their derived ids in 12 bytes a slot, three quarters full at
+ * most: open addressing with linear probing on the first 64 bits. Should two records ever share
+ * these, one merely gets a higher number.
  */
 export class OccurrenceCounter {
   #slots = new Uint32Array(3 * 1024);

@@ -14,15 +14,23 @@ import { checkId } from './record.ts';
 import { idText } from './render.ts';
 
 export interface ExportOptions extends AbortOptions {
-  /** Which conversations, in this order. Default: all, in the order in which they were first stored. */
+  /**
+   * Which conversations, in this order. Default: all, in the order in which they were first stored.
+   */
   readonly ids?: Iterable<string> | AsyncIterable<string> | undefined;
-  /** Called after each batch with the counts so far; what it gets is also the event that `onEvent` of `openStore` gets. */
+  /**
+   * Called after each batch with the counts so far; what it gets is also the event that `onEvent`
+   * of `openStore` gets.
+   */
   readonly onProgress?: ((progress: ExportCounts & ProgressEvent) => void) | undefined;
 }
 
 const EXPORT_OPTIONS = declareOptions<ExportOptions>()({
   members: (is: OptionKinds) => ({
-    ids: is.of<Iterable<string> | AsyncIterable<string>>(isIterable, 'a list of ids, or another iterable of them'),
+    ids: is.of<Iterable<string> | AsyncIterable<string>>(
+      isIterable,
+      'a list of ids, or another iterable of them',
+    ),
     onProgress: is.callback<NonNullable<ExportOptions['onProgress']>>(),
     signal: is.signal,
   }),
@@ -47,8 +55,9 @@ const BATCH_BYTES = 8 * 1024 * 1024;
 const PIECE_BYTES = 1024 * 1024;
 
 /**
- * The conversations as JSONL, each line byte for byte as it was imported. What one import put into an empty store comes
- * out as the very same bytes. A line that was the last of a file without a final newline gets one when another follows.
+ * The conversations as JSONL, each line byte for byte as it was imported. What one import put into
+ * an empty store comes out as the very same bytes. A line that was the last of a file without a
+ * final newline gets one when another follows.
  *
  * @throws at the call `INVALID_ARGUMENT` for options that cannot be; later `NOT_FOUND` for an id
  *   given that is not stored, after everything before it; `CORRUPT`; `UNSUPPORTED_FORMAT`.
@@ -78,7 +87,10 @@ async function* exportAll(
   for await (const head of options.ids === undefined
     ? backend.list('conversation', {}, options)
     : exporter.heads(options.ids)) {
-    if (batch.length > 0 && (batch.length === BATCH_COUNT || bytes + head.logicalBytes > BATCH_BYTES)) {
+    if (
+      batch.length > 0 &&
+      (batch.length === BATCH_COUNT || bytes + head.logicalBytes > BATCH_BYTES)
+    ) {
       yield* exporter.lines(batch);
       batch = [];
       bytes = 0;
@@ -112,7 +124,9 @@ class Exporter {
   }
 
   /** The heads of the ids given. */
-  async *heads(ids: Iterable<string> | AsyncIterable<string>): AsyncGenerator<ManifestHead, void, undefined> {
+  async *heads(
+    ids: Iterable<string> | AsyncIterable<string>,
+  ): AsyncGenerator<ManifestHead, void, undefined> {
     let batch: string[] = [];
     for await (const id of itemsOf('ids are', ids)) {
       checkId(id);
@@ -146,7 +160,8 @@ class Exporter {
       const pieces = this.#line(id, composition, raw);
       for (const piece of pieces) {
         // A piece is a view of memory that is not written to again.
-        if (this.#length + piece.length > this.#output.length && this.#length > 0) yield this.#takeOutput();
+        if (this.#length + piece.length > this.#output.length && this.#length > 0)
+          yield this.#takeOutput();
         if (piece.length >= PIECE_BYTES) yield piece;
         else this.#length += piece.copy(this.#output, this.#length);
       }
@@ -154,7 +169,10 @@ class Exporter {
     }
     if (this.#length > 0) yield this.#takeOutput();
     const { bytes } = this.#counts;
-    const progress = this.#telling.progress({ phase: 'export', done: bytes, total: 0 }, this.#counts);
+    const progress = this.#telling.progress(
+      { phase: 'export', done: bytes, total: 0 },
+      this.#counts,
+    );
     this.#options.onProgress?.(progress);
   }
 
@@ -173,7 +191,8 @@ class Exporter {
       for (const manifest of manifests) {
         const composition = await this.#reader.composition(manifest, undefined, this.#options);
         compositions.push(composition);
-        for (const piece of composition.pieces) for (const reference of piece.references) references.push(reference);
+        for (const piece of composition.pieces)
+          for (const reference of piece.references) references.push(reference);
       }
       const raw = await this.#reader.raw(references, this.#options);
       let used = 0;
@@ -211,7 +230,11 @@ class Exporter {
     return loaded;
   }
 
-  #line(id: string, { pieces, terminator, lead }: Composition<StoredReference>, raw: readonly Buffer[]): Buffer[] {
+  #line(
+    id: string,
+    { pieces, terminator, lead }: Composition<StoredReference>,
+    raw: readonly Buffer[],
+  ): Buffer[] {
     const line: Buffer[] = [];
     if (this.#counts.conversations === 0) line.push(lead);
     else if (!this.#lineEnded) line.push(LINE_FEED);

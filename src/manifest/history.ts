@@ -25,7 +25,11 @@ export interface History {
 /** What it takes to get from a history to a record that continues it. */
 export type Continuation =
   | { readonly status: 'unchanged' }
-  | { readonly status: 'extend'; readonly envelope: EntryShape['envelope']; readonly skeleton: Skeleton<Reference> }
+  | {
+      readonly status: 'extend';
+      readonly envelope: EntryShape['envelope'];
+      readonly skeleton: Skeleton<Reference>;
+    }
   /** Same messages, but written differently: the record is kept whole. */
   | { readonly status: 'rewrite' };
 
@@ -34,18 +38,23 @@ export function historyOf(record: ConversationRecord, before: History | undefine
   return {
     split: splitAtMessages({ text: record.text, references: record.references.map(addressed) }),
     text: async () => record.line,
-    knew: async (line) => covers(record.line, line) || (before !== undefined && (await before.knew(line))),
+    knew: async (line) =>
+      covers(record.line, line) || (before !== undefined && (await before.knew(line))),
   };
 }
 
 /**
- * Compares a whole history with what is stored. A prefix of it with the same other fields, and every state that was
- * stored before, is `unchanged`: so importing a growing log again changes nothing. The same messages with other fields
- * renew the fields.
+ * Compares a whole history with what is stored. A prefix of it with the same other fields, and
+ * every state that was stored before, is `unchanged`: so importing a growing log again changes
+ * nothing. The same messages with other fields renew the fields.
  *
- * @throws `CONFLICT` naming the first message that differs, or when a shorter history has other fields.
+ * @throws `CONFLICT` naming the first message that differs, or when a shorter history has other
+ *   fields.
  */
-export async function continuation(stored: History, record: ConversationRecord): Promise<Continuation> {
+export async function continuation(
+  stored: History,
+  record: ConversationRecord,
+): Promise<Continuation> {
   const added = splitAtMessages(record);
   if (stored.split === undefined || added === undefined) {
     if (deepEqual(parse(await stored.text()), parse(record.line))) return { status: 'unchanged' };
@@ -57,12 +66,16 @@ export async function continuation(stored: History, record: ConversationRecord):
   const [repeated, extension] = splitSkeleton(added.messages, added.ends[common - 1] ?? 0);
   if (!writtenAlike(known, repeated)) {
     const differs = firstDifference(parse(await stored.text()), parse(record.line), common);
-    if (differs >= 0) throw conflict(record.id, `message ${differs} (counted from 0) differs from the stored one`);
-    if (!longer && (await isKnown(stored, record, added.ends.length))) return { status: 'unchanged' };
+    if (differs >= 0)
+      throw conflict(record.id, `message ${differs} (counted from 0) differs from the stored one`);
+    if (!longer && (await isKnown(stored, record, added.ends.length)))
+      return { status: 'unchanged' };
     return { status: 'rewrite' };
   }
   if (writtenAlike(stored.split.head, added.head) && writtenAlike(stored.split.tail, added.tail)) {
-    return longer ? { status: 'extend', envelope: undefined, skeleton: extension } : { status: 'unchanged' };
+    return longer
+      ? { status: 'extend', envelope: undefined, skeleton: extension }
+      : { status: 'unchanged' };
   }
   if (!longer && (await isKnown(stored, record, added.ends.length))) return { status: 'unchanged' };
   const pieces = [added.head, extension, added.tail];
@@ -81,13 +94,23 @@ export async function continuation(stored: History, record: ConversationRecord):
  *
  * @throws `CONFLICT` when it is shorter and does: to take it would hide messages.
  */
-async function isKnown(stored: History, record: ConversationRecord, messages: number): Promise<boolean> {
+async function isKnown(
+  stored: History,
+  record: ConversationRecord,
+  messages: number,
+): Promise<boolean> {
   if (await stored.knew(record.line)) return true;
   if (messages === messagesIn(parse(await stored.text())).length) return false;
-  throw conflict(record.id, 'it has fewer messages, and other fields than any state of it that was stored');
+  throw conflict(
+    record.id,
+    'it has fewer messages, and other fields than any state of it that was stored',
+  );
 }
 
-/** Whether a JSON text holds nothing that a state does not: the same fields around a prefix of its messages. */
+/**
+ * Whether a JSON text holds nothing that a state does not: the same fields around a prefix of its
+ * messages.
+ */
 export function covers(state: Buffer, line: Buffer): boolean {
   if (state.equals(line)) return true;
   const [known, given] = [parse(state), parse(line)];
@@ -104,7 +127,10 @@ function withoutMessages(conversation: object): object {
   return fields;
 }
 
-/** Whether two conversations mean the same: equal values, whatever the spacing, escapes and order of keys. */
+/**
+ * Whether two conversations mean the same: equal values, whatever the spacing, escapes and order of
+ * keys.
+ */
 export function sameMeaning(a: Buffer, b: Buffer): boolean {
   if (a.equals(b)) return true;
   try {
@@ -123,7 +149,8 @@ function addressed(reference: Reference): AddressedReference {
 
 /** Whether the raw bytes that the two stand for are equal. */
 function writtenAlike(stored: Skeleton<AddressedReference>, added: Skeleton<Reference>): boolean {
-  if (!stored.text.equals(added.text) || stored.references.length !== added.references.length) return false;
+  if (!stored.text.equals(added.text) || stored.references.length !== added.references.length)
+    return false;
   return stored.references.every(({ code, address }, index) => {
     const reference = added.references[index] as Reference;
     return addressed(reference).address === address && reference.writtenAlsoBy(code);
@@ -138,7 +165,10 @@ function firstDifference(stored: object, added: object, count: number): number {
 }
 
 function messagesIn(conversation: object): unknown[] {
-  const { messages, conversations } = conversation as { messages?: unknown; conversations?: unknown };
+  const { messages, conversations } = conversation as {
+    messages?: unknown;
+    conversations?: unknown;
+  };
   return Array.isArray(messages) ? messages : Array.isArray(conversations) ? conversations : [];
 }
 
@@ -169,6 +199,7 @@ function parse(text: Buffer): object {
 function conflict(id: string | undefined, reason: string): VarveError {
   return new VarveError(
     'CONFLICT',
-    `conversation ${JSON.stringify(id)} does not continue what is stored: ${reason}; use ifExists replace to store it anyway`,
+    `conversation ${JSON.stringify(id)} does not continue what is stored: ${reason}; use ` +
+      'ifExists replace to store it anyway',
   );
 }

@@ -9,7 +9,10 @@ import { type ConversationHead, headOf } from './conversation-stat.ts';
 import { checkId } from './record.ts';
 
 export interface PlaceHoldOptions extends AbortOptions {
-  /** Why, for whoever meets the hold: at most 1,024 bytes of UTF-8. Default: none, or that of the hold that is there. */
+  /**
+   * Why, for whoever meets the hold: at most 1,024 bytes of UTF-8. Default: none, or that of the
+   * hold that is there.
+   */
   readonly reason?: string | undefined;
 }
 
@@ -27,8 +30,8 @@ export interface HoldReceipt {
 export type HeldConversation = ConversationHead & Required<Pick<ConversationHead, 'hold'>>;
 
 /**
- * Holds on conversations. While one is held, no delete, replacement, prune or expiry passes (`HELD`); appending and reading stay
- * possible. An export does not carry holds.
+ * Holds on conversations. While one is held, no delete, replacement, prune or expiry passes
+ * (`HELD`); appending and reading stay possible. An export does not carry holds.
  */
 export class Holds {
   readonly #backend: Backend;
@@ -70,7 +73,11 @@ export class Holds {
     abort: AbortOptions,
   ): Promise<HoldReceipt[]> {
     const all = listOf('ids', typeof ids === 'string' ? [ids] : ids, checkId);
-    const writes = all.map((id) => ({ operation: 'hold' as const, key: conversationKey(id), ...change }));
+    const writes = all.map((id) => ({
+      operation: 'hold' as const,
+      key: conversationKey(id),
+      ...change,
+    }));
     const outcomes = await this.#backend.commit(writes, abort);
     return all.map((id, index) => ({ id, status: statusOf(outcomes[index] as WriteOutcome) }));
   }

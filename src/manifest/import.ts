@@ -18,13 +18,17 @@ export interface ImportOptions extends AbortOptions {
   /** As in `Conversations.put`. Default: `error`. */
   readonly ifExists?: IfExists | undefined;
   /**
-   * What a record that cannot be stored does. `stop` throws; what came before it in the file is stored by then, and of
-   * what comes after it at most the rest of a batch. `skip` goes on and tells of it in the report. Default: `stop`.
+   * What a record that cannot be stored does. `stop` throws; what came before it in the file is
+   * stored by then, and of what comes after it at most the rest of a batch. `skip` goes on and
+   * tells of it in the report. Default: `stop`.
    */
   readonly onError?: 'stop' | 'skip' | undefined;
   /** Longest record in bytes. Default and maximum: 1 GiB. */
   readonly maxRecordBytes?: number | undefined;
-  /** Called after each batch with the counts so far; what it gets is also the event that `onEvent` of `openStore` gets. */
+  /**
+   * Called after each batch with the counts so far; what it gets is also the event that `onEvent`
+   * of `openStore` gets.
+   */
   readonly onProgress?: ((progress: ImportCounts & ProgressEvent) => void) | undefined;
 }
 
@@ -78,13 +82,14 @@ const MAX_REPORTED_ERRORS = 100;
 const COMMIT_COUNT = 8192;
 
 /**
- * Stores every record of a JSONL stream as a conversation, in batches, in memory that does not grow with the stream.
- * Importing the same bytes again changes nothing. Records without an id get one derived from their bytes and from how
- * often they occurred in this stream.
+ * Stores every record of a JSONL stream as a conversation, in batches, in memory that does not grow
+ * with the stream. Importing the same bytes again changes nothing. Records without an id get one
+ * derived from their bytes and from how often they occurred in this stream.
  *
- * @throws the first record's error with `onError: 'stop'`, its line number and byte offset in the message
- *   (`MALFORMED_INPUT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `CONFLICT`, …); `TOO_LARGE` for a record longer than the
- *   limit, whatever `onError` says; what concerns the store: `NO_SPACE`, `READ_ONLY`, …, with how many records are stored.
+ * @throws the first record's error with `onError: 'stop'`, its line number and byte offset in the
+ *   message (`MALFORMED_INPUT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `CONFLICT`, …); `TOO_LARGE`
+ *   for a record longer than the limit, whatever `onError` says; what concerns the store:
+ *   `NO_SPACE`, `READ_ONLY`, …, with how many records are stored.
  */
 export async function importJsonl(
   backend: Backend,
@@ -175,21 +180,28 @@ class Importer {
     for (let start = 0; start < prepared.length; start += COMMIT_COUNT) {
       const part = prepared.slice(start, start + COMMIT_COUNT);
       const records = part.flatMap(({ taken }) => (taken instanceof VarveError ? [] : [taken]));
-      const outcomes = await this.#writer.write(records, { ifExists, signal }).catch((error: unknown) => {
-        throw this.#cutShort(error);
-      });
+      const outcomes = await this.#writer
+        .write(records, { ifExists, signal })
+        .catch((error: unknown) => {
+          throw this.#cutShort(error);
+        });
       let next = 0;
       let first: ImportError | undefined;
       for (const { source, taken } of part) {
         this.#counts.records++;
         this.#counts.bytes += source.bytes.length + source.terminator.length;
         const failed = taken instanceof VarveError;
-        const outcome: WriteOutcome = failed ? { status: 'failed', error: taken } : (outcomes[next++] as WriteOutcome);
+        const outcome: WriteOutcome = failed
+          ? { status: 'failed', error: taken }
+          : (outcomes[next++] as WriteOutcome);
         const error = this.#count(outcome, source, failed ? undefined : taken.id);
         first ??= error;
       }
       const { bytes } = this.#counts;
-      const progress = this.#telling.progress({ phase: 'import', done: bytes, total: 0 }, this.#counts);
+      const progress = this.#telling.progress(
+        { phase: 'import', done: bytes, total: 0 },
+        this.#counts,
+      );
       onProgress?.(progress);
       if (first !== undefined && this.#stops) throw this.#stopped(first);
     }
@@ -222,10 +234,19 @@ class Importer {
     return occurrence === 1 ? id : derivedId(bytes, occurrence);
   }
 
-  #count(outcome: WriteOutcome, source: JsonlRecord, id: string | undefined): ImportError | undefined {
+  #count(
+    outcome: WriteOutcome,
+    source: JsonlRecord,
+    id: string | undefined,
+  ): ImportError | undefined {
     if (outcome.status === 'failed') {
       this.#counts.failed++;
-      const error = { lineNumber: source.lineNumber, byteOffset: source.byteOffset, id, error: outcome.error };
+      const error = {
+        lineNumber: source.lineNumber,
+        byteOffset: source.byteOffset,
+        id,
+        error: outcome.error,
+      };
       if (this.#errors.length < MAX_REPORTED_ERRORS) this.#errors.push(error);
       this.#telling.item(error);
       return error;
@@ -250,7 +271,9 @@ class Importer {
   #cutShort(error: unknown): unknown {
     if (!(error instanceof VarveError) || error.code === 'ABORTED') return error;
     const stored = error.code === 'OUTCOME_UNKNOWN' ? `at least ${this.#stored}` : this.#stored;
-    return new VarveError(error.code, `${error.message}; the import stopped, ${stored}`, { cause: error });
+    return new VarveError(error.code, `${error.message}; the import stopped, ${stored}`, {
+      cause: error,
+    });
   }
 
   #stopped({ lineNumber, byteOffset, error }: ImportError): VarveError {
@@ -258,7 +281,8 @@ class Importer {
     const code = error.code === 'INVALID_ARGUMENT' ? 'MALFORMED_INPUT' : error.code;
     return new VarveError(
       code,
-      `line ${lineNumber} (byte offset ${byteOffset}): ${error.message}; the import stopped, ${this.#stored}`,
+      `line ${lineNumber} (byte offset ${byteOffset}): ${error.message}; the import ` +
+        `stopped, ${this.#stored}`,
       { cause: error },
     );
   }

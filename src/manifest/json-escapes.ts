@@ -1,8 +1,8 @@
 /**
- * How JSON writers escape strings. Each writer is a set of independent choices, so a style is a set of bits; with none
- * set it is that of `JSON.stringify` (also of Python with `ensure_ascii=False`, of orjson and of Rust's serde_json).
- * Quote, backslash and the control characters are always escaped, with a letter where JSON has one, else in lower-case
- * hex.
+ * How JSON writers escape strings. Each writer is a set of independent choices, so a style is a set
+ * of bits; with none set it is that of `JSON.stringify` (also of Python with `ensure_ascii=False`,
+ * of orjson and of Rust's serde_json). Quote, backslash and the control characters are always
+ * escaped, with a letter where JSON has one, else in lower-case hex.
  *
  * | writer | style |
  * |---|---|
@@ -59,9 +59,16 @@ RAW_FORBIDS[0x2f] = ESCAPES.slash;
 RAW_FORBIDS.fill(ESCAPES.ascii, 0x80);
 
 const SHORT_LETTERS: ReadonlyMap<number, number> = new Map(
-  Object.entries({ '\b': 'b', '\t': 't', '\n': 'n', '\f': 'f', '\r': 'r', '"': '"', '\\': '\\', '/': '/' }).map(
-    ([character, letter]) => [character.charCodeAt(0), letter.charCodeAt(0)],
-  ),
+  Object.entries({
+    '\b': 'b',
+    '\t': 't',
+    '\n': 'n',
+    '\f': 'f',
+    '\r': 'r',
+    '"': '"',
+    '\\': '\\',
+    '/': '/',
+  }).map(([character, letter]) => [character.charCodeAt(0), letter.charCodeAt(0)]),
 );
 /** What the letter after a backslash stands for; 0 where it is no short escape. */
 const SHORT_MEANINGS = new Uint8Array(256);
@@ -102,7 +109,8 @@ function buildTable(style: EscapeStyle): StyleTable {
   const action = new Uint8Array(256);
   const size = new Uint8Array(256).fill(1);
   for (let byte = 0; byte < 0x80; byte++) {
-    const letter = byte === 0x2f && (style & ESCAPES.slash) === 0 ? undefined : SHORT_LETTERS.get(byte);
+    const letter =
+      byte === 0x2f && (style & ESCAPES.slash) === 0 ? undefined : SHORT_LETTERS.get(byte);
     if (((HEX_STYLE[byte] as number) & style) !== 0 || (byte < 0x20 && letter === undefined)) {
       action[byte] = IN_HEX;
       size[byte] = 6;
@@ -128,7 +136,10 @@ function isLineSeparator(text: Uint8Array, at: number): boolean {
   return text[at] === 0xe2 && text[at + 1] === 0x80 && ((text[at + 2] as number) & 0xfe) === 0xa8;
 }
 
-/** The text (valid UTF-8) as a writer of that style puts it between quotes. The very same buffer when nothing changes. */
+/**
+ * The text (valid UTF-8) as a writer of that style puts it between quotes. The very same buffer
+ * when nothing changes.
+ */
 export function escapeText(text: Buffer, style: EscapeStyle): Buffer {
   const { action, size, hexDigits, lineSeparators } = tableOf(style);
   const length = text.length;
@@ -169,7 +180,11 @@ export function escapeText(text: Buffer, style: EscapeStyle): Buffer {
         hex(((byte & 0x1f) << 6) | ((text[at + 1] as number) & 0x3f));
         at += 1;
       } else if (byte < 0xf0) {
-        hex(((byte & 0x0f) << 12) | (((text[at + 1] as number) & 0x3f) << 6) | ((text[at + 2] as number) & 0x3f));
+        hex(
+          ((byte & 0x0f) << 12) |
+            (((text[at + 1] as number) & 0x3f) << 6) |
+            ((text[at + 2] as number) & 0x3f),
+        );
         at += 2;
       } else {
         const point =
@@ -200,8 +215,9 @@ export interface Unescaped {
 }
 
 /**
- * Unescapes what stands between the quotes of a valid JSON string. `undefined` when no style gives the very same raw
- * bytes back: lone surrogates (which UTF-8 cannot hold), needless or mixed escapes.
+ * Unescapes what stands between the quotes of a valid JSON string. `undefined` when no style gives
+ * the very same raw bytes back: lone surrogates (which UTF-8 cannot hold), needless or mixed
+ * escapes.
  */
 export function unescapeText(raw: Buffer): Unescaped | undefined {
   const length = raw.length;
@@ -259,8 +275,9 @@ export function unescapeText(raw: Buffer): Unescaped | undefined {
 }
 
 /**
- * The bits that would change `raw` (a string that has a style) if they were added to its style: with any other bits
- * added the style still gives the same raw bytes. So the strings of one record can share one style.
+ * The bits that would change `raw` (a string that has a style) if they were added to its style:
+ * with any other bits added the style still gives the same raw bytes. So the strings of one record
+ * can share one style.
  */
 export function forbiddenEscapes(raw: Buffer): EscapeStyle {
   const length = raw.length;

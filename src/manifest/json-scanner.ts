@@ -2,12 +2,16 @@ import { isUtf8 } from 'node:buffer';
 import { VarveError } from '../errors.ts';
 
 /**
- * Validates one JSON text (RFC 8259, exactly what `JSON.parse` accepts) whose top level is an object, without building
- * values, and notes where the things are that a conversation is taken apart by: long strings, token arrays, and the
- * top-level fields Varve knows. It runs on bytes and keeps its own stack, so nesting is bounded by memory only.
+ * Validates one JSON text (RFC 8259, exactly what `JSON.parse` accepts) whose top level is an
+ * object, without building values, and notes where the things are that a conversation is taken
+ * apart by: long strings, token arrays, and the top-level fields Varve knows. It runs on bytes and
+ * keeps its own stack, so nesting is bounded by memory only.
  */
 
-/** What a noted span is. Strings are noted without their quotes, token arrays without their brackets. */
+/**
+ * What a noted span is. Strings are noted without their quotes, token arrays without their
+ * brackets.
+ */
 export const SPAN = {
   /** A string value without escapes. */
   plain: 0,
@@ -21,7 +25,10 @@ export const SPAN = {
   typed: 4,
 } as const;
 
-/** Top-level fields whose value spans are noted; of duplicate keys the last one counts, as in `JSON.parse`. */
+/**
+ * Top-level fields whose value spans are noted; of duplicate keys the last one counts, as in
+ * `JSON.parse`.
+ */
 export const FIELD = {
   id: 1,
   model: 2,
@@ -77,7 +84,10 @@ export class JsonScanner {
   ends = new Float64Array(64);
   kinds = new Uint8Array(64);
   spanCount = 0;
-  /** Value spans by {@link FIELD} code; −1 where the field is absent. Strings are noted with their quotes. */
+  /**
+   * Value spans by {@link FIELD} code; −1 where the field is absent. Strings are noted with their
+   * quotes.
+   */
   readonly fieldStarts = new Float64Array(8);
   readonly fieldEnds = new Float64Array(8);
 
@@ -88,7 +98,10 @@ export class JsonScanner {
   #stack = new Uint8Array(64);
   #bytes: Buffer = Buffer.alloc(0);
 
-  /** `skeleton`: what is scanned are stored skeletons, in which markers stand where long content was. */
+  /**
+   * `skeleton`: what is scanned are stored skeletons, in which markers stand where long content
+   * was.
+   */
   constructor(options: { readonly skeleton?: boolean } = {}) {
     this.#skeleton = options.skeleton ?? false;
     this.#classes = this.#skeleton ? SKELETON_CLASSES : JSON_CLASSES;
@@ -97,16 +110,19 @@ export class JsonScanner {
   /**
    * Scans `bytes`.
    *
-   * @param longAt - string values of at least so many raw bytes are noted, and token arrays of so many canonical ones
-   * @param typedAt - offsets of the brackets of arrays that are token arrays under whatever key, ascending
-   * @throws `MALFORMED_INPUT` with the byte offset and the reason when `JSON.parse` would refuse it, when it is not
-   *   valid UTF-8, or when the top level is not an object.
+   * @param longAt - string values of at least so many raw bytes are noted, and token arrays of so
+   *   many canonical ones
+   * @param typedAt - offsets of the brackets of arrays that are token arrays under whatever key,
+   *   ascending
+   * @throws `MALFORMED_INPUT` with the byte offset and the reason when `JSON.parse` would refuse
+   *   it, when it is not valid UTF-8, or when the top level is not an object.
    */
   scan(bytes: Buffer, longAt: number, typedAt: readonly number[] = []): void {
     this.#bytes = bytes;
     this.spanCount = 0;
     this.fieldStarts.fill(-1);
-    if (!isUtf8(bytes)) throw new VarveError('MALFORMED_INPUT', `byte ${invalidUtf8At(bytes)}: not valid UTF-8`);
+    if (!isUtf8(bytes))
+      throw new VarveError('MALFORMED_INPUT', `byte ${invalidUtf8At(bytes)}: not valid UTF-8`);
     const end = bytes.length;
     let typedIndex = 0;
     let stack = this.#stack;
@@ -125,7 +141,8 @@ export class JsonScanner {
       if (first === 0x22) {
         const start = at + 1;
         at = this.#string(start);
-        if (at - 1 - start >= longAt) this.#note(start, at - 1, this.#escaped ? SPAN.escaped : SPAN.plain);
+        if (at - 1 - start >= longAt)
+          this.#note(start, at - 1, this.#escaped ? SPAN.escaped : SPAN.plain);
       } else if (first === OBJECT || first === ARRAY) {
         let tokens = tokensKey && first === ARRAY;
         if (typedIndex < typedAt.length && typedAt[typedIndex] === at) {
@@ -167,7 +184,8 @@ export class JsonScanner {
             at = this.#skip(at + 1);
             break;
           }
-          if (next !== container + 2) this.#fail(at, `expected , or ${container === OBJECT ? '}' : ']'}`);
+          if (next !== container + 2)
+            this.#fail(at, `expected , or ${container === OBJECT ? '}' : ']'}`);
           at++;
           depth--;
         }
@@ -179,7 +197,10 @@ export class JsonScanner {
         at = this.#string(start);
         const size = at - 1 - start;
         if (depth === 1) field = this.#fieldOf(start, at - 1);
-        tokensKey = size === 6 && bytes[start] === 0x74 && bytes.toString('latin1', start, start + 6) === 'tokens';
+        tokensKey =
+          size === 6 &&
+          bytes[start] === 0x74 &&
+          bytes.toString('latin1', start, start + 6) === 'tokens';
         at = this.#skip(at);
         if (bytes[at] !== 0x3a) this.#fail(at, 'expected : after a key');
         at = this.#skip(at + 1);
@@ -287,15 +308,18 @@ export class JsonScanner {
   }
 
   #literal(at: number, literal: string): number {
-    if (this.#bytes.toString('latin1', at, Math.min(at + literal.length, this.#bytes.length)) !== literal) {
+    if (
+      this.#bytes.toString('latin1', at, Math.min(at + literal.length, this.#bytes.length)) !==
+      literal
+    ) {
       this.#fail(at, 'expected a JSON value');
     }
     return at + literal.length;
   }
 
   /**
-   * The end of the array at `open` when it is written as token arrays are (ids from 0 to 2^32−1, no leading zeros, one
-   * kind of separator), −1 when it is not.
+   * The end of the array at `open` when it is written as token arrays are (ids from 0 to 2^32−1, no
+   * leading zeros, one kind of separator), −1 when it is not.
    */
   #tokens(open: number, longAt: number): number {
     const bytes = this.#bytes;
@@ -306,7 +330,8 @@ export class JsonScanner {
     for (;;) {
       const start = at;
       let value = 0;
-      while (isDigit(bytes[at]) && at - start < 11) value = value * 10 + (bytes[at++] as number) - 0x30;
+      while (isDigit(bytes[at]) && at - start < 11)
+        value = value * 10 + (bytes[at++] as number) - 0x30;
       const size = at - start;
       if (size === 0 || value > 0xffffffff || (size > 1 && bytes[start] === 0x30)) return -1;
       count++;
@@ -324,7 +349,8 @@ export class JsonScanner {
 
   #fieldOf(start: number, end: number): number {
     if (!this.#escaped) {
-      if (end - start > LONGEST_FIELD || FIELD_INITIALS[this.#bytes[start] as number] === 0) return 0;
+      if (end - start > LONGEST_FIELD || FIELD_INITIALS[this.#bytes[start] as number] === 0)
+        return 0;
       return FIELD_CODES.get(this.#bytes.toString('latin1', start, end)) ?? 0;
     }
     return FIELD_CODES.get(JSON.parse(this.#bytes.toString('utf8', start - 1, end + 1))) ?? 0;

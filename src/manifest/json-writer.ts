@@ -21,19 +21,21 @@ const MAX_DEPTH = 10_000;
 const PIECE_CHARACTERS = 64 * 1024;
 
 /**
- * The value as `JSON.stringify` writes it, except that a `Uint32Array` is an array of numbers and −0 is `-0`. Every property
- * is read once.
+ * The value as `JSON.stringify` writes it, except that a `Uint32Array` is an array of numbers and
+ * −0 is `-0`. Every property is read once.
  *
- * @throws `INVALID_ARGUMENT`, naming the place, for what JSON would silently alter or drop (numbers that are not finite,
- *   functions, symbols, symbol keys, holes and properties of arrays, other binary values, instances of classes without `toJSON`)
- *   or cannot write (bigints, cycles); `TOO_LARGE` when it is longer than a JavaScript string can be, or deeper than 10,000.
+ * @throws `INVALID_ARGUMENT`, naming the place, for what JSON would silently alter or drop (numbers
+ *   that are not finite, functions, symbols, symbol keys, holes and properties of arrays, other
+ *   binary values, instances of classes without `toJSON`) or cannot write (bigints, cycles);
+ *   `TOO_LARGE` when it is longer than a JavaScript string can be, or deeper than 10,000.
  */
 export function jsonText(value: object): JsonText {
   const writer = new JsonWriter();
   try {
     return writer.write(value);
   } catch (cause) {
-    if (types.isNativeError(cause) && /^Invalid string length$/.test(cause.message)) throw tooLong(cause);
+    if (types.isNativeError(cause) && /^Invalid string length$/.test(cause.message))
+      throw tooLong(cause);
     throw asInvalid(`${writer.place} cannot be read`, cause);
   }
 }
@@ -60,7 +62,12 @@ class JsonWriter {
 
   write(root: object): JsonText {
     const value = this.#prepared(root, '');
-    if (typeof value !== 'object' || value === null || Array.isArray(value) || types.isUint32Array(value)) {
+    if (
+      typeof value !== 'object' ||
+      value === null ||
+      Array.isArray(value) ||
+      types.isUint32Array(value)
+    ) {
       throw invalid(`a conversation is an object; not ${shown(root)}`);
     }
     this.#begin(value);
@@ -81,7 +88,8 @@ class JsonWriter {
       const key = keys === undefined ? next : keys[next];
       if (key === undefined) continue;
       if (typeof key === 'number') path += `[${key}]`;
-      else if (/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key)) path += path === '' ? key : `.${key}`;
+      else if (/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key))
+        path += path === '' ? key : `.${key}`;
       else path += `[${shown(key)}]`;
     }
     return path === '' ? 'the conversation' : path;
@@ -117,18 +125,25 @@ class JsonWriter {
     top.next++;
   }
 
-  /** What `toJSON` makes of a value, or the value itself; refused unless it is one that JSON can write. */
+  /**
+   * What `toJSON` makes of a value, or the value itself; refused unless it is one that JSON can
+   * write.
+   */
   #prepared(given: unknown, key: string | number): unknown {
     let value = given;
     if (typeof value === 'object' && value !== null) {
       if (types.isUint32Array(value)) return value;
       // A Buffer has a toJSON, which makes an object of it.
       if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)) {
-        throw this.#refused('of binary values only Uint32Array (token ids) can be stored: use a base64 data URL');
+        throw this.#refused(
+          'of binary values only Uint32Array (token ids) can be stored: use a base64 data URL',
+        );
       }
       value = this.#converted(value, key);
-      if (value === null && types.isDate(given)) throw this.#refused('JSON would make null of an invalid date');
-    } else if (typeof value === 'function' || typeof value === 'bigint') value = this.#converted(value, key);
+      if (value === null && types.isDate(given))
+        throw this.#refused('JSON would make null of an invalid date');
+    } else if (typeof value === 'function' || typeof value === 'bigint')
+      value = this.#converted(value, key);
     switch (typeof value) {
       case 'number':
         if (Number.isFinite(value)) return value;
@@ -149,18 +164,24 @@ class JsonWriter {
   }
 
   #begin(container: object): void {
-    if (this.#ancestors.has(container)) throw this.#refused('it holds itself: JSON cannot write a cycle');
+    if (this.#ancestors.has(container))
+      throw this.#refused('it holds itself: JSON cannot write a cycle');
     if (this.#open.length === MAX_DEPTH) {
       throw new VarveError(
         'TOO_LARGE',
-        `the conversation is nested more than ${MAX_DEPTH} deep: put its JSON text in UTF-8, or import it as JSONL`,
+        `the conversation is nested more than ${MAX_DEPTH} deep: put its JSON text in ` +
+          'UTF-8, or import it as JSONL',
       );
     }
     const isArray = Array.isArray(container);
     if (!isArray && !isPlain(container)) {
-      throw this.#refused(`it is ${shown(container)}: give it a toJSON method, or put a plain object or an array`);
+      throw this.#refused(
+        `it is ${shown(container)}: give it a toJSON method, or put a plain object or an array`,
+      );
     }
-    const symbol = Object.getOwnPropertySymbols(container).find((each) => isEnumerable(container, each));
+    const symbol = Object.getOwnPropertySymbols(container).find((each) =>
+      isEnumerable(container, each),
+    );
     if (symbol !== undefined) throw this.#refused(`JSON would drop its key ${String(symbol)}`);
     const keys = Object.keys(container);
     const count = isArray ? container.length : keys.length;

@@ -1,7 +1,10 @@
 import { VarveError } from '../errors.ts';
 import { LINE_FEED as NEWLINE_ONLY } from './body.ts';
 
-/** Longest record of a JSONL file, in bytes, with the blank space after it. It is read into memory whole. */
+/**
+ * Longest record of a JSONL file, in bytes, with the blank space after it. It is read into memory
+ * whole.
+ */
 export const MAX_RECORD_BYTES = 1024 * 1024 * 1024;
 
 /** Memory for one batch of records. */
@@ -21,15 +24,18 @@ export interface JsonlRecord {
 /** Records that were read together; they are views of one buffer, which is never reused. */
 export interface JsonlBatch {
   readonly records: readonly JsonlRecord[];
-  /** The bytes before the first record of the file (a byte order mark, blank lines); empty in later batches. */
+  /**
+   * The bytes before the first record of the file (a byte order mark, blank lines); empty in later
+   * batches.
+   */
   readonly lead: Buffer;
 }
 
 const LINE_FEED = 0x0a;
 
 /**
- * Splits a stream of bytes into records. Byte order marks before a record count as white space. Keeps no more in
- * memory than a batch and the longest record.
+ * Splits a stream of bytes into records. Byte order marks before a record count as white space.
+ * Keeps no more in memory than a batch and the longest record.
  *
  * @param batchBytes - how much to read before a batch is handed out
  * @throws `TOO_LARGE` with the line number when a record is longer than {@link MAX_RECORD_BYTES}.
@@ -76,12 +82,18 @@ class RecordSplitter {
   /** Copies what fits; returns how much that was. */
   take(chunk: Uint8Array, from: number): number {
     const count = Math.min(chunk.length - from, this.#buffer.length - this.#length);
-    this.#buffer.set(from === 0 && count === chunk.length ? chunk : chunk.subarray(from, from + count), this.#length);
+    this.#buffer.set(
+      from === 0 && count === chunk.length ? chunk : chunk.subarray(from, from + count),
+      this.#length,
+    );
     this.#length += count;
     return count;
   }
 
-  /** The complete records; what follows is kept for the next batch. `undefined`: none is complete, read on. */
+  /**
+   * The complete records; what follows is kept for the next batch. `undefined`: none is complete,
+   * read on.
+   */
   split(atEnd: boolean): JsonlBatch | undefined {
     const buffer = this.#buffer.subarray(0, this.#length);
     const records: JsonlRecord[] = [];
@@ -105,7 +117,8 @@ class RecordSplitter {
       const next = lineFeed < 0 ? buffer.length : nextRecord(buffer, lineFeed + 1, atEnd);
       if (next < 0) break;
       if (next - start > this.#maxRecordBytes) this.#tooLong(lineNumber);
-      const terminator = next === end + 1 && lineFeed === end ? NEWLINE_ONLY : buffer.subarray(end, next);
+      const terminator =
+        next === end + 1 && lineFeed === end ? NEWLINE_ONLY : buffer.subarray(end, next);
       records.push({
         bytes: buffer.subarray(start, end),
         terminator,
@@ -136,13 +149,15 @@ class RecordSplitter {
   #tooLong(lineNumber: number): never {
     throw new VarveError(
       'TOO_LARGE',
-      `line ${lineNumber}: a record with the blank space after it may have at most ${this.#maxRecordBytes} bytes; is this a JSONL file?`,
+      `line ${lineNumber}: a record with the blank space after it may have at most ` +
+        `${this.#maxRecordBytes} bytes; is this a JSONL file?`,
     );
   }
 }
 
 /**
- * Where the next record begins, given that a line begins at `from`; −1 when that depends on bytes still to come.
+ * Where the next record begins, given that a line begins at `from`; −1 when that depends on bytes
+ * still to come.
  */
 function nextRecord(buffer: Buffer, from: number, atEnd: boolean): number {
   for (let at = from; at < buffer.length; at++) {

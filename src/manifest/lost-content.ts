@@ -5,10 +5,14 @@ export function nameOf({ kind, id }: ManifestKey): string {
   return `${kind} ${JSON.stringify(id)}`;
 }
 
-/** A manifest that nobody has changed names a segment that is not there: something else than Varve took it. */
+/**
+ * A manifest that nobody has changed names a segment that is not there: something else than Varve
+ * took it.
+ */
 export function lostContent(key: ManifestKey, cause: Error): VarveError {
   const name = nameOf(key);
-  const grown = key.kind === 'conversation' ? ' (if it has grown since, replacing what is there)' : '';
+  const grown =
+    key.kind === 'conversation' ? ' (if it has grown since, replacing what is there)' : '';
   return new VarveError(
     'CORRUPT',
     `content of ${name} is lost (${cause.message}): run an audit with repair; ` +

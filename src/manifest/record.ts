@@ -3,7 +3,15 @@ import { MAX_ID_BYTES, type ManifestFields } from '../backends/manifests.ts';
 import type { Skeleton } from './body.ts';
 import { ContentEncoder } from './content-encoder.ts';
 import { parseCreated } from './created.ts';
-import { FIELD, type FieldCode, ID_MARKER, JsonScanner, REFERENCE_MARKER, SPAN, TYPED_MARKER } from './json-scanner.ts';
+import {
+  FIELD,
+  type FieldCode,
+  ID_MARKER,
+  JsonScanner,
+  REFERENCE_MARKER,
+  SPAN,
+  TYPED_MARKER,
+} from './json-scanner.ts';
 import type { Reference } from './reference.ts';
 import { Slab } from './slab.ts';
 
@@ -28,7 +36,10 @@ export interface EncodeOptions {
   readonly typedAt?: readonly number[];
 }
 
-/** Takes the lines of conversations apart. One is made for many lines: it remembers content that repeats. */
+/**
+ * Takes the lines of conversations apart. One is made for many lines: it remembers content that
+ * repeats.
+ */
 export class RecordEncoder {
   readonly content = new ContentEncoder();
   readonly #scanner = new JsonScanner();
@@ -41,8 +52,9 @@ export class RecordEncoder {
   }
 
   /**
-   * @throws `MALFORMED_INPUT` when the line is no JSON object, `INVALID_ARGUMENT` when its id cannot be one. What is
-   *   returned refers to `line`, which must stay as it is until the record is committed.
+   * @throws `MALFORMED_INPUT` when the line is no JSON object, `INVALID_ARGUMENT` when its id
+   *   cannot be one. What is returned refers to `line`, which must stay as it is until the record
+   *   is committed.
    */
   encode(line: Buffer, options: EncodeOptions = {}): ConversationRecord {
     const scanner = this.#scanner;
@@ -53,11 +65,23 @@ export class RecordEncoder {
     const idStart = scanner.fieldStarts[FIELD.id] as number;
     const idEnd = scanner.fieldEnds[FIELD.id] as number;
     const marked = id !== undefined && id === written && isWrittenPlainly(line, idStart, idEnd, id);
-    const { text, references } = this.#skeleton(line, marked ? idStart + 1 : -1, marked ? idEnd - 1 : -1);
+    const { text, references } = this.#skeleton(
+      line,
+      marked ? idStart + 1 : -1,
+      marked ? idEnd - 1 : -1,
+    );
     const at = messagesAt(scanner, line);
     const open = options.typedAt?.includes(at) ? -1 : at;
     const nonEmpty = open >= 0 && !closesAfter(line, open);
-    return { id, fields: fieldsOf(scanner, line), hasMessages: open >= 0, nonEmpty, line, text, references };
+    return {
+      id,
+      fields: fieldsOf(scanner, line),
+      hasMessages: open >= 0,
+      nonEmpty,
+      line,
+      text,
+      references,
+    };
   }
 
   /** The line with markers for its noted spans, and for its id where one is given. */
@@ -88,7 +112,11 @@ export class RecordEncoder {
         idPending = false;
       }
       if (start !== idStart)
-        replace(start, ends[index] as number, kinds[index] === SPAN.typed ? TYPED_MARKER : REFERENCE_MARKER);
+        replace(
+          start,
+          ends[index] as number,
+          kinds[index] === SPAN.typed ? TYPED_MARKER : REFERENCE_MARKER,
+        );
     }
     if (idPending) replace(idStart, idEnd, ID_MARKER);
     out += line.copy(text, out, copied, line.length);
@@ -102,7 +130,8 @@ export class RecordEncoder {
     if (kind === SPAN.typed) return undefined;
     const start = starts[index] as number;
     const raw = line.subarray(start, ends[index]);
-    if (kind === SPAN.tokens || kind === SPAN.spacedTokens) return this.content.tokens(raw, kind === SPAN.spacedTokens);
+    if (kind === SPAN.tokens || kind === SPAN.spacedTokens)
+      return this.content.tokens(raw, kind === SPAN.spacedTokens);
     if (kind === SPAN.escaped) return this.content.string(raw, true);
     const payload = this.content.base64Start(raw);
     if (payload < 0) return this.content.string(raw, false);
@@ -111,7 +140,10 @@ export class RecordEncoder {
   }
 }
 
-/** @throws `INVALID_ARGUMENT` unless `id` is a non-empty well-formed string of at most 512 bytes of UTF-8. */
+/**
+ * @throws `INVALID_ARGUMENT` unless `id` is a non-empty well-formed string of at most 512 bytes of
+ * UTF-8.
+ */
 export function checkId(id: unknown): asserts id is string {
   checkText('a conversation id', id, { most: MAX_ID_BYTES });
 }
@@ -126,10 +158,15 @@ function idOf(scanner: JsonScanner, line: Buffer): string | undefined {
   return /^(0|[1-9]\d{0,15})$/.test(raw) ? raw : undefined;
 }
 
-/** Whether the id stands there as `JSON.stringify` writes it. Without a backslash a string has one writing only. */
+/**
+ * Whether the id stands there as `JSON.stringify` writes it. Without a backslash a string has one
+ * writing only.
+ */
 function isWrittenPlainly(line: Buffer, start: number, end: number, id: string): boolean {
   if (line[start] !== 0x22) return false;
-  return !hasBackslash(line, start, end) || line.toString('utf8', start, end) === JSON.stringify(id);
+  return (
+    !hasBackslash(line, start, end) || line.toString('utf8', start, end) === JSON.stringify(id)
+  );
 }
 
 function hasBackslash(line: Buffer, start: number, end: number): boolean {
@@ -140,7 +177,8 @@ function hasBackslash(line: Buffer, start: number, end: number): boolean {
 function fieldsOf(scanner: JsonScanner, line: Buffer): Omit<ManifestFields, 'logicalBytes'> {
   const model = shortString(scanner, line, FIELD.model);
   const application = shortString(scanner, line, FIELD.application);
-  const createdAt = createdOf(scanner, line, FIELD.created_at) ?? createdOf(scanner, line, FIELD.created);
+  const createdAt =
+    createdOf(scanner, line, FIELD.created_at) ?? createdOf(scanner, line, FIELD.created);
   const fields: { model?: string; application?: string; createdAt?: number } = {};
   if (model !== undefined) fields.model = model;
   if (application !== undefined) fields.application = application;
@@ -160,7 +198,9 @@ function createdOf(scanner: JsonScanner, line: Buffer, field: FieldCode): number
   const start = scanner.fieldStarts[field] as number;
   const end = scanner.fieldEnds[field] as number;
   if (start < 0 || end - start > 64) return undefined;
-  return parseCreated(line[start] === 0x22 ? stringOf(line, start, end) : Number(line.toString('latin1', start, end)));
+  return parseCreated(
+    line[start] === 0x22 ? stringOf(line, start, end) : Number(line.toString('latin1', start, end)),
+  );
 }
 
 /** The string whose quotes are at `start` and before `end`. */

@@ -3,8 +3,8 @@ import type { NewSegment } from '../backends/manifests.ts';
 import { type EscapeStyle, forbiddenEscapes } from './json-escapes.ts';
 
 /**
- * How the raw bytes in a JSON text come of a reference's content. Codes from {@link REFERENCE}.text on add an
- * {@link EscapeStyle}.
+ * How the raw bytes in a JSON text come of a reference's content. Codes from {@link REFERENCE}.text
+ * on add an {@link EscapeStyle}.
  */
 export const REFERENCE = {
   /** The content is the raw bytes between the quotes, escapes and all. */
@@ -29,7 +29,12 @@ export class Reference {
   readonly #raw: Buffer;
   #forbidden = -1;
 
-  constructor(code: number, segments: readonly NewSegment[], digest: Address | undefined, raw: Buffer) {
+  constructor(
+    code: number,
+    segments: readonly NewSegment[],
+    digest: Address | undefined,
+    raw: Buffer,
+  ) {
     this.code = code;
     this.segments = segments;
     this.digest = digest;

@@ -33,8 +33,8 @@ export async function renderText(
 }
 
 /**
- * The value that the JSON text of a conversation stands for: `JSON.parse` of it, except that arrays which were a
- * `Uint32Array` are one again. Token arrays do not pass through a string.
+ * The value that the JSON text of a conversation stands for: `JSON.parse` of it, except that arrays
+ * which were a `Uint32Array` are one again. Token arrays do not pass through a string.
  *
  * @throws `TOO_LARGE` when it is longer than a JavaScript string can be.
  */
@@ -45,13 +45,15 @@ export async function renderValue(
   options?: AbortOptions,
 ): Promise<object> {
   const references = composition.pieces.flatMap((piece) => piece.references);
-  const isTokens = ({ code }: StoredReference): boolean => code === REFERENCE.tokens || code === REFERENCE.spacedTokens;
+  const isTokens = ({ code }: StoredReference): boolean =>
+    code === REFERENCE.tokens || code === REFERENCE.spacedTokens;
   const raw = await reader.raw(
     references.filter((reference) => !isTokens(reference)),
     options,
   );
   const tokens: Buffer[] = [];
-  for (const reference of references) if (isTokens(reference)) tokens.push(await reader.canonical(reference, options));
+  for (const reference of references)
+    if (isTokens(reference)) tokens.push(await reader.canonical(reference, options));
 
   const output: Buffer[] = [];
   // Unguessable, so no content can be mistaken for a placeholder.
@@ -93,16 +95,21 @@ function parse(pieces: readonly Buffer[], id: string): object {
   } catch (error) {
     throw new VarveError(
       'TOO_LARGE',
-      `conversation ${JSON.stringify(id)} is longer than a JavaScript string can be: use getBytes or export`,
+      `conversation ${JSON.stringify(id)} is longer than a JavaScript string can be: use ` +
+        'getBytes or export',
       { cause: error },
     );
   }
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new VarveError('CORRUPT', `conversation ${JSON.stringify(id)} is stored as no valid JSON: run an audit`, {
-      cause: error,
-    });
+    throw new VarveError(
+      'CORRUPT',
+      `conversation ${JSON.stringify(id)} is stored as no valid JSON: run an audit`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -116,7 +123,9 @@ function fillIn(root: object, nonce: string, tokens: readonly Buffer[]): object 
     }
     const inner = Object.hasOwn(value, nonce) ? (value as Container)[nonce] : undefined;
     if (!Array.isArray(inner)) return value;
-    return inner[0] === nonce ? tokenSegmentIds(tokens[inner[1]] as Buffer) : Uint32Array.from(inner as number[]);
+    return inner[0] === nonce
+      ? tokenSegmentIds(tokens[inner[1]] as Buffer)
+      : Uint32Array.from(inner as number[]);
   };
   const open: object[] = [root];
   for (let container = open.pop(); container !== undefined; container = open.pop()) {
@@ -126,7 +135,12 @@ function fillIn(root: object, nonce: string, tokens: readonly Buffer[]): object 
       const filled = replacement(value);
       // A plain assignment to __proto__ would set the prototype.
       if (filled !== value)
-        Object.defineProperty(container, key, { value: filled, writable: true, enumerable: true, configurable: true });
+        Object.defineProperty(container, key, {
+          value: filled,
+          writable: true,
+          enumerable: true,
+          configurable: true,
+        });
       else open.push(value);
     }
   }

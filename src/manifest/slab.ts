@@ -1,4 +1,7 @@
-/** Memory taken at once. Node's own pool has 8 KiB, so that every other skeleton would cost an allocation. */
+/**
+ * Memory taken at once. Node's own pool has 8 KiB, so that every other skeleton would cost an
+ * allocation.
+ */
 const SLAB_BYTES = 512 * 1024;
 
 /** Hands out buffers that live about as long as each other from larger pieces of memory. */

@@ -1,9 +1,12 @@
 /**
- * Token ids as JSON arrays write them and as token segments hold them (little-endian uint32). Both directions run on
- * bytes: ten million ids never become a JavaScript string.
+ * Token ids as JSON arrays write them and as token segments hold them (little-endian uint32). Both
+ * directions run on bytes: ten million ids never become a JavaScript string.
  */
 
-/** The canonical bytes of ids written in decimal with one separator of one or two bytes between them. */
+/**
+ * The canonical bytes of ids written in decimal with one separator of one or two bytes between
+ * them.
+ */
 export function parseTokens(digits: Buffer): Buffer {
   if (digits.length === 0) return Buffer.alloc(0);
   let count = 1;

@@ -13,7 +13,8 @@ const BASE64 = Buffer.from(LONG).toString('base64');
 /** Files as they are met with, by what is odd about them. */
 const FILES: Record<string, string> = {
   'numbers that no double holds': `{"id":"n","a":[1.0,1e5,-0,-0.0,1E400,-1e-999,12345678901234567890,1E+02,${'9'.repeat(5000)},0.${'1'.repeat(5000)}]}\n`,
-  'duplicate keys': '{"id":"a","id":"b","messages":[{"role":"u"}],"x":1,"x":2,"messages":[{"role":"v"}]}\n',
+  'duplicate keys':
+    '{"id":"a","id":"b","messages":[{"role":"u"}],"x":1,"x":2,"messages":[{"role":"v"}]}\n',
   '__proto__ and integer keys': `{"id":"p","__proto__":{"a":1},"2":2,"1":1,"messages":[{"__proto__":{"content":${ASCII}},"constructor":1}]}\n`,
   'nesting of 100,000': `{"id":"deep","a":${'['.repeat(1e5)}${']'.repeat(1e5)}}\n`,
   CRLF: '{"id":"1"}\r\n\r\n{"id":"2"}\r\n',
@@ -31,8 +32,13 @@ const FILES: Record<string, string> = {
   'ids that file systems mix up': `${['A', 'a', 'é', 'e\u0301', '../x', '.', '..', '/', ' ', 'ß', 'SS', 'İ', 'i', '😀', 'x'.repeat(512), 'é'.repeat(256)].map((id) => JSON.stringify({ id })).join('\n')}\n`,
   'ids written with escapes': '{"id":"\\u0041B"}\n{"id":"\\/etc"}\n{"\\u0069d":"c"}\n',
   'token arrays of all writings': `${[',', ', ', ',  ', ' ,']
-    .map((comma, index) => `{"id":"t${index}","messages":[{"tokens":[${TOKENS.join(comma)}]}],"tokens":[]}\n`)
-    .join('')}{"id":"t9","tokens":[4294967296,${TOKENS.join()}],"x":{"tokens":[-1,${TOKENS.join()}]}}\n`,
+    .map(
+      (comma, index) =>
+        `{"id":"t${index}","messages":[{"tokens":[${TOKENS.join(comma)}]}],"tokens":[]}\n`,
+    )
+    .join(
+      '',
+    )}{"id":"t9","tokens":[4294967296,${TOKENS.join()}],"x":{"tokens":[-1,${TOKENS.join()}]}}\n`,
   'data URLs, canonical and not': [
     BASE64,
     BASE64.replaceAll('/', '\\/'),
@@ -62,7 +68,11 @@ test.each(Object.entries(FILES))(
     const { created } = await store.importJsonl([file]);
     const written = await exported(store);
     expect(written.equals(file)).toBe(true);
-    expect(await store.importJsonl([file])).toMatchObject({ created: 0, unchanged: created, newSegments: 0 });
+    expect(await store.importJsonl([file])).toMatchObject({
+      created: 0,
+      unchanged: created,
+      newSegments: 0,
+    });
 
     const other = await open();
     await other.importJsonl([written]);
@@ -83,7 +93,10 @@ test.each(Object.entries(FILES))(
 
 test('a conversation of very many messages can be read, counted and added to', async () => {
   const store = await open();
-  const messages = Array.from({ length: 200_000 }, (_, index) => `{"role":"user","content":"m${index}"}`);
+  const messages = Array.from(
+    { length: 200_000 },
+    (_, index) => `{"role":"user","content":"m${index}"}`,
+  );
   const line = Buffer.from(`{"id":"c","messages":[${messages.join()}]}\n`);
   await store.importJsonl([line]);
   expect((await store.conversations.getBytes('c'))?.equals(line)).toBe(true);

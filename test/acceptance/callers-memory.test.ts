@@ -54,7 +54,12 @@ test('typed arrays of token ids stay typed wherever they are, also in messages a
   };
   await conversations.put(odd);
   expect(await conversations.get('c')).toEqual(odd);
-  const added = [new Uint32Array(300), { tokens: Uint32Array.of(1) }, { tokens: [1] }, new Uint32Array()];
+  const added = [
+    new Uint32Array(300),
+    { tokens: Uint32Array.of(1) },
+    { tokens: [1] },
+    new Uint32Array(),
+  ];
   await conversations.append('c', added);
   expect(await conversations.get('c')).toEqual({ ...odd, messages: [...odd.messages, ...added] });
 });
@@ -80,5 +85,6 @@ test('every method of a closed store says that it is closed, and closing again d
     collect(store.audit()),
     store.usage(),
   ];
-  for (const result of await Promise.allSettled(calls)) expect(result).toMatchObject({ reason: { code: 'CLOSED' } });
+  for (const result of await Promise.allSettled(calls))
+    expect(result).toMatchObject({ reason: { code: 'CLOSED' } });
 });

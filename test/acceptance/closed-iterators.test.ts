@@ -7,11 +7,17 @@ import { describeEverywhere } from './every-place.ts';
 import { collect, newFolder } from './place.ts';
 
 /** Everything of a store that is iterated, over more than one item that is read at once. */
-const ITERATORS: [string, (store: Store) => AsyncIterable<unknown> | Promise<AsyncIterable<unknown> | undefined>][] = [
+const ITERATORS: [
+  string,
+  (store: Store) => AsyncIterable<unknown> | Promise<AsyncIterable<unknown> | undefined>,
+][] = [
   ['conversations.list', ({ conversations }) => conversations.list()],
   ['holds.list', ({ conversations }) => conversations.holds.list()],
   ['segments.pins', ({ segments }) => segments.pins()],
-  ['segments.getMany', async ({ segments }) => segments.getMany((await segments.stat('p1'))?.addresses ?? [])],
+  [
+    'segments.getMany',
+    async ({ segments }) => segments.getMany((await segments.stat('p1'))?.addresses ?? []),
+  ],
   ['blobs.list', ({ blobs }) => blobs.list()],
   ['blobs.get', ({ blobs }) => blobs.get('b1')],
   ['exportJsonl', (store) => store.exportJsonl()],

@@ -5,8 +5,13 @@ import { CREDENTIALS } from '../object/s3/opened.ts';
 import { S3Server } from '../object/s3/s3-server.ts';
 import { newFolder } from './place.ts';
 
-/** Registers tests on a directory, on objects in memory and on objects behind S3, where each request takes its time. */
-export function describeEverywhere(register: (open: () => Promise<Store>, isSlow: boolean) => void): void {
+/**
+ * Registers tests on a directory, on objects in memory and on objects behind S3, where each request
+ * takes its time.
+ */
+export function describeEverywhere(
+  register: (open: () => Promise<Store>, isSlow: boolean) => void,
+): void {
   const closing = async (opening: Promise<Store>): Promise<Store> => {
     const store = await opening;
     onTestFinished(() => store.close());
@@ -22,7 +27,15 @@ export function describeEverywhere(register: (open: () => Promise<Store>, isSlow
     afterAll(() => server.close());
     register(() => {
       const { bucket, endpoint } = server;
-      return closing(openStore({ bucket, prefix: randomUUID(), region: 'here-1', endpoint, credentials: CREDENTIALS }));
+      return closing(
+        openStore({
+          bucket,
+          prefix: randomUUID(),
+          region: 'here-1',
+          endpoint,
+          credentials: CREDENTIALS,
+        }),
+      );
     }, true);
   });
 }

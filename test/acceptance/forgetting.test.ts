@@ -35,8 +35,8 @@ test('putting, deleting and collecting over and over leaves a store as large as 
     await store.usage();
     sizes.push(bytesIn(folder));
   }
-  // Beside the reports of the runs, a few hundred bytes each, in pages of 4 KiB; and the floor of the
-  // log, whose numbers take another byte now and then.
+  // Beside the reports of the runs, a few hundred bytes each, in pages of 4 KiB; and the floor of
+  // the log, whose numbers take another byte now and then.
   const later = sizes.slice(1);
   expect(Math.max(...later) - Math.min(...later)).toBeLessThanOrEqual(2 * 4096 + 16);
   expect(await store.usage()).toMatchObject({ segments: 0, garbageSegments: 0 });
@@ -57,7 +57,9 @@ test('a full collection brings many small commits to the size of one import', as
   await one.gc.run({ grace: 0, full: true });
   await one.close();
   const other = await open(bulk);
-  await other.importJsonl([Buffer.from(records.map((record) => `${JSON.stringify(record)}\n`).join(''))]);
+  await other.importJsonl([
+    Buffer.from(records.map((record) => `${JSON.stringify(record)}\n`).join('')),
+  ]);
   await other.close();
   expect(bytesIn(small)).toBeLessThan(1.2 * bytesIn(bulk));
 });

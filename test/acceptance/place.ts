@@ -20,8 +20,13 @@ export async function open(folder = newFolder(), options: OpenOptions = {}): Pro
 
 /** What all files in a folder take together. */
 export function bytesIn(folder: string): number {
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  return files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
+  return files.reduce(
+    (sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size,
+    0,
+  );
 }
 
 export async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
@@ -40,7 +45,8 @@ export async function outcomes(
 ): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const result of await Promise.allSettled(calls)) {
-    const outcome = result.status === 'fulfilled' ? result.value.status : String(result.reason.code);
+    const outcome =
+      result.status === 'fulfilled' ? result.value.status : String(result.reason.code);
     counts[outcome] = (counts[outcome] ?? 0) + 1;
   }
   return counts;

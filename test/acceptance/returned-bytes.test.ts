@@ -20,13 +20,15 @@ async function readAll(store: Store): Promise<Record<string, Buffer[]>> {
   for (const address of addresses) take('segments.get', await segments.get(address));
   const ids = await segments.getTokens(addresses.at(-1) ?? expect.unreachable());
   take('segments.getTokens', new Uint8Array(ids?.buffer ?? new ArrayBuffer()));
-  for await (const { bytes } of segments.getMany([...addresses, ...addresses])) take('segments.getMany', bytes);
+  for await (const { bytes } of segments.getMany([...addresses, ...addresses]))
+    take('segments.getMany', bytes);
   for (const [name, range] of [
     ['whole', {}],
     ['a range', { start: 10_000, end: 500_000 }],
     ['another range', { start: 0, end: 5 }],
   ] as const) {
-    for await (const piece of (await blobs.get('blob', range)) ?? []) take(`blobs.get, ${name}`, piece);
+    for await (const piece of (await blobs.get('blob', range)) ?? [])
+      take(`blobs.get, ${name}`, piece);
   }
   for (const { id } of await collect(conversations.list())) {
     take('getBytes', await conversations.getBytes(id));
@@ -53,19 +55,35 @@ describeEverywhere((open) => {
     await store.segments.put(randomBytes(2, 300_000), { pin: 'pin' });
     await store.segments.putTokens([1, 2, 3, 70_000], { pin: 'pin' });
     const long = 'x'.repeat(1_500_000);
-    await store.conversations.put({ id: 'long', messages: [long, long, '"escaped"\n'.repeat(110_000)], long });
-    await store.conversations.put({ id: 'short', typed: new Uint32Array(2000).fill(5), messages: ['y'.repeat(5000)] });
-    const keys = Array.from({ length: 32_000 }, (_, index) => [`key ${index}`, 'a value of some length']);
+    await store.conversations.put({
+      id: 'long',
+      messages: [long, long, '"escaped"\n'.repeat(110_000)],
+      long,
+    });
+    await store.conversations.put({
+      id: 'short',
+      typed: new Uint32Array(2000).fill(5),
+      messages: ['y'.repeat(5000)],
+    });
+    const keys = Array.from({ length: 32_000 }, (_, index) => [
+      `key ${index}`,
+      'a value of some length',
+    ]);
     await store.conversations.put({ id: 'wide', ...Object.fromEntries(keys) });
     const first = await readAll(store);
     for (let round = 0; round < 2; round++) {
       const again = await readAll(store);
       for (const [name, bytes] of Object.entries(first)) {
-        expect([name, Buffer.concat(again[name] ?? []).equals(Buffer.concat(bytes))]).toEqual([name, true]);
+        expect([name, Buffer.concat(again[name] ?? []).equals(Buffer.concat(bytes))]).toEqual([
+          name,
+          true,
+        ]);
       }
     }
     expect(Buffer.concat(first['blobs.get, whole'] ?? []).equals(repeated)).toBe(true);
-    expect(Buffer.concat(first['blobs.get, a range'] ?? []).equals(repeated.subarray(10_000, 500_000))).toBe(true);
+    expect(
+      Buffer.concat(first['blobs.get, a range'] ?? []).equals(repeated.subarray(10_000, 500_000)),
+    ).toBe(true);
     expect(await collect(store.audit({ deep: true }))).toEqual([]);
   });
 
@@ -73,7 +91,12 @@ describeEverywhere((open) => {
     const store = await open();
     const content = randomBytes(3, 2_000_000);
     const own = Buffer.from(content);
-    const [first, second, third, ids] = [content.subarray(0, 50_000), Buffer.from('two'), Buffer.from('three'), [1, 2]];
+    const [first, second, third, ids] = [
+      content.subarray(0, 50_000),
+      Buffer.from('two'),
+      Buffer.from('three'),
+      [1, 2],
+    ];
     const puts = [
       store.segments.put(own.subarray(0, 50_000), { pin: 'pin' }),
       store.segments.put(second, { pin: 'pin' }),
@@ -95,11 +118,21 @@ describeEverywhere((open) => {
     const appending = store.conversations.append('c', append);
     scribble(append);
     await appending;
-    const stored = await collect(store.segments.getMany((await store.segments.stat('pin'))?.addresses ?? []));
+    const stored = await collect(
+      store.segments.getMany((await store.segments.stat('pin'))?.addresses ?? []),
+    );
     const texts = stored.map(({ bytes }) => Buffer.from(bytes ?? []).toString('latin1')).sort();
-    const expected = [first, Buffer.from('two'), Buffer.from('three'), Buffer.from(Uint32Array.of(1, 2).buffer)];
+    const expected = [
+      first,
+      Buffer.from('two'),
+      Buffer.from('three'),
+      Buffer.from(Uint32Array.of(1, 2).buffer),
+    ];
     expect(texts).toEqual(expected.map((bytes) => bytes.toString('latin1')).sort());
-    expect(await store.conversations.get('c')).toEqual({ id: 'c', messages: ['of a text', 'added'] });
+    expect(await store.conversations.get('c')).toEqual({
+      id: 'c',
+      messages: ['of a text', 'added'],
+    });
     const uploading = store.blobs.put('blob', own);
     for (let at = 0; at < 20; at++) {
       await new Promise((resolve) => setImmediate(resolve));

@@ -3,7 +3,10 @@ import type { Conversations, Store } from '../../src/index.ts';
 import { collect, newFolder, open, outcomes } from './place.ts';
 
 /** Two handles on one store, as two processes have them. */
-async function two(): Promise<{ stores: [Store, Store]; either: (index: number) => Conversations }> {
+async function two(): Promise<{
+  stores: [Store, Store];
+  either: (index: number) => Conversations;
+}> {
   const folder = newFolder();
   const stores: [Store, Store] = [await open(folder), await open(folder)];
   return { stores, either: (index) => stores[index % 2 === 0 ? 0 : 1].conversations };
@@ -18,7 +21,9 @@ test('of 200 puts of one id at once exactly one wins, and equal ones all succeed
     either(index).put({ id: 'a', messages: [{ content: `${index} ${'x'.repeat(300)}` }] }),
   );
   expect(await outcomes(different)).toEqual({ created: 1, ALREADY_EXISTS: 199 });
-  const equal = calls(200, (index) => either(index).put({ id: 'b', messages: [{ content: 'x'.repeat(300) }] }));
+  const equal = calls(200, (index) =>
+    either(index).put({ id: 'b', messages: [{ content: 'x'.repeat(300) }] }),
+  );
   expect(await outcomes(equal)).toEqual({ created: 1, unchanged: 199 });
 });
 
@@ -36,7 +41,9 @@ test('200 conversations put at once are all there', async () => {
 test('appends at once all count, those of one name once', async () => {
   const { either } = await two();
   await either(0).put({ id: 'c', messages: [] });
-  expect(await outcomes(calls(40, (index) => either(index).append('c', [{ index }])))).toEqual({ appended: 40 });
+  expect(await outcomes(calls(40, (index) => either(index).append('c', [{ index }])))).toEqual({
+    appended: 40,
+  });
   const named = calls(40, (index) =>
     either(index).append('c', [{ named: index % 4 }], { idempotencyKey: `turn-${index % 4}` }),
   );
@@ -58,19 +65,28 @@ test('of changes to one revision exactly one happens, and a revision never comes
   expect([CONFLICT, Object.values(done)]).toEqual([19, [1]]);
   await either(0).delete('c');
   await either(1).put({ id: 'c', messages: [1] });
-  await expect(either(0).append('c', [2], { ifRevision: revision })).rejects.toMatchObject({ code: 'CONFLICT' });
+  await expect(either(0).append('c', [2], { ifRevision: revision })).rejects.toMatchObject({
+    code: 'CONFLICT',
+  });
 });
 
 test('whole histories put at once end with the longest', async () => {
   const { either } = await two();
-  const history = (length: number) => ({ id: 'c', messages: Array.from({ length }, (_, index) => ({ index })) });
-  await Promise.all(calls(30, (index) => either(index).put(history(index + 1), { ifExists: 'append' })));
+  const history = (length: number) => ({
+    id: 'c',
+    messages: Array.from({ length }, (_, index) => ({ index })),
+  });
+  await Promise.all(
+    calls(30, (index) => either(index).put(history(index + 1), { ifExists: 'append' })),
+  );
   expect(await either(0).get('c')).toEqual(history(30));
 });
 
 test('a list goes on through deletions and additions, and gives nothing twice', async () => {
   const { stores, either } = await two();
-  await collect(either(0).putMany(Array.from({ length: 1200 }, (_, index) => ({ id: `old-${index}` }))));
+  await collect(
+    either(0).putMany(Array.from({ length: 1200 }, (_, index) => ({ id: `old-${index}` }))),
+  );
   const seen: string[] = [];
   for await (const { id } of either(0).list({ id: 'old-*' })) {
     seen.push(id);
@@ -103,9 +119,12 @@ test('a read-only handle follows a writer and refuses to write', async () => {
 test('what is replaced or deleted while it is read is a conflict, not a mixture', async () => {
   const store = await open();
   const content = Buffer.alloc(20_000_000);
-  for (let at = 0; at < content.length; at += 4) content.writeUInt32LE((at * 2_654_435_761) >>> 0, at);
+  for (let at = 0; at < content.length; at += 4)
+    content.writeUInt32LE((at * 2_654_435_761) >>> 0, at);
   await store.blobs.put('b', content);
-  const reading = ((await store.blobs.get('b')) as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  const reading = ((await store.blobs.get('b')) as AsyncIterable<Uint8Array>)[
+    Symbol.asyncIterator
+  ]();
   await reading.next();
   await store.blobs.delete('b');
   await store.gc.run({ grace: 0, full: true });

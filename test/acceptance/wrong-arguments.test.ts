@@ -74,7 +74,11 @@ const ID = ['a string'];
 
 /** Every method with its positional arguments, and which of the values each takes. */
 const CALLS: [name: string, call: Call, accepted: readonly string[]][] = [
-  ['conversations.put', ({ conversations }, it) => conversations.put(it), ['an object', 'a bare object']],
+  [
+    'conversations.put',
+    ({ conversations }, it) => conversations.put(it),
+    ['an object', 'a bare object'],
+  ],
   ['conversations.putMany', ({ conversations }, it) => stopped(conversations.putMany(it)), EMPTY],
   ['conversations.get', ({ conversations }, it) => conversations.get(it), ID],
   ['conversations.getBytes', ({ conversations }, it) => conversations.getBytes(it), ID],
@@ -83,7 +87,11 @@ const CALLS: [name: string, call: Call, accepted: readonly string[]][] = [
   ['conversations.append', ({ conversations }, it) => conversations.append('c', it), ['an array']],
   ['conversations.delete', ({ conversations }, it) => conversations.delete(it), ID],
   ['conversations.deleteMany', ({ conversations }, it) => conversations.deleteMany(it), EMPTY],
-  ['conversations.deleteMany of', ({ conversations }, it) => conversations.deleteMany(['ab', it]), ID],
+  [
+    'conversations.deleteMany of',
+    ({ conversations }, it) => conversations.deleteMany(['ab', it]),
+    ID,
+  ],
   ['holds.place', ({ conversations }, it) => conversations.holds.place(it), [...EMPTY, ...ID]],
   ['holds.place of', ({ conversations }, it) => conversations.holds.place(['ab', it]), ID],
   ['holds.release', ({ conversations }, it) => conversations.holds.release(it), [...EMPTY, ...ID]],
@@ -135,14 +143,26 @@ const NAMES: [name: string, call: Call][] = [
     'the idempotency key of an append',
     ({ conversations }, it) => conversations.append('c', [1], { idempotencyKey: it }),
   ],
-  ['the reason of a hold', ({ conversations }, reason) => conversations.holds.place('c', { reason })],
-  ['the application of a list', ({ conversations }, it) => collect(conversations.list({ application: it }))],
+  [
+    'the reason of a hold',
+    ({ conversations }, reason) => conversations.holds.place('c', { reason }),
+  ],
+  [
+    'the application of a list',
+    ({ conversations }, it) => collect(conversations.list({ application: it })),
+  ],
   ['the model of a list', ({ conversations }, model) => collect(conversations.list({ model }))],
   ['a pin', ({ segments }, pin) => segments.put(Buffer.from('x'), { pin })],
-  ['a pin of putMany', ({ segments }, pin) => collect(segments.putMany([Buffer.from('x')], { pin }))],
+  [
+    'a pin of putMany',
+    ({ segments }, pin) => collect(segments.putMany([Buffer.from('x')], { pin })),
+  ],
   ['an owner', ({ segments }, owner) => segments.put(Buffer.from('x'), { owner })],
   ['an owner of pins', ({ segments }, owner) => collect(segments.pins({ owner }))],
-  ['the application of a blob', ({ blobs }, it) => blobs.put('b', Buffer.from('x'), { application: it })],
+  [
+    'the application of a blob',
+    ({ blobs }, it) => blobs.put('b', Buffer.from('x'), { application: it }),
+  ],
   ['a content type', ({ blobs }, contentType) => blobs.put('b', Buffer.from('x'), { contentType })],
   ['the application of blobs', ({ blobs }, it) => collect(blobs.list({ application: it }))],
 ];
@@ -158,7 +178,8 @@ async function failureOf(call: () => unknown): Promise<string | undefined> {
     return undefined;
   } catch (error) {
     if (error instanceof TypeError && error.message === 'a trap of the caller') return OWN;
-    if (!isVarveError(error)) return `not a VarveError: ${error instanceof Error ? error.stack : typeof error}`;
+    if (!isVarveError(error))
+      return `not a VarveError: ${error instanceof Error ? error.stack : typeof error}`;
     return error.code;
   }
 }
@@ -193,7 +214,11 @@ describeEverywhere((open, isSlow) => {
         for (const [what, value] of Object.entries(VALUES)) {
           if (accepted.includes(what)) continue;
           const code = await failureOf(() => call(store, value as never));
-          expect([name, what, code]).toEqual([name, what, OTHER[`${name}, ${what}`] ?? 'INVALID_ARGUMENT']);
+          expect([name, what, code]).toEqual([
+            name,
+            what,
+            OTHER[`${name}, ${what}`] ?? 'INVALID_ARGUMENT',
+          ]);
         }
         expect([name, await everything(store)]).toEqual([name, before]);
         for (const what of accepted) {

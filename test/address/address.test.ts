@@ -6,8 +6,12 @@ import { ADDRESS_BYTES, addressOf, isAddress, parseAddress } from '../../src/add
 
 describe('an address', () => {
   it('is the SHA-256 of the bytes, as in the examples of FIPS 180-4', () => {
-    expect(addressOf(Buffer.from('abc'))).toBe('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
-    expect(addressOf(new Uint8Array())).toBe('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');
+    expect(addressOf(Buffer.from('abc'))).toBe(
+      'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
+    );
+    expect(addressOf(new Uint8Array())).toBe(
+      'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+    );
   });
 
   it('is what an independent implementation computes', () => {
@@ -27,9 +31,18 @@ describe('an address', () => {
     const address = addressOf(Buffer.from('abc'));
     expect(parseAddress(address)).toBe(address);
     expect(Buffer.from(address, 'hex')).toHaveLength(ADDRESS_BYTES);
-    for (const other of [address.toUpperCase(), address.slice(1), `${address}0`, `${address}\n`, ` ${address}`, '']) {
+    for (const other of [
+      address.toUpperCase(),
+      address.slice(1),
+      `${address}0`,
+      `${address}\n`,
+      ` ${address}`,
+      '',
+    ]) {
       expect(isAddress(other)).toBe(false);
-      expect(() => parseAddress(other)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+      expect(() => parseAddress(other)).toThrow(
+        expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+      );
     }
   });
 });

@@ -7,7 +7,9 @@ const entries: fc.Arbitrary<BlobEntry> = fc.record({
   end: fc.option(
     fc.record({
       bytes: fc.maxSafeNat(),
-      sha256: fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes).toString('hex')),
+      sha256: fc
+        .uint8Array({ minLength: 32, maxLength: 32 })
+        .map((bytes) => Buffer.from(bytes).toString('hex')),
       contentType: fc.option(fc.string({ minLength: 1, unit: 'binary' }), { nil: undefined }),
     }),
     { nil: undefined },
@@ -26,8 +28,12 @@ describe('the body of a blob entry', () => {
   test('is what format 1 says, byte by byte', () => {
     const end = { bytes: 70_000, sha256: 'ab'.repeat(32), contentType: 'a/b' };
     const body = Buffer.from(encodeBlobEntry({ lengths: [65_536, 4464], end })).toString('hex');
-    expect(body).toBe(`${'01'}${'01'}${'02'}${'808004'}${'f022'}${'f0a204'}${'ab'.repeat(32)}${'03'}${'612f62'}`);
-    expect(Buffer.from(encodeBlobEntry({ lengths: [1], end: undefined })).toString('hex')).toBe('01000101');
+    expect(body).toBe(
+      `${'01'}${'01'}${'02'}${'808004'}${'f022'}${'f0a204'}${'ab'.repeat(32)}${'03'}${'612f62'}`,
+    );
+    expect(Buffer.from(encodeBlobEntry({ lengths: [1], end: undefined })).toString('hex')).toBe(
+      '01000101',
+    );
   });
 
   test('cut short or extended is corrupt', () => {
@@ -35,9 +41,13 @@ describe('the body of a blob entry', () => {
       fc.property(entries, fc.nat(), (entry, cut) => {
         const body = encodeBlobEntry(entry);
         const short = body.subarray(0, cut % body.length);
-        expect(() => decodeBlobEntry(short, 'test')).toThrow(expect.objectContaining({ code: 'CORRUPT' }));
+        expect(() => decodeBlobEntry(short, 'test')).toThrow(
+          expect.objectContaining({ code: 'CORRUPT' }),
+        );
         const long = Buffer.concat([body, Buffer.alloc(1)]);
-        expect(() => decodeBlobEntry(long, 'test')).toThrow(expect.objectContaining({ code: 'CORRUPT' }));
+        expect(() => decodeBlobEntry(long, 'test')).toThrow(
+          expect.objectContaining({ code: 'CORRUPT' }),
+        );
       }),
     );
   });

@@ -38,14 +38,22 @@ function sha256(bytes: Uint8Array): string {
 }
 
 describe('put and get', () => {
-  test.each([0, 1, 1000, 16_384, 65_536, 300_000, 3_000_000, 10_000_000])('give back %d bytes', async (length) => {
-    const bytes = randomBytes(length, length);
-    const receipt = await blobs.put('file', inPieces(bytes, 50_000));
-    expect(receipt).toMatchObject({ name: 'file', status: 'created', bytes: length, sha256: sha256(bytes) });
-    expect(receipt.newBytes).toBe(length);
-    expect((await bytesOf('file'))?.equals(bytes)).toBe(true);
-    expect((await auditOf(backend)).findings).toEqual([]);
-  });
+  test.each([0, 1, 1000, 16_384, 65_536, 300_000, 3_000_000, 10_000_000])(
+    'give back %d bytes',
+    async (length) => {
+      const bytes = randomBytes(length, length);
+      const receipt = await blobs.put('file', inPieces(bytes, 50_000));
+      expect(receipt).toMatchObject({
+        name: 'file',
+        status: 'created',
+        bytes: length,
+        sha256: sha256(bytes),
+      });
+      expect(receipt.newBytes).toBe(length);
+      expect((await bytesOf('file'))?.equals(bytes)).toBe(true);
+      expect((await auditOf(backend)).findings).toEqual([]);
+    },
+  );
 
   test('tell of a blob without reading it', async () => {
     const bytes = randomBytes(1, 500_000);
@@ -109,7 +117,11 @@ describe('put and get', () => {
 
   test('share what versions of a file have in common', async () => {
     const bytes = randomBytes(4, 4_000_000);
-    const edited = Buffer.concat([bytes.subarray(0, 2_000_000), Buffer.from('an insert'), bytes.subarray(2_000_000)]);
+    const edited = Buffer.concat([
+      bytes.subarray(0, 2_000_000),
+      Buffer.from('an insert'),
+      bytes.subarray(2_000_000),
+    ]);
     await blobs.put('v1', bytes);
     const receipt = await blobs.put('v2', edited);
     expect(receipt.newBytes).toBeLessThan(600_000);
@@ -120,7 +132,10 @@ describe('put and get', () => {
     const [one, two] = [randomBytes(1, 1000), randomBytes(2, 2000)];
     const { revision } = await blobs.put('file', one);
     await expect(blobs.put('file', two)).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
-    expect(await blobs.put('file', two, { ifExists: 'skip' })).toMatchObject({ status: 'skipped', revision });
+    expect(await blobs.put('file', two, { ifExists: 'skip' })).toMatchObject({
+      status: 'skipped',
+      revision,
+    });
     expect((await bytesOf('file'))?.equals(one)).toBe(true);
     const replaced = await blobs.put('file', two, { ifExists: 'replace', ifRevision: revision });
     expect(replaced.status).toBe('replaced');
@@ -136,7 +151,9 @@ describe('put and get', () => {
   });
 
   test.each(['', '\ud800', 'x'.repeat(513)])('refuse an impossible name', async (name) => {
-    await expect(blobs.put(name, Buffer.from('x'))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(blobs.put(name, Buffer.from('x'))).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
   });
 
   test.each([
@@ -169,7 +186,10 @@ describe('put and get', () => {
       override async publish(...[write, entries, fields]: Parameters<ModelBackend['publish']>) {
         async function* counted() {
           for await (const entry of entries) {
-            const size = entry.segments.reduce((sum, segment) => sum + (segment.bytes?.().length ?? 0), 0);
+            const size = entry.segments.reduce(
+              (sum, segment) => sum + (segment.bytes?.().length ?? 0),
+              0,
+            );
             largest = Math.max(largest, size);
             inFlight += 1;
             yield entry;
@@ -192,12 +212,18 @@ describe('a range', () => {
   test('is what a slice of the whole is', async () => {
     await blobs.put('file', bytes);
     await fc.assert(
-      fc.asyncProperty(fc.nat({ max: bytes.length }), fc.nat({ max: bytes.length + 100 }), async (a, b) => {
-        const [start, end] = [Math.min(a, b), Math.max(a, b)];
-        const content = await blobs.get('file', { start, end });
-        expect([content?.start, content?.end]).toEqual([start, Math.min(end, bytes.length)]);
-        expect((await bytesOf('file', { start, end }))?.equals(bytes.subarray(start, end))).toBe(true);
-      }),
+      fc.asyncProperty(
+        fc.nat({ max: bytes.length }),
+        fc.nat({ max: bytes.length + 100 }),
+        async (a, b) => {
+          const [start, end] = [Math.min(a, b), Math.max(a, b)];
+          const content = await blobs.get('file', { start, end });
+          expect([content?.start, content?.end]).toEqual([start, Math.min(end, bytes.length)]);
+          expect((await bytesOf('file', { start, end }))?.equals(bytes.subarray(start, end))).toBe(
+            true,
+          );
+        },
+      ),
       { numRuns: 40 },
     );
   });
@@ -205,7 +231,8 @@ describe('a range', () => {
   test('may lie on the bounds of chunks, and be empty or a byte', async () => {
     await blobs.put('file', bytes);
     const pieces: number[] = [];
-    for await (const piece of (await blobs.get('file')) ?? expect.unreachable()) pieces.push(piece.length);
+    for await (const piece of (await blobs.get('file')) ?? expect.unreachable())
+      pieces.push(piece.length);
     expect(Math.max(...pieces)).toBeLessThanOrEqual(256 * 1024);
     let at = 0;
     for (const length of [...pieces, 0]) {
@@ -216,7 +243,9 @@ describe('a range', () => {
         [at, at + 1],
       ] as const) {
         if (start < 0) continue;
-        expect((await bytesOf('file', { start, end }))?.equals(bytes.subarray(start, end))).toBe(true);
+        expect((await bytesOf('file', { start, end }))?.equals(bytes.subarray(start, end))).toBe(
+          true,
+        );
       }
       at += length;
     }
@@ -259,7 +288,9 @@ describe('a range', () => {
     }
     const counted = new Blobs(new Counted());
     await counted.put('file', randomBytes(8, 20_000_000));
-    await joined((await counted.get('file', { start: 9_000_000, end: 9_000_100 })) ?? expect.unreachable());
+    await joined(
+      (await counted.get('file', { start: 9_000_000, end: 9_000_100 })) ?? expect.unreachable(),
+    );
     expect(fetched).toBeLessThanOrEqual(512 * 1024);
     fetched = 0;
     for await (const _ of (await counted.get('file')) ?? expect.unreachable()) break;
@@ -270,11 +301,11 @@ describe('a range', () => {
     await blobs.put('file', bytes);
     const content = (await blobs.get('file')) ?? expect.unreachable();
     const [first, second] = await Promise.all([joined(content), joined(content)]);
-    expect([first.equals(bytes), second.equals(bytes), (await joined(content)).equals(bytes)]).toEqual([
-      true,
-      true,
-      true,
-    ]);
+    expect([
+      first.equals(bytes),
+      second.equals(bytes),
+      (await joined(content)).equals(bytes),
+    ]).toEqual([true, true, true]);
   });
 });
 
@@ -344,7 +375,10 @@ describe('reading while others write', () => {
       }
     });
     const content = (await new Blobs(losing).get('file')) ?? expect.unreachable();
-    await expect(joined(content)).rejects.toMatchObject({ code: 'CORRUPT', message: expect.stringContaining('file') });
+    await expect(joined(content)).rejects.toMatchObject({
+      code: 'CORRUPT',
+      message: expect.stringContaining('file'),
+    });
     lost.add(manifest?.entries[0]?.segments[0]);
     await expect(new Blobs(losing).get('file')).rejects.toMatchObject({ code: 'CORRUPT' });
   });
@@ -384,16 +418,23 @@ describe('damage', () => {
     const described = await backend.describe(last?.segments ?? []);
     // The same chunks, and what the body says of them, in another order.
     const { lengths, end } = decodeBlobEntry(last?.body ?? Buffer.alloc(0), 'test');
-    const segments = described.map(({ address, encoding }) => ({ address, encoding, bytes: null })).reverse();
+    const segments = described
+      .map(({ address, encoding }) => ({ address, encoding, bytes: null }))
+      .reverse();
     const body = encodeBlobEntry({ lengths: [...lengths].reverse(), end });
     const key = { kind: 'blob', id: 'swapped' } as const;
     const fields = { logicalBytes: 1_000_000 };
-    await backend.commit([{ operation: 'put', key, ifExists: 'error', fields, entries: [{ body, segments }] }]);
+    await backend.commit([
+      { operation: 'put', key, ifExists: 'error', fields, entries: [{ body, segments }] },
+    ]);
     const handedOut: Uint8Array[] = [];
     const reading = async () => {
       for await (const piece of (await blobs.get('swapped')) ?? []) handedOut.push(piece);
     };
-    await expect(reading()).rejects.toMatchObject({ code: 'CORRUPT', message: expect.stringContaining('SHA-256') });
+    await expect(reading()).rejects.toMatchObject({
+      code: 'CORRUPT',
+      message: expect.stringContaining('SHA-256'),
+    });
     expect(Buffer.concat(handedOut).length).toBeLessThan(1_000_000);
     expect((await bytesOf('swapped', { start: 1 }))?.length).toBe(999_999);
   });
@@ -418,7 +459,9 @@ describe('list and delete', () => {
 
   test('delete a blob, once', async () => {
     await blobs.put('file', Buffer.from('x'));
-    await expect(blobs.delete('file', { ifRevision: 'other' as Revision })).rejects.toMatchObject({ code: 'CONFLICT' });
+    await expect(blobs.delete('file', { ifRevision: 'other' as Revision })).rejects.toMatchObject({
+      code: 'CONFLICT',
+    });
     expect(await blobs.delete('file')).toBe(true);
     expect(await blobs.delete('file')).toBe(false);
     expect(await blobs.get('file')).toBeUndefined();
@@ -461,14 +504,17 @@ describe('an abort', () => {
       }),
     };
     setTimeout(() => controller.abort(), 20);
-    await expect(blobs.put('file', silent, { signal: controller.signal })).rejects.toMatchObject({ code: 'ABORTED' });
+    await expect(blobs.put('file', silent, { signal: controller.signal })).rejects.toMatchObject({
+      code: 'ABORTED',
+    });
     expect(closed).toBe(true);
   });
 
   test('ends a read that is under way', async () => {
     await blobs.put('file', randomBytes(1, 5_000_000));
     const controller = new AbortController();
-    const content = (await blobs.get('file', { signal: controller.signal })) ?? expect.unreachable();
+    const content =
+      (await blobs.get('file', { signal: controller.signal })) ?? expect.unreachable();
     const reading = async () => {
       for await (const _ of content) controller.abort();
     };

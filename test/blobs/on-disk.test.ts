@@ -29,7 +29,11 @@ async function reopen(): Promise<void> {
 describe('in a local directory', () => {
   test('blobs outlive the process that put them, versions share chunks, and deleting gives chunks back', async () => {
     const v1 = randomBytes(1, 12_000_000);
-    const v2 = Buffer.concat([v1.subarray(0, 5_000_000), Buffer.from('edited'), v1.subarray(5_000_100)]);
+    const v2 = Buffer.concat([
+      v1.subarray(0, 5_000_000),
+      Buffer.from('edited'),
+      v1.subarray(5_000_100),
+    ]);
     await new Blobs(backend).put('v1', v1);
     expect((await new Blobs(backend).put('v2', v2)).newBytes).toBeLessThan(1_000_000);
     await reopen();
@@ -41,7 +45,8 @@ describe('in a local directory', () => {
     for await (const piece of (await blobs.get('v2')) ?? []) pieces.push(piece);
     expect(Buffer.concat(pieces).equals(v2)).toBe(true);
     const range: Uint8Array[] = [];
-    for await (const piece of (await blobs.get('v2', { start: 4_999_990, end: 5_000_020 })) ?? []) range.push(piece);
+    for await (const piece of (await blobs.get('v2', { start: 4_999_990, end: 5_000_020 })) ?? [])
+      range.push(piece);
     expect(Buffer.concat(range).equals(v2.subarray(4_999_990, 5_000_020))).toBe(true);
     expect((await backend.usage()).segmentBytes).toBe(v2.length);
     expect((await auditOf(backend)).findings).toEqual([]);
@@ -49,7 +54,10 @@ describe('in a local directory', () => {
 
   test('pins outlive the process that put them, and releasing gives segments back', async () => {
     const contents = Array.from({ length: 700 }, (_, i) => Buffer.from(`segment ${i % 400}`));
-    for await (const { pin } of new Segments(backend).putMany(contents, { pin: 'p', owner: 'desk' })) {
+    for await (const { pin } of new Segments(backend).putMany(contents, {
+      pin: 'p',
+      owner: 'desk',
+    })) {
       expect(pin).toBe('p');
     }
     const { address } = await new Segments(backend).putTokens([1, 2, 3], { pin: 'tokens' });
@@ -59,7 +67,8 @@ describe('in a local directory', () => {
     expect(stat).toMatchObject({ owner: 'desk', segments: 400 });
     expect((await segments.put(Buffer.from('segment 7'), { pin: 'p' })).created).toBe(false);
     expect((await segments.stat('p'))?.segments).toBe(400);
-    for await (const { bytes } of segments.getMany(stat?.addresses ?? [])) expect(bytes).toBeDefined();
+    for await (const { bytes } of segments.getMany(stat?.addresses ?? []))
+      expect(bytes).toBeDefined();
     expect(await segments.release('p')).toBe(true);
     await backend.collect({ graceMs: 0 });
     expect(await segments.getTokens(address)).toEqual(Uint32Array.of(1, 2, 3));

@@ -21,8 +21,12 @@ function chunksOf(bytes: Uint8Array, options: ChunkerOptions): Uint8Array[] {
 
 const content = fc.oneof(
   fc.uint8Array({ maxLength: 6000 }),
-  fc.tuple(fc.nat(), fc.integer({ min: 0, max: 20_000 })).map(([seed, length]) => randomBytes(seed, length)),
-  fc.tuple(fc.nat(255), fc.integer({ min: 0, max: 9000 })).map(([byte, length]) => new Uint8Array(length).fill(byte)),
+  fc
+    .tuple(fc.nat(), fc.integer({ min: 0, max: 20_000 }))
+    .map(([seed, length]) => randomBytes(seed, length)),
+  fc
+    .tuple(fc.nat(255), fc.integer({ min: 0, max: 9000 }))
+    .map(([byte, length]) => new Uint8Array(length).fill(byte)),
 );
 
 describe('cutPoints', () => {
@@ -58,7 +62,9 @@ describe('cutPoints', () => {
       fc.property(content, (bytes) => {
         const cuts = cutPoints(bytes, TINY);
         const first = cuts[0] ?? 0;
-        expect(cutPoints(bytes.slice(first), TINY)).toEqual(cuts.slice(1).map((cut) => cut - first));
+        expect(cutPoints(bytes.slice(first), TINY)).toEqual(
+          cuts.slice(1).map((cut) => cut - first),
+        );
       }),
     );
   });
@@ -68,15 +74,24 @@ describe('cutPoints', () => {
     ['tokens', TINY_TOKENS, 4],
   ] as const)('an insert into %s changes few chunks', (_, options, step) => {
     fc.assert(
-      fc.property(fc.nat(), fc.nat({ max: 40_000 }), fc.integer({ min: 1, max: 50 }), (seed, position, size) => {
-        const before = randomBytes(seed, 60_000);
-        const at = position - (position % step);
-        const after = Buffer.concat([before.subarray(0, at), randomBytes(seed + 1, size * step), before.subarray(at)]);
-        const known = new Set(chunksOf(before, options).map(addressOf));
-        const fresh = chunksOf(after, options).filter((chunk) => !known.has(addressOf(chunk)));
-        // About 220 chunks in all; the edited one and those until the cuts meet again.
-        expect(fresh.length).toBeLessThanOrEqual(20);
-      }),
+      fc.property(
+        fc.nat(),
+        fc.nat({ max: 40_000 }),
+        fc.integer({ min: 1, max: 50 }),
+        (seed, position, size) => {
+          const before = randomBytes(seed, 60_000);
+          const at = position - (position % step);
+          const after = Buffer.concat([
+            before.subarray(0, at),
+            randomBytes(seed + 1, size * step),
+            before.subarray(at),
+          ]);
+          const known = new Set(chunksOf(before, options).map(addressOf));
+          const fresh = chunksOf(after, options).filter((chunk) => !known.has(addressOf(chunk)));
+          // About 220 chunks in all; the edited one and those until the cuts meet again.
+          expect(fresh.length).toBeLessThanOrEqual(20);
+        },
+      ),
       { numRuns: 50 },
     );
   });
@@ -92,18 +107,18 @@ describe('cutPoints', () => {
 
   test('the cuts of format 1 never change', () => {
     // Small chunks, so that some end within the 32 bytes that the hash is warmed up on.
-    expect(addressOf(Buffer.from(cutPoints(randomBytes(42, 1_000_000), TINY).join()))).toMatchInlineSnapshot(
-      `"4c4ed0adadcf296ccc6ddb3a26cdddfef102d7c971cbd51b66abb63933c7f43f"`,
-    );
-    expect(addressOf(Buffer.from(cutPoints(randomBytes(42, 1_000_000), TEXT_CHUNKS).join()))).toMatchInlineSnapshot(
-      `"f02535277051feea6790da68ccb7cf825f1be4e8ac3c51eae54eb8001426a6f6"`,
-    );
-    expect(addressOf(Buffer.from(cutPoints(randomBytes(42, 1_000_000), TOKEN_CHUNKS).join()))).toMatchInlineSnapshot(
-      `"3230c504bef861761de3d4326e712623e3f64526336a7da92b8f34fbff427179"`,
-    );
-    expect(addressOf(Buffer.from(cutPoints(randomBytes(42, 2_000_000), BLOB_CHUNKS).join()))).toMatchInlineSnapshot(
-      `"045f9e43f9e5bb83618e45e9f1790eb833b6520afb6d9d91946781da7565e765"`,
-    );
+    expect(
+      addressOf(Buffer.from(cutPoints(randomBytes(42, 1_000_000), TINY).join())),
+    ).toMatchInlineSnapshot(`"4c4ed0adadcf296ccc6ddb3a26cdddfef102d7c971cbd51b66abb63933c7f43f"`);
+    expect(
+      addressOf(Buffer.from(cutPoints(randomBytes(42, 1_000_000), TEXT_CHUNKS).join())),
+    ).toMatchInlineSnapshot(`"f02535277051feea6790da68ccb7cf825f1be4e8ac3c51eae54eb8001426a6f6"`);
+    expect(
+      addressOf(Buffer.from(cutPoints(randomBytes(42, 1_000_000), TOKEN_CHUNKS).join())),
+    ).toMatchInlineSnapshot(`"3230c504bef861761de3d4326e712623e3f64526336a7da92b8f34fbff427179"`);
+    expect(
+      addressOf(Buffer.from(cutPoints(randomBytes(42, 2_000_000), BLOB_CHUNKS).join())),
+    ).toMatchInlineSnapshot(`"045f9e43f9e5bb83618e45e9f1790eb833b6520afb6d9d91946781da7565e765"`);
   });
 
   test.each([
@@ -116,8 +131,12 @@ describe('cutPoints', () => {
     { minBytes: Number.NaN },
   ] as const)('refuses impossible sizes: %o', (wrong) => {
     const options = { ...TINY, ...wrong };
-    expect(() => cutPoints(new Uint8Array(1), options)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
-    expect(() => new Chunker(options)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    expect(() => cutPoints(new Uint8Array(1), options)).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
+    expect(() => new Chunker(options)).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
   });
 });
 

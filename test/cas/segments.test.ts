@@ -71,7 +71,9 @@ describe('put and get', () => {
 
   test('refuse what is not bytes', async () => {
     for (const wrong of ['text', [1, 2], null, new ArrayBuffer(4)]) {
-      await expect(segments.put(wrong as unknown as Uint8Array)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      await expect(segments.put(wrong as unknown as Uint8Array)).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+      });
     }
   });
 
@@ -87,10 +89,14 @@ describe('put and get', () => {
 describe('tokens', () => {
   test('are addressed by their little-endian uint32 bytes', async () => {
     const { address } = await segments.putTokens([1, 2, 2 ** 32 - 1]);
-    expect(address).toBe(createHash('sha256').update(Buffer.from('0100000002000000ffffffff', 'hex')).digest('hex'));
+    expect(address).toBe(
+      createHash('sha256').update(Buffer.from('0100000002000000ffffffff', 'hex')).digest('hex'),
+    );
     expect(await segments.getTokens(address)).toEqual(Uint32Array.of(1, 2, 2 ** 32 - 1));
     const [locator] = await backend.find([address]);
-    expect((await backend.describe(locator === undefined ? [] : [locator]))[0]?.encoding).toBe('tokens');
+    expect((await backend.describe(locator === undefined ? [] : [locator]))[0]?.encoding).toBe(
+      'tokens',
+    );
   });
 
   test('come back as they were, from arrays of either sort', async () => {
@@ -105,9 +111,14 @@ describe('tokens', () => {
     );
   });
 
-  test.each([[[1.5]], [[-1]], [[2 ** 32]], [[Number.NaN]], [[1, '2']], ['12'], [null]])('refuse %j', async (ids) => {
-    await expect(segments.putTokens(ids as number[])).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-  });
+  test.each([[[1.5]], [[-1]], [[2 ** 32]], [[Number.NaN]], [[1, '2']], ['12'], [null]])(
+    'refuse %j',
+    async (ids) => {
+      await expect(segments.putTokens(ids as number[])).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+      });
+    },
+  );
 
   test('refuse to be read from bytes that are no ids', async () => {
     const { address } = await segments.put(bytes('hello'));
@@ -140,7 +151,9 @@ describe('pins', () => {
   });
 
   test('hold a segment once however often it is put at the same time', async () => {
-    await Promise.all(Array.from({ length: 30 }, (_, i) => segments.put(bytes(`${i % 3}`), { pin: 'p' })));
+    await Promise.all(
+      Array.from({ length: 30 }, (_, i) => segments.put(bytes(`${i % 3}`), { pin: 'p' })),
+    );
     expect((await segments.stat('p'))?.segments).toBe(3);
   });
 
@@ -188,11 +201,23 @@ describe('pins', () => {
     await segments.put(bytes('a'), { pin: 'p', owner: 'desk', expiresAt });
     expect(await segments.stat('p')).toMatchObject({ owner: 'desk', expiresAt });
     await segments.put(bytes('a'), { pin: 'p', expiresAt: expiresAt + 5 });
-    expect(await segments.stat('p')).toMatchObject({ owner: 'desk', expiresAt: expiresAt + 5, segments: 1 });
+    expect(await segments.stat('p')).toMatchObject({
+      owner: 'desk',
+      expiresAt: expiresAt + 5,
+      segments: 1,
+    });
     await segments.put(bytes('b'), { pin: 'p', owner: 'other', expiresAt: expiresAt + 9 });
-    expect(await segments.stat('p')).toMatchObject({ owner: 'other', expiresAt: expiresAt + 9, segments: 2 });
+    expect(await segments.stat('p')).toMatchObject({
+      owner: 'other',
+      expiresAt: expiresAt + 9,
+      segments: 2,
+    });
     await segments.put(bytes('b'), { pin: 'p' });
-    expect(await segments.stat('p')).toMatchObject({ owner: 'other', expiresAt: expiresAt + 9, segments: 2 });
+    expect(await segments.stat('p')).toMatchObject({
+      owner: 'other',
+      expiresAt: expiresAt + 9,
+      segments: 2,
+    });
   });
 
   test('let go when they expire', async () => {
@@ -223,7 +248,9 @@ describe('pins', () => {
 
   test('with impossible names are refused', async () => {
     for (const pin of ['', 'x'.repeat(513), '\ud800']) {
-      await expect(segments.put(bytes('a'), { pin })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      await expect(segments.put(bytes('a'), { pin })).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+      });
     }
     expect((await backend.usage()).segments).toBe(0);
   });
@@ -289,7 +316,10 @@ describe('putMany and getMany', () => {
         return fetched;
       }
       override async commit(...[writes, options]: Parameters<ModelBackend['commit']>) {
-        const size = writes.reduce((sum, write) => sum + ('logicalBytes' in write ? write.logicalBytes : 0), 0);
+        const size = writes.reduce(
+          (sum, write) => sum + ('logicalBytes' in write ? write.logicalBytes : 0),
+          0,
+        );
         largestCommit = Math.max(largestCommit, size);
         return super.commit(writes, options);
       }
@@ -338,11 +368,9 @@ describe('putMany and getMany', () => {
       });
       const racing = new Segments(collecting);
       const results = await all(racing.getMany([kept, gone, kept]));
-      expect(results.map((result) => result.bytes && Buffer.from(result.bytes).toString())).toEqual([
-        'kept',
-        undefined,
-        'kept',
-      ]);
+      expect(results.map((result) => result.bytes && Buffer.from(result.bytes).toString())).toEqual(
+        ['kept', undefined, 'kept'],
+      );
       await segments.put(bytes('gone'), { pin });
       expect([await racing.get(gone), await racing.has(gone)]).toEqual([
         verb === 'fetch' ? undefined : bytes('gone'),
@@ -358,7 +386,8 @@ describe('putMany and getMany', () => {
     }
     const receipts: Address[] = [];
     const putting = async () => {
-      for await (const { address } of segments.putMany(source(), { pin: 'p' })) receipts.push(address);
+      for await (const { address } of segments.putMany(source(), { pin: 'p' }))
+        receipts.push(address);
     };
     await expect(putting()).rejects.toThrow('the source broke');
     expect(receipts).toHaveLength(256);

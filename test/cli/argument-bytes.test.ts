@@ -11,7 +11,14 @@ function commandLine(...words: readonly (string | Buffer)[]): () => Buffer {
 
 describe('arguments that are not UTF-8', () => {
   it('are found among those that have a U+FFFD', () => {
-    const line = commandLine('node', '--flag', 'main.js', 'rm', '\ufffd', Buffer.from([0x61, 0xff]));
+    const line = commandLine(
+      'node',
+      '--flag',
+      'main.js',
+      'rm',
+      '\ufffd',
+      Buffer.from([0x61, 0xff]),
+    );
     expect(undecodedArgument(['rm', '\ufffd', 'a\ufffd'], line)).toBe('a\ufffd');
   });
 

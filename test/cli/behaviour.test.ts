@@ -28,8 +28,14 @@ const VERBS = [
 
 describe('usage', () => {
   it('prints the version of package.json', () => {
-    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-    expect(here.varve(['--version'])).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' });
+    const { version } = JSON.parse(
+      readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+    );
+    expect(here.varve(['--version'])).toMatchObject({
+      status: 0,
+      stdout: `${version}\n`,
+      stderr: '',
+    });
   });
 
   it('lists every verb and the exit codes in the help', () => {
@@ -39,12 +45,15 @@ describe('usage', () => {
     expect(stdout).toContain('130 interrupted');
   });
 
-  it.each(['import', 'ls', 'blob'])('explains %s with --help, global options included, without a store', (verb) => {
-    const { status, stdout } = here.varve([verb, '--help']);
-    expect(status).toBe(0);
-    expect(stdout).toMatch(new RegExp(`^Usage: varve ${verb}`));
-    expect(stdout).toContain('--store <location>');
-  });
+  it.each(['import', 'ls', 'blob'])(
+    'explains %s with --help, global options included, without a store',
+    (verb) => {
+      const { status, stdout } = here.varve([verb, '--help']);
+      expect(status).toBe(0);
+      expect(stdout).toMatch(new RegExp(`^Usage: varve ${verb}`));
+      expect(stdout).toContain('--store <location>');
+    },
+  );
 
   it.each([
     [[], 'Usage: varve'],
@@ -52,7 +61,10 @@ describe('usage', () => {
     [['ls', '--frobnicate'], "unknown option '--frobnicate'"],
     [['get'], "missing required argument 'id'"],
     [['get', 'a', 'b'], 'too many arguments'],
-    [['import', SAMPLE, '--if-exists', 'perhaps'], 'Allowed choices are error, skip, replace, append'],
+    [
+      ['import', SAMPLE, '--if-exists', 'perhaps'],
+      'Allowed choices are error, skip, replace, append',
+    ],
     [['ls', '--limit', '0'], 'whole number of at least 1'],
     [['ls', '--since', 'yesterday'], 'Write a date'],
     [['ls', '--since', '2026-02-31'], 'Write a date'],
@@ -65,7 +77,10 @@ describe('usage', () => {
     [['--store', '', 'ls'], '--store'],
     [['--store', 'ftp://somewhere', 'ls'], 'no backend for ftp'],
   ])('%j ends with 2 and says why on standard error', (args, reason) => {
-    const run = here.varve([...args, ...(args.includes('--store') || args.length === 0 ? [] : ['--store', store])]);
+    const run = here.varve([
+      ...args,
+      ...(args.includes('--store') || args.length === 0 ? [] : ['--store', store]),
+    ]);
     expect(run.stderr).toContain(reason);
     expect({ status: run.status, stdout: run.stdout }).toEqual({ status: 2, stdout: '' });
   });
@@ -79,8 +94,12 @@ describe('usage', () => {
 
   it('takes --store before and after the verb, and before VARVE_STORE', () => {
     const env = { VARVE_STORE: here.path('elsewhere') };
-    expect(here.succeed(['--store', store, 'ls', '--limit', '1'], { env })).toBe('bicycle-desk/session-0000\n');
-    expect(here.succeed(['ls', '--limit', '1', `--store=file:${store}`], { env })).toBe('bicycle-desk/session-0000\n');
+    expect(here.succeed(['--store', store, 'ls', '--limit', '1'], { env })).toBe(
+      'bicycle-desk/session-0000\n',
+    );
+    expect(here.succeed(['ls', '--limit', '1', `--store=file:${store}`], { env })).toBe(
+      'bicycle-desk/session-0000\n',
+    );
   });
 });
 
@@ -106,7 +125,9 @@ describe('errors', () => {
       status: 2,
       stderr: 'varve: folder: is a directory\n',
     });
-    expect(here.varve(['export', '-o', 'folder', '-s', store]).stderr).toBe('varve: folder: is a directory\n');
+    expect(here.varve(['export', '-o', 'folder', '-s', store]).stderr).toBe(
+      'varve: folder: is a directory\n',
+    );
   });
 
   it.skipIf(process.getuid?.() === 0)('name a file that may not be read', () => {
@@ -131,7 +152,9 @@ describe('pipes and signals', () => {
   here.succeed(['import', '-', '-s', big], { input: lines });
 
   it('ends quietly when the reader of its output has seen enough', () => {
-    const run = here.shell('set -o pipefail; varve export -s "$BIG" | head -c 100 | wc -c', { BIG: big });
+    const run = here.shell('set -o pipefail; varve export -s "$BIG" | head -c 100 | wc -c', {
+      BIG: big,
+    });
     expect({ status: run.status, stdout: run.stdout.trim(), stderr: run.stderr }).toEqual({
       status: 0,
       stdout: '100',
@@ -170,9 +193,13 @@ describe('pipes and signals', () => {
       await new Promise((resolve) => setTimeout(resolve, 1500));
       child.kill(signal);
       expect(await once(child, 'exit')).toEqual([status, null]);
-      expect(stderr).toMatch(/lines? done; the same command goes on from there\nvarve: interrupted\n$/);
+      expect(stderr).toMatch(
+        /lines? done; the same command goes on from there\nvarve: interrupted\n$/,
+      );
       const kept = here.succeed(['ls', '-s', location]).split('\n').length - 1;
-      const report = JSON.parse(here.succeed(['import', '-', '--json', '-s', location], { input: lines }));
+      const report = JSON.parse(
+        here.succeed(['import', '-', '--json', '-s', location], { input: lines }),
+      );
       expect(report).toMatchObject({ unchanged: kept, created: 3000 - kept });
       expect(here.varve(['audit', '-s', location]).status).toBe(0);
     },

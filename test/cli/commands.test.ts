@@ -55,13 +55,17 @@ describe('in a process that stays and in one of its own', () => {
   const own = new Workplace();
 
   it.each(LIFE)('varve %j prints the same', (args, options) => {
-    expect(printed(staying.varve(args, options), staying)).toEqual(printed(own.process(args, options), own));
+    expect(printed(staying.varve(args, options), staying)).toEqual(
+      printed(own.process(args, options), own),
+    );
   });
 
   it('every command ran', () => {
     const program = new Command();
     for (const addCommand of COMMANDS) addCommand(program, async () => undefined);
     const ran = new Set(LIFE.map(([[verb]]) => verb));
-    expect(program.commands.map((command) => command.name()).filter((name) => !ran.has(name))).toEqual([]);
+    expect(
+      program.commands.map((command) => command.name()).filter((name) => !ran.has(name)),
+    ).toEqual([]);
   });
 });

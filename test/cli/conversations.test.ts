@@ -39,17 +39,25 @@ describe('varve import and export', () => {
 
   it('tell in a summary what was done, and nothing with --quiet', () => {
     const location = fresh('summary');
-    expect(here.succeed(['import', SAMPLE, '-s', location])).toMatch(/^48 conversations, 170 kB in .* s: 48 created\n/);
+    expect(here.succeed(['import', SAMPLE, '-s', location])).toMatch(
+      /^48 conversations, 170 kB in .* s: 48 created\n/,
+    );
     expect(here.succeed(['import', SAMPLE, '-s', location])).toMatch(
       /: 48 unchanged\n0 new segments; the store has 48 conv/,
     );
-    expect(here.varve(['import', SAMPLE, '-q', '-s', location])).toMatchObject({ status: 0, stdout: '', stderr: '' });
+    expect(here.varve(['import', SAMPLE, '-q', '-s', location])).toMatchObject({
+      status: 0,
+      stdout: '',
+      stderr: '',
+    });
   });
 
   it('count several files together', () => {
     writeFileSync(here.path('a.jsonl'), '{"id":"a","messages":[]}\n');
     writeFileSync(here.path('b.jsonl'), '{"id":"b","messages":[]}\n{"id":"c","messages":[]}\n');
-    const report = JSON.parse(here.succeed(['import', 'a.jsonl', 'b.jsonl', '--json', '-s', fresh('several')]));
+    const report = JSON.parse(
+      here.succeed(['import', 'a.jsonl', 'b.jsonl', '--json', '-s', fresh('several')]),
+    );
     expect(report).toMatchObject({ records: 3, created: 3, bytes: 75, failed: 0, errors: [] });
     expect(report.storedBytes).toBeGreaterThan(0);
   });
@@ -62,9 +70,13 @@ describe('varve import and export', () => {
 
   it('write to a file that appears when it is complete', () => {
     const target = here.path('out.jsonl');
-    expect(here.succeed(['export', '-o', target, '-s', store])).toContain('48 conversations, 170 kB written to');
+    expect(here.succeed(['export', '-o', target, '-s', store])).toContain(
+      '48 conversations, 170 kB written to',
+    );
     expect(readFileSync(target).equals(sample)).toBe(true);
-    expect(here.varve(['export', 'nobody', '-o', here.path('none.jsonl'), '-s', store]).status).toBe(4);
+    expect(
+      here.varve(['export', 'nobody', '-o', here.path('none.jsonl'), '-s', store]).status,
+    ).toBe(4);
     expect(() => readFileSync(here.path('none.jsonl'))).toThrow('ENOENT');
   });
 
@@ -82,7 +94,9 @@ describe('varve import and export', () => {
   ])('with --if-exists %s end with %i and keep the %s text', (policy, status, kept) => {
     const location = fresh(`exists-${policy}`, [{ id: 'x', messages: [message('old')] }]);
     const input = `${JSON.stringify({ id: 'x', messages: [message('new')] })}\n`;
-    expect(here.varve(['import', '-', '--if-exists', policy, '-s', location], { input }).status).toBe(status);
+    expect(
+      here.varve(['import', '-', '--if-exists', policy, '-s', location], { input }).status,
+    ).toBe(status);
     expect(JSON.parse(here.succeed(['get', 'x', '-s', location])).messages[0].content).toBe(kept);
   });
 
@@ -91,16 +105,21 @@ describe('varve import and export', () => {
     writeFileSync(here.path('bad.jsonl'), '{"id":"a"}\n\n{"id":"b"\n{"id":"c"}\n');
     const { status, stdout, stderr } = here.varve(['import', 'bad.jsonl', '-s', location]);
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
-    expect(stderr).toMatch(/^varve: bad\.jsonl: line 3 \(byte offset 12\): .*1 records? (is|are) stored\n$/);
+    expect(stderr).toMatch(
+      /^varve: bad\.jsonl: line 3 \(byte offset 12\): .*1 records? (is|are) stored\n$/,
+    );
     expect(here.succeed(['ls', '-s', location])).toBe('a\n');
   });
 
   it('go on with --on-error skip, tell of each line, and end with 3', () => {
     const location = fresh('skipping');
     const input = '{"id":"a"}\nnonsense\n{"id":""}\n{"id":"c"}\n';
-    const { status, stdout, stderr } = here.varve(['import', '-', '--on-error', 'skip', '--json', '-s', location], {
-      input,
-    });
+    const { status, stdout, stderr } = here.varve(
+      ['import', '-', '--on-error', 'skip', '--json', '-s', location],
+      {
+        input,
+      },
+    );
     expect(status).toBe(3);
     const report = JSON.parse(stdout);
     expect(report).toMatchObject({ records: 4, created: 2, failed: 2 });
@@ -113,14 +132,19 @@ describe('varve import and export', () => {
   });
 
   it('end with 1 when no line at all could be stored', () => {
-    const run = here.varve(['import', '-', '--on-error', 'skip', '-s', fresh('all-bad')], { input: 'nonsense\n' });
+    const run = here.varve(['import', '-', '--on-error', 'skip', '-s', fresh('all-bad')], {
+      input: 'nonsense\n',
+    });
     expect(run.status).toBe(1);
   });
 
   it('look for all files before the first is read', () => {
     const location = fresh('misspelt', [{ id: 'a' }]);
     const { status, stderr } = here.varve(['import', SAMPLE, 'misspelt.jsonl', '-s', location]);
-    expect({ status, stderr }).toEqual({ status: 4, stderr: 'varve: misspelt.jsonl: no such file\n' });
+    expect({ status, stderr }).toEqual({
+      status: 4,
+      stderr: 'varve: misspelt.jsonl: no such file\n',
+    });
     expect(here.succeed(['ls', '-s', location])).toBe('a\n');
   });
 });
@@ -131,12 +155,16 @@ describe('varve put and append', () => {
     const input = JSON.stringify({ id: 'a', messages: [message('1')] }, undefined, 2);
     expect(here.succeed(['put', '-s', location], { input })).toMatch(/^created a at revision /);
     expect(
-      here.succeed(['append', 'a', '-s', location], { input: JSON.stringify([message('2'), message('3')]) }),
+      here.succeed(['append', 'a', '-s', location], {
+        input: JSON.stringify([message('2'), message('3')]),
+      }),
     ).toMatch(/^appended a at revision .*: 2 messages added\n$/);
     here.succeed(['append', 'a', '-', '-s', location], { input: JSON.stringify(message('4')) });
     const stored = JSON.parse(here.succeed(['get', 'a', '--json', '-s', location]));
     expect(stored).toEqual({ id: 'a', messages: ['1', '2', '3', '4'].map(message) });
-    expect(JSON.parse(here.succeed(['get', 'a', '--revision', '1', '-s', location])).messages).toEqual([message('1')]);
+    expect(
+      JSON.parse(here.succeed(['get', 'a', '--revision', '1', '-s', location])).messages,
+    ).toEqual([message('1')]);
     expect(here.varve(['get', 'a', '--revision', '9', '-s', location]).status).toBe(4);
   });
 
@@ -145,11 +173,14 @@ describe('varve put and append', () => {
     here.succeed(['put', '--id', 'other', '-s', location], { input: '{"id":"a","messages":[]}' });
     expect(here.succeed(['ls', '-s', location])).toBe('other\n');
     for (const input of ['', '{"a":', '[]', '"text"', '3']) {
-      expect(here.varve(['put', '-s', location], { input })).toMatchObject({ status: 1, stdout: '' });
+      expect(here.varve(['put', '-s', location], { input })).toMatchObject({
+        status: 1,
+        stdout: '',
+      });
     }
-    expect(here.varve(['put', '-s', location], { input: Buffer.from([0x22, 0xff, 0x22]) }).stderr).toContain(
-      'not valid UTF-8',
-    );
+    expect(
+      here.varve(['put', '-s', location], { input: Buffer.from([0x22, 0xff, 0x22]) }).stderr,
+    ).toContain('not valid UTF-8');
   });
 
   it('end with 6 when the id is taken or the revision is another', () => {
@@ -157,8 +188,12 @@ describe('varve put and append', () => {
     const input = JSON.stringify({ id: 'a', messages: [message('x')] });
     expect(here.varve(['put', '-s', location], { input }).status).toBe(6);
     const { revision } = JSON.parse(here.succeed(['stat', 'a', '--json', '-s', location]));
-    here.succeed(['put', '--if-exists', 'replace', '--if-revision', revision, '-s', location], { input });
-    const late = here.varve(['append', 'a', '--if-revision', revision, '-s', location], { input: '[{}]' });
+    here.succeed(['put', '--if-exists', 'replace', '--if-revision', revision, '-s', location], {
+      input,
+    });
+    const late = here.varve(['append', 'a', '--if-revision', revision, '-s', location], {
+      input: '[{}]',
+    });
     expect(late.status).toBe(6);
     expect(here.varve(['rm', 'a', '--if-revision', revision, '-s', location]).status).toBe(6);
   });
@@ -166,12 +201,21 @@ describe('varve put and append', () => {
   it('append once under one idempotency key', () => {
     const location = fresh('idempotent', [{ id: 'a', messages: [] }]);
     const append = ['append', 'a', '--idempotency-key', 'turn-1', '--json', '-s', location];
-    expect(JSON.parse(here.succeed(append, { input: '[{}]' }))).toMatchObject({ status: 'appended', messages: 1 });
-    expect(JSON.parse(here.succeed(append, { input: '[{}]' }))).toMatchObject({ status: 'unchanged', messages: 0 });
+    expect(JSON.parse(here.succeed(append, { input: '[{}]' }))).toMatchObject({
+      status: 'appended',
+      messages: 1,
+    });
+    expect(JSON.parse(here.succeed(append, { input: '[{}]' }))).toMatchObject({
+      status: 'unchanged',
+      messages: 0,
+    });
   });
 
   it('do not append to what is not there', () => {
-    expect(here.varve(['append', 'nobody', '-s', fresh('nobody', [{ id: 'a' }])], { input: '[{}]' }).status).toBe(4);
+    expect(
+      here.varve(['append', 'nobody', '-s', fresh('nobody', [{ id: 'a' }])], { input: '[{}]' })
+        .status,
+    ).toBe(4);
   });
 });
 
@@ -181,7 +225,9 @@ describe('varve get, cat and stat', () => {
 
   it('get prints indented JSON, and one line with --json', () => {
     const indented = here.succeed(['get', id, '-s', store]);
-    expect(JSON.stringify(JSON.parse(indented), undefined, 2)).toBe(JSON.stringify(JSON.parse(line), undefined, 2));
+    expect(JSON.stringify(JSON.parse(indented), undefined, 2)).toBe(
+      JSON.stringify(JSON.parse(line), undefined, 2),
+    );
     // Numbers as they were written, not as JavaScript would write them.
     expect(indented).toContain('\n  "temperature": 1.0,\n');
     expect(here.succeed(['get', id, '--json', '-s', store])).toBe(`${line}\n`);
@@ -194,7 +240,10 @@ describe('varve get, cat and stat', () => {
 
   it('cat --segment prints a segment by its address, and only that', () => {
     const address = 'b'.repeat(64);
-    expect(here.varve(['cat', '--segment', address, '-s', store])).toMatchObject({ status: 4, stdout: '' });
+    expect(here.varve(['cat', '--segment', address, '-s', store])).toMatchObject({
+      status: 4,
+      stdout: '',
+    });
     expect(here.varve(['cat', '--segment', 'b', '-s', store]).status).toBe(2);
   });
 
@@ -240,7 +289,9 @@ describe('varve ls', () => {
     expect(list('--model', 'meadow-2-code', '--limit', '2')).toHaveLength(2);
     expect(list('--newest', '--limit', '3')).toEqual(ids.slice(-3).reverse());
     expect(list('--oldest', '--limit', '3')).toEqual(ids.slice(0, 3));
-    expect(list('--since', '2026-01-05T09:00:00Z', '--until', '2026-01-06')).toEqual(ids.slice(2, 21));
+    expect(list('--since', '2026-01-05T09:00:00Z', '--until', '2026-01-06')).toEqual(
+      ids.slice(2, 21),
+    );
     expect(list('nothing*')).toEqual([]);
   });
 
@@ -260,7 +311,16 @@ describe('varve ls', () => {
   });
 
   it('prints ids that would confuse a terminal or a script as JSON strings', () => {
-    const odd = ['a\nb', '\u001b[31mred', '"quoted"', 'right\u202eleft', 'käse', 'a b', '../../etc', '\u{1F980}'];
+    const odd = [
+      'a\nb',
+      '\u001b[31mred',
+      '"quoted"',
+      'right\u202eleft',
+      'käse',
+      'a b',
+      '../../etc',
+      '\u{1F980}',
+    ];
     const location = fresh(
       'odd-ids',
       odd.map((id) => ({ id })),

@@ -16,11 +16,15 @@ function example(...path: string[]): string {
 function storeWith(name: string): string {
   const location = here.path(name);
   const created = Math.floor(Date.now() / 1000) - 100 * 86_400;
-  here.succeed(['import', '-', '-s', location], { input: `{"id":"old","created":${created},"messages":[]}\n` });
+  here.succeed(['import', '-', '-s', location], {
+    input: `{"id":"old","created":${created},"messages":[]}\n`,
+  });
   return location;
 }
 
-/** Runs a line as a shell would, against a store of ours; what it prints as JSON is its last line. */
+/**
+ * Runs a line as a shell would, against a store of ours; what it prints as JSON is its last line.
+ */
 function runs(line: string, location: string, env: Readonly<Record<string, string>> = {}): void {
   const { status, stderr } = here.shell(line, { VARVE_STORE: location, ...env });
   expect(stderr).toBe('');
@@ -36,7 +40,8 @@ describe('the crontab', () => {
   it('has five fields of time, a user and a command on each line', () => {
     expect(lines).toContain('VARVE_STORE=/var/lib/varve');
     expect(jobs).toHaveLength(3);
-    for (const job of jobs) expect(job).toMatch(/^\d+ (\d+|\*\/\d+) \* \* (\d|\*) +varve {2}varve [^%]+$/);
+    for (const job of jobs)
+      expect(job).toMatch(/^\d+ (\d+|\*\/\d+) \* \* (\d|\*) +varve {2}varve [^%]+$/);
   });
 
   it('has commands that run quietly', () => {
@@ -46,8 +51,13 @@ describe('the crontab', () => {
       runs(command, location);
       expect(here.shell(command, { VARVE_STORE: location }).stdout).toBe('');
     }
-    const operations = here.succeed(['gc', '--history', '--json', '-s', location]).trimEnd().split('\n');
-    expect(new Set(operations.map((line) => JSON.parse(line).operation))).toEqual(new Set(['gc', 'prune', 'audit']));
+    const operations = here
+      .succeed(['gc', '--history', '--json', '-s', location])
+      .trimEnd()
+      .split('\n');
+    expect(new Set(operations.map((line) => JSON.parse(line).operation))).toEqual(
+      new Set(['gc', 'prune', 'audit']),
+    );
   });
 });
 
@@ -62,9 +72,13 @@ describe('the systemd units', () => {
 
   it('pass systemd-analyze verify', (context) => {
     const paths = units.map((unit) => join(EXAMPLES, 'systemd', unit));
-    const { status, stderr, error } = spawnSync('systemd-analyze', ['--man=no', 'verify', ...paths], {
-      encoding: 'utf8',
-    });
+    const { status, stderr, error } = spawnSync(
+      'systemd-analyze',
+      ['--man=no', 'verify', ...paths],
+      {
+        encoding: 'utf8',
+      },
+    );
     if (error !== undefined)
       return context.skip('SKIPPED: there is no systemd-analyze here, so the units are unchecked');
     expect(stderr).not.toMatch(/varve/);
@@ -73,15 +87,21 @@ describe('the systemd units', () => {
 
   it('have a calendar that systemd understands', (context) => {
     const calendar = /^OnCalendar=(.*)$/m.exec(example('systemd', 'varve-gc.timer'))?.[1] as string;
-    const { status, error } = spawnSync('systemd-analyze', ['calendar', calendar], { encoding: 'utf8' });
+    const { status, error } = spawnSync('systemd-analyze', ['calendar', calendar], {
+      encoding: 'utf8',
+    });
     if (error !== undefined)
-      return context.skip('SKIPPED: there is no systemd-analyze here, so the calendar is unchecked');
+      return context.skip(
+        'SKIPPED: there is no systemd-analyze here, so the calendar is unchecked',
+      );
     expect(status).toBe(0);
   });
 
   it('start commands that run', () => {
     const location = storeWith('systemd');
-    const command = /^ExecStart=\/usr\/bin\/env (.*)$/m.exec(example('systemd', 'varve-gc.service'))?.[1] as string;
+    const command = /^ExecStart=\/usr\/bin\/env (.*)$/m.exec(
+      example('systemd', 'varve-gc.service'),
+    )?.[1] as string;
     runs(command, location);
     const staying = /^ExecStart=\/usr\/bin\/env (.*)$/m.exec(
       example('systemd', 'varve-gc-every.service'),
@@ -118,12 +138,19 @@ describe('the Kubernetes manifests', () => {
       values: [2, 4],
     });
     expect(container.env.map(({ name }) => name)).toEqual(['VARVE_STORE']);
-    runs(`${[...container.command, ...container.args].join(' ')} > report.json`, storeWith('cronjob'));
-    expect(JSON.parse(readFileSync(here.path('report.json'), 'utf8'))).toMatchObject({ dryRun: false });
+    runs(
+      `${[...container.command, ...container.args].join(' ')} > report.json`,
+      storeWith('cronjob'),
+    );
+    expect(JSON.parse(readFileSync(here.path('report.json'), 'utf8'))).toMatchObject({
+      dryRun: false,
+    });
   });
 
   it('have an Indexed Job with as many completions as shards', () => {
-    const { apiVersion, kind, spec } = parse(example('kubernetes', 'indexed-job.yaml'), { strict: true });
+    const { apiVersion, kind, spec } = parse(example('kubernetes', 'indexed-job.yaml'), {
+      strict: true,
+    });
     expect({ apiVersion, kind, mode: spec.completionMode }).toEqual({
       apiVersion: 'batch/v1',
       kind: 'Job',
@@ -138,7 +165,9 @@ describe('the Kubernetes manifests', () => {
     const location = storeWith('indexed');
     for (const index of [0, spec.completions - 1]) {
       // A function cannot be exec'ed.
-      runs(`${script.replace(/^exec /, '')} > /dev/null`, location, { JOB_COMPLETION_INDEX: String(index) });
+      runs(`${script.replace(/^exec /, '')} > /dev/null`, location, {
+        JOB_COMPLETION_INDEX: String(index),
+      });
     }
   });
 });
@@ -152,8 +181,8 @@ describe('the Lambda handler', () => {
     else process.env.VARVE_STORE = location;
     try {
       // As EventBridge sends what the template says.
-      const { Properties } = parse(example('lambda', 'template.yaml')).Resources.CollectGarbage.Properties.Events
-        .Schedule;
+      const { Properties } = parse(example('lambda', 'template.yaml')).Resources.CollectGarbage
+        .Properties.Events.Schedule;
       return await handler(JSON.parse(Properties.Input), context);
     } finally {
       if (before === undefined) delete process.env.VARVE_STORE;
@@ -168,12 +197,18 @@ describe('the Lambda handler', () => {
     expect(outcome).toMatchObject({ finished: true, report: { dryRun: false } });
     expect(JSON.parse(JSON.stringify(outcome))).toEqual(outcome);
     const history = here.succeed(['gc', '--history', '--json', '-s', location]);
-    expect(JSON.parse(history)).toMatchObject({ operation: 'gc', outcome: 'done', options: { grace: '24h' } });
+    expect(JSON.parse(history)).toMatchObject({
+      operation: 'gc',
+      outcome: 'done',
+      options: { grace: '24h' },
+    });
   });
 
   it('ends in time, and says that it has not finished', async () => {
     const location = storeWith('short');
-    expect(await invoke(location, { getRemainingTimeInMillis: () => 0 })).toEqual({ finished: false });
+    expect(await invoke(location, { getRemainingTimeInMillis: () => 0 })).toEqual({
+      finished: false,
+    });
     expect(await invoke(location)).toMatchObject({ finished: true });
   });
 
@@ -183,7 +218,8 @@ describe('the Lambda handler', () => {
   });
 
   it('has a template that names it, with time and a schedule', () => {
-    const { Properties } = parse(example('lambda', 'template.yaml'), { strict: true }).Resources.CollectGarbage;
+    const { Properties } = parse(example('lambda', 'template.yaml'), { strict: true }).Resources
+      .CollectGarbage;
     expect(Properties).toMatchObject({ Handler: 'handler.handler', Timeout: 900 });
     expect(Properties.Events.Schedule.Properties.Schedule).toMatch(/^rate\(\d+ hours\)$/);
   });

@@ -5,7 +5,9 @@ const here = new Workplace();
 
 function storeWith(name: string, ...ids: string[]): string {
   const location = here.path(name);
-  const lines = ids.map((id) => `{"id":"${id}","messages":[{"role":"user","content":"${id} says"}]}\n`);
+  const lines = ids.map(
+    (id) => `{"id":"${id}","messages":[{"role":"user","content":"${id} says"}]}\n`,
+  );
   here.succeed(['import', '-', '-s', location], { input: lines.join('') });
   return location;
 }
@@ -13,11 +15,17 @@ function storeWith(name: string, ...ids: string[]): string {
 describe('varve hold', () => {
   it('keeps rm from a conversation, with exit code 6, until it is released', () => {
     const location = storeWith('held', 'a', 'b', 'c');
-    expect(here.succeed(['hold', 'a', 'b', '--reason', 'case 12', '-s', location])).toBe('2 conversations held\n');
+    expect(here.succeed(['hold', 'a', 'b', '--reason', 'case 12', '-s', location])).toBe(
+      '2 conversations held\n',
+    );
     const refused = here.varve(['rm', 'a', '-s', location]);
     expect(refused).toMatchObject({ status: 6, stdout: '0 conversations deleted\n' });
-    expect(refused.stderr).toMatch(/conversation "a" is held since .* \(case 12\): release the hold first/);
-    expect(here.succeed(['hold', '--release', 'a', '-s', location])).toBe('1 conversation released\n');
+    expect(refused.stderr).toMatch(
+      /conversation "a" is held since .* \(case 12\): release the hold first/,
+    );
+    expect(here.succeed(['hold', '--release', 'a', '-s', location])).toBe(
+      '1 conversation released\n',
+    );
     expect(here.succeed(['rm', 'a', '-s', location])).toBe('1 conversation deleted\n');
     expect(here.succeed(['ls', '-s', location])).toBe('b\nc\n');
   });
@@ -59,7 +67,9 @@ describe('varve hold', () => {
   it('tells of conversations that do not exist, and of what was so already', () => {
     const location = storeWith('twice', 'a');
     here.succeed(['hold', 'a', '-s', location]);
-    expect(here.succeed(['hold', 'a', '-s', location])).toBe('0 conversations held, 1 held before\n');
+    expect(here.succeed(['hold', 'a', '-s', location])).toBe(
+      '0 conversations held, 1 held before\n',
+    );
     expect(here.varve(['hold', 'a', 'no', '-s', location]).status).toBe(3);
     const { status, stderr } = here.varve(['hold', 'no', '-s', location]);
     expect(status).toBe(4);
@@ -77,8 +87,13 @@ describe('varve hold', () => {
     const location = storeWith('import', 'a');
     here.succeed(['hold', 'a', '-s', location]);
     const other = '{"id":"a","messages":[{"role":"user","content":"other"}]}\n';
-    expect(here.varve(['import', '-', '--if-exists', 'replace', '-s', location], { input: other }).status).not.toBe(0);
-    const longer = '{"id":"a","messages":[{"role":"user","content":"a says"},{"role":"assistant","content":"yes"}]}\n';
+    expect(
+      here.varve(['import', '-', '--if-exists', 'replace', '-s', location], { input: other })
+        .status,
+    ).not.toBe(0);
+    const longer =
+      '{"id":"a","messages":[{"role":"user","content":"a ' +
+      'says"},{"role":"assistant","content":"yes"}]}\n';
     here.succeed(['import', '-', '--if-exists', 'append', '-s', location], { input: longer });
     expect(here.succeed(['export', '-s', location])).toBe(longer);
   });

@@ -26,7 +26,10 @@ async function storeWith(name: string, given: readonly Given[]): Promise<string>
   const path = here.path(name);
   const store = await openStore(path);
   for (const { contents, ...rest } of given) {
-    await store.conversations.put({ ...rest, messages: contents.map((content) => ({ role: 'user', content })) });
+    await store.conversations.put({
+      ...rest,
+      messages: contents.map((content) => ({ role: 'user', content })),
+    });
   }
   await store.close();
   return path;
@@ -71,7 +74,11 @@ describe.skipIf(isLeftOut)('varve gc', () => {
 
 describe.skipIf(isLeftOut)('an erasure', () => {
   const given = [
-    { id: ID, application: 'application-of-jane', contents: [SHARED, SECRET, `${SECRET} ${'x'.repeat(600)}`] },
+    {
+      id: ID,
+      application: 'application-of-jane',
+      contents: [SHARED, SECRET, `${SECRET} ${'x'.repeat(600)}`],
+    },
     { id: 'other', contents: [SHARED] },
   ];
 
@@ -81,7 +88,8 @@ describe.skipIf(isLeftOut)('an erasure', () => {
     expect(here.succeed(['rm', '--erase', ID, '-s', location])).toBe(
       '1 conversation deleted\n' +
         'nothing of what was deleted is left in the store\n' +
-        `segment ${addressOf(Buffer.from(SHARED))}, 623 B, stays: it is also in conversation other\n`,
+        `segment ${addressOf(Buffer.from(SHARED))}, 623 B, stays: it is also in ` +
+        'conversation other\n',
     );
     expect(filesWith(location, ID, SECRET, 'application-of-jane')).toEqual([]);
     expect(here.succeed(['cat', 'other', '-s', location])).toContain('a prompt that all have');
@@ -90,7 +98,10 @@ describe.skipIf(isLeftOut)('an erasure', () => {
   it('by gc --erase takes what was deleted before, which a plan tells', async () => {
     const location = await storeWith('gc-erase', given);
     here.succeed(['rm', ID, '-s', location]);
-    expect(json(['gc', '--erase', '-n', '-s', location])).toMatchObject({ dryRun: true, collectedSegments: 1 });
+    expect(json(['gc', '--erase', '-n', '-s', location])).toMatchObject({
+      dryRun: true,
+      collectedSegments: 1,
+    });
     expect(filesWith(location, ID, SECRET).length).toBeGreaterThan(0);
     expect(here.succeed(['gc', '--erase', '-s', location])).toMatch(
       /\nnothing of what was deleted is left in the store\n$/,
@@ -141,9 +152,13 @@ describe.skipIf(isLeftOut)('varve audit', () => {
     });
     expect(here.varve(['audit', '--repair', '-s', location])).toMatchObject({
       status: 0,
-      stdout: expect.stringContaining(`orphaned-data: ${stray} does not belong to the store (repaired)\n`),
+      stdout: expect.stringContaining(
+        `orphaned-data: ${stray} does not belong to the store (repaired)\n`,
+      ),
     });
-    expect(here.succeed(['audit', '--deep', '--sample', '1%', '-s', location])).toMatch(/: nothing wrong\n$/);
+    expect(here.succeed(['audit', '--deep', '--sample', '1%', '-s', location])).toMatch(
+      /: nothing wrong\n$/,
+    );
   });
 
   it('says of damage that is marked what heals it', async () => {
@@ -167,10 +182,14 @@ describe.skipIf(isLeftOut)('varve backup and restore', () => {
   it('copy a store, bring the copy up to date, and make a store of it that is as it was', async () => {
     const location = await storeWith('original', [{ id: 'a', contents: [SHARED] }]);
     const [copy, restored] = [here.path('copy'), here.path('restored')];
-    expect(here.succeed(['backup', copy, '-s', location])).toMatch(/^1 pack, .* of it copied, in .*copy; took /);
+    expect(here.succeed(['backup', copy, '-s', location])).toMatch(
+      /^1 pack, .* of it copied, in .*copy; took /,
+    );
     here.succeed(['put', '-s', location], { input: '{"id":"b","messages":[{"content":"later"}]}' });
     expect(json(['backup', copy, '-s', location])).toMatchObject({ location: copy });
-    expect(here.succeed(['restore', copy, '-s', restored])).toMatch(/, in .*restored; 2 manifests verified; took /);
+    expect(here.succeed(['restore', copy, '-s', restored])).toMatch(
+      /, in .*restored; 2 manifests verified; took /,
+    );
     expect(here.succeed(['export', '-s', restored])).toBe(here.succeed(['export', '-s', location]));
     // What was changed since is a store of its own.
     here.succeed(['rm', 'b', '-s', copy]);

@@ -35,7 +35,8 @@ async function succeed(prefix: string, args: readonly string[]): Promise<string>
   return stdout;
 }
 
-const json = async (prefix: string, args: readonly string[]) => JSON.parse(await succeed(prefix, [...args, '--json']));
+const json = async (prefix: string, args: readonly string[]) =>
+  JSON.parse(await succeed(prefix, [...args, '--json']));
 
 /** Longer than what is kept inline, so that it is a segment. */
 const long = (text: string) => `${text} ${'.'.repeat(5000)}`;
@@ -74,18 +75,42 @@ describe.skipIf(leftOut('the command line on a bucket'))('on a bucket', () => {
   it('gc tells in a dry run what its shards then collect', async () => {
     await seed('gc', ['a1', 'a2', 'b1']);
     const plan = await json('gc', ['gc', '-n', '--grace', '0']);
-    expect(plan).toMatchObject({ dryRun: true, collectedSegments: 4, reasons: { unreferenced: { count: 4 } } });
+    expect(plan).toMatchObject({
+      dryRun: true,
+      collectedSegments: 4,
+      reasons: { unreferenced: { count: 4 } },
+    });
     const shards = [];
     for (const shard of ['0/2', '1/2']) {
-      shards.push(await json('gc', ['gc', '--grace', '0', '--shard', shard, '--concurrency', '2', '--deadline', '5m']));
+      shards.push(
+        await json('gc', [
+          'gc',
+          '--grace',
+          '0',
+          '--shard',
+          shard,
+          '--concurrency',
+          '2',
+          '--deadline',
+          '5m',
+        ]),
+      );
     }
     for (const field of ['collectedSegments', 'collectedBytes', 'freedBytes']) {
       expect(shards.reduce((sum, report) => sum + report[field], 0)).toBe(plan[field]);
     }
-    expect(await succeed('gc', ['gc', '--full', '--grace', '0'])).toMatch(/^collected 0 segments, 0 B /);
-    const history = (await succeed('gc', ['gc', '--history', '--limit', '2', '--json'])).trimEnd().split('\n');
+    expect(await succeed('gc', ['gc', '--full', '--grace', '0'])).toMatch(
+      /^collected 0 segments, 0 B /,
+    );
+    const history = (await succeed('gc', ['gc', '--history', '--limit', '2', '--json']))
+      .trimEnd()
+      .split('\n');
     expect(history.map((line) => JSON.parse(line))).toMatchObject([
-      { operation: 'gc', options: { full: true, grace: 0 }, requests: { list: expect.any(Number) } },
+      {
+        operation: 'gc',
+        options: { full: true, grace: 0 },
+        requests: { list: expect.any(Number) },
+      },
       { operation: 'gc', options: { shard: { index: 1, count: 2 } } },
     ]);
   });
@@ -103,7 +128,8 @@ describe.skipIf(leftOut('the command line on a bucket'))('on a bucket', () => {
       if (lines.length === 2) child.kill('SIGINT');
     }
     expect(await ended).toEqual([0, null]);
-    for (const line of lines) expect(line).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d collected 0 segments/);
+    for (const line of lines)
+      expect(line).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d collected 0 segments/);
   });
 
   it('rm --erase and gc --erase leave no object with what was deleted, and tell what others share', async () => {
@@ -113,7 +139,8 @@ describe.skipIf(leftOut('the command line on a bucket'))('on a bucket', () => {
     const shared = addressOf(Buffer.from(long('of both')));
     expect(report.stdout).toBe(
       '1 conversation deleted\n' +
-        'no content of what was deleted is left in the store; its ids stay in the keys of tombstones\n' +
+        'no content of what was deleted is left in the store; its ids stay in the keys of ' +
+        'tombstones\n' +
         `segment ${shared}, 5.01 kB, stays: it is also in conversation a2\n`,
     );
     expect(await holders('erase', ['only a1'])).toEqual([]);
@@ -134,7 +161,10 @@ describe.skipIf(leftOut('the command line on a bucket'))('on a bucket', () => {
   it('holds pass neither rm nor prune', async () => {
     await seed('hold');
     await succeed('hold', ['hold', 'a1', '--reason', 'case 12']);
-    expect(await run('hold', ['rm', 'a1'])).toMatchObject({ status: 6, stdout: '0 conversations deleted\n' });
+    expect(await run('hold', ['rm', 'a1'])).toMatchObject({
+      status: 6,
+      stdout: '0 conversations deleted\n',
+    });
     const prune = await succeed('hold', ['prune', '--application', 'desk', '--yes']);
     expect(prune).toMatch(
       /^held \(case 12\): a1, of application "desk"\ndeleted 1 conversation of 2 .*; 1 conversation held\n$/,
@@ -147,16 +177,21 @@ describe.skipIf(leftOut('the command line on a bucket'))('on a bucket', () => {
       /^3 manifests, 4 segments, .*: nothing wrong\n$/,
     );
     const address = addressOf(Buffer.from(long('only a2')));
-    const [sidecar, data] = (await objects.list(`audit/segments/${address}`)).objects.map(({ key }) => key);
+    const [sidecar, data] = (await objects.list(`audit/segments/${address}`)).objects.map(
+      ({ key }) => key,
+    );
     await objects.delete([data as string]);
-    await objects.put(`audit/segments/${'0'.repeat(64)}/AAAAAAAAAAAAb1`, Buffer.from('orphan'), { kind: 'any' });
+    await objects.put(`audit/segments/${'0'.repeat(64)}/AAAAAAAAAAAAb1`, Buffer.from('orphan'), {
+      kind: 'any',
+    });
     expect(sidecar).toBe(`audit/segments/${address}.meta`);
     const found = await run('audit', ['audit']);
     expect(found).toMatchObject({ status: 5, stderr: '' });
     expect(found.stdout).toMatch(
       new RegExp(
         `^orphaned-data: data of segment 0{64} has no sidecar \\(repair would delete it\\)\n` +
-          `missing-data: the data of segment ${address} is gone \\(repair would mark it, so that the next put of the same bytes heals it\\)\n` +
+          `missing-data: the data of segment ${address} is gone \\(repair would mark it, so ` +
+          'that the next put of the same bytes heals it\\)\n' +
           '  affects conversation a2\n' +
           '3 manifests, 4 segments, .*: 2 findings, 2 left unrepaired\n$',
       ),
@@ -168,22 +203,34 @@ describe.skipIf(leftOut('the command line on a bucket'))('on a bucket', () => {
     );
     // The same bytes, put again.
     await seed('audit');
-    expect(await json('audit', ['audit', '--deep'])).toMatchObject({ report: { findings: 0, unrepaired: 0 } });
+    expect(await json('audit', ['audit', '--deep'])).toMatchObject({
+      report: { findings: 0, unrepaired: 0 },
+    });
   });
 
   it('backup copies a bucket into a folder, and restore makes a bucket of it where there is none', async () => {
     await seed('original');
     const copy = here.path('copy');
-    expect(await succeed('original', ['backup', copy])).toMatch(/^3 manifests, .* of content copied, in .*copy; took /);
-    expect(await succeed('restored', ['restore', copy])).toMatch(/^3 manifests, .*; 3 manifests verified; took /);
+    expect(await succeed('original', ['backup', copy])).toMatch(
+      /^3 manifests, .* of content copied, in .*copy; took /,
+    );
+    expect(await succeed('restored', ['restore', copy])).toMatch(
+      /^3 manifests, .*; 3 manifests verified; took /,
+    );
     expect(await succeed('restored', ['export'])).toBe(LINES);
     const again = await run('restored', ['restore', copy]);
     expect(again.status).toBe(2);
-    expect(again.stderr).toMatch(/^varve: a backup is restored where there is nothing yet, and s3:.* is not empty/);
-    await objects.put('original/manifests/conversation/a1.json', Buffer.from('damaged'), { kind: 'any' });
+    expect(again.stderr).toMatch(
+      /^varve: a backup is restored where there is nothing yet, and s3:.* is not empty/,
+    );
+    await objects.put('original/manifests/conversation/a1.json', Buffer.from('damaged'), {
+      kind: 'any',
+    });
     const damaged = await run('original', ['backup', copy]);
     expect(damaged.status).toBe(5);
-    expect(damaged.stderr).toMatch(/^varve: everything else was copied: manifests\/conversation\/a1\.json: /);
+    expect(damaged.stderr).toMatch(
+      /^varve: everything else was copied: manifests\/conversation\/a1\.json: /,
+    );
   });
 
   it('du breaks down what a bucket takes', async () => {
@@ -195,11 +242,17 @@ describe.skipIf(leftOut('the command line on a bucket'))('on a bucket', () => {
       '--top',
       '1',
     ]);
-    expect(parts.map(({ key, manifests }: { key: string; manifests: number }) => [key, manifests]).sort()).toEqual([
+    expect(
+      parts
+        .map(({ key, manifests }: { key: string; manifests: number }) => [key, manifests])
+        .sort(),
+    ).toEqual([
       ['desk', 2],
       ['lab', 1],
     ]);
     expect(total.storedBytes + otherBytes).toBe(usage.storedBytes);
-    expect(topSegments).toMatchObject([{ address: addressOf(Buffer.from(long('of both'))), references: 2 }]);
+    expect(topSegments).toMatchObject([
+      { address: addressOf(Buffer.from(long('of both'))), references: 2 },
+    ]);
   });
 });

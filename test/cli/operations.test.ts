@@ -35,9 +35,12 @@ describe('varve blob', () => {
       bytes: content.length,
       sha256,
     });
-    expect(here.succeed([...put, '-s', location])).toMatch(/^unchanged report: 700 kB, of which 0 B new\n/);
+    expect(here.succeed([...put, '-s', location])).toMatch(
+      /^unchanged report: 700 kB, of which 0 B new\n/,
+    );
     expect(here.varve(['blob', 'get', 'report', '-s', location]).bytes.equals(content)).toBe(true);
-    const range = (text: string) => here.varve(['blob', 'get', 'report', '--range', text, '-s', location]).bytes;
+    const range = (text: string) =>
+      here.varve(['blob', 'get', 'report', '--range', text, '-s', location]).bytes;
     expect(range('100000-299999').equals(content.subarray(100_000, 300_000))).toBe(true);
     expect(range('699990-').equals(content.subarray(699_990))).toBe(true);
     here.succeed(['blob', 'get', 'report', '-o', 'copy.bin', '-s', location]);
@@ -48,7 +51,9 @@ describe('varve blob', () => {
     here.succeed(['blob', 'put', 'note', '-s', location], { input: 'hello' });
     expect(here.succeed(['blob', 'ls', '-s', location])).toBe('report\nnote\n');
     expect(here.succeed(['blob', 'ls', '--application', 'desk', '-s', location])).toBe('report\n');
-    expect(JSON.parse(here.succeed(['blob', 'stat', 'report', '--json', '-s', location]))).toMatchObject({
+    expect(
+      JSON.parse(here.succeed(['blob', 'stat', 'report', '--json', '-s', location])),
+    ).toMatchObject({
       sha256,
       contentType: 'application/x-report',
     });
@@ -57,7 +62,8 @@ describe('varve blob', () => {
       status: 3,
       stdout: '1 blob deleted\n',
     });
-    for (const verb of ['get', 'stat', 'rm']) expect(here.varve(['blob', verb, 'note', '-s', location]).status).toBe(4);
+    for (const verb of ['get', 'stat', 'rm'])
+      expect(here.varve(['blob', verb, 'note', '-s', location]).status).toBe(4);
     expect(here.varve(['blob', 'get', 'report', '--range', '9-2', '-s', location]).status).toBe(2);
   });
 });
@@ -66,9 +72,15 @@ describe('varve du and info', () => {
   it('tell what is stored, for people and as one JSON document', () => {
     const location = fresh('du');
     const usage = JSON.parse(here.succeed(['du', '--json', '-s', location]));
-    expect(usage.manifests.conversation).toEqual({ count: 48, logicalBytes: readFileSync(SAMPLE).length });
+    expect(usage.manifests.conversation).toEqual({
+      count: 48,
+      logicalBytes: readFileSync(SAMPLE).length,
+    });
     expect(here.succeed(['du', '-s', location])).toMatch(/^conversations +48 +170 kB +as given\n/);
-    expect(JSON.parse(here.succeed(['info', '--json', '-s', location]))).toMatchObject({ conversations: 48, blobs: 0 });
+    expect(JSON.parse(here.succeed(['info', '--json', '-s', location]))).toMatchObject({
+      conversations: 48,
+      blobs: 0,
+    });
     expect(here.succeed(['info', '-s', location])).toContain(location);
   });
 });
@@ -78,7 +90,8 @@ describe('varve gc', () => {
     const location = fresh('gc');
     const ids = here.succeed(['ls', '-s', location]).trimEnd().split('\n');
     here.succeed(['rm', ...ids, '-s', location]);
-    const gc = (...args: string[]) => JSON.parse(here.succeed(['gc', ...args, '--json', '-s', location]));
+    const gc = (...args: string[]) =>
+      JSON.parse(here.succeed(['gc', ...args, '--json', '-s', location]));
     const waiting = gc();
     expect(waiting).toMatchObject({ dryRun: false, collectedSegments: 0 });
     expect(waiting.waitingSegments).toBeGreaterThan(10);
@@ -94,7 +107,9 @@ describe('varve audit', () => {
   it('ends with 0 when nothing is wrong', () => {
     const location = fresh('sound');
     expect(here.succeed(['audit', '-s', location])).toMatch(/48 manifests.*nothing wrong\n$/);
-    const { report } = JSON.parse(here.succeed(['audit', '--sample', '10%', '--json', '-s', location]));
+    const { report } = JSON.parse(
+      here.succeed(['audit', '--sample', '10%', '--json', '-s', location]),
+    );
     expect(report).toMatchObject({ findings: 0, unrepaired: 0 });
   });
 
@@ -124,7 +139,9 @@ describe('varve doctor', () => {
   const location = fresh('examined');
 
   it('finds nothing wrong with a sound store, and its exit code says what else it finds', () => {
-    expect(here.succeed(['doctor', location])).toMatch(/: nothing wrong; [\d.]+ [kMGT]?B free, Node \d/);
+    expect(here.succeed(['doctor', location])).toMatch(
+      /: nothing wrong; [\d.]+ [kMGT]?B free, Node \d/,
+    );
     expect(here.succeed(['doctor', '-s', location])).toContain('nothing wrong');
     writeFileSync(join(location, 'notes.txt'), 'mine');
     const untidy = here.varve(['doctor', location]);
@@ -133,7 +150,9 @@ describe('varve doctor', () => {
     rmSync(join(location, 'packs'), { recursive: true });
     const { status, stdout } = here.varve(['doctor', location, '--json']);
     expect(status).toBe(5);
-    expect(JSON.parse(stdout)).toMatchObject({ findings: [{ kind: 'foreign' }, { kind: 'pack', harmful: true }] });
+    expect(JSON.parse(stdout)).toMatchObject({
+      findings: [{ kind: 'foreign' }, { kind: 'pack', harmful: true }],
+    });
     expect(here.varve(['doctor', here.path('nowhere')]).status).toBe(4);
     expect(here.varve(['doctor', 's3://bucket/prefix']).status).toBe(2);
   });

@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands/index.ts';
 import { addGlobalOptions } from '../../src/cli/session.ts';
 
-/** What the parser of the command line says to arguments; nothing is done with those that it takes. */
+/**
+ * What the parser of the command line says to arguments; nothing is done with those that it takes.
+ */
 async function told(args: readonly string[]): Promise<string> {
   let errors = '';
   const program = addGlobalOptions(new Command('varve'))
@@ -24,8 +26,10 @@ async function told(args: readonly string[]): Promise<string> {
 }
 
 const DURATION =
-  'It must be a number and a unit (ms, s, min, h, d, w, mo of 30 days, y of 365 days), such as 24h, or 0.';
-const RETENTION = 'It must be a number and a unit (min, h, d, w, mo of 30 days, y of 365 days), such as 90d, or 0.';
+  'It must be a number and a unit (ms, s, min, h, d, w, mo of 30 days, y of 365 days), such ' +
+  'as 24h, or 0.';
+const RETENTION =
+  'It must be a number and a unit (min, h, d, w, mo of 30 days, y of 365 days), such as 90d, or 0.';
 const AMBIGUOUS = 'It must be unambiguous: minutes are 3min, months of 30 days are 3mo.';
 const COUNT = 'Write a whole number of at least 1.';
 const SHARD = 'Write the number of a shard, from 0, and how many there are, such as 0/8.';
@@ -33,7 +37,12 @@ const SHARE = 'Write a share from 0% to 100%, such as 1% or 0.01.';
 const CONDITION = 'Write a path of keys, "=" and a value, such as metadata.tenant=acme.';
 
 /** Verb, option as the help tells it, what is allowed, values that are not. */
-const REFUSED: readonly [verb: string, option: string, allowed: string, values: readonly string[]][] = [
+const REFUSED: readonly [
+  verb: string,
+  option: string,
+  allowed: string,
+  values: readonly string[],
+][] = [
   ['gc', '--grace <duration>', DURATION, ['5', '-1h', '', '1M', '24 h', 'NaN']],
   ['gc', '--every <duration>', DURATION, ['6', 'hourly']],
   ['gc', '--jitter <duration>', DURATION, ['-5m']],
@@ -117,7 +126,15 @@ describe('values at the edge', () => {
     ['audit', '--sample=0%'],
     ['audit', '--sample=100%', '--repair', '--deep'],
     ['audit', '--sample=0.001'],
-    ['prune', '--older-than=0', '--idle-for=2w', '--keep-last=1', '--per=model', '--where=a.b=', '--dry-run'],
+    [
+      'prune',
+      '--older-than=0',
+      '--idle-for=2w',
+      '--keep-last=1',
+      '--per=model',
+      '--where=a.b=',
+      '--dry-run',
+    ],
     ['du', '--by=month', '--top=1'],
   ])('are taken: varve %s %s …', async (...args) => {
     expect(await told(args)).toBe('taken');

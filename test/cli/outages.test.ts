@@ -43,25 +43,32 @@ describe('on a service that does not answer', () => {
     const input = '{"id":"a","messages":[]}';
     const { status, stderr } = await run(['put', '--json'], location({ timeoutMs: '8000' }), input);
     expect(status).toBe(7);
-    expect(JSON.parse(stderr)).toMatchObject({ error: { code: 'OUTCOME_UNKNOWN', retryable: false } });
+    expect(JSON.parse(stderr)).toMatchObject({
+      error: { code: 'OUTCOME_UNKNOWN', retryable: false },
+    });
   });
 
   it('--verbose tells of each retry, where nobody watches, too; without it only the end is told', async () => {
     server.quirks.answerInstead = ({ method, key }) =>
-      method === 'PUT' && key.includes('manifests/') ? { status: 503, code: 'SlowDown' } : undefined;
+      method === 'PUT' && key.includes('manifests/')
+        ? { status: 503, code: 'SlowDown' }
+        : undefined;
     const input = '{"id":"a","messages":[]}';
     const quiet = await run(['put'], location({ timeoutMs: '4000' }), input);
     expect(quiet.status).toBe(7);
     expect(quiet.stderr.trimEnd().split('\n')).toHaveLength(1);
     const verbose = await run(['put', '--verbose'], location({ timeoutMs: '4000' }), input);
-    expect(verbose.stderr).toMatch(/^varve: retrying, SlowDown, attempt 2, gives up in \d s \(PUT manifests\/.*\)$/m);
+    expect(verbose.stderr).toMatch(
+      /^varve: retrying, SlowDown, attempt 2, gives up in \d s \(PUT manifests\/.*\)$/m,
+    );
   });
 
   it.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const)('%s ends a command at once', async (signal, code) => {
-    const isOfManifests = ({ key, query }: SeenRequest) => (key + query.get('prefix')).includes('manifests/');
+    const isOfManifests = ({ key, query }: SeenRequest) =>
+      (key + query.get('prefix')).includes('manifests/');
     server.quirks.answerInstead = (request) => (isOfManifests(request) ? 'hang' : undefined);
     for (const args of [['put'], ['ls'], ['gc', '--full']]) {
       const child = here.start([...args, '-s', location()], ENVIRONMENT);

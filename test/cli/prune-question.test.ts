@@ -12,20 +12,28 @@ function storeWith(name: string, count: number): string {
   const location = here.path(name);
   const created = Math.floor((Date.now() - 100 * DAY_MS) / 1000);
   const lines = Array.from({ length: count }, (_, number) =>
-    JSON.stringify({ id: `c${number}`, created, messages: [{ role: 'user', content: `I am ${number}` }] }),
+    JSON.stringify({
+      id: `c${number}`,
+      created,
+      messages: [{ role: 'user', content: `I am ${number}` }],
+    }),
   );
   here.succeed(['import', '-', '-s', location], { input: `${lines.join('\n')}\n` });
   return location;
 }
 
 /** `varve prune …` at a terminal of its own (of util-linux), where somebody types. */
-function atTerminal(args: readonly string[], typed: string): { status: number | null; shown: string } {
+function atTerminal(
+  args: readonly string[],
+  typed: string,
+): { status: number | null; shown: string } {
   const command = [process.execPath, CLI, 'prune', ...args].map((part) => `'${part}'`).join(' ');
   const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], { input: typed });
   return { status, shown: stdout.toString().replaceAll('\r\n', '\n') };
 }
 
-const idsIn = (location: string): number => here.succeed(['ls', '-s', location]).split('\n').length - 1;
+const idsIn = (location: string): number =>
+  here.succeed(['ls', '-s', location]).split('\n').length - 1;
 
 describe.skipIf(process.platform !== 'linux')('varve prune at a terminal', () => {
   it.each([
@@ -37,7 +45,9 @@ describe.skipIf(process.platform !== 'linux')('varve prune at a terminal', () =>
     const location = storeWith(`no-${JSON.stringify(typed)}`, 2);
     const { status, shown } = atTerminal(['--older-than', '90d', '-s', location], typed);
     expect(shown).toContain('would delete: c0, created more than 90d ago\n');
-    expect(shown).toMatch(/would delete 2 conversations of 2 conversations looked at, \d+ B as given/);
+    expect(shown).toMatch(
+      /would delete 2 conversations of 2 conversations looked at, \d+ B as given/,
+    );
     expect(shown).toContain('Delete 2 conversations? [y/N]');
     expect(shown).toContain('varve: nothing was deleted');
     expect(status).toBe(1);
@@ -78,7 +88,9 @@ describe.skipIf(process.platform !== 'linux')('varve prune at a terminal', () =>
 describe('varve prune without a terminal', () => {
   it('deletes nothing without --yes, and says what to give', () => {
     const location = storeWith('cron', 2);
-    const { status, stderr } = here.varve(['prune', '--older-than', '90d', '-s', location], { input: 'y\n' });
+    const { status, stderr } = here.varve(['prune', '--older-than', '90d', '-s', location], {
+      input: 'y\n',
+    });
     expect(status).toBe(2);
     expect(stderr).toBe(
       'varve: prune deletes, and nobody is here to be asked: ' +
@@ -97,9 +109,12 @@ describe('varve prune without a terminal', () => {
     const location = storeWith('units', 2);
     const { status, stderr } = here.varve(['prune', '--older-than', '3m', '--yes', '-s', location]);
     expect(status).toBe(2);
-    expect(stderr).toContain('It must be unambiguous: minutes are 3min, months of 30 days are 3mo.');
+    expect(stderr).toContain(
+      'It must be unambiguous: minutes are 3min, months of 30 days are 3mo.',
+    );
     expect(idsIn(location)).toBe(2);
-    for (const age of ['4mo', '1y', '101d']) here.succeed(['prune', '--older-than', age, '--yes', '-s', location]);
+    for (const age of ['4mo', '1y', '101d'])
+      here.succeed(['prune', '--older-than', age, '--yes', '-s', location]);
     expect(idsIn(location)).toBe(2);
     here.succeed(['prune', '--older-than', '3mo', '--yes', '-s', location]);
     expect(idsIn(location)).toBe(0);

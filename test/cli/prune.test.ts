@@ -36,11 +36,31 @@ const FOUR: readonly Given[] = [
 describe('varve prune', () => {
   it('says in a dry run what it would delete and why, and then deletes that', () => {
     const location = storeWith('age', FOUR);
-    const plan = here.succeed(['prune', '--older-than', '90d', '--application', 'a', '-n', '-s', location]);
+    const plan = here.succeed([
+      'prune',
+      '--older-than',
+      '90d',
+      '--application',
+      'a',
+      '-n',
+      '-s',
+      location,
+    ]);
     expect(plan).toContain('would delete: a1, created more than 90d ago, of application "a"\n');
-    expect(plan).toMatch(/would delete 2 conversations of 2 conversations looked at, \d+ B as given/);
+    expect(plan).toMatch(
+      /would delete 2 conversations of 2 conversations looked at, \d+ B as given/,
+    );
     expect(here.succeed(['ls', '-s', location])).toBe('a1\na2\nb1\nb2\n');
-    const run = here.succeed(['prune', '--older-than', '90d', '--application', 'a', '--yes', '-s', location]);
+    const run = here.succeed([
+      'prune',
+      '--older-than',
+      '90d',
+      '--application',
+      'a',
+      '--yes',
+      '-s',
+      location,
+    ]);
     expect(run).toMatch(/^deleted 2 conversations of 2 conversations looked at/);
     expect(here.succeed(['ls', '-s', location])).toBe('b1\nb2\n');
   });
@@ -49,13 +69,29 @@ describe('varve prune', () => {
     const location = storeWith('json', FOUR);
     here.succeed(['hold', 'b1', '--reason', 'case 12', '-s', location]);
     const lines = here
-      .succeed(['prune', '--keep-last', '1', '--per', 'application', '--json', '--yes', '-s', location])
+      .succeed([
+        'prune',
+        '--keep-last',
+        '1',
+        '--per',
+        'application',
+        '--json',
+        '--yes',
+        '-s',
+        location,
+      ])
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line));
     expect(lines).toMatchObject([
       { conversation: { id: 'b1', status: 'held', hold: { reason: 'case 12' } } },
-      { conversation: { id: 'a2', status: 'deleted', why: ['not among the newest 1 of application "a"'] } },
+      {
+        conversation: {
+          id: 'a2',
+          status: 'deleted',
+          why: ['not among the newest 1 of application "a"'],
+        },
+      },
       { report: { dryRun: false, considered: 4, deleted: 1, held: 1, changed: 0, unreadable: 0 } },
     ]);
     expect(here.succeed(['ls', '-s', location])).toBe('a1\nb1\nb2\n');
@@ -72,7 +108,16 @@ describe('varve prune', () => {
   it('tells of what is held', () => {
     const location = storeWith('held', FOUR);
     here.succeed(['hold', 'b1', '--reason', 'case 12', '-s', location]);
-    const output = here.succeed(['prune', '--idle-for', '0', '--older-than', '250d', '--yes', '-s', location]);
+    const output = here.succeed([
+      'prune',
+      '--idle-for',
+      '0',
+      '--older-than',
+      '250d',
+      '--yes',
+      '-s',
+      location,
+    ]);
     expect(output).toMatch(
       /^held \(case 12\): b1, created more than 250d ago, last written to before now\ndeleted 0 .*; 1 con/,
     );
@@ -89,7 +134,9 @@ describe('varve prune', () => {
       ['--keep-last', '1', '--per', 'tenant'],
       ['--where', 'tenant'],
     ]) {
-      expect(here.varve(['prune', ...args, '--yes', '-s', location]).status, args.join(' ')).toBe(2);
+      expect(here.varve(['prune', ...args, '--yes', '-s', location]).status, args.join(' ')).toBe(
+        2,
+      );
     }
     expect(here.succeed(['ls', '-s', location])).toBe('a1\na2\nb1\nb2\n');
   });

@@ -25,10 +25,15 @@ export class Resident {
   readonly #replies: number;
 
   constructor() {
-    const [requests, replies] = ['requests', 'replies'].map((name) => join(this.#folder, name)) as [string, string];
+    const [requests, replies] = ['requests', 'replies'].map((name) => join(this.#folder, name)) as [
+      string,
+      string,
+    ];
     const made = spawnSync('mkfifo', [requests, replies], { encoding: 'utf8' });
     if (made.status !== 0) throw new Error(`mkfifo failed: ${made.stderr}`);
-    const child = spawn(process.execPath, [PROGRAM, requests, replies], { stdio: ['ignore', 'ignore', 'inherit'] });
+    const child = spawn(process.execPath, [PROGRAM, requests, replies], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
     child.unref();
     // Each waits until the other end is opened.
     this.#requests = openSync(requests, 'w');
@@ -40,7 +45,11 @@ export class Resident {
     const line = JSON.stringify({ ...request, input: Buffer.from(input).toString('base64') });
     writeFileSync(this.#requests, `${line}\n`);
     const { exitCode, stdout, stderr } = JSON.parse(this.#readLine());
-    return { exitCode, stdout: Buffer.from(stdout, 'base64'), stderr: Buffer.from(stderr, 'base64') };
+    return {
+      exitCode,
+      stdout: Buffer.from(stdout, 'base64'),
+      stderr: Buffer.from(stderr, 'base64'),
+    };
   }
 
   #readLine(): string {

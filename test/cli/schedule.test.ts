@@ -7,7 +7,9 @@ const here = new Workplace();
 
 function storeWith(name: string): string {
   const location = here.path(name);
-  here.succeed(['import', '-', '-s', location], { input: '{"id":"a","messages":[{"content":"text"}]}\n' });
+  here.succeed(['import', '-', '-s', location], {
+    input: '{"id":"a","messages":[{"content":"text"}]}\n',
+  });
   return location;
 }
 
@@ -26,7 +28,10 @@ describe('varve gc --history', () => {
       ['gc', 'done'],
     ]);
     expect(lines[2]).toMatch(/collected 0 segments, gave back 0 B$/);
-    const reports = here.succeed(['gc', '--history', '--limit', '2', '--json', '-s', location]).trimEnd().split('\n');
+    const reports = here
+      .succeed(['gc', '--history', '--limit', '2', '--json', '-s', location])
+      .trimEnd()
+      .split('\n');
     expect(reports.map((line) => JSON.parse(line))).toMatchObject([
       { operation: 'prune', options: { olderThan: '90d' }, result: { deleted: 0 } },
       { operation: 'audit', result: { findings: 0 } },
@@ -60,17 +65,34 @@ describe('varve gc --every', () => {
       }
       expect(await ended).toBe(0);
       expect(errors).toBe('');
-      for (const line of lines) expect(line).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d collected 0 segments/);
-      const history = here.succeed(['gc', '--history', '--json', '-s', location]).trimEnd().split('\n');
+      for (const line of lines)
+        expect(line).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d collected 0 segments/);
+      const history = here
+        .succeed(['gc', '--history', '--json', '-s', location])
+        .trimEnd()
+        .split('\n');
       expect(history.length).toBeGreaterThanOrEqual(2);
-      expect(JSON.parse(history.at(-1) as string)).toMatchObject({ operation: 'gc', outcome: 'done' });
+      expect(JSON.parse(history.at(-1) as string)).toMatchObject({
+        operation: 'gc',
+        outcome: 'done',
+      });
     });
   }
 
   it('keeps to a deadline, a shard and a concurrency in each run', async () => {
     const location = storeWith('limits');
     const limits = ['--deadline', '0', '--shard', '1/2', '--concurrency', '2'];
-    const child = here.start(['gc', '--every', '1h', '--jitter', '0', ...limits, '--json', '-s', location]);
+    const child = here.start([
+      'gc',
+      '--every',
+      '1h',
+      '--jitter',
+      '0',
+      ...limits,
+      '--json',
+      '-s',
+      location,
+    ]);
     for await (const line of createInterface(child.stdout)) {
       expect(JSON.parse(line).report).toMatchObject({ isComplete: false });
       child.kill('SIGTERM');

@@ -38,13 +38,23 @@ export class Workplace {
   }
 
   /**
-   * Runs `varve ...args` to its end, without a store in its environment, in a process that stays for
-   * the next: its output is that of {@link process}, which `commands.test.ts` compares.
+   * Runs `varve ...args` to its end, without a store in its environment, in a process that stays
+   * for the next: its output is that of {@link process}, which `commands.test.ts` compares.
    */
   varve(args: readonly string[], { input = '', env = {} }: RunOptions = {}): Result {
     this.#resident ??= new Resident();
-    const run = this.#resident.run({ args, folder: this.folder, env: { ...environment(), ...env }, input });
-    return { status: run.exitCode, stdout: run.stdout.toString(), stderr: run.stderr.toString(), bytes: run.stdout };
+    const run = this.#resident.run({
+      args,
+      folder: this.folder,
+      env: { ...environment(), ...env },
+      input,
+    });
+    return {
+      status: run.exitCode,
+      stdout: run.stdout.toString(),
+      stderr: run.stderr.toString(),
+      bytes: run.stdout,
+    };
   }
 
   /** The same in a process of its own, as a user's shell does it. */
@@ -55,11 +65,20 @@ export class Workplace {
       env: { ...environment(), ...env },
       maxBuffer: 1 << 28,
     });
-    return { status: run.status, stdout: run.stdout.toString(), stderr: run.stderr.toString(), bytes: run.stdout };
+    return {
+      status: run.status,
+      stdout: run.stdout.toString(),
+      stderr: run.stderr.toString(),
+      bytes: run.stdout,
+    };
   }
 
   /** Runs it while this process goes on, and can serve it. */
-  async run(args: readonly string[], env: Readonly<Record<string, string>> = {}, input = ''): Promise<Result> {
+  async run(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    input = '',
+  ): Promise<Result> {
     const child = this.start(args, env);
     const output = Promise.all([collected(child.stdout), collected(child.stderr)]);
     child.stdin.end(input);
@@ -81,12 +100,23 @@ export class Workplace {
       cwd: this.folder,
       env: { ...environment(), NODE: process.execPath, CLI, ...env },
     });
-    return { status: run.status, stdout: run.stdout.toString(), stderr: run.stderr.toString(), bytes: run.stdout };
+    return {
+      status: run.status,
+      stdout: run.stdout.toString(),
+      stderr: run.stderr.toString(),
+      bytes: run.stdout,
+    };
   }
 
   /** Starts it, for tests that interfere. */
-  start(args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcessWithoutNullStreams {
-    return spawn(process.execPath, [CLI, ...args], { cwd: this.folder, env: { ...environment(), ...env } });
+  start(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): ChildProcessWithoutNullStreams {
+    return spawn(process.execPath, [CLI, ...args], {
+      cwd: this.folder,
+      env: { ...environment(), ...env },
+    });
   }
 }
 

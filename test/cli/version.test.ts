@@ -13,7 +13,9 @@ function versionAt(path: string): string {
   mkdirSync(dirname(copy), { recursive: true });
   cpSync(COMPILED, copy);
   const program = `import { version } from ${JSON.stringify(copy)}; process.stdout.write(version());`;
-  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+    encoding: 'utf8',
+  });
   expect(stderr).toBe('');
   return stdout;
 }

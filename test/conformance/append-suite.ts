@@ -1,14 +1,30 @@
 import { describe, expect, test } from 'vitest';
 import type { Revision } from '../../src/backends/manifests.ts';
-import { append, codeOf, commit, commitFails, contentOf, entry, headOf, put, remove } from './builders.ts';
+import {
+  append,
+  codeOf,
+  commit,
+  commitFails,
+  contentOf,
+  entry,
+  headOf,
+  put,
+  remove,
+} from './builders.ts';
 import type { Fixture } from './fixture.ts';
 
 export function describeAppends(fixture: Fixture): void {
   describe('append', () => {
     test('adds entries at the end and sizes, and leaves the rest as it is', async () => {
       const { backend } = fixture;
-      await commit(backend, put('x', [entry('1', 'aaa')], { fields: { application: 'desk', createdAt: 7 } }));
-      const outcome = await commit(backend, append('x', [entry('2', 'aaa', 'bb'), entry('3')], { logicalBytes: 23 }));
+      await commit(
+        backend,
+        put('x', [entry('1', 'aaa')], { fields: { application: 'desk', createdAt: 7 } }),
+      );
+      const outcome = await commit(
+        backend,
+        append('x', [entry('2', 'aaa', 'bb'), entry('3')], { logicalBytes: 23 }),
+      );
       expect(outcome).toMatchObject({ status: 'appended', newSegments: 1, newBytes: 2 });
       expect(await headOf(backend, 'x')).toMatchObject({
         revision: outcome.revision,
@@ -27,7 +43,9 @@ export function describeAppends(fixture: Fixture): void {
     test('leaves the last entry to be read alone', async () => {
       const { backend } = fixture;
       const newest = async () => {
-        const [manifest] = await backend.read([{ kind: 'conversation', id: 'x' }], { entries: 'newest' });
+        const [manifest] = await backend.read([{ kind: 'conversation', id: 'x' }], {
+          entries: 'newest',
+        });
         return manifest?.entries.map(({ body }) => Buffer.from(body).toString());
       };
       await commit(backend, put('x', []));
@@ -42,8 +60,14 @@ export function describeAppends(fixture: Fixture): void {
 
     test('sets the fields that it gives', async () => {
       const { backend } = fixture;
-      await commit(backend, put('x', [], { fields: { application: 'desk', model: 'm-1', createdAt: 7 } }));
-      await commit(backend, append('x', [entry('1')], { fields: { model: 'm-2', expiresAt: 9e15 } }));
+      await commit(
+        backend,
+        put('x', [], { fields: { application: 'desk', model: 'm-1', createdAt: 7 } }),
+      );
+      await commit(
+        backend,
+        append('x', [entry('1')], { fields: { model: 'm-2', expiresAt: 9e15 } }),
+      );
       expect(await headOf(backend, 'x')).toMatchObject({
         application: 'desk',
         model: 'm-2',
@@ -72,7 +96,12 @@ export function describeAppends(fixture: Fixture): void {
       const first = await commit(backend, once);
       expect(first.status).toBe('appended');
       const again = await commit(backend, once);
-      expect(again).toEqual({ status: 'unchanged', revision: first.revision, newSegments: 0, newBytes: 0 });
+      expect(again).toEqual({
+        status: 'unchanged',
+        revision: first.revision,
+        newSegments: 0,
+        newBytes: 0,
+      });
       await commit(backend, append('x', [entry('2')], { idempotencyKey: 'other' }));
       expect((await commit(backend, once)).status).toBe('unchanged');
       expect((await headOf(backend, 'x'))?.entryCount).toBe(2);
@@ -82,14 +111,21 @@ export function describeAppends(fixture: Fixture): void {
       const { backend } = fixture;
       await backend.commit([put('x', []), put('y', [])]);
       const keys = Array.from({ length: 40 }, (_, i) => `key ${i}`);
-      for (const idempotencyKey of keys) await commit(backend, append('x', [entry('a')], { idempotencyKey }));
+      for (const idempotencyKey of keys)
+        await commit(backend, append('x', [entry('a')], { idempotencyKey }));
       for (const idempotencyKey of keys) {
-        expect((await commit(backend, append('x', [entry('a')], { idempotencyKey }))).status).toBe('unchanged');
+        expect((await commit(backend, append('x', [entry('a')], { idempotencyKey }))).status).toBe(
+          'unchanged',
+        );
       }
-      expect((await commit(backend, append('y', [entry('a')], { idempotencyKey: 'key 0' }))).status).toBe('appended');
+      expect(
+        (await commit(backend, append('y', [entry('a')], { idempotencyKey: 'key 0' }))).status,
+      ).toBe('appended');
       await commit(backend, remove('x'));
       await commit(backend, put('x', []));
-      expect((await commit(backend, append('x', [entry('a')], { idempotencyKey: 'key 0' }))).status).toBe('appended');
+      expect(
+        (await commit(backend, append('x', [entry('a')], { idempotencyKey: 'key 0' }))).status,
+      ).toBe('appended');
     });
 
     test('takes idempotency keys of up to 64 bytes', async () => {
@@ -98,7 +134,11 @@ export function describeAppends(fixture: Fixture): void {
       const longest = append('x', [entry('a')], { idempotencyKey: '🗻'.repeat(16) });
       expect((await commit(backend, longest)).status).toBe('appended');
       expect((await commit(backend, longest)).status).toBe('unchanged');
-      await commitFails(backend, append('x', [], { idempotencyKey: 'k'.repeat(65) }), 'INVALID_ARGUMENT');
+      await commitFails(
+        backend,
+        append('x', [], { idempotencyKey: 'k'.repeat(65) }),
+        'INVALID_ARGUMENT',
+      );
     });
 
     test('of many writers at once lands each once', async () => {

@@ -19,8 +19,8 @@ import { describeSegments } from './segment-suite.ts';
 import { describeSurveys } from './survey-suite.ts';
 
 /**
- * The executable form of `src/backends/backend.ts`: registers a suite that any implementation must pass. Every test
- * gets a store of its own, and after every test the store must pass its own audit.
+ * The executable form of `src/backends/backend.ts`: registers a suite that any implementation must
+ * pass. Every test gets a store of its own, and after every test the store must pass its own audit.
  *
  * ```ts
  * describeBackend('local directory', {
@@ -77,7 +77,9 @@ export function describeBackend(name: string, options: ConformanceOptions): void
 async function damageIn(backend: Backend): Promise<string[]> {
   try {
     const { findings } = await auditOf(backend);
-    return findings.filter(({ kind, harmful }) => harmful || kind === 'wrong-count').map(({ message }) => message);
+    return findings
+      .filter(({ kind, harmful }) => harmful || kind === 'wrong-count')
+      .map(({ message }) => message);
   } catch (error) {
     if (isVarveError(error, 'CLOSED')) return [];
     throw error;

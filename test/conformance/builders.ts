@@ -55,7 +55,9 @@ export function entry(body: string | Uint8Array, ...segments: (string | NewSegme
 export function put(
   key: ManifestKey | string,
   entries: readonly NewEntry[],
-  options: Partial<Pick<PutWrite, 'ifExists' | 'ifRevision'>> & { fields?: Partial<ManifestFields> } = {},
+  options: Partial<Pick<PutWrite, 'ifExists' | 'ifRevision'>> & {
+    fields?: Partial<ManifestFields>;
+  } = {},
 ): PutWrite {
   const { fields, ...rest } = options;
   return {
@@ -82,8 +84,15 @@ export function append(
   };
 }
 
-export function remove(key: ManifestKey | string, options: Pick<DeleteWrite, 'ifRevision'> = {}): DeleteWrite {
-  return { operation: 'delete', key: typeof key === 'string' ? conversation(key) : key, ...options };
+export function remove(
+  key: ManifestKey | string,
+  options: Pick<DeleteWrite, 'ifRevision'> = {},
+): DeleteWrite {
+  return {
+    operation: 'delete',
+    key: typeof key === 'string' ? conversation(key) : key,
+    ...options,
+  };
 }
 
 export function hold(key: ManifestKey | string, held = true, reason?: string): HoldWrite {
@@ -103,7 +112,11 @@ export async function commit(backend: Backend, write: ManifestWrite): Promise<Wr
 }
 
 /** Makes one write that must fail, with `code`. */
-export async function commitFails(backend: Backend, write: ManifestWrite, code: ErrorCode): Promise<void> {
+export async function commitFails(
+  backend: Backend,
+  write: ManifestWrite,
+  code: ErrorCode,
+): Promise<void> {
   const outcomes = await backend.commit([write]);
   expect(outcomes).toHaveLength(1);
   expectFailed(outcomes[0], code);
@@ -123,17 +136,26 @@ export function codeOf(outcome: WriteOutcome): string {
   return outcome.status === 'failed' ? outcome.error.code : outcome.status;
 }
 
-export async function readOne(backend: Backend, key: ManifestKey | string): Promise<StoredManifest | undefined> {
+export async function readOne(
+  backend: Backend,
+  key: ManifestKey | string,
+): Promise<StoredManifest | undefined> {
   const [manifest] = await backend.read([typeof key === 'string' ? conversation(key) : key]);
   return manifest;
 }
 
-export async function headOf(backend: Backend, key: ManifestKey | string): Promise<ManifestHead | undefined> {
+export async function headOf(
+  backend: Backend,
+  key: ManifestKey | string,
+): Promise<ManifestHead | undefined> {
   const [head] = await backend.heads([typeof key === 'string' ? conversation(key) : key]);
   return head;
 }
 
-/** The entries of a manifest, bodies and segments as Latin-1 text (so that every byte shows), or `undefined`. */
+/**
+ * The entries of a manifest, bodies and segments as Latin-1 text (so that every byte shows), or
+ * `undefined`.
+ */
 export async function contentOf(
   backend: Backend,
   key: ManifestKey | string,
@@ -159,7 +181,10 @@ export async function describeSegment(
 }
 
 /** How many entries reference a segment; 0 also when it is not stored. */
-export async function referencesTo(backend: Backend, content: string | NewSegment): Promise<number> {
+export async function referencesTo(
+  backend: Backend,
+  content: string | NewSegment,
+): Promise<number> {
   return (await describeSegment(backend, content))?.references ?? 0;
 }
 
@@ -169,7 +194,9 @@ export async function idsOf(heads: AsyncIterable<ManifestHead>): Promise<string[
   return ids;
 }
 
-export async function auditOf(backend: Backend): Promise<{ findings: Finding[]; report: AuditReport }> {
+export async function auditOf(
+  backend: Backend,
+): Promise<{ findings: Finding[]; report: AuditReport }> {
   const audit = backend.audit();
   const findings: Finding[] = [];
   for (;;) {

@@ -19,7 +19,10 @@ const change = fc.oneof(
   { weight: 2, arbitrary: fc.record({ verb: fc.constant('pin' as const), id, text, expiresIn }) },
   { weight: 2, arbitrary: fc.record({ verb: fc.constant('append' as const), id, text }) },
   { weight: 4, arbitrary: fc.record({ verb: fc.constant('remove' as const), id }) },
-  { weight: 1, arbitrary: fc.record({ verb: fc.constant('hold' as const), id, isHeld: fc.boolean() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ verb: fc.constant('hold' as const), id, isHeld: fc.boolean() }),
+  },
 );
 type Change = typeof change extends fc.Arbitrary<infer Each> ? Each : never;
 
@@ -31,8 +34,20 @@ const step = fc.oneof(
       changes: fc.array(change, { minLength: 1, maxLength: 5 }),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ step: fc.constant('wait' as const), minutes: fc.constantFrom(1, 6, 20) }) },
-  { weight: 1, arbitrary: fc.record({ step: fc.constant('collect' as const), graceMinutes: fc.constantFrom(0, 3) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      step: fc.constant('wait' as const),
+      minutes: fc.constantFrom(1, 6, 20),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      step: fc.constant('collect' as const),
+      graceMinutes: fc.constantFrom(0, 3),
+    }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -44,7 +59,11 @@ const step = fc.oneof(
 );
 export type Step = typeof step extends fc.Arbitrary<infer Each> ? Each : never;
 
-export const histories: fc.Arbitrary<Step[]> = fc.array(step, { minLength: 1, maxLength: 14, size: 'max' });
+export const histories: fc.Arbitrary<Step[]> = fc.array(step, {
+  minLength: 1,
+  maxLength: 14,
+  size: 'max',
+});
 
 /** What a history happens to. */
 export interface Stage {
@@ -59,7 +78,8 @@ export interface Stage {
 export async function play(steps: readonly Step[], stage: Stage): Promise<void> {
   for (const each of steps) {
     if (each.step === 'wait') stage.advance(each.minutes * MINUTE_MS);
-    else if (each.step === 'collect') await stage.backend.collect({ graceMs: each.graceMinutes * MINUTE_MS });
+    else if (each.step === 'collect')
+      await stage.backend.collect({ graceMs: each.graceMinutes * MINUTE_MS });
     else {
       const writes = each.changes.map((one) => writeOf(one, stage.now()));
       if (each.step === 'commit') await stage.backend.commit(writes);
@@ -70,7 +90,8 @@ export async function play(steps: readonly Step[], stage: Stage): Promise<void> 
 }
 
 function writeOf(given: Change, now: number): ManifestWrite {
-  const key: ManifestKey = given.verb === 'pin' ? { kind: 'pin', id: `p${given.id}` } : conversation(`c${given.id}`);
+  const key: ManifestKey =
+    given.verb === 'pin' ? { kind: 'pin', id: `p${given.id}` } : conversation(`c${given.id}`);
   switch (given.verb) {
     case 'remove':
       return remove(key);
@@ -79,8 +100,13 @@ function writeOf(given: Change, now: number): ManifestWrite {
     case 'append':
       return append(key, [entry(`more ${given.text}`, textOf(given.text))]);
     default: {
-      const segments = [textOf(given.text), textOf(given.text % 4), `of ${given.id} and ${given.text}`];
-      const expiresAt = given.expiresIn === undefined ? undefined : now + given.expiresIn * MINUTE_MS;
+      const segments = [
+        textOf(given.text),
+        textOf(given.text % 4),
+        `of ${given.id} and ${given.text}`,
+      ];
+      const expiresAt =
+        given.expiresIn === undefined ? undefined : now + given.expiresIn * MINUTE_MS;
       return put(key, [entry(`body ${given.id} ${given.text}`, ...segments)], {
         ifExists: 'replace',
         fields: expiresAt === undefined ? {} : { expiresAt },

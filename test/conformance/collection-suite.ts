@@ -31,11 +31,18 @@ export function describeCollection(fixture: Fixture): void {
       await commit(backend, put('b', [entry('1', 'shared', 'only b')]));
       await commit(backend, remove('a'));
       const report = await backend.collect({ graceMs: 0 });
-      expect(report).toMatchObject({ dryRun: false, expiredManifests: 0, waitingSegments: 0, waitingBytes: 0 });
+      expect(report).toMatchObject({
+        dryRun: false,
+        expiredManifests: 0,
+        waitingSegments: 0,
+        waitingBytes: 0,
+      });
       expect(report.collectedSegments).toBeGreaterThanOrEqual(1);
       expect(report.collectedBytes).toBeGreaterThanOrEqual(6);
       expect(await describeSegment(backend, 'only a')).toBeUndefined();
-      expect(await contentOf(backend, 'b')).toEqual([{ body: '1', segments: ['shared', 'only b'] }]);
+      expect(await contentOf(backend, 'b')).toEqual([
+        { body: '1', segments: ['shared', 'only b'] },
+      ]);
       expect(await referencesTo(backend, 'shared')).toBe(1);
     });
 
@@ -118,7 +125,9 @@ export function describeCollection(fixture: Fixture): void {
       await commit(backend, put('a', [entry('1', 'text')]));
       await commit(backend, remove('a'));
       await backend.collect({ graceMs: 0 });
-      const [outcome] = await backend.commit([put('b', [entry('1', withoutBytes(segment('text')))])]);
+      const [outcome] = await backend.commit([
+        put('b', [entry('1', withoutBytes(segment('text')))]),
+      ]);
       expect(outcome).toMatchObject({ status: 'failed', error: { code: 'NOT_FOUND' } });
     });
 
@@ -127,8 +136,14 @@ export function describeCollection(fixture: Fixture): void {
       for (const kind of ['conversation', 'blob', 'pin'] as ManifestKind[]) {
         const past = { expiresAt: Date.now() - 10_000 };
         const future = { expiresAt: Date.now() + DAY_MS };
-        await commit(backend, put({ kind, id: 'old' }, [entry('1', `old ${kind}`)], { fields: past }));
-        await commit(backend, put({ kind, id: 'new' }, [entry('1', `new ${kind}`)], { fields: future }));
+        await commit(
+          backend,
+          put({ kind, id: 'old' }, [entry('1', `old ${kind}`)], { fields: past }),
+        );
+        await commit(
+          backend,
+          put({ kind, id: 'new' }, [entry('1', `new ${kind}`)], { fields: future }),
+        );
         await commit(backend, put({ kind, id: 'for ever' }, [entry('1', `kept ${kind}`)]));
       }
       const report = await backend.collect({ graceMs: DAY_MS });
@@ -154,7 +169,9 @@ export function describeCollection(fixture: Fixture): void {
       const text = (i: number) => `text ${i % 900} ${'.'.repeat(i % 500)}`;
       for (let start = 0; start < count; start += count / 4) {
         const ids = Array.from({ length: count / 4 }, (_, i) => start + i);
-        await backend.commit(ids.map((i) => put(`c${i}`, [entry(`body ${i}`, text(i), text(i + 1))])));
+        await backend.commit(
+          ids.map((i) => put(`c${i}`, [entry(`body ${i}`, text(i), text(i + 1))])),
+        );
       }
       await backend.commit(
         Array.from({ length: count }, (_, i) => i)
@@ -164,7 +181,9 @@ export function describeCollection(fixture: Fixture): void {
       await backend.collect({ graceMs: 0 });
       await backend.collect({ graceMs: 0, full: true });
       for (let i = 0; i < count; i += 4) {
-        expect(await contentOf(backend, `c${i}`)).toEqual([{ body: `body ${i}`, segments: [text(i), text(i + 1)] }]);
+        expect(await contentOf(backend, `c${i}`)).toEqual([
+          { body: `body ${i}`, segments: [text(i), text(i + 1)] },
+        ]);
       }
       expect((await auditOf(backend)).findings).toEqual([]);
     });
@@ -198,8 +217,13 @@ export function describeCollection(fixture: Fixture): void {
       const ids = Array.from({ length: fixture.size(300) }, (_, i) => i);
       await backend.commit(ids.map((i) => put(`c${i}`, [entry('1', `text ${i}`)])));
       await backend.commit(ids.filter((i) => i % 2 === 0).map((i) => remove(`c${i}`)));
-      const runs = Array.from({ length: 3 }, (_, i) => backend.collect({ graceMs: 0, full: i === 1 }));
-      const collected = (await Promise.all(runs)).reduce((sum, report) => sum + report.collectedSegments, 0);
+      const runs = Array.from({ length: 3 }, (_, i) =>
+        backend.collect({ graceMs: 0, full: i === 1 }),
+      );
+      const collected = (await Promise.all(runs)).reduce(
+        (sum, report) => sum + report.collectedSegments,
+        0,
+      );
       expect(collected).toBeGreaterThanOrEqual(ids.length / 2);
       for (const i of ids) {
         const known = await describeSegment(backend, `text ${i}`);
@@ -261,7 +285,10 @@ export function describeCollection(fixture: Fixture): void {
     test('of a sound store finds nothing, and has read all of it', async () => {
       const { backend } = fixture;
       const blob = randomBytes(5, 500_000);
-      await commit(backend, put('a', [entry('1', 'shared', segment(blob)), entry('2', 'shared', 'shared')]));
+      await commit(
+        backend,
+        put('a', [entry('1', 'shared', segment(blob)), entry('2', 'shared', 'shared')]),
+      );
       await commit(backend, put({ kind: 'pin', id: 'p' }, [entry('', 'shared')]));
       await commit(backend, append('a', [entry('3', 'more')]));
       await commit(backend, put('b', [entry('1', 'garbage')]));
@@ -278,10 +305,16 @@ export function describeCollection(fixture: Fixture): void {
     test('counts manifests by kind, distinct segments, and garbage', async () => {
       const { backend } = fixture;
       const [x, y] = [randomBytes(1, 1000), randomBytes(2, 2000)];
-      await commit(backend, put('a', [entry('1', segment(x), segment(y))], { fields: { logicalBytes: 3000 } }));
+      await commit(
+        backend,
+        put('a', [entry('1', segment(x), segment(y))], { fields: { logicalBytes: 3000 } }),
+      );
       await commit(backend, put('b', [entry('1', segment(x))], { fields: { logicalBytes: 1000 } }));
       await commit(backend, append('b', [entry('2')], { logicalBytes: 7 }));
-      await commit(backend, put({ kind: 'pin', id: 'p' }, [entry('', segment(x))], { fields: { logicalBytes: 5 } }));
+      await commit(
+        backend,
+        put({ kind: 'pin', id: 'p' }, [entry('', segment(x))], { fields: { logicalBytes: 5 } }),
+      );
       const usage = await backend.usage();
       expect(usage).toMatchObject({
         manifests: {

@@ -22,7 +22,13 @@ export function describeCommits(fixture: Fixture): void {
     test('stores a manifest with its fields, its entries and their segments', async () => {
       const { backend } = fixture;
       const before = Date.now();
-      const fields = { application: 'desk', model: 'm-1', createdAt: 1234, expiresAt: 9e15, logicalBytes: 77 };
+      const fields = {
+        application: 'desk',
+        model: 'm-1',
+        createdAt: 1234,
+        expiresAt: 9e15,
+        logicalBytes: 77,
+      };
       const entries = [entry('one', 'aaa', 'bbbb'), entry('two'), entry('three', 'ccccc')];
       const outcome = await commit(backend, put('x', entries, { fields }));
       expect(outcome).toMatchObject({ status: 'created', newSegments: 3, newBytes: 12 });
@@ -62,14 +68,23 @@ export function describeCommits(fixture: Fixture): void {
     /** Numbers for bodies, and fewer for segments: some are used more than once. */
     const numbers = (usual: number, segments: number) => {
       const count = fixture.size(usual);
-      return Array.from({ length: count }, (_, i) => ({ i, part: i % Math.ceil((count * segments) / usual) }));
+      return Array.from({ length: count }, (_, i) => ({
+        i,
+        part: i % Math.ceil((count * segments) / usual),
+      }));
     };
     test.each<[string, () => NewEntry[]]>([
       ['no entries', () => []],
       ['an empty body', () => [entry('')]],
-      ['bodies of every byte', () => [entry(Buffer.from(Array.from({ length: 256 }, (_, i) => i)))]],
+      [
+        'bodies of every byte',
+        () => [entry(Buffer.from(Array.from({ length: 256 }, (_, i) => i)))],
+      ],
       ['a body of a megabyte', () => [entry(Buffer.alloc(1 << 20, 'varve'))]],
-      ['thousands of entries', () => numbers(5000, 700).map(({ i, part }) => entry(`body ${i}`, `segment ${part}`))],
+      [
+        'thousands of entries',
+        () => numbers(5000, 700).map(({ i, part }) => entry(`body ${i}`, `segment ${part}`)),
+      ],
       [
         'thousands of segments in one entry',
         () => [entry('wide', ...numbers(3000, 2500).map(({ part }) => `part ${part}`))],
@@ -90,7 +105,9 @@ export function describeCommits(fixture: Fixture): void {
       await commit(fixture.backend, put('x', [entry(body, segment(bytes))]));
       body.fill(0);
       bytes.fill(0);
-      expect(await contentOf(fixture.backend, 'x')).toEqual([{ body: 'body', segments: ['segment'] }]);
+      expect(await contentOf(fixture.backend, 'x')).toEqual([
+        { body: 'body', segments: ['segment'] },
+      ]);
     });
 
     test.each(['error', 'skip', 'replace'] as const)(
@@ -102,7 +119,12 @@ export function describeCommits(fixture: Fixture): void {
         const first = await commit(backend, put('x', entries, { fields }));
         const head = await headOf(backend, 'x');
         const again = await commit(backend, put('x', entries, { ifExists, fields }));
-        expect(again).toEqual({ status: 'unchanged', revision: first.revision, newSegments: 0, newBytes: 0 });
+        expect(again).toEqual({
+          status: 'unchanged',
+          revision: first.revision,
+          newSegments: 0,
+          newBytes: 0,
+        });
         expect(await headOf(backend, 'x')).toEqual(head);
       },
     );
@@ -110,13 +132,17 @@ export function describeCommits(fixture: Fixture): void {
     test('of identical content is unchanged when the time of creation is left open', async () => {
       await commit(fixture.backend, put('x', [entry('one')]));
       await new Promise((resolve) => setTimeout(resolve, 5));
-      expect(await commit(fixture.backend, put('x', [entry('one')]))).toMatchObject({ status: 'unchanged' });
+      expect(await commit(fixture.backend, put('x', [entry('one')]))).toMatchObject({
+        status: 'unchanged',
+      });
     });
 
     test('of what a put and an append made is unchanged, too', async () => {
       await commit(fixture.backend, put('x', [entry('one', 'aaa')]));
       await commit(fixture.backend, append('x', [entry('two', 'bbb')]));
-      const whole = put('x', [entry('one', 'aaa'), entry('two', 'bbb')], { fields: { logicalBytes: 110 } });
+      const whole = put('x', [entry('one', 'aaa'), entry('two', 'bbb')], {
+        fields: { logicalBytes: 110 },
+      });
       expect(await commit(fixture.backend, whole)).toMatchObject({ status: 'unchanged' });
     });
 
@@ -131,24 +157,32 @@ export function describeCommits(fixture: Fixture): void {
       ['the bounds of bodies', [entry('onet', 'aaa', 'bbb'), entry('wo')]],
       ['the number of entries', [entry('one', 'aaa', 'bbb')]],
       ['an empty entry more', [entry('one', 'aaa', 'bbb'), entry('two'), entry('')]],
-    ] as [string, NewEntry[]][])('of content that differs in %s is other content', async (_, entries) => {
-      const { backend } = fixture;
-      const stored = [entry('one', 'aaa', 'bbb'), entry('two')];
-      const first = await commit(backend, put('x', stored));
-      await commitFails(backend, put('x', entries), 'ALREADY_EXISTS');
-      const skipped = await commit(backend, put('x', entries, { ifExists: 'skip' }));
-      expect(skipped).toMatchObject({ status: 'skipped', revision: first.revision, newSegments: 0, newBytes: 0 });
-      const unchanged = await contentOf(backend, 'x');
-      expect(unchanged).toEqual([
-        { body: 'one', segments: ['aaa', 'bbb'] },
-        { body: 'two', segments: [] },
-      ]);
-      const replaced = await commit(backend, put('x', entries, { ifExists: 'replace' }));
-      expect(replaced.status).toBe('replaced');
-      expect(replaced.revision).not.toBe(first.revision);
-      expect(await contentOf(backend, 'x')).not.toEqual(unchanged);
-      expect((await headOf(backend, 'x'))?.revision).toBe(replaced.revision);
-    });
+    ] as [string, NewEntry[]][])(
+      'of content that differs in %s is other content',
+      async (_, entries) => {
+        const { backend } = fixture;
+        const stored = [entry('one', 'aaa', 'bbb'), entry('two')];
+        const first = await commit(backend, put('x', stored));
+        await commitFails(backend, put('x', entries), 'ALREADY_EXISTS');
+        const skipped = await commit(backend, put('x', entries, { ifExists: 'skip' }));
+        expect(skipped).toMatchObject({
+          status: 'skipped',
+          revision: first.revision,
+          newSegments: 0,
+          newBytes: 0,
+        });
+        const unchanged = await contentOf(backend, 'x');
+        expect(unchanged).toEqual([
+          { body: 'one', segments: ['aaa', 'bbb'] },
+          { body: 'two', segments: [] },
+        ]);
+        const replaced = await commit(backend, put('x', entries, { ifExists: 'replace' }));
+        expect(replaced.status).toBe('replaced');
+        expect(replaced.revision).not.toBe(first.revision);
+        expect(await contentOf(backend, 'x')).not.toEqual(unchanged);
+        expect((await headOf(backend, 'x'))?.revision).toBe(replaced.revision);
+      },
+    );
 
     test.each([
       { application: 'other' },
@@ -158,26 +192,47 @@ export function describeCommits(fixture: Fixture): void {
       { logicalBytes: 2 },
     ])('of the same entries with other fields is other content: %o', async (changed) => {
       const { backend } = fixture;
-      const fields = { application: 'desk', model: 'm', createdAt: 1, expiresAt: 8e15, logicalBytes: 1 };
+      const fields = {
+        application: 'desk',
+        model: 'm',
+        createdAt: 1,
+        expiresAt: 8e15,
+        logicalBytes: 1,
+      };
       await commit(backend, put('x', [entry('one')], { fields }));
-      const write = put('x', [entry('one')], { fields: { ...fields, ...changed }, ifExists: 'replace' });
+      const write = put('x', [entry('one')], {
+        fields: { ...fields, ...changed },
+        ifExists: 'replace',
+      });
       expect((await commit(backend, write)).status).toBe('replaced');
       expect(await headOf(backend, 'x')).toMatchObject({ ...fields, ...changed });
     });
 
     test('replacing drops the fields that are no longer given', async () => {
       const { backend } = fixture;
-      await commit(backend, put('x', [entry('a')], { fields: { application: 'desk', model: 'm', expiresAt: 9e15 } }));
+      await commit(
+        backend,
+        put('x', [entry('a')], { fields: { application: 'desk', model: 'm', expiresAt: 9e15 } }),
+      );
       await commit(backend, put('x', [entry('b')], { ifExists: 'replace' }));
       const head = await headOf(backend, 'x');
-      expect([head?.application, head?.model, head?.expiresAt]).toEqual([undefined, undefined, undefined]);
+      expect([head?.application, head?.model, head?.expiresAt]).toEqual([
+        undefined,
+        undefined,
+        undefined,
+      ]);
     });
 
     test('does not ask for bytes that it has no use for', async () => {
       const { backend } = fixture;
       await commit(backend, put('x', [entry('one', 'aaa')]));
-      const guarded = { ...segment('aaa'), bytes: () => expect.unreachable('asked for the bytes of a stored segment') };
-      expect(await commit(backend, put('y', [entry('one', guarded)]))).toMatchObject({ status: 'created' });
+      const guarded = {
+        ...segment('aaa'),
+        bytes: () => expect.unreachable('asked for the bytes of a stored segment'),
+      };
+      expect(await commit(backend, put('y', [entry('one', guarded)]))).toMatchObject({
+        status: 'created',
+      });
     });
   });
 
@@ -185,29 +240,49 @@ export function describeCommits(fixture: Fixture): void {
     test('lets a write through when it is the stored one, and only then', async () => {
       const { backend } = fixture;
       const first = (await commit(backend, put('x', [entry('1')]))).revision as Revision;
-      const second = (await commit(backend, put('x', [entry('2')], { ifExists: 'replace', ifRevision: first })))
-        .revision as Revision;
+      const second = (
+        await commit(backend, put('x', [entry('2')], { ifExists: 'replace', ifRevision: first }))
+      ).revision as Revision;
       const stale = { ifRevision: first };
-      await commitFails(backend, put('x', [entry('3')], { ifExists: 'replace', ...stale }), 'CONFLICT');
-      await commitFails(backend, put('x', [entry('3')], { ifExists: 'skip', ...stale }), 'CONFLICT');
+      await commitFails(
+        backend,
+        put('x', [entry('3')], { ifExists: 'replace', ...stale }),
+        'CONFLICT',
+      );
+      await commitFails(
+        backend,
+        put('x', [entry('3')], { ifExists: 'skip', ...stale }),
+        'CONFLICT',
+      );
       await commitFails(backend, append('x', [entry('3')], stale), 'CONFLICT');
       await commitFails(backend, remove('x', stale), 'CONFLICT');
       expect(await contentOf(backend, 'x')).toEqual([{ body: '2', segments: [] }]);
-      const third = (await commit(backend, append('x', [entry('3')], { ifRevision: second }))).revision as Revision;
+      const third = (await commit(backend, append('x', [entry('3')], { ifRevision: second })))
+        .revision as Revision;
       expect(new Set([first, second, third]).size).toBe(3);
-      expect(await commit(backend, remove('x', { ifRevision: third }))).toMatchObject({ status: 'deleted' });
+      expect(await commit(backend, remove('x', { ifRevision: third }))).toMatchObject({
+        status: 'deleted',
+      });
     });
 
     test('of a put conflicts where nothing is stored', async () => {
       const { backend } = fixture;
       const revision = (await commit(backend, put('y', []))).revision as Revision;
-      await commitFails(backend, put('x', [], { ifRevision: revision, ifExists: 'replace' }), 'CONFLICT');
+      await commitFails(
+        backend,
+        put('x', [], { ifRevision: revision, ifExists: 'replace' }),
+        'CONFLICT',
+      );
       expect(await headOf(backend, 'x')).toBeUndefined();
     });
 
     test('does not stand in for ifExists', async () => {
       const revision = (await commit(fixture.backend, put('x', [entry('1')]))).revision as Revision;
-      await commitFails(fixture.backend, put('x', [entry('2')], { ifRevision: revision }), 'ALREADY_EXISTS');
+      await commitFails(
+        fixture.backend,
+        put('x', [entry('2')], { ifRevision: revision }),
+        'ALREADY_EXISTS',
+      );
     });
 
     test('is not fooled by an id that was deleted and put again, several times', async () => {
@@ -231,7 +306,10 @@ export function describeCommits(fixture: Fixture): void {
       const writes = Array.from({ length: 20 }, (_, i) =>
         put('x', [entry(`w${i}`)], { ifExists: 'replace', ifRevision }),
       );
-      const codes = (await Promise.all(writes.map((write) => backend.commit([write])))).flat().map(codeOf).sort();
+      const codes = (await Promise.all(writes.map((write) => backend.commit([write]))))
+        .flat()
+        .map(codeOf)
+        .sort();
       expect(codes).toEqual([...Array<string>(19).fill('CONFLICT'), 'replaced']);
     });
   });
@@ -240,10 +318,18 @@ export function describeCommits(fixture: Fixture): void {
     test('makes a manifest absent, and of an absent one is no error', async () => {
       const { backend } = fixture;
       await commit(backend, put('x', [entry('1', 'aaa')]));
-      expect(await commit(backend, remove('x'))).toEqual({ status: 'deleted', newSegments: 0, newBytes: 0 });
+      expect(await commit(backend, remove('x'))).toEqual({
+        status: 'deleted',
+        newSegments: 0,
+        newBytes: 0,
+      });
       expect(await readOne(backend, 'x')).toBeUndefined();
       expect(await headOf(backend, 'x')).toBeUndefined();
-      expect(await commit(backend, remove('x'))).toEqual({ status: 'absent', newSegments: 0, newBytes: 0 });
+      expect(await commit(backend, remove('x'))).toEqual({
+        status: 'absent',
+        newSegments: 0,
+        newBytes: 0,
+      });
     });
 
     test('of an absent one is no error even with ifRevision, so that it may be repeated', async () => {
@@ -314,17 +400,23 @@ export function describeCommits(fixture: Fixture): void {
     test('of a thousand writes keeps each apart', async () => {
       const { backend } = fixture;
       const ids = Array.from({ length: fixture.size(1000) }, (_, i) => `c${i}`);
-      const outcomes = await backend.commit(ids.map((id, i) => put(id, [entry(`body ${i}`, `text ${i}`, 'shared')])));
-      expect(outcomes.reduce((sum, outcome) => sum + succeeded(outcome).newSegments, 0)).toBe(ids.length + 1);
-      const manifests = await backend.read(ids.map(conversation));
-      expect(manifests.map((manifest) => Buffer.from(manifest?.entries[0]?.body ?? []).toString())).toEqual(
-        ids.map((_, i) => `body ${i}`),
+      const outcomes = await backend.commit(
+        ids.map((id, i) => put(id, [entry(`body ${i}`, `text ${i}`, 'shared')])),
       );
+      expect(outcomes.reduce((sum, outcome) => sum + succeeded(outcome).newSegments, 0)).toBe(
+        ids.length + 1,
+      );
+      const manifests = await backend.read(ids.map(conversation));
+      expect(
+        manifests.map((manifest) => Buffer.from(manifest?.entries[0]?.body ?? []).toString()),
+      ).toEqual(ids.map((_, i) => `body ${i}`));
     });
 
     test('of one new id from many writers at once creates it once', async () => {
       const { backend } = fixture;
-      const attempts = Array.from({ length: 20 }, (_, i) => backend.commit([put('x', [entry(`w${i}`, 'aaa')])]));
+      const attempts = Array.from({ length: 20 }, (_, i) =>
+        backend.commit([put('x', [entry(`w${i}`, 'aaa')])]),
+      );
       const codes = (await Promise.all(attempts)).flat().map(codeOf).sort();
       expect(codes).toEqual([...Array<string>(19).fill('ALREADY_EXISTS'), 'created']);
     });

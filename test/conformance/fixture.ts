@@ -3,7 +3,10 @@ import type { Backend } from '../../src/backends/backend.ts';
 /** A new, empty store and the ways to get at it. */
 export interface OpenedBackend {
   readonly backend: Backend;
-  /** Opens the same store again after `backend` was closed. Absent: what is stored does not outlive a handle. */
+  /**
+   * Opens the same store again after `backend` was closed. Absent: what is stored does not outlive
+   * a handle.
+   */
   readonly reopen?: () => Promise<Backend>;
   /** Opens the same store while `backend` is open. Absent: one handle at a time. */
   readonly second?: () => Promise<Backend>;
@@ -19,7 +22,10 @@ export interface ConformanceOptions {
   readonly modelRuns?: number;
   /** Manifests in the tests of long lists. Default: 3,000. */
   readonly manyManifests?: number;
-  /** The share of the usual size at which tests of many things run: where each costs a request, 1 takes long. Default: 1. */
+  /**
+   * The share of the usual size at which tests of many things run: where each costs a request, 1
+   * takes long. Default: 1.
+   */
   readonly scale?: number;
 }
 

@@ -24,7 +24,10 @@ export function describeHolds(fixture: Fixture): void {
       const before = Date.now() - 2000;
       const { revision } = await commit(backend, put('a', [entry('1', 'text')]));
       expect((await headOf(backend, 'a'))?.hold).toBeUndefined();
-      expect(await commit(backend, hold('a', true, 'case 12'))).toMatchObject({ status: 'held', revision });
+      expect(await commit(backend, hold('a', true, 'case 12'))).toMatchObject({
+        status: 'held',
+        revision,
+      });
       const held = await headOf(backend, 'a');
       expect(held).toMatchObject({ revision, hold: { reason: 'case 12' } });
       expect(held?.hold?.since).toBeGreaterThan(before);
@@ -36,9 +39,13 @@ export function describeHolds(fixture: Fixture): void {
       const { revision } = await commit(backend, put('a', [entry('1', 'text')]));
       await commit(backend, hold('a'));
       await commitFails(backend, remove('a'), 'HELD');
-      if (revision !== undefined) await commitFails(backend, remove('a', { ifRevision: revision }), 'HELD');
+      if (revision !== undefined)
+        await commitFails(backend, remove('a', { ifRevision: revision }), 'HELD');
       expect(await contentOf(backend, 'a')).toEqual([{ body: '1', segments: ['text'] }]);
-      expect(await commit(backend, hold('a', false))).toMatchObject({ status: 'released', revision });
+      expect(await commit(backend, hold('a', false))).toMatchObject({
+        status: 'released',
+        revision,
+      });
       expect((await headOf(backend, 'a'))?.hold).toBeUndefined();
       expect(await commit(backend, remove('a'))).toMatchObject({ status: 'deleted' });
     });
@@ -53,8 +60,12 @@ export function describeHolds(fixture: Fixture): void {
       const { entries, fields, ...rest } = other;
       expectFailed(await backend.publish(rest, stream(entries), () => fields), 'HELD');
       await commitFails(backend, { ...other, ifExists: 'error' }, 'ALREADY_EXISTS');
-      expect(await commit(backend, put('a', same, { ifExists: 'replace' }))).toMatchObject({ status: 'unchanged' });
-      expect(await commit(backend, { ...other, ifExists: 'skip' })).toMatchObject({ status: 'skipped' });
+      expect(await commit(backend, put('a', same, { ifExists: 'replace' }))).toMatchObject({
+        status: 'unchanged',
+      });
+      expect(await commit(backend, { ...other, ifExists: 'skip' })).toMatchObject({
+        status: 'skipped',
+      });
       expect(await contentOf(backend, 'a')).toEqual([{ body: '1', segments: ['text'] }]);
     });
 
@@ -62,7 +73,9 @@ export function describeHolds(fixture: Fixture): void {
       const { backend } = fixture;
       await commit(backend, put('a', [entry('1', 'text')]));
       await commit(backend, hold('a'));
-      expect(await commit(backend, append('a', [entry('2', 'more')]))).toMatchObject({ status: 'appended' });
+      expect(await commit(backend, append('a', [entry('2', 'more')]))).toMatchObject({
+        status: 'appended',
+      });
       await commitFails(backend, remove('a'), 'HELD');
       expect((await headOf(backend, 'a'))?.entryCount).toBe(2);
     });
@@ -72,7 +85,9 @@ export function describeHolds(fixture: Fixture): void {
       await commit(backend, put('a', [entry('1', 'kept')], { fields: { expiresAt: 1 } }));
       await commit(backend, put('b', [entry('1', 'taken')], { fields: { expiresAt: 1 } }));
       await commit(backend, hold('a'));
-      expect(await backend.collect({ graceMs: 0, dryRun: true })).toMatchObject({ expiredManifests: 1 });
+      expect(await backend.collect({ graceMs: 0, dryRun: true })).toMatchObject({
+        expiredManifests: 1,
+      });
       expect(await backend.collect({ graceMs: 0 })).toMatchObject({ expiredManifests: 1 });
       expect(await contentOf(backend, 'a')).toEqual([{ body: '1', segments: ['kept'] }]);
       expect(await headOf(backend, 'b')).toBeUndefined();
@@ -87,7 +102,9 @@ export function describeHolds(fixture: Fixture): void {
       await commit(backend, hold('a', true, 'first'));
       const first = (await headOf(backend, 'a'))?.hold;
       expect(await commit(backend, hold('a'))).toMatchObject({ status: 'unchanged' });
-      expect(await commit(backend, hold('a', true, 'first'))).toMatchObject({ status: 'unchanged' });
+      expect(await commit(backend, hold('a', true, 'first'))).toMatchObject({
+        status: 'unchanged',
+      });
       expect((await headOf(backend, 'a'))?.hold).toEqual(first);
       expect(await commit(backend, hold('a', true, 'second'))).toMatchObject({ status: 'held' });
       expect((await headOf(backend, 'a'))?.hold).toEqual({ since: first?.since, reason: 'second' });
@@ -101,8 +118,13 @@ export function describeHolds(fixture: Fixture): void {
       await commitFails(backend, hold('nothing', false), 'NOT_FOUND');
       const { revision } = await commit(backend, put('a', []));
       await commit(backend, append('a', [entry('1')]));
-      if (revision !== undefined) await commitFails(backend, { ...hold('a'), ifRevision: revision }, 'CONFLICT');
-      await commitFails(backend, hold('a', true, 'x'.repeat(MAX_REASON_BYTES + 1)), 'INVALID_ARGUMENT');
+      if (revision !== undefined)
+        await commitFails(backend, { ...hold('a'), ifRevision: revision }, 'CONFLICT');
+      await commitFails(
+        backend,
+        hold('a', true, 'x'.repeat(MAX_REASON_BYTES + 1)),
+        'INVALID_ARGUMENT',
+      );
       await commitFails(backend, hold('a', true, '\ud800'), 'INVALID_ARGUMENT');
       expect((await headOf(backend, 'a'))?.hold).toBeUndefined();
     });
@@ -116,12 +138,11 @@ export function describeHolds(fixture: Fixture): void {
         hold('a', false),
         put('a', [entry('2')], { ifExists: 'replace' }),
       ]);
-      expect(outcomes.map((outcome) => (outcome.status === 'failed' ? outcome.error.code : outcome.status))).toEqual([
-        'held',
-        'HELD',
-        'released',
-        'replaced',
-      ]);
+      expect(
+        outcomes.map((outcome) =>
+          outcome.status === 'failed' ? outcome.error.code : outcome.status,
+        ),
+      ).toEqual(['held', 'HELD', 'released', 'replaced']);
     });
 
     test('is of one kind and id, and can be listed by', async () => {
@@ -132,7 +153,9 @@ export function describeHolds(fixture: Fixture): void {
       expect(await idsOf(backend.list('conversation', { held: true }))).toEqual(['b']);
       expect(await idsOf(backend.list('conversation', { held: false }))).toEqual(['a', 'c']);
       expect(await idsOf(backend.list('blob', { held: true }))).toEqual([]);
-      expect(await commit(backend, remove({ kind: 'blob', id: 'b' }))).toMatchObject({ status: 'deleted' });
+      expect(await commit(backend, remove({ kind: 'blob', id: 'b' }))).toMatchObject({
+        status: 'deleted',
+      });
     });
 
     test('is gone with its manifest: the same id put again is free', async () => {

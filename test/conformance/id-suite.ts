@@ -1,9 +1,22 @@
 import { describe, expect, test } from 'vitest';
 import { MAX_ID_BYTES, type ManifestKind } from '../../src/backends/manifests.ts';
-import { commit, commitFails, contentOf, entry, headOf, idsOf, put, remove, succeeded } from './builders.ts';
+import {
+  commit,
+  commitFails,
+  contentOf,
+  entry,
+  headOf,
+  idsOf,
+  put,
+  remove,
+  succeeded,
+} from './builders.ts';
 import type { Fixture } from './fixture.ts';
 
-/** Ids that differ, though a file system, a normaliser, a C string or an escaping may think otherwise. */
+/**
+ * Ids that differ, though a file system, a normaliser, a C string or an escaping may think
+ * otherwise.
+ */
 const AWKWARD_IDS = [
   'plain',
   'Plain',
@@ -57,14 +70,19 @@ export function describeIds(fixture: Fixture): void {
   describe('ids', () => {
     test('are compared byte by byte, whatever is in them', async () => {
       const { backend } = fixture;
-      const outcomes = await backend.commit(AWKWARD_IDS.map((id, i) => put(id, [entry(`body ${i}`)])));
-      expect(outcomes.map((outcome) => succeeded(outcome).status)).toEqual(AWKWARD_IDS.map(() => 'created'));
+      const outcomes = await backend.commit(
+        AWKWARD_IDS.map((id, i) => put(id, [entry(`body ${i}`)])),
+      );
+      expect(outcomes.map((outcome) => succeeded(outcome).status)).toEqual(
+        AWKWARD_IDS.map(() => 'created'),
+      );
       for (const [i, id] of AWKWARD_IDS.entries()) {
         expect(await contentOf(backend, id)).toEqual([{ body: `body ${i}`, segments: [] }]);
         expect((await headOf(backend, id))?.key).toEqual({ kind: 'conversation', id });
       }
       expect(await idsOf(backend.list('conversation'))).toEqual(AWKWARD_IDS);
-      for (const id of AWKWARD_IDS) expect((await commit(backend, remove(id))).status).toBe('deleted');
+      for (const id of AWKWARD_IDS)
+        expect((await commit(backend, remove(id))).status).toBe('deleted');
       expect(await idsOf(backend.list('conversation'))).toEqual([]);
     });
 
@@ -77,14 +95,19 @@ export function describeIds(fixture: Fixture): void {
         { body: 'conversation', segments: [] },
       ]);
       expect(await contentOf(backend, { kind: 'blob', id: 'x' })).toBeUndefined();
-      expect(await contentOf(backend, { kind: 'pin', id: 'x' })).toEqual([{ body: 'pin', segments: [] }]);
+      expect(await contentOf(backend, { kind: 'pin', id: 'x' })).toEqual([
+        { body: 'pin', segments: [] },
+      ]);
       expect(await idsOf(backend.list('blob'))).toEqual([]);
     });
 
     test.each([
       ['empty', ''],
       ['longer than 512 bytes', 'x'.repeat(MAX_ID_BYTES + 1)],
-      ['longer than 512 bytes in UTF-8, though shorter in characters', 'é'.repeat(MAX_ID_BYTES / 2 + 1)],
+      [
+        'longer than 512 bytes in UTF-8, though shorter in characters',
+        'é'.repeat(MAX_ID_BYTES / 2 + 1),
+      ],
       ['not well-formed', 'a\ud800b'],
     ])('that are %s are refused, alone', async (_, id) => {
       const { backend } = fixture;
@@ -98,8 +121,18 @@ export function describeIds(fixture: Fixture): void {
       const { backend } = fixture;
       await commit(backend, put('x', []));
       const keys = ['a', 'x', 'b', 'x'].map((id) => ({ kind: 'conversation' as const, id }));
-      expect((await backend.read(keys)).map((manifest) => manifest?.key.id)).toEqual([undefined, 'x', undefined, 'x']);
-      expect((await backend.heads(keys)).map((head) => head?.key.id)).toEqual([undefined, 'x', undefined, 'x']);
+      expect((await backend.read(keys)).map((manifest) => manifest?.key.id)).toEqual([
+        undefined,
+        'x',
+        undefined,
+        'x',
+      ]);
+      expect((await backend.heads(keys)).map((head) => head?.key.id)).toEqual([
+        undefined,
+        'x',
+        undefined,
+        'x',
+      ]);
       expect(await backend.read([])).toEqual([]);
       expect(await backend.heads([])).toEqual([]);
     });

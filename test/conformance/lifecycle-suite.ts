@@ -42,9 +42,15 @@ const READING: Verb[] = [
 ];
 const WRITING: Verb[] = [
   ['commit', (backend, signal) => backend.commit([put('y', [entry('1')])], options(signal))],
-  ['publish', (backend, signal) => backend.publish(PUBLISHED, stream([entry('1')]), fields, options(signal))],
+  [
+    'publish',
+    (backend, signal) => backend.publish(PUBLISHED, stream([entry('1')]), fields, options(signal)),
+  ],
   ['collect', (backend, signal) => backend.collect({ graceMs: 0, ...options(signal) })],
-  ['reports.add', (backend, signal) => backend.reports.add({ time: 1, body: '{}' }, options(signal))],
+  [
+    'reports.add',
+    (backend, signal) => backend.reports.add({ time: 1, body: '{}' }, options(signal)),
+  ],
   ['lease', (backend, signal) => backend.lease('gc', 1000, options(signal))],
 ];
 const PUBLISHED = { operation: 'put', key: conversation('y'), ifExists: 'error' } as const;
@@ -66,7 +72,10 @@ export function describeLifecycle(fixture: Fixture): void {
       await commit(backend, put('gone', [entry('1', 'garbage')]));
       await commit(backend, remove('gone'));
       const signal = AbortSignal.abort(new Error('no longer wanted'));
-      await expect(call(backend, signal)).rejects.toMatchObject({ name: 'VarveError', code: 'ABORTED' });
+      await expect(call(backend, signal)).rejects.toMatchObject({
+        name: 'VarveError',
+        code: 'ABORTED',
+      });
       expect(await idsOf(backend.list('conversation'))).toEqual(['x']);
       expect(await backend.find([segment('garbage').address])).not.toEqual([undefined]);
       await call(backend, new AbortController().signal);
@@ -85,7 +94,9 @@ export function describeLifecycle(fixture: Fixture): void {
         for (let turn = 0; turn < round; turn++) await new Promise(setImmediate);
         controller.abort();
         const how = await result;
-        const stored = (await backend.read(ids.map(conversation))).flatMap((manifest) => manifest ?? []);
+        const stored = (await backend.read(ids.map(conversation))).flatMap(
+          (manifest) => manifest ?? [],
+        );
         for (const { entries } of stored) expect(entries).toHaveLength(1);
         // Where a commit is many requests, the signal may find some of them under way.
         if (how === 'OUTCOME_UNKNOWN' && backend.capabilities.multiMachine) continue;
@@ -100,7 +111,9 @@ export function describeLifecycle(fixture: Fixture): void {
       const ids = Array.from({ length: fixture.size(700) }, (_, i) => `c${i}`);
       await backend.commit(ids.map((id) => put(id, [])));
       const controller = new AbortController();
-      const heads = backend.list('conversation', {}, { signal: controller.signal })[Symbol.asyncIterator]();
+      const heads = backend
+        .list('conversation', {}, { signal: controller.signal })
+        [Symbol.asyncIterator]();
       await heads.next();
       controller.abort();
       const rest = async () => {
@@ -152,7 +165,8 @@ export function describeLifecycle(fixture: Fixture): void {
       const again = await opened.reopen();
       for (const [i, result] of results.entries()) {
         expect(['created', 'CLOSED']).toContain(result);
-        const stored = result === 'created' ? [{ body: `${i}`, segments: [`text ${i}`] }] : undefined;
+        const stored =
+          result === 'created' ? [{ body: `${i}`, segments: [`text ${i}`] }] : undefined;
         expect(await contentOf(again, `c${i}`)).toEqual(stored);
       }
       expect((await auditOf(again)).findings).toEqual([]);
@@ -165,11 +179,21 @@ export function describeLifecycle(fixture: Fixture): void {
       const { backend, opened } = fixture;
       if (!opened.reopen) return context.skip('does not outlive a handle');
       const large = randomBytes(4, 3_000_000);
-      const given = { application: 'desk', model: 'm', createdAt: 5, expiresAt: 9e15, logicalBytes: 6 };
+      const given = {
+        application: 'desk',
+        model: 'm',
+        createdAt: 5,
+        expiresAt: 9e15,
+        logicalBytes: 6,
+      };
       await commit(backend, put('b', [entry('1', 'text', segment(large))], { fields: given }));
       await commit(backend, put('a', [entry('1', 'text')]));
       await commit(backend, append('a', [entry('2', 'more')], { idempotencyKey: 'k' }));
-      await backend.publish(PUBLISHED, stream([entry('1', 'streamed'), entry('2', 'text')]), fields);
+      await backend.publish(
+        PUBLISHED,
+        stream([entry('1', 'streamed'), entry('2', 'text')]),
+        fields,
+      );
       await commit(backend, put('gone', [entry('1', 'garbage')]));
       await commit(backend, remove('gone'));
       const heads = await backend.heads(['b', 'a', 'y'].map(conversation));
@@ -179,7 +203,9 @@ export function describeLifecycle(fixture: Fixture): void {
 
       const again = await opened.reopen();
       expect(await again.heads(['b', 'a', 'y'].map(conversation))).toEqual(heads);
-      expect(await Promise.all(['b', 'a', 'y'].map((id) => contentOf(again, id)))).toEqual(contents);
+      expect(await Promise.all(['b', 'a', 'y'].map((id) => contentOf(again, id)))).toEqual(
+        contents,
+      );
       expect(await idsOf(again.list('conversation'))).toEqual(['b', 'a', 'y']);
       const { manifests, segments, segmentBytes, garbageSegments } = await again.usage();
       expect({ manifests, segments, segmentBytes, garbageSegments }).toEqual({
@@ -189,7 +215,9 @@ export function describeLifecycle(fixture: Fixture): void {
         garbageSegments: before.garbageSegments,
       });
       expect(await referencesTo(again, 'text')).toBe(3);
-      expect((await commit(again, append('a', [entry('2')], { idempotencyKey: 'k' }))).status).toBe('unchanged');
+      expect((await commit(again, append('a', [entry('2')], { idempotencyKey: 'k' }))).status).toBe(
+        'unchanged',
+      );
       expect((await commit(again, put('c', [entry('1', 'text')]))).newSegments).toBe(0);
       expect((await auditOf(again)).findings).toEqual([]);
       await again.close();
@@ -228,7 +256,9 @@ export function describeLifecycle(fixture: Fixture): void {
       if (!one || !two) return;
       await commit(one, put('x', [entry('1', 'text')]));
       expect(await contentOf(two, 'x')).toEqual([{ body: '1', segments: ['text'] }]);
-      expect(await commit(two, append('x', [entry('2', 'text', 'more')]))).toMatchObject({ newSegments: 1 });
+      expect(await commit(two, append('x', [entry('2', 'text', 'more')]))).toMatchObject({
+        newSegments: 1,
+      });
       expect((await contentOf(one, 'x'))?.map(({ body }) => body)).toEqual(['1', '2']);
       await commit(one, remove('x'));
       expect(await headOf(two, 'x')).toBeUndefined();
@@ -246,8 +276,12 @@ export function describeLifecycle(fixture: Fixture): void {
       const appends = Array.from({ length: 40 }, (_, i) =>
         (handles[i % 2] as Backend).commit([append('x', [entry(`${i}`, `text ${i % 7}`)])]),
       );
-      expect((await Promise.all(appends)).flat().map(codeOf)).toEqual(Array<string>(40).fill('appended'));
-      const bodies = (await contentOf(two, 'x'))?.map(({ body }) => Number(body)).sort((a, b) => a - b);
+      expect((await Promise.all(appends)).flat().map(codeOf)).toEqual(
+        Array<string>(40).fill('appended'),
+      );
+      const bodies = (await contentOf(two, 'x'))
+        ?.map(({ body }) => Number(body))
+        .sort((a, b) => a - b);
       expect(bodies).toEqual(Array.from({ length: 40 }, (_, i) => i));
       const creations = Array.from({ length: 10 }, (_, i) =>
         (handles[i % 2] as Backend).commit([put('new', [entry(`${i}`)])]),
@@ -291,7 +325,8 @@ export function describeLifecycle(fixture: Fixture): void {
       expect(reader.capabilities.writable).toBe(false);
       expect(await contentOf(reader, 'x')).toEqual([{ body: '1', segments: ['text'] }]);
       for (const [, call] of READING) await call(reader);
-      for (const [, call] of WRITING) await expect(call(reader)).rejects.toMatchObject({ code: 'READ_ONLY' });
+      for (const [, call] of WRITING)
+        await expect(call(reader)).rejects.toMatchObject({ code: 'READ_ONLY' });
       expect(await idsOf(backend.list('conversation'))).toEqual(['x']);
       await reader.close();
     });

@@ -4,12 +4,20 @@ import { append, commit, entry, headOf, idsOf, put, remove } from './builders.ts
 import type { Fixture } from './fixture.ts';
 
 export function describeListing(fixture: Fixture, many: number): void {
-  /** Ids 0 … count-1 with creation times that do not follow the order of archiving, many of them equal. */
+  /**
+   * Ids 0 … count-1 with creation times that do not follow the order of archiving, many of them
+   * equal.
+   */
   async function fill(count: number): Promise<void> {
     for (let start = 0; start < count; start += 500) {
       const writes: PutWrite[] = [];
       for (let i = start; i < Math.min(count, start + 500); i++) {
-        const fields = { application: `app ${i % 3}`, model: `model ${i % 5}`, createdAt: timeOf(i), logicalBytes: i };
+        const fields = {
+          application: `app ${i % 3}`,
+          model: `model ${i % 5}`,
+          createdAt: timeOf(i),
+          logicalBytes: i,
+        };
         writes.push(put(String(i), [entry(`body ${i}`)], { fields }));
       }
       await fixture.backend.commit(writes);
@@ -25,7 +33,10 @@ export function describeListing(fixture: Fixture, many: number): void {
 
     test('gives whole heads', async () => {
       const { backend } = fixture;
-      await commit(backend, put('x', [entry('1')], { fields: { application: 'a', model: 'm', createdAt: 1 } }));
+      await commit(
+        backend,
+        put('x', [entry('1')], { fields: { application: 'a', model: 'm', createdAt: 1 } }),
+      );
       const heads: ManifestHead[] = [];
       for await (const head of backend.list('conversation')) heads.push(head);
       expect(heads).toEqual([await headOf(backend, 'x')]);
@@ -40,7 +51,12 @@ export function describeListing(fixture: Fixture, many: number): void {
       await commit(backend, remove('d'));
       await commit(backend, put('d', [entry('1')]));
       expect(await idsOf(backend.list('conversation'))).toEqual(['c', 'a', 'b', 'd']);
-      expect(await idsOf(backend.list('conversation', { order: 'archived' }))).toEqual(['c', 'a', 'b', 'd']);
+      expect(await idsOf(backend.list('conversation', { order: 'archived' }))).toEqual([
+        'c',
+        'a',
+        'b',
+        'd',
+      ]);
     });
 
     test('is in the order of a batch within it', async () => {
@@ -55,7 +71,9 @@ export function describeListing(fixture: Fixture, many: number): void {
       const archived = numbers(many).map(String);
       expect(await idsOf(backend.list('conversation'))).toEqual(archived);
       const oldest = numbers(many).sort((a, b) => timeOf(a) - timeOf(b) || a - b);
-      expect(await idsOf(backend.list('conversation', { order: 'oldest' }))).toEqual(oldest.map(String));
+      expect(await idsOf(backend.list('conversation', { order: 'oldest' }))).toEqual(
+        oldest.map(String),
+      );
       const newest = await idsOf(backend.list('conversation', { order: 'newest' }));
       // Among equal times, the interface leaves open which way the order of archiving runs.
       expect(newest.map((id) => timeOf(Number(id)))).toEqual(oldest.map(timeOf).reverse());
@@ -65,10 +83,13 @@ export function describeListing(fixture: Fixture, many: number): void {
     test('orders times before 1970 and far in the future as numbers', async () => {
       const { backend } = fixture;
       const times = [0, -1, 8.64e15, 5e9, -8.64e15, 2 ** 31, 2 ** 32];
-      for (const createdAt of times) await commit(backend, put(`at ${createdAt}`, [], { fields: { createdAt } }));
+      for (const createdAt of times)
+        await commit(backend, put(`at ${createdAt}`, [], { fields: { createdAt } }));
       const expected = [...times].sort((a, b) => a - b).map((time) => `at ${time}`);
       expect(await idsOf(backend.list('conversation', { order: 'oldest' }))).toEqual(expected);
-      expect(await idsOf(backend.list('conversation', { order: 'newest' }))).toEqual(expected.reverse());
+      expect(await idsOf(backend.list('conversation', { order: 'newest' }))).toEqual(
+        expected.reverse(),
+      );
     });
 
     const filters: readonly (readonly [ListFilter, (i: number) => boolean])[] = [
@@ -94,9 +115,14 @@ export function describeListing(fixture: Fixture, many: number): void {
       for (const [filter, fits] of filters) {
         const message = JSON.stringify(filter);
         const expected = numbers(300).filter(fits);
-        expect(await idsOf(backend.list('conversation', filter)), message).toEqual(expected.map(String));
+        expect(await idsOf(backend.list('conversation', filter)), message).toEqual(
+          expected.map(String),
+        );
         const byTime = [...expected].sort((a, b) => timeOf(a) - timeOf(b) || a - b).map(String);
-        expect(await idsOf(backend.list('conversation', { ...filter, order: 'oldest' })), message).toEqual(byTime);
+        expect(
+          await idsOf(backend.list('conversation', { ...filter, order: 'oldest' })),
+          message,
+        ).toEqual(byTime);
         const newest = await idsOf(backend.list('conversation', { ...filter, order: 'newest' }));
         expect([...newest].sort(), message).toEqual(expected.map(String).sort());
       }
@@ -104,10 +130,15 @@ export function describeListing(fixture: Fixture, many: number): void {
 
     test('filters by the fields as they are now', async () => {
       const { backend } = fixture;
-      await commit(backend, put('x', [entry('1')], { fields: { application: 'old', createdAt: 5 } }));
+      await commit(
+        backend,
+        put('x', [entry('1')], { fields: { application: 'old', createdAt: 5 } }),
+      );
       await commit(backend, append('x', [], { fields: { application: 'new', createdAt: 50 } }));
       expect(await idsOf(backend.list('conversation', { application: 'old' }))).toEqual([]);
-      expect(await idsOf(backend.list('conversation', { application: 'new', since: 50 }))).toEqual(['x']);
+      expect(await idsOf(backend.list('conversation', { application: 'new', since: 50 }))).toEqual([
+        'x',
+      ]);
     });
 
     test('may be left early and run several times at once', async () => {
@@ -115,7 +146,10 @@ export function describeListing(fixture: Fixture, many: number): void {
       const count = fixture.size(1200);
       await fill(count);
       for await (const _ of backend.list('conversation')) break;
-      const lists = [backend.list('conversation'), backend.list('conversation', { order: 'newest' })];
+      const lists = [
+        backend.list('conversation'),
+        backend.list('conversation', { order: 'newest' }),
+      ];
       const results = await Promise.all(lists.map(idsOf));
       expect(results.map((ids) => new Set(ids).size)).toEqual([count, count]);
     });

@@ -66,19 +66,42 @@ const wrongStrings = [
   'x'.repeat(100_000),
   hostile,
 ];
-const wrongTimes = ['5', null, {}, [], Symbol('s'), true, 5n, Number.NaN, 1e300, -1e300, new Date(5), hostile];
+const wrongTimes = [
+  '5',
+  null,
+  {},
+  [],
+  Symbol('s'),
+  true,
+  5n,
+  Number.NaN,
+  1e300,
+  -1e300,
+  new Date(5),
+  hostile,
+];
 const wrongSizes = [...wrongTimes, -1, 1.5, 2 ** 53];
 const wrongObjects = [5, 'ab', Symbol('s'), true, 5n, null, hostile, revoked];
-const wrongLists = [...wrongObjects, {}, new Set(), [][Symbol.iterator](), new Map(), { length: 1, 0: entry('1') }];
+const wrongLists = [
+  ...wrongObjects,
+  {},
+  new Set(),
+  [][Symbol.iterator](),
+  new Map(),
+  { length: 1, 0: entry('1') },
+];
 
 /** Every property of every write, with values that are not of its type. */
 function malformedWrites(): [string, ManifestWrite][] {
   const writes: [string, ManifestWrite][] = [];
   const add = (name: string, values: readonly unknown[], make: (value: never) => ManifestWrite) => {
-    for (const [index, value] of values.entries()) writes.push([`${name}, ${index}`, make(value as never)]);
+    for (const [index, value] of values.entries())
+      writes.push([`${name}, ${index}`, make(value as never)]);
   };
   add('a write', [...wrongObjects, {}, [], undefined], (value) => value);
-  add('its operation', ['adopt', 'PUT', ...wrongStrings], (operation) => altered(put('m', []), { operation }));
+  add('its operation', ['adopt', 'PUT', ...wrongStrings], (operation) =>
+    altered(put('m', []), { operation }),
+  );
   for (const [name, write] of [
     ['put', put('m', [entry('1', 'a')])],
     ['append', append('x', [entry('1', 'a')])],
@@ -92,11 +115,15 @@ function malformedWrites(): [string, ManifestWrite][] {
     add(`${name}: its id`, ['', undefined, ...wrongStrings], (id) =>
       altered(write, { key: { kind: 'conversation', id } }),
     );
-    add(`${name}: ifRevision`, [5, null, {}, Symbol('s'), hostile], (ifRevision) => altered(write, { ifRevision }));
+    add(`${name}: ifRevision`, [5, null, {}, Symbol('s'), hostile], (ifRevision) =>
+      altered(write, { ifRevision }),
+    );
     for (const property of ['operation', 'key', 'ifRevision'])
       add(`${name}: a throwing ${property}`, [0], () => throwing(write, property));
   }
-  add('put: ifExists', [undefined, 'append', ...wrongStrings], (ifExists) => altered(put('m', []), { ifExists }));
+  add('put: ifExists', [undefined, 'append', ...wrongStrings], (ifExists) =>
+    altered(put('m', []), { ifExists }),
+  );
   add('put: fields', [...wrongObjects, undefined], (fields) => altered(put('m', []), { fields }));
   add('append: fields', wrongObjects, (fields) => altered(append('x', [entry('1')]), { fields }));
   add('append: its size among the fields', [5], (logicalBytes) =>
@@ -104,22 +131,34 @@ function malformedWrites(): [string, ManifestWrite][] {
   );
   for (const name of ['application', 'model']) {
     add(`put: ${name}`, wrongStrings, (value) => put('m', [], { fields: { [name]: value } }));
-    add(`append: ${name}`, wrongStrings, (value) => append('x', [entry('1')], { fields: { [name]: value } }));
+    add(`append: ${name}`, wrongStrings, (value) =>
+      append('x', [entry('1')], { fields: { [name]: value } }),
+    );
   }
   for (const name of ['createdAt', 'expiresAt']) {
     add(`put: ${name}`, wrongTimes, (value) => put('m', [], { fields: { [name]: value } }));
-    add(`append: ${name}`, wrongTimes, (value) => append('x', [entry('1')], { fields: { [name]: value } }));
+    add(`append: ${name}`, wrongTimes, (value) =>
+      append('x', [entry('1')], { fields: { [name]: value } }),
+    );
   }
-  add('put: a field that there is not', [1], (value) => put('m', [], { fields: { owner: value } as never }));
-  add('put: a throwing field', [0], () => altered(put('m', []), { fields: throwing({ logicalBytes: 1 }, 'model') }));
-  add('put: logicalBytes', [undefined, ...wrongSizes], (logicalBytes) => put('m', [], { fields: { logicalBytes } }));
+  add('put: a field that there is not', [1], (value) =>
+    put('m', [], { fields: { owner: value } as never }),
+  );
+  add('put: a throwing field', [0], () =>
+    altered(put('m', []), { fields: throwing({ logicalBytes: 1 }, 'model') }),
+  );
+  add('put: logicalBytes', [undefined, ...wrongSizes], (logicalBytes) =>
+    put('m', [], { fields: { logicalBytes } }),
+  );
   add('append: logicalBytes', [undefined, ...wrongSizes], (logicalBytes) =>
     altered(append('x', [entry('1')]), { logicalBytes }),
   );
   add('append: idempotencyKey', ['', ...wrongStrings], (idempotencyKey) =>
     append('x', [entry('1')], { idempotencyKey }),
   );
-  add('hold: held', [undefined, null, 0, 1, 'true', {}, Symbol('s'), hostile], (held) => altered(hold('x'), { held }));
+  add('hold: held', [undefined, null, 0, 1, 'true', {}, Symbol('s'), hostile], (held) =>
+    altered(hold('x'), { held }),
+  );
   add('hold: reason', wrongStrings, (reason) => altered(hold('x'), { reason }));
   for (const [name, make] of [
     ['put', (entries: NewEntry[]) => put('m', entries)],
@@ -127,8 +166,11 @@ function malformedWrites(): [string, ManifestWrite][] {
   ] as const) {
     add(`${name}: entries`, [undefined, ...wrongLists], (entries) => make(entries));
     add(`${name}: throwing entries`, [0], () => throwing(make([]), 'entries'));
-    add(`${name}: entries that throw`, [0], () => make(Object.defineProperty([], 0, { get: thrown }) as NewEntry[]));
-    for (const [what, entryOf] of malformedEntries()) add(`${name}: ${what}`, [0], () => make([entry('0'), entryOf()]));
+    add(`${name}: entries that throw`, [0], () =>
+      make(Object.defineProperty([], 0, { get: thrown }) as NewEntry[]),
+    );
+    for (const [what, entryOf] of malformedEntries())
+      add(`${name}: ${what}`, [0], () => make([entry('0'), entryOf()]));
   }
   return writes;
 }
@@ -136,7 +178,8 @@ function malformedWrites(): [string, ManifestWrite][] {
 function malformedEntries(): [string, () => NewEntry][] {
   const bad: [string, () => NewEntry][] = [];
   const add = (name: string, values: readonly unknown[], make: (value: never) => NewEntry) => {
-    for (const [index, value] of values.entries()) bad.push([`${name}, ${index}`, () => make(value as never)]);
+    for (const [index, value] of values.entries())
+      bad.push([`${name}, ${index}`, () => make(value as never)]);
   };
   const lying = Object.defineProperty(Buffer.from('four'), 'length', { value: 2 });
   const wrongBytes = [
@@ -151,12 +194,21 @@ function malformedEntries(): [string, () => NewEntry][] {
   add('a body', wrongBytes, (body) => altered(entry('1'), { body }));
   add('a throwing body', [0], () => throwing(entry('1'), 'body'));
   add('segments', [undefined, ...wrongLists], (segments) => altered(entry('1'), { segments }));
-  add('a segment', [undefined, ...wrongObjects], (value) => ({ body: Buffer.from('1'), segments: [value] }));
+  add('a segment', [undefined, ...wrongObjects], (value) => ({
+    body: Buffer.from('1'),
+    segments: [value],
+  }));
   const address = addressOf(Buffer.from('never stored'));
-  const given = { address, encoding: 'bytes', bytes: () => Buffer.from('never stored') } as NewSegment;
+  const given = {
+    address,
+    encoding: 'bytes',
+    bytes: () => Buffer.from('never stored'),
+  } as NewSegment;
   const one = (change: Record<string, unknown>) => entry('1', altered(given, change));
-  add('an address', [undefined, address.toUpperCase(), address.slice(1), `${address}\n`, ...wrongStrings], (value) =>
-    one({ address: value }),
+  add(
+    'an address',
+    [undefined, address.toUpperCase(), address.slice(1), `${address}\n`, ...wrongStrings],
+    (value) => one({ address: value }),
   );
   add('an encoding', [undefined, 'text', ...wrongStrings], (encoding) => one({ encoding }));
   add('bytes', [undefined, 5, Buffer.from('never stored'), {}, hostile], (bytes) => one({ bytes }));
@@ -192,7 +244,11 @@ export function describeMalformed(fixture: Fixture): void {
       const bad = malformedWrites().map(([, write]) => write);
       await commit(backend, put('x', [entry('old', 'aaa')]));
       const outcomes = await backend.commit([put('first', []), ...bad, put('last', [])]);
-      expect(outcomes.map(codeOf)).toEqual(['created', ...bad.map(() => 'INVALID_ARGUMENT'), 'created']);
+      expect(outcomes.map(codeOf)).toEqual([
+        'created',
+        ...bad.map(() => 'INVALID_ARGUMENT'),
+        'created',
+      ]);
       expect(await contentOf(backend, 'x')).toEqual([{ body: 'old', segments: ['aaa'] }]);
     });
 
@@ -200,7 +256,9 @@ export function describeMalformed(fixture: Fixture): void {
       const { backend } = fixture;
       await commit(backend, put('x', [entry('old', 'aaa')]));
       const bad = malformedWrites();
-      const chosen = bad.filter((_, index) => index % Math.ceil(bad.length / fixture.size(400)) === 0);
+      const chosen = bad.filter(
+        (_, index) => index % Math.ceil(bad.length / fixture.size(400)) === 0,
+      );
       const calls = chosen.flatMap(([, write], index) => [
         backend.commit([write]),
         backend.commit([put(`good ${index}`, [entry(`body ${index}`)])]),
@@ -219,13 +277,25 @@ export function describeMalformed(fixture: Fixture): void {
         return [codeOf(outcome), source.isClosed()];
       };
       for (const [, entryOf] of malformedEntries()) {
-        expect(await publish(write, [entry('0', 'abc'), entryOf(), entry('2')])).toEqual(['INVALID_ARGUMENT', true]);
+        expect(await publish(write, [entry('0', 'abc'), entryOf(), entry('2')])).toEqual([
+          'INVALID_ARGUMENT',
+          true,
+        ]);
       }
       const good = [entry('0', 'abc')];
-      expect(await publish(altered(write, { key: null }), good)).toEqual(['INVALID_ARGUMENT', true]);
-      expect(await publish(altered(write, { ifExists: 'append' }), good)).toEqual(['INVALID_ARGUMENT', true]);
+      expect(await publish(altered(write, { key: null }), good)).toEqual([
+        'INVALID_ARGUMENT',
+        true,
+      ]);
+      expect(await publish(altered(write, { ifExists: 'append' }), good)).toEqual([
+        'INVALID_ARGUMENT',
+        true,
+      ]);
       expect(await publish(write, good, () => thrown())).toEqual(['INVALID_ARGUMENT', true]);
-      expect(await publish(write, good, () => ({ logicalBytes: -1 }))).toEqual(['INVALID_ARGUMENT', true]);
+      expect(await publish(write, good, () => ({ logicalBytes: -1 }))).toEqual([
+        'INVALID_ARGUMENT',
+        true,
+      ]);
       expect(await publish(write, good, () => ({ logicalBytes: 1, model: 5 as never }))).toEqual([
         'INVALID_ARGUMENT',
         true,
@@ -239,7 +309,9 @@ export function describeMalformed(fixture: Fixture): void {
 
     test('is no commit at all when it is not in an array', async () => {
       for (const wrong of [...wrongObjects, {}, new Set([put('m', [])]), undefined]) {
-        await expect(fixture.backend.commit(wrong as never)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+        await expect(fixture.backend.commit(wrong as never)).rejects.toMatchObject({
+          code: 'INVALID_ARGUMENT',
+        });
       }
     });
 
@@ -247,7 +319,11 @@ export function describeMalformed(fixture: Fixture): void {
       const { backend } = fixture;
       const fields = { application: 'desk', logicalBytes: 5 };
       const entries = [entry('1', 'aaa')];
-      const write = { ...put('m', entries), fields, key: { kind: 'conversation' as const, id: 'm' } };
+      const write = {
+        ...put('m', entries),
+        fields,
+        key: { kind: 'conversation' as const, id: 'm' },
+      };
       const committing = backend.commit([write]);
       entries.push(null as never);
       Object.assign(fields, { application: 5 });
@@ -277,7 +353,9 @@ export function describeMalformed(fixture: Fixture): void {
         await commit(backend, put(`c${index}`, [], { fields }));
         expect(await headOf(backend, `c${index}`)).toMatchObject(fields);
         const { application, model } = fields;
-        expect(await idsOf(backend.list('conversation', { application, model }))).toEqual([`c${index}`]);
+        expect(await idsOf(backend.list('conversation', { application, model }))).toEqual([
+          `c${index}`,
+        ]);
         expect((await commit(backend, put(`c${index}`, [], { fields }))).status).toBe('unchanged');
       }
     });
@@ -294,7 +372,11 @@ export function describeMalformed(fixture: Fixture): void {
       const { backend } = fixture;
       await commit(backend, put('x', []));
       for (const idempotencyKey of ['\ud800', '\ud801', 'k\udc00']) {
-        await commitFails(backend, append('x', [entry(idempotencyKey)], { idempotencyKey }), 'INVALID_ARGUMENT');
+        await commitFails(
+          backend,
+          append('x', [entry(idempotencyKey)], { idempotencyKey }),
+          'INVALID_ARGUMENT',
+        );
       }
       await commit(backend, append('x', [entry('stands for them')], { idempotencyKey: '\ufffd' }));
       expect((await headOf(backend, 'x'))?.entryCount).toBe(1);
@@ -302,7 +384,10 @@ export function describeMalformed(fixture: Fixture): void {
 
     test('find nothing: not what is stored under the character that stands in for them', async () => {
       const { backend } = fixture;
-      await commit(backend, put('\ufffd', [], { fields: { application: '\ufffd', model: '\ufffd' } }));
+      await commit(
+        backend,
+        put('\ufffd', [], { fields: { application: '\ufffd', model: '\ufffd' } }),
+      );
       const refused = { code: 'INVALID_ARGUMENT' };
       await expect(backend.read([conversation(LONE)])).rejects.toMatchObject(refused);
       await expect(backend.heads([conversation(LONE)])).rejects.toMatchObject(refused);
@@ -318,7 +403,8 @@ export function describeMalformed(fixture: Fixture): void {
     test('is refused', async () => {
       const { backend } = fixture;
       await commit(backend, put('x', [entry('1', 'aaa')]));
-      const list = (kind: unknown, filter?: unknown) => idsOf(backend.list(kind as never, filter as never));
+      const list = (kind: unknown, filter?: unknown) =>
+        idsOf(backend.list(kind as never, filter as never));
       const refused = { code: 'INVALID_ARGUMENT' };
       for (const wrong of [...wrongLists, undefined] as never[]) {
         for (const method of ['read', 'heads', 'fetch', 'describe', 'addresses', 'find'] as const) {
@@ -339,10 +425,21 @@ export function describeMalformed(fixture: Fixture): void {
       }
       for (const name of ['application', 'model', 'since', 'until', 'held', 'order']) {
         for (const wrong of [null, {}, [], Symbol('s'), 5n, Number.NaN, LONE, hostile]) {
-          await expect(list('conversation', { [name]: wrong }), name).rejects.toMatchObject(refused);
+          await expect(list('conversation', { [name]: wrong }), name).rejects.toMatchObject(
+            refused,
+          );
         }
       }
-      for (const locator of [1e300, Number.NaN, -1, 0.5, 'ab', '', '/', segment('aaa').address] as never[]) {
+      for (const locator of [
+        1e300,
+        Number.NaN,
+        -1,
+        0.5,
+        'ab',
+        '',
+        '/',
+        segment('aaa').address,
+      ] as never[]) {
         for (const method of ['fetch', 'describe', 'addresses'] as const) {
           await expect(backend[method]([locator])).rejects.toMatchObject({ code: 'NOT_FOUND' });
         }
@@ -352,7 +449,10 @@ export function describeMalformed(fixture: Fixture): void {
 }
 
 /** A stream that tells whether it came to an end. */
-function closing(entries: readonly NewEntry[]): { entries: AsyncIterable<NewEntry>; isClosed: () => boolean } {
+function closing(entries: readonly NewEntry[]): {
+  entries: AsyncIterable<NewEntry>;
+  isClosed: () => boolean;
+} {
   let closed = false;
   const iterator = entries[Symbol.iterator]();
   const end = async () => {
@@ -364,7 +464,10 @@ function closing(entries: readonly NewEntry[]): { entries: AsyncIterable<NewEntr
     if (step.done) closed = true;
     return step;
   };
-  return { entries: { [Symbol.asyncIterator]: () => ({ next, return: end }) }, isClosed: () => closed };
+  return {
+    entries: { [Symbol.asyncIterator]: () => ({ next, return: end }) },
+    isClosed: () => closed,
+  };
 }
 
 async function everything(backend: Backend): Promise<unknown> {

@@ -36,9 +36,19 @@ import type {
   WriteOutcome,
   WriteSuccess,
 } from '../../src/backends/manifests.ts';
-import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../../src/backends/read-validation.ts';
+import {
+  takeAddresses,
+  takeFilter,
+  takeKeys,
+  takeLocators,
+} from '../../src/backends/read-validation.ts';
 import { commitTaken, publishTaken } from '../../src/backends/write-intake.ts';
-import { checkedBytes, checkLease, checkReport, heldError } from '../../src/backends/write-validation.ts';
+import {
+  checkedBytes,
+  checkLease,
+  checkReport,
+  heldError,
+} from '../../src/backends/write-validation.ts';
 import { isVarveError, throwIfAborted, VarveError } from '../../src/errors.ts';
 import { ownCopy } from '../../src/own-copy.ts';
 
@@ -68,8 +78,9 @@ export interface ModelOptions {
 }
 
 /**
- * `Backend` on Maps: the reference that the conformance suite is checked against, and what the layers above are tested
- * on. Each write is applied synchronously, after everything that can fail; that is all its transactions are.
+ * `Backend` on Maps: the reference that the conformance suite is checked against, and what the
+ * layers above are tested on. Each write is applied synchronously, after everything that can fail;
+ * that is all its transactions are.
  */
 export class ModelBackend implements Backend {
   readonly location = 'model:';
@@ -105,7 +116,9 @@ export class ModelBackend implements Backend {
 
   async commit(writes: readonly ManifestWrite[], options?: AbortOptions): Promise<WriteOutcome[]> {
     this.#checkWritable(options);
-    return commitTaken(writes, async (taken) => taken.map((write) => this.#outcome(() => this.#apply(write))));
+    return commitTaken(writes, async (taken) =>
+      taken.map((write) => this.#outcome(() => this.#apply(write))),
+    );
   }
 
   async publish(
@@ -127,7 +140,10 @@ export class ModelBackend implements Backend {
     });
   }
 
-  async read(keys: readonly ManifestKey[], options?: ReadManifestOptions): Promise<(StoredManifest | undefined)[]> {
+  async read(
+    keys: readonly ManifestKey[],
+    options?: ReadManifestOptions,
+  ): Promise<(StoredManifest | undefined)[]> {
     this.#check(options);
     return takeKeys(keys).map((key) => {
       const manifest = this.#find(key);
@@ -137,7 +153,10 @@ export class ModelBackend implements Backend {
     });
   }
 
-  async heads(keys: readonly ManifestKey[], options?: AbortOptions): Promise<(ManifestHead | undefined)[]> {
+  async heads(
+    keys: readonly ManifestKey[],
+    options?: AbortOptions,
+  ): Promise<(ManifestHead | undefined)[]> {
     this.#check(options);
     return takeKeys(keys).map((key) => {
       const manifest = this.#find(key);
@@ -145,7 +164,11 @@ export class ModelBackend implements Backend {
     });
   }
 
-  async *list(kind: ManifestKind, filter: ListFilter = {}, options?: AbortOptions): AsyncIterable<ManifestHead> {
+  async *list(
+    kind: ManifestKind,
+    filter: ListFilter = {},
+    options?: AbortOptions,
+  ): AsyncIterable<ManifestHead> {
     this.#check(options);
     const taken = takeFilter(kind, filter);
     for (const manifest of ordered([...this.#store.manifests[kind].values()], taken)) {
@@ -159,12 +182,16 @@ export class ModelBackend implements Backend {
     this.#check(options);
     return takeLocators(locators).map((locator) => {
       const { address, bytes } = this.#located(locator);
-      if (addressOf(bytes) !== address) throw new VarveError('CORRUPT', `segment ${address} is damaged`);
+      if (addressOf(bytes) !== address)
+        throw new VarveError('CORRUPT', `segment ${address} is damaged`);
       return ownCopy(bytes);
     });
   }
 
-  async describe(locators: readonly Locator[], options?: AbortOptions): Promise<SegmentDescription[]> {
+  async describe(
+    locators: readonly Locator[],
+    options?: AbortOptions,
+  ): Promise<SegmentDescription[]> {
     this.#check(options);
     return takeLocators(locators).map((locator) => {
       const segment = this.#located(locator);
@@ -180,7 +207,10 @@ export class ModelBackend implements Backend {
     return takeLocators(locators).map((locator) => this.#located(locator).address);
   }
 
-  async find(addresses: readonly Address[], options?: AbortOptions): Promise<(Locator | undefined)[]> {
+  async find(
+    addresses: readonly Address[],
+    options?: AbortOptions,
+  ): Promise<(Locator | undefined)[]> {
     this.#check(options);
     return takeAddresses(addresses).map((address) => this.#store.segments.get(address)?.locator);
   }
@@ -190,10 +220,13 @@ export class ModelBackend implements Backend {
     this.#checkWritable(options);
     const now = this.#now();
     const expired = KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()]).filter(
-      ({ fields, hold }) => fields.expiresAt !== undefined && fields.expiresAt <= now && hold === undefined,
+      ({ fields, hold }) =>
+        fields.expiresAt !== undefined && fields.expiresAt <= now && hold === undefined,
     );
     if (!dryRun) for (const manifest of expired) this.#remove(manifest);
-    const unreferenced = [...this.#store.segments.values()].filter(({ references }) => references === 0);
+    const unreferenced = [...this.#store.segments.values()].filter(
+      ({ references }) => references === 0,
+    );
     // What has just expired is unreferenced since a moment that may be later than the first.
     const swept = this.#now();
     const due = unreferenced.filter((segment) => segment.unreferencedSince + graceMs <= swept);
@@ -209,7 +242,10 @@ export class ModelBackend implements Backend {
       isComplete: true,
       reasons: {
         ...(expired.length > 0 && {
-          expired: { count: expired.length, bytes: expired.reduce((sum, { fields }) => sum + fields.logicalBytes, 0) },
+          expired: {
+            count: expired.length,
+            bytes: expired.reduce((sum, { fields }) => sum + fields.logicalBytes, 0),
+          },
         }),
         ...(due.length > 0 && { unreferenced: { count: due.length, bytes: lengthOf(due) } }),
       },
@@ -241,19 +277,41 @@ export class ModelBackend implements Backend {
     let findings = 0;
     for (const segment of this.#store.segments.values()) {
       const { address, bytes, references } = segment;
-      const common = { address, manifests: holders.get(segment) ?? [], repair: 'none', repaired: false };
+      const common = {
+        address,
+        manifests: holders.get(segment) ?? [],
+        repair: 'none',
+        repaired: false,
+      };
       if (addressOf(bytes) !== address) {
         findings += 1;
-        yield { ...common, kind: 'corrupt-data', message: `segment ${address} is damaged`, harmful: true };
+        yield {
+          ...common,
+          kind: 'corrupt-data',
+          message: `segment ${address} is damaged`,
+          harmful: true,
+        };
       }
       if (references !== (counted.get(segment) ?? 0)) {
         findings += 1;
-        yield { ...common, kind: 'wrong-count', message: `segment ${address} is miscounted`, harmful: false };
+        yield {
+          ...common,
+          kind: 'wrong-count',
+          message: `segment ${address} is miscounted`,
+          harmful: false,
+        };
       }
     }
     const segments = [...this.#store.segments.values()];
     const verifiedBytes = lengthOf(segments);
-    return { manifests, segments: segments.length, verifiedBytes, findings, unrepaired: findings, durationMs: 0 };
+    return {
+      manifests,
+      segments: segments.length,
+      verifiedBytes,
+      findings,
+      unrepaired: findings,
+      durationMs: 0,
+    };
   }
 
   async health(options?: AbortOptions): Promise<Health> {
@@ -265,11 +323,16 @@ export class ModelBackend implements Backend {
     this.#check(options);
     const segments = [...this.#store.segments.values()];
     const garbage = segments.filter(({ references }) => references === 0);
-    const bodies = KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()]).flatMap(({ entries }) => entries);
+    const bodies = KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()]).flatMap(
+      ({ entries }) => entries,
+    );
     const bodyBytes = bodies.reduce((sum, { body }) => sum + body.length, 0);
     const ofKind = (kind: ManifestKind) => {
       const manifests = [...this.#store.manifests[kind].values()];
-      return { count: manifests.length, logicalBytes: manifests.reduce((sum, m) => sum + m.fields.logicalBytes, 0) };
+      return {
+        count: manifests.length,
+        logicalBytes: manifests.reduce((sum, m) => sum + m.fields.logicalBytes, 0),
+      };
     };
     return {
       manifests: { conversation: ofKind('conversation'), blob: ofKind('blob'), pin: ofKind('pin') },
@@ -291,9 +354,19 @@ export class ModelBackend implements Backend {
       const segments = [...new Set(referencesOf(entries))].map((segment) => {
         const { address, encoding, bytes, references } = segment;
         const own = [...referencesOf(entries)].filter((each) => each === segment).length;
-        const uses = entries.flatMap((entry) => entry.segments).filter((each) => each === segment).length;
+        const uses = entries
+          .flatMap((entry) => entry.segments)
+          .filter((each) => each === segment).length;
         const length = bytes.length;
-        return { address, encoding, length, storedBytes: length, references, share: own / references, uses };
+        return {
+          address,
+          encoding,
+          length,
+          storedBytes: length,
+          references,
+          share: own / references,
+          uses,
+        };
       });
       yield { head: headOf(manifest), bodyBytes, bodyStoredBytes: bodyBytes, segments };
     }
@@ -338,9 +411,12 @@ export class ModelBackend implements Backend {
 
   #put(write: PutWrite): WriteSuccess {
     const stored = this.#find(write.key);
-    if (write.ifRevision !== undefined && write.ifRevision !== stored?.revision) throw conflict(write.key);
-    if (stored && sameContent(stored, write)) return { status: 'unchanged', revision: stored.revision, ...NOTHING_NEW };
-    if (stored && write.ifExists === 'skip') return { status: 'skipped', revision: stored.revision, ...NOTHING_NEW };
+    if (write.ifRevision !== undefined && write.ifRevision !== stored?.revision)
+      throw conflict(write.key);
+    if (stored && sameContent(stored, write))
+      return { status: 'unchanged', revision: stored.revision, ...NOTHING_NEW };
+    if (stored && write.ifExists === 'skip')
+      return { status: 'skipped', revision: stored.revision, ...NOTHING_NEW };
     if (stored && write.ifExists === 'error') {
       throw new VarveError('ALREADY_EXISTS', `other content is stored under ${nameOf(write.key)}`);
     }
@@ -364,11 +440,13 @@ export class ModelBackend implements Backend {
   #append(write: AppendWrite): WriteSuccess {
     const { idempotencyKey } = write;
     const stored = this.#find(write.key);
-    if (!stored) throw new VarveError('NOT_FOUND', `nothing to append to under ${nameOf(write.key)}`);
+    if (!stored)
+      throw new VarveError('NOT_FOUND', `nothing to append to under ${nameOf(write.key)}`);
     if (idempotencyKey !== undefined && stored.idempotencyKeys.has(idempotencyKey)) {
       return { status: 'unchanged', revision: stored.revision, ...NOTHING_NEW };
     }
-    if (write.ifRevision !== undefined && write.ifRevision !== stored.revision) throw conflict(write.key);
+    if (write.ifRevision !== undefined && write.ifRevision !== stored.revision)
+      throw conflict(write.key);
     const { entries, ...added } = this.#take(write.entries);
     stored.entries.push(...entries);
     stored.fields = {
@@ -385,7 +463,8 @@ export class ModelBackend implements Backend {
   #delete(write: DeleteWrite): WriteSuccess {
     const stored = this.#find(write.key);
     if (!stored) return { status: 'absent', ...NOTHING_NEW };
-    if (write.ifRevision !== undefined && write.ifRevision !== stored.revision) throw conflict(write.key);
+    if (write.ifRevision !== undefined && write.ifRevision !== stored.revision)
+      throw conflict(write.key);
     if (stored.hold) throw heldError(write.key, stored.hold);
     this.#remove(stored);
     return { status: 'deleted', ...NOTHING_NEW };
@@ -398,12 +477,18 @@ export class ModelBackend implements Backend {
     const before = stored.hold;
     const same = held ? before && (reason === undefined || reason === before.reason) : !before;
     if (same) return { status: 'unchanged', revision: stored.revision, ...NOTHING_NEW };
-    stored.hold = held ? { since: this.#now(), ...before, ...(reason === undefined ? {} : { reason }) } : undefined;
+    stored.hold = held
+      ? { since: this.#now(), ...before, ...(reason === undefined ? {} : { reason }) }
+      : undefined;
     return { status: held ? 'held' : 'released', revision: stored.revision, ...NOTHING_NEW };
   }
 
   /** Verifies all segments, then stores the missing ones and takes the references. */
-  #take(newEntries: readonly NewEntry[]): { entries: Entry[]; newSegments: number; newBytes: number } {
+  #take(newEntries: readonly NewEntry[]): {
+    entries: Entry[];
+    newSegments: number;
+    newBytes: number;
+  } {
     const missing = new Map<Address, Segment>();
     const resolve = (segment: NewSegment): Segment => {
       const known = this.#store.segments.get(segment.address) ?? missing.get(segment.address);
@@ -454,7 +539,9 @@ export class ModelBackend implements Backend {
 
   #holders(segment: Segment): number {
     const manifests = KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()]);
-    return manifests.filter(({ entries }) => entries.some(({ segments }) => segments.includes(segment))).length;
+    return manifests.filter(({ entries }) =>
+      entries.some(({ segments }) => segments.includes(segment)),
+    ).length;
   }
 
   #find(key: ManifestKey): Manifest | undefined {
@@ -482,6 +569,7 @@ export class ModelBackend implements Backend {
 
   #checkWritable(options: AbortOptions | undefined): void {
     this.#check(options);
-    if (!this.capabilities.writable) throw new VarveError('READ_ONLY', 'the store is open for reading only');
+    if (!this.capabilities.writable)
+      throw new VarveError('READ_ONLY', 'the store is open for reading only');
   }
 }

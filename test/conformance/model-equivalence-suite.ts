@@ -43,7 +43,9 @@ const SEGMENTS: readonly NewSegment[] = [
 ];
 
 const oneEntry = fc.record({
-  body: fc.constantFrom('', 'body', 'other body', 'long '.repeat(300)).map((body) => Buffer.from(body)),
+  body: fc
+    .constantFrom('', 'body', 'other body', 'long '.repeat(300))
+    .map((body) => Buffer.from(body)),
   segments: fc.array(fc.constantFrom(...SEGMENTS), { maxLength: 4 }),
 });
 const entries = fc.array(oneEntry, { maxLength: 4 });
@@ -58,7 +60,10 @@ const fields = fc.record(
   { ...optionalFields, logicalBytes: fc.nat(1000) },
   { requiredKeys: ['logicalBytes', 'createdAt'] },
 );
-/** Which of the revisions seen so far a write expects; negative: none. Later ones are likelier to be current. */
+/**
+ * Which of the revisions seen so far a write expects; negative: none. Later ones are likelier to be
+ * current.
+ */
 const expected = fc.integer({ min: -4, max: 2 });
 const ifExists = fc.constantFrom('error' as const, 'skip' as const, 'replace' as const);
 
@@ -106,11 +111,23 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
   fc.oneof(
     {
       weight: 6,
-      arbitrary: fc.record({ step: fc.constant('commit' as const), writes: fc.array(planned, { maxLength: 5 }) }),
+      arbitrary: fc.record({
+        step: fc.constant('commit' as const),
+        writes: fc.array(planned, { maxLength: 5 }),
+      }),
     },
-    { weight: 1, arbitrary: fc.record({ step: fc.constant('commit without bytes' as const), write: planned }) },
-    { weight: 2, arbitrary: fc.record({ step: fc.constant('publish' as const), write: plannedPut }) },
-    { weight: 1, arbitrary: fc.record({ step: fc.constant('collect' as const), full: fc.boolean() }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ step: fc.constant('commit without bytes' as const), write: planned }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({ step: fc.constant('publish' as const), write: plannedPut }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ step: fc.constant('collect' as const), full: fc.boolean() }),
+    },
     { weight: 1, arbitrary: fc.record({ step: fc.constant('reopen' as const) }) },
   ),
   { maxLength: 20, size: 'max' },
@@ -126,7 +143,8 @@ export function describeModelEquivalence(options: ConformanceOptions): void {
         fc.asyncProperty(steps, (sequence) => replay(sequence, options)),
         {
           numRuns: options.modelRuns ?? 25,
-          // A failure is looked at with its seed; shrinking long sequences of real input and output takes minutes.
+          // A failure is looked at with its seed; shrinking long sequences of real input and output
+          // takes minutes.
           interruptAfterTimeLimit: 90_000,
         },
       );
@@ -137,7 +155,9 @@ export function describeModelEquivalence(options: ConformanceOptions): void {
 async function replay(sequence: readonly Step[], options: ConformanceOptions): Promise<void> {
   const opened = await options.open();
   let backend = opened.backend;
-  const model = new ModelBackend(undefined, { countsReferencesOf: backend.capabilities.countsReferencesOf });
+  const model = new ModelBackend(undefined, {
+    countsReferencesOf: backend.capabilities.countsReferencesOf,
+  });
   const revisions: RevisionPair[] = [];
   try {
     for (const each of sequence) {
@@ -158,7 +178,8 @@ async function replay(sequence: readonly Step[], options: ConformanceOptions): P
         });
         expectOneToOne(revisions);
         // A stream that came to nothing may leave segments behind for the collector, or not.
-        const isFruitless = each.step === 'publish' && !STORING.has(codeOf(ours[0] as WriteOutcome));
+        const isFruitless =
+          each.step === 'publish' && !STORING.has(codeOf(ours[0] as WriteOutcome));
         if (supersedes || isFruitless) await collectBoth(model, backend);
       }
     }
@@ -202,7 +223,10 @@ function bare(write: ManifestWrite): ManifestWrite {
   if (!('entries' in write)) return write;
   return {
     ...write,
-    entries: write.entries.map(({ body, segments }) => ({ body, segments: segments.map(withoutBytes) })),
+    entries: write.entries.map(({ body, segments }) => ({
+      body,
+      segments: segments.map(withoutBytes),
+    })),
   };
 }
 
@@ -235,18 +259,24 @@ function expectOneToOne(revisions: readonly RevisionPair[]): void {
 }
 
 async function expectSameState(model: Backend, other: Backend): Promise<void> {
-  for (const each of KEYS) expect(await contentOf(other, each)).toEqual(await contentOf(model, each));
+  for (const each of KEYS)
+    expect(await contentOf(other, each)).toEqual(await contentOf(model, each));
   for (const kind of KINDS) {
     for (const order of ['archived', 'oldest'] as const) {
       expect(await comparable(other, kind, order)).toEqual(await comparable(model, kind, order));
     }
-    const filtered = (backend: Backend) => comparable(backend, kind, 'archived', { application: 'a', since: 1 });
+    const filtered = (backend: Backend) =>
+      comparable(backend, kind, 'archived', { application: 'a', since: 1 });
     expect(await filtered(other)).toEqual(await filtered(model));
   }
   const addresses = SEGMENTS.map(({ address }) => address);
   const described = async (backend: Backend) => {
     const found = (await backend.find(addresses)).filter((locator) => locator !== undefined);
-    return (await backend.describe(found)).map(({ address, length, references }) => ({ address, length, references }));
+    return (await backend.describe(found)).map(({ address, length, references }) => ({
+      address,
+      length,
+      references,
+    }));
   };
   expect(await described(other)).toEqual(await described(model));
   // Not segmentBytes: how many bytes a token takes before compression is the backend's own affair.
@@ -266,7 +296,10 @@ async function comparable(
   filter: { application?: string; since?: number } = {},
 ): Promise<unknown[]> {
   const heads: unknown[] = [];
-  for await (const { revision: _, updatedAt: __, hold: held, ...head } of backend.list(kind, { ...filter, order }))
+  for await (const { revision: _, updatedAt: __, hold: held, ...head } of backend.list(kind, {
+    ...filter,
+    order,
+  }))
     heads.push({ ...head, hold: held && { reason: held.reason } });
   return heads;
 }

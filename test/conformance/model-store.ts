@@ -72,7 +72,10 @@ export function nameOf({ kind, id }: ManifestKey): string {
 }
 
 export function conflict(key: ManifestKey): VarveError {
-  return new VarveError('CONFLICT', `${nameOf(key)} is not at the expected revision: read it again`);
+  return new VarveError(
+    'CONFLICT',
+    `${nameOf(key)} is not at the expected revision: read it again`,
+  );
 }
 
 /** Fields and entries are content; a `createdAt` that the writer left open is not. */
@@ -106,8 +109,22 @@ export function lengthOf(segments: readonly Segment[]): number {
   return segments.reduce((sum, { bytes }) => sum + bytes.length, 0);
 }
 
-export function headOf({ key, revision, fields, updatedAt, hold, entries }: Manifest): ManifestHead {
-  return { key, revision, ...defined(fields), ...(hold && { hold }), updatedAt, entryCount: entries.length };
+export function headOf({
+  key,
+  revision,
+  fields,
+  updatedAt,
+  hold,
+  entries,
+}: Manifest): ManifestHead {
+  return {
+    key,
+    revision,
+    ...defined(fields),
+    ...(hold && { hold }),
+    updatedAt,
+    entryCount: entries.length,
+  };
 }
 
 export function storedEntry({ body, segments }: Entry): StoredEntry {

@@ -30,7 +30,9 @@ export function describeOperations(fixture: Fixture): void {
       const extra = 150;
       for (let start = 0; start < KEPT_REPORTS + extra; start += 50) {
         await Promise.all(
-          Array.from({ length: 50 }, (_, n) => reports.add({ time: start + n, body: String(start + n) })),
+          Array.from({ length: 50 }, (_, n) =>
+            reports.add({ time: start + n, body: String(start + n) }),
+          ),
         );
       }
       const listed = await reports.list({ limit: 10 * KEPT_REPORTS });
@@ -43,8 +45,12 @@ export function describeOperations(fixture: Fixture): void {
       const { reports } = fixture.backend;
       const long = 'é'.repeat(MAX_REPORT_BYTES / 2);
       await reports.add({ time: 1, body: long });
-      await expect(reports.add({ time: 1, body: `${long}x` })).rejects.toMatchObject({ code: 'TOO_LARGE' });
-      await expect(reports.add({ time: Number.NaN, body: '' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      await expect(reports.add({ time: 1, body: `${long}x` })).rejects.toMatchObject({
+        code: 'TOO_LARGE',
+      });
+      await expect(reports.add({ time: Number.NaN, body: '' })).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+      });
       expect((await reports.list()).map(({ body }) => body)).toEqual([long]);
     });
 
@@ -55,7 +61,9 @@ export function describeOperations(fixture: Fixture): void {
       const reader = await readOnly();
       try {
         expect((await reader.reports.list()).map(({ body }) => body)).toEqual(['first']);
-        await expect(reader.reports.add({ time: 2, body: 'second' })).rejects.toMatchObject({ code: 'READ_ONLY' });
+        await expect(reader.reports.add({ time: 2, body: 'second' })).rejects.toMatchObject({
+          code: 'READ_ONLY',
+        });
         await expect(reader.lease('gc', HOUR_MS)).rejects.toMatchObject({ code: 'READ_ONLY' });
       } finally {
         await reader.close();
@@ -91,7 +99,9 @@ export function describeOperations(fixture: Fixture): void {
       if (!second) return context.skip();
       const other = await second();
       try {
-        const asked = [fixture.backend, other, fixture.backend, other].map((each) => each.lease('gc', HOUR_MS));
+        const asked = [fixture.backend, other, fixture.backend, other].map((each) =>
+          each.lease('gc', HOUR_MS),
+        );
         expect((await Promise.all(asked)).filter((lease) => lease !== undefined)).toHaveLength(1);
       } finally {
         await other.close();
@@ -105,7 +115,9 @@ export function describeOperations(fixture: Fixture): void {
         ['gc', 0],
         ['gc', Number.NaN],
       ] as const) {
-        await expect(fixture.backend.lease(name, ttlMs)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+        await expect(fixture.backend.lease(name, ttlMs)).rejects.toMatchObject({
+          code: 'INVALID_ARGUMENT',
+        });
       }
     });
   });

@@ -1,7 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/backends/backend.ts';
 import { randomBytes } from '../cas/random-bytes.ts';
-import { append, commit, contentOf, conversation, entry, put, readOne, segment, stream, tokens } from './builders.ts';
+import {
+  append,
+  commit,
+  contentOf,
+  conversation,
+  entry,
+  put,
+  readOne,
+  segment,
+  stream,
+  tokens,
+} from './builders.ts';
 import type { Fixture } from './fixture.ts';
 
 /** Text, ids and bytes: what is compressed, packed and stored as it is, short and long. */
@@ -47,9 +58,13 @@ export function describeOwnership(fixture: Fixture): void {
 
     test('of bodies are the reader’s, short and long, of one entry and of many', async () => {
       const { backend } = fixture;
-      const bodies = ['', 'short', 'long '.repeat(10_000), randomBytes(3, 500), randomBytes(4, 3_000_000)].map((body) =>
-        Buffer.from(body),
-      );
+      const bodies = [
+        '',
+        'short',
+        'long '.repeat(10_000),
+        randomBytes(3, 500),
+        randomBytes(4, 3_000_000),
+      ].map((body) => Buffer.from(body));
       await commit(
         backend,
         put(
@@ -63,7 +78,9 @@ export function describeOwnership(fixture: Fixture): void {
         const [newest] = await backend.read([conversation('x')], { entries: 'newest' });
         const read = [...manifest.entries, ...(newest?.entries ?? [])];
         const all = [...bodies, Buffer.from('added'), Buffer.from('added')];
-        expect(read.map(({ body }, index) => Buffer.compare(body, all[index] as Buffer))).toEqual(all.map(() => 0));
+        expect(read.map(({ body }, index) => Buffer.compare(body, all[index] as Buffer))).toEqual(
+          all.map(() => 0),
+        );
         for (const { body, segments } of read) {
           scribble(body);
           (segments as unknown[]).fill('scribbled');
@@ -91,13 +108,17 @@ export function describeOwnership(fixture: Fixture): void {
       await commit(backend, put('x', [entry(body, ...own)]));
       const streamed = Buffer.from('streamed');
       const { entries: _, fields: __, ...write } = put('y', []);
-      await backend.publish(write, stream([entry(body, segment(streamed))]), () => ({ logicalBytes: 1 }));
+      await backend.publish(write, stream([entry(body, segment(streamed))]), () => ({
+        logicalBytes: 1,
+      }));
       for (const { bytes } of own) scribble(bytes?.() ?? body);
       scribble(body);
       scribble(streamed);
       await commit(backend, append('x', [entry('added')]));
       expect(
-        (await fetchTwice(backend)).map((bytes, index) => Buffer.compare(bytes, expected()[index % 5] as Buffer)),
+        (await fetchTwice(backend)).map((bytes, index) =>
+          Buffer.compare(bytes, expected()[index % 5] as Buffer),
+        ),
       ).toEqual(Array(10).fill(0));
       expect((await contentOf(backend, 'x'))?.map((each) => each.body)).toEqual(['body', 'added']);
       expect(await contentOf(backend, 'y')).toEqual([{ body: 'body', segments: ['streamed'] }]);

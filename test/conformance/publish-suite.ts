@@ -39,10 +39,16 @@ export function describePublishing(fixture: Fixture): void {
       const entries = [entry('one', 'aaa', 'bbb', 'aaa'), entry('two'), entry('', 'bbb', '')];
       const outcome = succeeded(await publish(stream(entries)));
       expect(outcome).toMatchObject({ status: 'created', newSegments: 3, newBytes: 6 });
-      expect(await headOf(backend, KEY)).toMatchObject({ ...FIELDS, revision: outcome.revision, entryCount: 3 });
+      expect(await headOf(backend, KEY)).toMatchObject({
+        ...FIELDS,
+        revision: outcome.revision,
+        entryCount: 3,
+      });
       await commit(backend, put('twin', entries));
       expect(await contentOf(backend, KEY)).toEqual(await contentOf(backend, 'twin'));
-      expect(await referencesTo(backend, 'bbb')).toBe(backend.capabilities.countsReferencesOf === 'entries' ? 4 : 2);
+      expect(await referencesTo(backend, 'bbb')).toBe(
+        backend.capabilities.countsReferencesOf === 'entries' ? 4 : 2,
+      );
     });
 
     test('of nothing publishes a manifest without entries', async () => {
@@ -58,7 +64,9 @@ export function describePublishing(fixture: Fixture): void {
         ended = true;
       }
       const write = { operation: 'put', key: KEY, ifExists: 'error' } as const;
-      const outcome = await fixture.backend.publish(write, entries(), () => ({ logicalBytes: ended ? 1 : 0 }));
+      const outcome = await fixture.backend.publish(write, entries(), () => ({
+        logicalBytes: ended ? 1 : 0,
+      }));
       expect(succeeded(outcome).status).toBe('created');
       expect((await headOf(fixture.backend, KEY))?.logicalBytes).toBe(1);
     });
@@ -70,11 +78,19 @@ export function describePublishing(fixture: Fixture): void {
       async function* entries() {
         for (let i = 0; i < count; i++) {
           const bytes = content(i);
-          yield entry(`entry ${i}`, segment(bytes.subarray(0, 60_000)), segment(bytes.subarray(60_000)));
+          yield entry(
+            `entry ${i}`,
+            segment(bytes.subarray(0, 60_000)),
+            segment(bytes.subarray(60_000)),
+          );
         }
       }
       const outcome = succeeded(await publish(entries()));
-      expect(outcome).toMatchObject({ status: 'created', newSegments: 2 * count, newBytes: 100_000 * count });
+      expect(outcome).toMatchObject({
+        status: 'created',
+        newSegments: 2 * count,
+        newBytes: 100_000 * count,
+      });
       const manifest = (await readOne(backend, KEY)) ?? expect.unreachable();
       expect(manifest.entries.length).toBe(count);
       for (const [i, { body, segments }] of manifest.entries.entries()) {
@@ -89,7 +105,8 @@ export function describePublishing(fixture: Fixture): void {
         for (let i = 0; i < 20; i++) {
           yield entry(`${i}`, segment(randomBytes(i, 200_000)));
           expect(await headOf(backend, KEY)).toBeUndefined();
-          for await (const head of backend.list('blob')) expect.unreachable(`listed ${head.key.id}`);
+          for await (const head of backend.list('blob'))
+            expect.unreachable(`listed ${head.key.id}`);
           expect((await backend.usage()).manifests.blob.count).toBe(0);
         }
       }
@@ -116,7 +133,8 @@ export function describePublishing(fixture: Fixture): void {
       const { backend } = fixture;
       const broken = new Error('the source broke');
       async function* entries() {
-        for (let i = 0; i < 10; i++) yield entry(`${i}`, 'shared', segment(randomBytes(i, 200_000)));
+        for (let i = 0; i < 10; i++)
+          yield entry(`${i}`, 'shared', segment(randomBytes(i, 200_000)));
         throw broken;
       }
       await commit(backend, put('other', [entry('1', 'shared')]));
@@ -153,7 +171,9 @@ export function describePublishing(fixture: Fixture): void {
           closed = true;
         }
       }
-      await expect(publish(entries(), {}, controller.signal)).rejects.toMatchObject({ code: 'ABORTED' });
+      await expect(publish(entries(), {}, controller.signal)).rejects.toMatchObject({
+        code: 'ABORTED',
+      });
       expect(closed).toBe(true);
       expect(await headOf(backend, KEY)).toBeUndefined();
     });
@@ -164,7 +184,12 @@ export function describePublishing(fixture: Fixture): void {
         const entries = [entry('one', 'aaa'), entry('two', 'bbb')];
         const first = succeeded(await publish(stream(entries)));
         const again = succeeded(await publish(stream(entries), { ifExists }));
-        expect(again).toEqual({ status: 'unchanged', revision: first.revision, newSegments: 0, newBytes: 0 });
+        expect(again).toEqual({
+          status: 'unchanged',
+          revision: first.revision,
+          newSegments: 0,
+          newBytes: 0,
+        });
         expect(await referencesTo(fixture.backend, 'aaa')).toBe(1);
       },
     );
@@ -175,7 +200,9 @@ export function describePublishing(fixture: Fixture): void {
       expect(succeeded(await publish(stream(entries))).status).toBe('unchanged');
       await commit(fixture.backend, remove(KEY));
       await publish(stream(entries));
-      expect((await commit(fixture.backend, put(KEY, entries, { fields: FIELDS }))).status).toBe('unchanged');
+      expect((await commit(fixture.backend, put(KEY, entries, { fields: FIELDS }))).status).toBe(
+        'unchanged',
+      );
     });
 
     test('of other content follows ifExists', async () => {
@@ -185,7 +212,9 @@ export function describePublishing(fixture: Fixture): void {
       const skipped = succeeded(await publish(stream([entry('new', 'bbb')]), { ifExists: 'skip' }));
       expect(skipped).toMatchObject({ status: 'skipped', revision: first.revision });
       expect(await contentOf(backend, KEY)).toEqual([{ body: 'old', segments: ['aaa'] }]);
-      const replaced = succeeded(await publish(stream([entry('new', 'bbb')]), { ifExists: 'replace' }));
+      const replaced = succeeded(
+        await publish(stream([entry('new', 'bbb')]), { ifExists: 'replace' }),
+      );
       expect(replaced.status).toBe('replaced');
       expect(await contentOf(backend, KEY)).toEqual([{ body: 'new', segments: ['bbb'] }]);
       expect(await referencesTo(backend, 'aaa')).toBe(0);
@@ -204,16 +233,21 @@ export function describePublishing(fixture: Fixture): void {
       expectFailed(await publish(overtaken(), options), 'CONFLICT');
       expect((await contentOf(backend, KEY))?.map(({ body }) => body)).toEqual(['1', 'in between']);
       const current = (await headOf(backend, KEY))?.revision as Revision;
-      expect(succeeded(await publish(stream([entry('4')]), { ...options, ifRevision: current })).status).toBe(
-        'replaced',
-      );
+      expect(
+        succeeded(await publish(stream([entry('4')]), { ...options, ifRevision: current })).status,
+      ).toBe('replaced');
     });
 
     test('of one new id from several sources at once creates it once', async () => {
       const outcomes = await Promise.all(
-        Array.from({ length: 5 }, (_, i) => publish(stream([entry(`w${i}`, 'aaa'), entry('2', `own ${i}`)]))),
+        Array.from({ length: 5 }, (_, i) =>
+          publish(stream([entry(`w${i}`, 'aaa'), entry('2', `own ${i}`)])),
+        ),
       );
-      expect(outcomes.map(codeOf).sort()).toEqual([...Array<string>(4).fill('ALREADY_EXISTS'), 'created']);
+      expect(outcomes.map(codeOf).sort()).toEqual([
+        ...Array<string>(4).fill('ALREADY_EXISTS'),
+        'created',
+      ]);
       expect(await referencesTo(fixture.backend, 'aaa')).toBe(1);
     });
 
@@ -247,7 +281,9 @@ export function describePublishing(fixture: Fixture): void {
     });
 
     test('under an id that is none fails', async () => {
-      const outcome = await publish(stream([entry('1')]), { key: { kind: 'blob', id: 'x'.repeat(513) } });
+      const outcome = await publish(stream([entry('1')]), {
+        key: { kind: 'blob', id: 'x'.repeat(513) },
+      });
       expectFailed(outcome, 'INVALID_ARGUMENT');
     });
   });

@@ -64,7 +64,9 @@ export function describeSegments(fixture: Fixture): void {
       await commit(backend, append('a', [entry('2', 's')], { idempotencyKey: 'k' }));
       await commit(backend, append('a', [entry('2', 's')], { idempotencyKey: 'k' }));
       await commitFails(backend, append('nowhere', [entry('2', 's')]), 'NOT_FOUND');
-      expect(await referencesTo(backend, 's')).toBe(backend.capabilities.countsReferencesOf === 'entries' ? 2 : 1);
+      expect(await referencesTo(backend, 's')).toBe(
+        backend.capabilities.countsReferencesOf === 'entries' ? 2 : 1,
+      );
       expect(await referencesTo(backend, 's2')).toBe(0);
     });
 
@@ -72,12 +74,16 @@ export function describeSegments(fixture: Fixture): void {
       const { backend } = fixture;
       const outcome = await commit(backend, put('a', [entry('1', 'x', 'y', 'x', 'x', 'z', 'y')]));
       expect(outcome).toMatchObject({ newSegments: 3, newBytes: 3 });
-      expect(await contentOf(backend, 'a')).toEqual([{ body: '1', segments: ['x', 'y', 'x', 'x', 'z', 'y'] }]);
+      expect(await contentOf(backend, 'a')).toEqual([
+        { body: '1', segments: ['x', 'y', 'x', 'x', 'z', 'y'] },
+      ]);
     });
 
     test('repeated inside a batch are stored once', async () => {
       const { backend } = fixture;
-      const outcomes = await backend.commit(['a', 'b', 'c'].map((id) => put(id, [entry(id, 'shared')])));
+      const outcomes = await backend.commit(
+        ['a', 'b', 'c'].map((id) => put(id, [entry(id, 'shared')])),
+      );
       expect(outcomes.reduce((sum, outcome) => sum + succeeded(outcome).newSegments, 0)).toBe(1);
       expect(outcomes.reduce((sum, outcome) => sum + succeeded(outcome).newBytes, 0)).toBe(6);
       expect(await referencesTo(backend, 'shared')).toBe(3);
@@ -86,7 +92,10 @@ export function describeSegments(fixture: Fixture): void {
     test('that one write replaces by themselves stay readable', async () => {
       const { backend } = fixture;
       await commit(backend, put('a', [entry('1', 'kept', 'gone')]));
-      const outcome = await commit(backend, put('a', [entry('2', 'kept', 'new')], { ifExists: 'replace' }));
+      const outcome = await commit(
+        backend,
+        put('a', [entry('2', 'kept', 'new')], { ifExists: 'replace' }),
+      );
       expect(outcome).toMatchObject({ status: 'replaced', newSegments: 1 });
       expect(await contentOf(backend, 'a')).toEqual([{ body: '2', segments: ['kept', 'new'] }]);
       expect(await referencesTo(backend, 'kept')).toBe(1);
@@ -129,7 +138,11 @@ export function describeSegments(fixture: Fixture): void {
         () => ({ ...segment('bytes'), bytes: () => Buffer.alloc(0) }),
         'INVALID_ARGUMENT',
       ],
-      ['of tokens that are not whole ids', () => ({ ...segment('bytes'), encoding: 'tokens' }), 'INVALID_ARGUMENT'],
+      [
+        'of tokens that are not whole ids',
+        () => ({ ...segment('bytes'), encoding: 'tokens' }),
+        'INVALID_ARGUMENT',
+      ],
       ['longer than 4 MiB', () => segment(Buffer.alloc(MAX_SEGMENT_BYTES + 1)), 'TOO_LARGE'],
       [
         'of tokens longer than 4 MiB',
@@ -155,7 +168,10 @@ export function describeSegments(fixture: Fixture): void {
     test('refused in one write are stored by another of the same batch that has the right bytes', async () => {
       const { backend } = fixture;
       const wrong = { ...segment('bytes'), bytes: () => Buffer.from('wrong') };
-      const [first, second] = await backend.commit([put('a', [entry('1', wrong)]), put('b', [entry('1', 'bytes')])]);
+      const [first, second] = await backend.commit([
+        put('a', [entry('1', wrong)]),
+        put('b', [entry('1', 'bytes')]),
+      ]);
       expect(first).toMatchObject({ status: 'failed', error: { code: 'INVALID_ARGUMENT' } });
       expect(succeeded(second)).toMatchObject({ status: 'created', newSegments: 1 });
       expect(await contentOf(backend, 'b')).toEqual([{ body: '1', segments: ['bytes'] }]);
@@ -169,7 +185,10 @@ export function describeSegments(fixture: Fixture): void {
           throw new Error('the source is gone');
         },
       };
-      const [first, second] = await backend.commit([put('a', [entry('1', broken)]), put('b', [entry('1', 's')])]);
+      const [first, second] = await backend.commit([
+        put('a', [entry('1', broken)]),
+        put('b', [entry('1', 's')]),
+      ]);
       expect(first?.status).toBe('failed');
       expect(succeeded(second).status).toBe('created');
       expect(await headOf(backend, 'a')).toBeUndefined();
@@ -189,17 +208,26 @@ export function describeSegments(fixture: Fixture): void {
       const [locator] = await backend.find([addressOf(bytes)]);
       const [fetched] = await backend.fetch([locator ?? expect.unreachable()]);
       expect(Buffer.compare(fetched ?? Buffer.from('nothing'), bytes)).toBe(0);
-      expect(await describeSegment(backend, segment(bytes))).toMatchObject({ length: bytes.length, references: 1 });
+      expect(await describeSegment(backend, segment(bytes))).toMatchObject({
+        length: bytes.length,
+        references: 1,
+      });
     });
 
     test('of every length from 0 to 600 keep apart', async () => {
       const { backend } = fixture;
-      const all = Array.from({ length: fixture.size(600) + 1 }, (_, length) => randomBytes(length, length));
+      const all = Array.from({ length: fixture.size(600) + 1 }, (_, length) =>
+        randomBytes(length, length),
+      );
       await commit(backend, put('a', [entry('1', ...all.map(segment))]));
       const locators = await backend.find(all.map(addressOf));
-      const fetched = await backend.fetch(locators.map((locator) => locator ?? expect.unreachable()));
+      const fetched = await backend.fetch(
+        locators.map((locator) => locator ?? expect.unreachable()),
+      );
       expect(fetched.map(addressOf)).toEqual(all.map(addressOf));
-      const described = await backend.describe(locators.map((locator) => locator ?? expect.unreachable()));
+      const described = await backend.describe(
+        locators.map((locator) => locator ?? expect.unreachable()),
+      );
       expect(described.map(({ address, length }) => [address, length])).toEqual(
         all.map((bytes) => [addressOf(bytes), bytes.length]),
       );
@@ -215,17 +243,26 @@ export function describeSegments(fixture: Fixture): void {
       const wanted = tokens(ids);
       await commit(backend, put('a', [entry('1', wanted)]));
       const description = await describeSegment(backend, wanted);
-      expect(description).toMatchObject({ address: wanted.address, encoding: 'tokens', length: ids.length * 4 });
+      expect(description).toMatchObject({
+        address: wanted.address,
+        encoding: 'tokens',
+        length: ids.length * 4,
+      });
       const [locator] = await backend.find([wanted.address]);
       const [fetched] = await backend.fetch([locator ?? expect.unreachable()]);
-      expect(Buffer.compare(fetched ?? Buffer.from('nothing'), wanted.bytes?.() ?? Buffer.alloc(0))).toBe(0);
+      expect(
+        Buffer.compare(fetched ?? Buffer.from('nothing'), wanted.bytes?.() ?? Buffer.alloc(0)),
+      ).toBe(0);
     });
 
     test('of tokens and of bytes are one where their canonical bytes are', async () => {
       const { backend } = fixture;
       const asTokens = tokens([1, 2, 3]);
       await commit(backend, put('a', [entry('1', asTokens)]));
-      const outcome = await commit(backend, put('b', [entry('1', { ...asTokens, encoding: 'bytes' })]));
+      const outcome = await commit(
+        backend,
+        put('b', [entry('1', { ...asTokens, encoding: 'bytes' })]),
+      );
       expect(outcome).toMatchObject({ newSegments: 0 });
       expect(await referencesTo(backend, asTokens)).toBe(2);
       expect(await contentOf(backend, 'a')).toEqual(await contentOf(backend, 'b'));
@@ -237,10 +274,15 @@ export function describeSegments(fixture: Fixture): void {
       const { backend } = fixture;
       const texts = Array.from({ length: fixture.size(2000) }, (_, i) => `text number ${i}`);
       await backend.commit(texts.map((text, i) => put(`c${i}`, [entry('1', text)])));
-      const asked = Array.from({ length: 2 * texts.length }, (_, i) => texts[(i * 7919) % texts.length] ?? '');
+      const asked = Array.from(
+        { length: 2 * texts.length },
+        (_, i) => texts[(i * 7919) % texts.length] ?? '',
+      );
       const locators = await backend.find(asked.map((text) => segment(text).address));
       const known = locators.map((locator) => locator ?? expect.unreachable());
-      expect((await backend.fetch(known)).map((bytes) => Buffer.from(bytes).toString())).toEqual(asked);
+      expect((await backend.fetch(known)).map((bytes) => Buffer.from(bytes).toString())).toEqual(
+        asked,
+      );
       const addresses = asked.map((text) => segment(text).address);
       expect((await backend.describe(known)).map(({ address }) => address)).toEqual(addresses);
       expect(await backend.addresses(known)).toEqual(addresses);

@@ -5,9 +5,13 @@ import type { ManifestKind } from '../../src/backends/manifests.ts';
 import { append, commit, entry, headOf, put, remove, segment, tokens } from './builders.ts';
 import type { Fixture } from './fixture.ts';
 
-async function surveysOf(backend: Backend, kind: ManifestKind = 'conversation'): Promise<ManifestSurvey[]> {
+async function surveysOf(
+  backend: Backend,
+  kind: ManifestKind = 'conversation',
+): Promise<ManifestSurvey[]> {
   const surveys: ManifestSurvey[] = [];
-  for await (const survey of backend.survey()) if (survey.head.key.kind === kind) surveys.push(survey);
+  for await (const survey of backend.survey())
+    if (survey.head.key.kind === kind) surveys.push(survey);
   return surveys.sort((a, b) => (a.head.key.id < b.head.key.id ? -1 : 1));
 }
 
@@ -15,12 +19,17 @@ export function describeSurveys(fixture: Fixture): void {
   describe('survey', () => {
     test('tells heads, sizes and uses', async () => {
       const { backend } = fixture;
-      await commit(backend, put('a', [entry('body', 'twice', 'once', 'twice')], { fields: { application: 'x' } }));
+      await commit(
+        backend,
+        put('a', [entry('body', 'twice', 'once', 'twice')], { fields: { application: 'x' } }),
+      );
       await commit(backend, put('empty', []));
       const [a, empty] = await surveysOf(backend);
       expect(a?.head).toEqual(await headOf(backend, 'a'));
       expect(a).toMatchObject({ bodyBytes: 4 });
-      const uses = Object.fromEntries(a?.segments.map(({ address, uses: count }) => [address, count]) ?? []);
+      const uses = Object.fromEntries(
+        a?.segments.map(({ address, uses: count }) => [address, count]) ?? [],
+      );
       expect(uses).toEqual({ [segment('twice').address]: 2, [segment('once').address]: 1 });
       expect(empty).toMatchObject({ head: { key: { id: 'empty' } }, bodyBytes: 0, segments: [] });
     });
@@ -38,7 +47,9 @@ export function describeSurveys(fixture: Fixture): void {
         for (const { segments } of await surveysOf(backend, kind)) {
           for (const { address, share, references } of segments) {
             shares.set(address, (shares.get(address) ?? 0) + share);
-            expect(references).toBeGreaterThanOrEqual(address === segment('shared').address ? 3 : 1);
+            expect(references).toBeGreaterThanOrEqual(
+              address === segment('shared').address ? 3 : 1,
+            );
           }
         }
       }
@@ -56,8 +67,15 @@ export function describeSurveys(fixture: Fixture): void {
       const [survey] = await surveysOf(backend);
       const byAddress = new Map(survey?.segments.map((each) => [each.address, each]));
       expect(byAddress.get(ids.address)).toMatchObject({ encoding: 'tokens', length: 4000 });
-      expect(byAddress.get(segment(text).address)).toMatchObject({ encoding: 'bytes', length: 30_000 });
-      const taken = survey?.segments.reduce((sum, { storedBytes }) => sum + storedBytes, survey.bodyStoredBytes) ?? 0;
+      expect(byAddress.get(segment(text).address)).toMatchObject({
+        encoding: 'bytes',
+        length: 30_000,
+      });
+      const taken =
+        survey?.segments.reduce(
+          (sum, { storedBytes }) => sum + storedBytes,
+          survey.bodyStoredBytes,
+        ) ?? 0;
       expect(taken).toBeGreaterThan(0);
       expect(taken).toBeLessThanOrEqual((await backend.usage()).storedBytes + 1e-6);
     });

@@ -18,11 +18,16 @@ function failure(work: () => unknown): VarveError {
 
 function expectFailure(work: () => unknown, code: ErrorCode, message = ''): void {
   const error = failure(work);
-  expect({ code: error.code, message: error.message }).toEqual({ code, message: expect.stringContaining(message) });
+  expect({ code: error.code, message: error.message }).toEqual({
+    code,
+    message: expect.stringContaining(message),
+  });
 }
 
 const compressible = Buffer.from('the same line again and again\n'.repeat(50));
-const dictionaryBytes = Buffer.from('the same line again, and what a dictionary of lines would hold. '.repeat(20));
+const dictionaryBytes = Buffer.from(
+  'the same line again, and what a dictionary of lines would hold. '.repeat(20),
+);
 const dictionary = { address: addressOf(dictionaryBytes), bytes: dictionaryBytes };
 
 describe('a frame', () => {
@@ -41,7 +46,11 @@ describe('a frame', () => {
     });
     fc.assert(
       fc.property(contents, options, (raw, { level, checksum, dictionary: used }) => {
-        const frame = encodeFrame(raw, { level, checksum, ...(used === undefined ? {} : { dictionary: used }) });
+        const frame = encodeFrame(raw, {
+          level,
+          checksum,
+          ...(used === undefined ? {} : { dictionary: used }),
+        });
         const decoded = decodeFrame(frame, 'test', (address) =>
           address === dictionary.address ? dictionaryBytes : undefined,
         );
@@ -59,7 +68,9 @@ describe('a frame', () => {
 
   test('holds up to 64 MiB and refuses more', () => {
     expectFailure(() => encodeFrame(Buffer.alloc(MAX_FRAME_BYTES + 1)), 'TOO_LARGE');
-    expect(decodeFrame(encodeFrame(Buffer.alloc(MAX_FRAME_BYTES), { level: 1 }), 'test')).toHaveLength(MAX_FRAME_BYTES);
+    expect(
+      decodeFrame(encodeFrame(Buffer.alloc(MAX_FRAME_BYTES), { level: 1 }), 'test'),
+    ).toHaveLength(MAX_FRAME_BYTES);
   });
 
   test('with a checksum and any bit flipped is refused', () => {
@@ -77,8 +88,10 @@ describe('a frame', () => {
             expect(['CORRUPT', 'UNSUPPORTED_FORMAT']).toContain((error as VarveError).code);
             expect((error as VarveError).message).toContain('frame f');
           }
-          // A flip of the flags may take the checksum away; what comes out is still never other bytes of that length.
-          if (decoded !== undefined) expect(Buffer.compare(decoded, raw), `byte ${at} bit ${bit}`).toBe(0);
+          // A flip of the flags may take the checksum away; what comes out is still never other
+          // bytes of that length.
+          if (decoded !== undefined)
+            expect(Buffer.compare(decoded, raw), `byte ${at} bit ${bit}`).toBe(0);
         }
       }
     }
@@ -89,7 +102,11 @@ describe('a frame', () => {
     for (let length = 0; length < frame.length; length++) {
       expectFailure(() => decodeFrame(frame.subarray(0, length), 'frame f'), 'CORRUPT', 'frame f');
     }
-    expectFailure(() => decodeFrame(Buffer.concat([frame, Buffer.from('x')]), 'frame f'), 'CORRUPT', 'frame f');
+    expectFailure(
+      () => decodeFrame(Buffer.concat([frame, Buffer.from('x')]), 'frame f'),
+      'CORRUPT',
+      'frame f',
+    );
   });
 
   test('of a newer version, an unknown codec or unknown flags says to upgrade', () => {
@@ -111,7 +128,11 @@ describe('a frame', () => {
       damaged[at] = 100;
       expectFailure(() => decodeFrame(damaged, 'frame f'), 'CORRUPT', 'frame f');
     }
-    expectFailure(() => decodeFrame(Buffer.from('VFRgarbage'), 'frame f'), 'CORRUPT', 'there is no frame format 103');
+    expectFailure(
+      () => decodeFrame(Buffer.from('VFRgarbage'), 'frame f'),
+      'CORRUPT',
+      'there is no frame format 103',
+    );
     expectFailure(() => codecOf(99), 'CORRUPT', '99');
   });
 
@@ -119,7 +140,11 @@ describe('a frame', () => {
     const out = new ByteWriter();
     out.bytes(Buffer.from('VFR'));
     for (const value of [1, ZSTD.number, 0, 2 ** 50]) out.varint(value);
-    expectFailure(() => decodeFrame(out.finish(), 'frame f'), 'CORRUPT', 'more than a frame may hold');
+    expectFailure(
+      () => decodeFrame(out.finish(), 'frame f'),
+      'CORRUPT',
+      'more than a frame may hold',
+    );
   });
 
   test('that declares less or more than comes out is refused', () => {
@@ -142,7 +167,12 @@ describe('a frame', () => {
     expectFailure(() => decodeFrame(frame, 'frame f'), 'CORRUPT', dictionary.address);
     const other = Buffer.from(dictionaryBytes).reverse();
     expectFailure(
-      () => decodeFrame(encodeFrame(compressible, { dictionary, checksum: true }), 'frame f', () => other),
+      () =>
+        decodeFrame(
+          encodeFrame(compressible, { dictionary, checksum: true }),
+          'frame f',
+          () => other,
+        ),
       'CORRUPT',
     );
   });

@@ -25,14 +25,17 @@ function reading(bytes: Uint8Array): ByteReader {
 describe('a varint', () => {
   test('of any safe integer is read as it was written, in at most eight bytes', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(fc.maxSafeNat(), fc.nat(), fc.constantFrom(...EDGES))), (values) => {
-        const out = new ByteWriter(1);
-        for (const value of values) out.varint(value);
-        expect(out.length).toBeLessThanOrEqual(values.length * 8);
-        const reader = reading(out.finish());
-        expect(values.map(() => reader.varint())).toEqual(values);
-        reader.end();
-      }),
+      fc.property(
+        fc.array(fc.oneof(fc.maxSafeNat(), fc.nat(), fc.constantFrom(...EDGES))),
+        (values) => {
+          const out = new ByteWriter(1);
+          for (const value of values) out.varint(value);
+          expect(out.length).toBeLessThanOrEqual(values.length * 8);
+          const reader = reading(out.finish());
+          expect(values.map(() => reader.varint())).toEqual(values);
+          reader.end();
+        },
+      ),
     );
   });
 
@@ -40,11 +43,14 @@ describe('a varint', () => {
     const signed = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
     const large = fc.maxSafeInteger().filter((value) => Math.abs(value) < 2 ** 52);
     fc.assert(
-      fc.property(fc.oneof(signed, large, fc.constantFrom(0, -1, 1, 2 ** 52 - 1, -(2 ** 52) + 1)), (value) => {
-        const out = new ByteWriter();
-        out.signed(value);
-        expect(reading(out.view()).signed()).toBe(value);
-      }),
+      fc.property(
+        fc.oneof(signed, large, fc.constantFrom(0, -1, 1, 2 ** 52 - 1, -(2 ** 52) + 1)),
+        (value) => {
+          const out = new ByteWriter();
+          out.signed(value);
+          expect(reading(out.view()).signed()).toBe(value);
+        },
+      ),
     );
   });
 
@@ -67,7 +73,10 @@ describe('a writer', () => {
     const piece = fc.oneof(
       fc.record({ kind: fc.constant('varint' as const), value: fc.maxSafeNat() }),
       fc.record({ kind: fc.constant('text' as const), value: fc.string({ unit: 'grapheme' }) }),
-      fc.record({ kind: fc.constant('prefixed' as const), value: fc.uint8Array({ maxLength: 700 }) }),
+      fc.record({
+        kind: fc.constant('prefixed' as const),
+        value: fc.uint8Array({ maxLength: 700 }),
+      }),
       fc.record({ kind: fc.constant('hex' as const), value: fc.constant('00ff10ab') }),
     );
     fc.assert(

@@ -7,7 +7,8 @@ import { openStore, type Store } from '../../src/store.ts';
 async function storeAt(location: string): Promise<Store> {
   const store = await openStore(location);
   onTestFinished(() => store.close());
-  for (const id of ['a', 'b']) await store.conversations.put({ id, messages: [{ content: id.repeat(10_000) }] });
+  for (const id of ['a', 'b'])
+    await store.conversations.put({ id, messages: [{ content: id.repeat(10_000) }] });
   return store;
 }
 
@@ -34,7 +35,9 @@ describe.each([
 
   it('takes a list of ids, not one string for a list of its characters', async () => {
     const store = await storeAt(location());
-    await expect(store.eraseConversations('ab')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(store.eraseConversations('ab')).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
     expect(await store.conversations.stat('a')).toBeDefined();
   });
 });

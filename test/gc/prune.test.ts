@@ -71,7 +71,8 @@ describe('prune', () => {
       { keepLast: 0 },
       { keepLast: 1.5 },
       { application: 'x', per: 'application' },
-      // What a program that is not type-checked may pass: none of it may select more than was meant.
+      // What a program that is not type-checked may pass: none of it may select more than was
+      // meant.
       ...([
         {},
         { per: 'model' },
@@ -107,7 +108,9 @@ describe('prune', () => {
       { id: 'new', days: 1 },
     ]);
     const { decisions, report } = await outcomeOf(store.prune.run({ olderThan: '90d', now: NOW }));
-    expect(decisions).toMatchObject([{ id: 'old', status: 'deleted', why: ['created more than 90d ago'] }]);
+    expect(decisions).toMatchObject([
+      { id: 'old', status: 'deleted', why: ['created more than 90d ago'] },
+    ]);
     expect(report).toMatchObject({ dryRun: false, deleted: 1, held: 0, changed: 0, unreadable: 0 });
     expect(report.deletedBytes).toBe(decisions[0]?.bytes);
     expect(await left(store)).toEqual(['edge', 'new']);
@@ -142,7 +145,10 @@ describe('prune', () => {
     const ofEach = await storeOf(given);
     expect(await pruned(ofEach, { keepLast: 1, per: 'application' })).toEqual(['a2', 'a3', 'x9']);
     const old = await storeOf(given);
-    expect(await pruned(old, { keepLast: 1, per: 'application', olderThan: '2d' })).toEqual(['a3', 'x9']);
+    expect(await pruned(old, { keepLast: 1, per: 'application', olderThan: '2d' })).toEqual([
+      'a3',
+      'x9',
+    ]);
     expect(await left(old)).toEqual(['a1', 'a2', 'b9', 'x8']);
   });
 
@@ -153,7 +159,9 @@ describe('prune', () => {
       { id: 'gone', days: 3, tenant: 'acme' },
       { id: 'none', days: 4 },
     ]);
-    expect(await pruned(store, { keepLast: 1, where: [parseWhere('metadata.tenant=acme')] })).toEqual(['gone']);
+    expect(
+      await pruned(store, { keepLast: 1, where: [parseWhere('metadata.tenant=acme')] }),
+    ).toEqual(['gone']);
     expect(await left(store)).toEqual(['other', 'kept', 'none']);
   });
 
@@ -217,13 +225,19 @@ describe('prune', () => {
   it('leaves alone what it cannot read, when it would have to', async () => {
     const backend = new ModelBackend(undefined, { inlineBelow: 1 });
     const store = new Store(backend);
-    await store.conversations.put({ id: 'a', metadata: { tenant: 'acme' }, messages: [{ content: 'text' }] });
+    await store.conversations.put({
+      id: 'a',
+      metadata: { tenant: 'acme' },
+      messages: [{ content: 'text' }],
+    });
     const manifest = (await backend.read([{ kind: 'conversation', id: 'a' }]))[0];
     const [locator] = manifest?.entries.flatMap(({ segments }) => segments) ?? [];
     const [segment] = await backend.describe(locator === undefined ? [] : [locator]);
     if (segment === undefined) throw new Error('nothing to damage');
     backend.damage(segment.address);
-    const { decisions } = await outcomeOf(store.prune.run({ where: [parseWhere('metadata.tenant=acme')] }));
+    const { decisions } = await outcomeOf(
+      store.prune.run({ where: [parseWhere('metadata.tenant=acme')] }),
+    );
     expect(decisions).toMatchObject([{ id: 'a', status: 'unreadable' }]);
     expect(await left(store)).toEqual(['a']);
   });
@@ -259,7 +273,9 @@ describe('prune', () => {
         const rule = {
           ...rest,
           ...(per !== undefined && rest.keepLast !== undefined && { per }),
-          ...(tenant !== undefined && { where: [{ path: ['metadata', 'tenant'], equals: tenant }] }),
+          ...(tenant !== undefined && {
+            where: [{ path: ['metadata', 'tenant'], equals: tenant }],
+          }),
           now: NOW,
         } as PruneCriteria;
         const store = await storeOf(conversations);
@@ -283,7 +299,11 @@ describe('prune', () => {
 });
 
 /** What the criteria mean, written the plain way. */
-function selectedBy(rule: PruneCriteria, tenant: string | undefined, given: readonly Given[]): Set<string> {
+function selectedBy(
+  rule: PruneCriteria,
+  tenant: string | undefined,
+  given: readonly Given[],
+): Set<string> {
   const archived = new Map(given.map(({ id }, at) => [id, at]));
   const lookedAt = given
     .filter(
@@ -292,12 +312,16 @@ function selectedBy(rule: PruneCriteria, tenant: string | undefined, given: read
         (rule.model === undefined || each.model === rule.model) &&
         (tenant === undefined || each.tenant === tenant),
     )
-    .sort((a, b) => a.days - b.days || (archived.get(b.id) as number) - (archived.get(a.id) as number));
+    .sort(
+      (a, b) => a.days - b.days || (archived.get(b.id) as number) - (archived.get(a.id) as number),
+    );
   const { keepLast = 0, per } = rule;
   return new Set(
     lookedAt
       .filter((each, at) => {
-        const peers = lookedAt.slice(0, at).filter((peer) => per === undefined || peer[per] === each[per]);
+        const peers = lookedAt
+          .slice(0, at)
+          .filter((peer) => per === undefined || peer[per] === each[per]);
         const isOld = rule.olderThan === undefined || each.days * DAY_MS > Number(rule.olderThan);
         return peers.length >= keepLast && isOld && !each.held;
       })

@@ -9,7 +9,18 @@ import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
 import { Replication, type ReplicationReport } from '../../src/gc/replication.ts';
 import { openStore, restoreStore, Store } from '../../src/store.ts';
-import { append, commit, entry, headOf, hold, idsOf, put, remove, segment, tokens } from '../conformance/builders.ts';
+import {
+  append,
+  commit,
+  entry,
+  headOf,
+  hold,
+  idsOf,
+  put,
+  remove,
+  segment,
+  tokens,
+} from '../conformance/builders.ts';
 
 const folders: string[] = [];
 afterEach(() => {
@@ -36,7 +47,10 @@ async function contents(backend: Backend): Promise<unknown[]> {
         const bytes = await backend.fetch(segments);
         entries.push({
           body: Buffer.from(body).toString('latin1'),
-          segments: bytes.map((each, at) => [described[at]?.encoding, Buffer.from(each).toString('latin1')]),
+          segments: bytes.map((each, at) => [
+            described[at]?.encoding,
+            Buffer.from(each).toString('latin1'),
+          ]),
         });
       }
       all.push({ ...head, held: held && { reason: held.reason }, entries });
@@ -66,7 +80,10 @@ const WRITE = fc
   })
   .map(({ what, key, texts, isToken }): ManifestWrite => {
     const parts = isToken ? [tokens([1, 2, texts.length])] : texts.map((text) => segment(text));
-    const fields = { application: texts[0] ?? 'none', logicalBytes: what === 'large' ? 2_000_000 : texts.length };
+    const fields = {
+      application: texts[0] ?? 'none',
+      logicalBytes: what === 'large' ? 2_000_000 : texts.length,
+    };
     if (what === 'put' || what === 'large') {
       return put(key, [entry(texts.join(), ...parts), entry('')], { ifExists: 'replace', fields });
     }
@@ -77,24 +94,29 @@ const WRITE = fc
 
 test('a replica holds what its source holds, after any changes of either', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.array(WRITE, { maxLength: 12 }), { minLength: 1, maxLength: 4 }), async (rounds) => {
-      const [source, target] = [await memory(), await memory()];
-      for (const writes of rounds) {
-        await source.commit(writes);
-        await replicate(source, target);
-        expect((await contents(target)).sort(byText)).toEqual((await contents(source)).sort(byText));
-        expect(await replicate(source, target)).toMatchObject({
-          changed: 0,
-          deleted: 0,
-          copiedBytes: 0,
-          unreadable: [],
-        });
-      }
-      const fresh = await memory();
-      await replicate(source, fresh);
-      expect(await contents(fresh)).toEqual(await contents(source));
-      for (const backend of [source, target, fresh]) await backend.close();
-    }),
+    fc.asyncProperty(
+      fc.array(fc.array(WRITE, { maxLength: 12 }), { minLength: 1, maxLength: 4 }),
+      async (rounds) => {
+        const [source, target] = [await memory(), await memory()];
+        for (const writes of rounds) {
+          await source.commit(writes);
+          await replicate(source, target);
+          expect((await contents(target)).sort(byText)).toEqual(
+            (await contents(source)).sort(byText),
+          );
+          expect(await replicate(source, target)).toMatchObject({
+            changed: 0,
+            deleted: 0,
+            copiedBytes: 0,
+            unreadable: [],
+          });
+        }
+        const fresh = await memory();
+        await replicate(source, fresh);
+        expect(await contents(fresh)).toEqual(await contents(source));
+        for (const backend of [source, target, fresh]) await backend.close();
+      },
+    ),
     { numRuns: 15 },
   );
 });
@@ -104,11 +126,20 @@ test('a replica takes only what it lacks, and lets go of what its source let go 
   const long = 'x'.repeat(5000);
   await commit(source, put('a', [entry('1', 'shared', long)]));
   await commit(source, put('b', [entry('1', 'shared')]));
-  expect(await replicate(source, target)).toMatchObject({ manifests: 2, changed: 2, copiedBytes: 5006 });
+  expect(await replicate(source, target)).toMatchObject({
+    manifests: 2,
+    changed: 2,
+    copiedBytes: 5006,
+  });
   await commit(source, put('c', [entry('1', long, 'new')]));
   await commit(source, remove('a'));
   const before = source.metrics?.().requests.get ?? 0;
-  expect(await replicate(source, target)).toMatchObject({ manifests: 2, changed: 1, deleted: 1, copiedBytes: 3 });
+  expect(await replicate(source, target)).toMatchObject({
+    manifests: 2,
+    changed: 1,
+    deleted: 1,
+    copiedBytes: 3,
+  });
   // Two manifests, and the sidecar and the data of one segment.
   expect((source.metrics?.().requests.get ?? 0) - before).toBeLessThanOrEqual(6);
   expect(await idsOf(target.list('conversation'))).toEqual(['b', 'c']);
@@ -116,12 +147,19 @@ test('a replica takes only what it lacks, and lets go of what its source let go 
 
 test('a replica is whole beside writers, each manifest at one moment', async () => {
   const objects = new MemoryObjectStore();
-  const [source, writer, target] = [await openObjects(objects), await openObjects(objects), await memory()];
+  const [source, writer, target] = [
+    await openObjects(objects),
+    await openObjects(objects),
+    await memory(),
+  ];
   const textOf = (id: number, version: number) => `${id} at ${version} ${'-'.repeat(3000)}`;
   const write = async (version: number) => {
     for (let id = 0; id < 20; id++) {
       const text = textOf(id, version);
-      await commit(writer, put(`c${id}`, [entry('1', text), entry('2', `${text} again`)], { ifExists: 'replace' }));
+      await commit(
+        writer,
+        put(`c${id}`, [entry('1', text), entry('2', `${text} again`)], { ifExists: 'replace' }),
+      );
     }
     await writer.collect({ graceMs: 0 });
   };
@@ -202,20 +240,30 @@ describe('a backup of a store of objects', () => {
     const folder = scratchFolder();
     await store.backup(folder);
     expect((await store.backup(folder)).copiedBytes).toBe(0);
-    const other = new Store(await openObjects(new MemoryObjectStore({ location: 'memory:elsewhere' })));
+    const other = new Store(
+      await openObjects(new MemoryObjectStore({ location: 'memory:elsewhere' })),
+    );
     await expect(other.backup(folder)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     const madeAnew = new Store(await memory());
     expect((await store.backup(folder)).copiedBytes).toBe(0);
     await madeAnew.conversations.put({ id: 'new', messages: [] });
-    await expect(madeAnew.backup(folder)).rejects.toThrow(/another store that was at memory: before/);
-    await expect(store.backup('s3://bucket/prefix')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(madeAnew.backup(folder)).rejects.toThrow(
+      /another store that was at memory: before/,
+    );
+    await expect(store.backup('s3://bucket/prefix')).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
     await madeAnew.close();
     const foreign = scratchFolder();
     writeFileSync(join(foreign, 'thesis.tex'), '');
     await expect(store.backup(foreign)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     expect(readdirSync(foreign)).toEqual(['thesis.tex']);
-    await expect(restoreStore(folder, join(folder, 'store'))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-    await expect(restoreStore(scratchFolder(), 'memory:')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(restoreStore(folder, join(folder, 'store'))).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+    await expect(restoreStore(scratchFolder(), 'memory:')).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
     await other.close();
     await store.close();
   });
@@ -236,7 +284,10 @@ describe('a backup of a store of objects', () => {
   test('of a directory is restored to objects', async () => {
     const path = scratchFolder();
     const local = await openStore(path);
-    await local.conversations.put({ id: 'c1', messages: [{ role: 'user', content: 'Hello. '.repeat(2000) }] });
+    await local.conversations.put({
+      id: 'c1',
+      messages: [{ role: 'user', content: 'Hello. '.repeat(2000) }],
+    });
     const folder = join(scratchFolder(), 'backup');
     await local.backup(folder);
     await local.close();
@@ -244,7 +295,9 @@ describe('a backup of a store of objects', () => {
     const keeper = await openStore(location);
     expect(await restoreStore(folder, location)).toMatchObject({ manifests: 1, findings: [] });
     expect(await keeper.conversations.get('c1')).toMatchObject({ messages: [{ role: 'user' }] });
-    await expect(restoreStore(folder, location)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(restoreStore(folder, location)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
     await keeper.close();
     expect(existsSync(join(folder, 'varve.db'))).toBe(true);
   });
@@ -253,14 +306,17 @@ describe('a backup of a store of objects', () => {
 test('a bucket with a manifest that cannot be read is backed up but for that, and the backup says so', async () => {
   const objects = new MemoryObjectStore();
   const store = new Store(await openObjects(objects));
-  for (const id of ['a', 'b']) await store.conversations.put({ id, messages: [{ content: `text of ${id}` }] });
+  for (const id of ['a', 'b'])
+    await store.conversations.put({ id, messages: [{ content: `text of ${id}` }] });
   const folder = scratchFolder();
   await store.backup(folder);
   await store.conversations.put({ id: 'c', messages: [{ content: 'text of c' }] });
   await objects.put('manifests/conversation/b.json', Buffer.from('damaged'), { kind: 'any' });
   await expect(store.backup(folder)).rejects.toMatchObject({
     code: 'CORRUPT',
-    message: expect.stringMatching(/^everything else was copied: manifests\/conversation\/b\.json: /),
+    message: expect.stringMatching(
+      /^everything else was copied: manifests\/conversation\/b\.json: /,
+    ),
   });
   const copy = await openStore(join(folder, 'store'), { readOnly: true });
   // What the backup had of it, it keeps.
@@ -273,7 +329,12 @@ test('a backup of a bucket tells what it takes, once', async () => {
   await store.conversations.put({ id: 'a', messages: [{ content: 'text' }] });
   const folder = scratchFolder();
   const { bytes } = await store.backup(folder);
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
-  const taken = files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((file) =>
+    file.isFile(),
+  );
+  const taken = files.reduce(
+    (sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size,
+    0,
+  );
   expect(bytes).toBeLessThan(1.5 * taken);
 });

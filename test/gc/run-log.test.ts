@@ -17,7 +17,11 @@ describe('the report of a run', () => {
     await store.conversations.put({ id: 'a', messages: [{ role: 'user', content: 'text' }] });
     await store.conversations.delete('a');
     const before = Date.now();
-    const result = await store.gc.run({ grace: 0, signal: new AbortController().signal, onProgress: () => undefined });
+    const result = await store.gc.run({
+      grace: 0,
+      signal: new AbortController().signal,
+      onProgress: () => undefined,
+    });
     expect(result.collectedSegments).toBeGreaterThan(0);
     const [report, ...older] = await store.gc.history();
     expect(older).toEqual([]);
@@ -37,7 +41,8 @@ describe('the report of a run', () => {
   it('counts what audits find and prunes do', async () => {
     const backend = new ModelBackend(undefined, { inlineBelow: 1 });
     const store = new Store(backend);
-    for (const id of ['a', 'b', 'c']) await store.conversations.put({ id, application: 'x', messages: [{ text: id }] });
+    for (const id of ['a', 'b', 'c'])
+      await store.conversations.put({ id, application: 'x', messages: [{ text: id }] });
     await store.conversations.holds.place('b');
     const manifest = (await backend.read([{ kind: 'conversation', id: 'a' }]))[0];
     const [segment] = await backend.describe(manifest?.entries[0]?.segments ?? []);
@@ -46,7 +51,11 @@ describe('the report of a run', () => {
     await drain(store.audit({ sample: 1 }));
     await drain(store.prune.run({ application: 'x' }));
     const [prune, audit] = await store.gc.history();
-    expect(audit).toMatchObject({ operation: 'audit', counts: { 'corrupt-data': 1 }, result: { findings: 1 } });
+    expect(audit).toMatchObject({
+      operation: 'audit',
+      counts: { 'corrupt-data': 1 },
+      result: { findings: 1 },
+    });
     expect(prune).toMatchObject({
       operation: 'prune',
       options: { application: 'x' },
@@ -63,13 +72,17 @@ describe('the report of a run', () => {
     };
     await expect(store.gc.run()).rejects.toMatchObject({ code: 'NO_SPACE' });
     expect(await store.gc.history()).toMatchObject([
-      { outcome: 'failed', error: { code: 'NO_SPACE', message: 'the disk below (the store) is full' } },
+      {
+        outcome: 'failed',
+        error: { code: 'NO_SPACE', message: 'the disk below (the store) is full' },
+      },
     ]);
   });
 
   it('of a run that was aborted, or whose reader left, says so', async () => {
     const store = new Store(new ModelBackend());
-    for (const id of ['a', 'b']) await store.conversations.put({ id, application: 'x', messages: [] });
+    for (const id of ['a', 'b'])
+      await store.conversations.put({ id, application: 'x', messages: [] });
     await store.conversations.holds.place(['a', 'b']);
     const aborted = AbortSignal.abort();
     await expect(store.gc.run({ signal: aborted })).rejects.toMatchObject({ code: 'ABORTED' });
@@ -99,7 +112,9 @@ describe('the report of a run', () => {
 
   it('is not left by a call that could never run', async () => {
     const store = new Store(new ModelBackend());
-    await expect(store.gc.run({ grace: 'x' as Duration })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(store.gc.run({ grace: 'x' as Duration })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
     expect(() => store.prune.run({} as PruneCriteria)).toThrow('without a criterion');
     expect(await store.gc.history()).toEqual([]);
   });

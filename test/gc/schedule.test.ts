@@ -32,7 +32,9 @@ describe('gc.schedule', () => {
         if (lastsMs > 0) {
           await new Promise<void>((resolve, reject) => {
             setTimeout(resolve, lastsMs);
-            options?.signal?.addEventListener('abort', () => reject(new VarveError('ABORTED', 'aborted')));
+            options?.signal?.addEventListener('abort', () =>
+              reject(new VarveError('ABORTED', 'aborted')),
+            );
           });
         }
         return await collect(options);
@@ -47,7 +49,11 @@ describe('gc.schedule', () => {
     const { store, starts } = storeOf();
     const begun = Date.now();
     const reports: CollectReport[] = [];
-    const schedule = store.gc.schedule({ every: '6h', jitter: 0, onReport: (report) => reports.push(report) });
+    const schedule = store.gc.schedule({
+      every: '6h',
+      jitter: 0,
+      onReport: (report) => reports.push(report),
+    });
     await vi.advanceTimersByTimeAsync(18 * HOUR_MS + 1);
     expect(starts.map((at) => at - begun)).toEqual([0, 6, 12, 18].map((hours) => hours * HOUR_MS));
     expect(reports).toHaveLength(4);
@@ -153,7 +159,12 @@ describe('gc.schedule', () => {
       const { store, starts } = storeOf(undefined, HOUR_MS);
       const controller = new AbortController();
       const onError = vi.fn();
-      const schedule = store.gc.schedule({ every: '6h', jitter: 0, onError, signal: controller.signal });
+      const schedule = store.gc.schedule({
+        every: '6h',
+        jitter: 0,
+        onError,
+        signal: controller.signal,
+      });
       await vi.advanceTimersByTimeAsync(60_000);
       if (how === 'stop') await schedule.stop();
       else controller.abort();
@@ -186,7 +197,12 @@ describe('gc.schedule', () => {
 
   it('refuses durations that cannot be, and a store for reading only', () => {
     const { store } = storeOf();
-    const bad = [{ every: 0 }, { every: '1' }, { every: '6h', jitter: 'x' }, { every: '6h', grace: -1 }];
+    const bad = [
+      { every: 0 },
+      { every: '1' },
+      { every: '6h', jitter: 'x' },
+      { every: '6h', grace: -1 },
+    ];
     for (const each of bad as ScheduleOptions[]) {
       expect(codeOfThrown(() => store.gc.schedule(each))).toBe('INVALID_ARGUMENT');
     }

@@ -29,7 +29,10 @@ function expectToAddUp({ parts, total, otherBytes, usage }: UsageBreakdown): voi
     expect(parts.reduce((sum, part) => sum + part[field], 0)).toBe(total[field]);
     for (const part of parts) expect(Number.isInteger(part[field]), field).toBe(true);
   }
-  for (const { contentBytes, deduplicatedBytes, compressedBytes, storedBytes } of [...parts, total]) {
+  for (const { contentBytes, deduplicatedBytes, compressedBytes, storedBytes } of [
+    ...parts,
+    total,
+  ]) {
     expect(contentBytes - deduplicatedBytes - compressedBytes).toBe(storedBytes);
     expect(deduplicatedBytes).toBeGreaterThanOrEqual(-1);
   }
@@ -56,7 +59,11 @@ describe.each(Object.entries(BACKENDS))('the break-down of usage on the %s backe
         try {
           for (const [n, { texts, ...fields }] of conversations.entries()) {
             const messages = texts.map((content) => ({ role: 'user', content }));
-            await store.conversations.put({ id: `c${n}`, ...JSON.parse(JSON.stringify(fields)), messages });
+            await store.conversations.put({
+              id: `c${n}`,
+              ...JSON.parse(JSON.stringify(fields)),
+              messages,
+            });
           }
           await store.segments.put(Buffer.from(TEXTS[1] as string));
           if (conversations.length > 2) await store.conversations.delete('c1');
@@ -87,7 +94,10 @@ describe.each(Object.entries(BACKENDS))('the break-down of usage on the %s backe
       await put('c1', 'a', small, large);
       await put('c2', 'a', large, medium);
       await put('c3', 'b', large, medium);
-      const { parts, total, topSegments } = await store.usageBreakdown({ by: 'application', top: 2 });
+      const { parts, total, topSegments } = await store.usageBreakdown({
+        by: 'application',
+        top: 2,
+      });
       expect(parts.map(({ key }) => key).sort()).toEqual(['a', 'b']);
       expect(total.deduplicatedBytes).toBeGreaterThanOrEqual(2 * large.length + medium.length);
       expect(topSegments).toMatchObject([
@@ -96,7 +106,9 @@ describe.each(Object.entries(BACKENDS))('the break-down of usage on the %s backe
       ]);
       expect(['c2', 'c3']).toContain(topSegments[1]?.example.id);
       expect((await store.usageBreakdown({ top: 1 })).topSegments).toEqual(topSegments.slice(0, 1));
-      expect((await store.usageBreakdown({ by: 'month' })).parts.map(({ key }) => key)).toEqual(['2026-01']);
+      expect((await store.usageBreakdown({ by: 'month' })).parts.map(({ key }) => key)).toEqual([
+        '2026-01',
+      ]);
     } finally {
       await store.close();
     }
@@ -106,6 +118,8 @@ describe.each(Object.entries(BACKENDS))('the break-down of usage on the %s backe
 it('refuses what cannot be broken down by', async () => {
   const store = new Store(new ModelBackend());
   for (const options of [{ by: 'tenant' as never }, { top: -1 }, { top: 1.5 }]) {
-    await expect(store.usageBreakdown(options)).rejects.toSatisfy((error) => isVarveError(error, 'INVALID_ARGUMENT'));
+    await expect(store.usageBreakdown(options)).rejects.toSatisfy((error) =>
+      isVarveError(error, 'INVALID_ARGUMENT'),
+    );
   }
 });

@@ -31,8 +31,11 @@ async function smallStore(): Promise<LocalBackend> {
   return backend;
 }
 
-const putOf = (number: number) => put(`c${number}`, [entry(`body ${number}`, `text ${number}`, 'text of all')]);
-const contentsOf = (number: number) => [{ body: `body ${number}`, segments: [`text ${number}`, 'text of all'] }];
+const putOf = (number: number) =>
+  put(`c${number}`, [entry(`body ${number}`, `text ${number}`, 'text of all')]);
+const contentsOf = (number: number) => [
+  { body: `body ${number}`, segments: [`text ${number}`, 'text of all'] },
+];
 
 function filesOf(path: string): Map<string, Buffer> {
   const names = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) =>
@@ -44,7 +47,10 @@ function filesOf(path: string): Map<string, Buffer> {
 describe('a backup', () => {
   test('is a store that opens, and can be restored', async () => {
     const backend = await smallStore();
-    const [folder, target] = [join(scratchFolder(), 'deep', 'backup'), join(scratchFolder(), 'restored')];
+    const [folder, target] = [
+      join(scratchFolder(), 'deep', 'backup'),
+      join(scratchFolder(), 'restored'),
+    ];
     const report = await backend.backup(folder);
     expect(report).toMatchObject({ location: folder, packs: packFiles(folder).length });
     expect(report.copiedBytes).toBe(report.bytes);
@@ -57,28 +63,34 @@ describe('a backup', () => {
     expect(filesOf(folder)).toEqual(before);
     for (const path of [folder, target]) {
       const copy = await LocalBackend.open(path, { create: false });
-      for (const number of [0, 33, 59]) expect(await contentOf(copy, `c${number}`)).toEqual(contentsOf(number));
+      for (const number of [0, 33, 59])
+        expect(await contentOf(copy, `c${number}`)).toEqual(contentsOf(number));
       await commit(copy, put('later', [entry('later', 'new text')]));
       await copy.close();
       await expectSound(path);
     }
   });
 
-  test.each(['backup', 'packs/backup', '.', 'other/../backup', 'link/backup', 'link', 'link/../backup'])(
-    'goes nowhere into the store itself, whatever the path: %s',
-    async (path) => {
-      const backend = await smallStore();
-      const root = backend.location.slice('file:'.length);
-      const link = join(scratchFolder(), 'link');
-      symlinkSync(root, link);
-      const before = [...filesOf(root).keys()].sort();
-      const folder = path.startsWith('link') ? `${dirname(link)}/${path}` : `${root}/${path}`;
-      // Whether .. leads back from a link is for the file system to say.
-      if (path === 'link/../backup') symlinkSync(root, join(dirname(link), 'backup'));
-      await rejection(backend.backup(folder), 'INVALID_ARGUMENT');
-      expect([...filesOf(root).keys()].sort()).toEqual(before);
-    },
-  );
+  test.each([
+    'backup',
+    'packs/backup',
+    '.',
+    'other/../backup',
+    'link/backup',
+    'link',
+    'link/../backup',
+  ])('goes nowhere into the store itself, whatever the path: %s', async (path) => {
+    const backend = await smallStore();
+    const root = backend.location.slice('file:'.length);
+    const link = join(scratchFolder(), 'link');
+    symlinkSync(root, link);
+    const before = [...filesOf(root).keys()].sort();
+    const folder = path.startsWith('link') ? `${dirname(link)}/${path}` : `${root}/${path}`;
+    // Whether .. leads back from a link is for the file system to say.
+    if (path === 'link/../backup') symlinkSync(root, join(dirname(link), 'backup'));
+    await rejection(backend.backup(folder), 'INVALID_ARGUMENT');
+    expect([...filesOf(root).keys()].sort()).toEqual(before);
+  });
 
   test('goes to no folder that holds the store', async () => {
     const folder = scratchFolder();
@@ -101,7 +113,11 @@ describe('a backup', () => {
       const link = join(scratchFolder(), 'link');
       symlinkSync(from, link);
       const before = [...filesOf(from).keys()].sort();
-      for (const target of [join(from, 'restored'), join(link, 'restored'), join(link, 'packs', 'deep')]) {
+      for (const target of [
+        join(from, 'restored'),
+        join(link, 'restored'),
+        join(link, 'packs', 'deep'),
+      ]) {
         await rejection(restoreStore(from, target), 'INVALID_ARGUMENT');
         await rejection(restoreStore(link, target), 'INVALID_ARGUMENT');
       }
@@ -121,10 +137,23 @@ describe('a backup', () => {
   test('is consistent while writers and collectors work', async () => {
     const path = scratchFolder();
     const [kept, folder] = [40, scratchFolder()];
-    await new Child(compiled.agent, { path, task: 'commit', from: 100, to: 100 + kept, packBytes: 20_000 }).succeeds();
+    await new Child(compiled.agent, {
+      path,
+      task: 'commit',
+      from: 100,
+      to: 100 + kept,
+      packBytes: 20_000,
+    }).succeeds();
     const churners = [1, 2].map(
       (seed) =>
-        new Child(compiled.agent, { path, task: 'churn', seed, forMs: 3000, packBytes: 20_000, blockBytes: 4000 }),
+        new Child(compiled.agent, {
+          path,
+          task: 'churn',
+          seed,
+          forMs: 3000,
+          packBytes: 20_000,
+          blockBytes: 4000,
+        }),
     );
     const collector = new Child(compiled.agent, {
       path,
@@ -195,27 +224,37 @@ describe('a backup', () => {
     await rejection(backend.backup(join(path, 'packs')), 'INVALID_ARGUMENT');
     const thesis = scratchFolder();
     writeFileSync(join(thesis, 'thesis.tex'), 'important');
-    expect((await rejection(backend.backup(thesis), 'INVALID_ARGUMENT')).message).toContain('thesis.tex');
+    expect((await rejection(backend.backup(thesis), 'INVALID_ARGUMENT')).message).toContain(
+      'thesis.tex',
+    );
     const store = scratchFolder();
     const other = await LocalBackend.open(store);
     await commit(other, putOf(1));
     await other.close();
     const before = filesOf(store);
-    expect((await rejection(backend.backup(store), 'INVALID_ARGUMENT')).message).toContain('holds a store');
-    for (const [name, bytes] of before) expect(readFileSync(join(store, name)).equals(bytes), name).toBe(true);
+    expect((await rejection(backend.backup(store), 'INVALID_ARGUMENT')).message).toContain(
+      'holds a store',
+    );
+    for (const [name, bytes] of before)
+      expect(readFileSync(join(store, name)).equals(bytes), name).toBe(true);
     const [used, foreign] = [scratchFolder(), scratchFolder()];
     await backend.backup(used);
     const writer = await LocalBackend.open(used);
     await commit(writer, put('theirs', [entry('x', 'y')]));
     await writer.close();
-    expect((await rejection(backend.backup(used), 'INVALID_ARGUMENT')).message).toContain('written to');
+    expect((await rejection(backend.backup(used), 'INVALID_ARGUMENT')).message).toContain(
+      'written to',
+    );
     await rejection(restoreStore(used, join(scratchFolder(), 'new')), 'INVALID_ARGUMENT');
     const another = await openStore(scratchFolder());
     await commit(another, putOf(77));
     await another.backup(foreign);
     const theirs = filesOf(foreign);
-    expect((await rejection(backend.backup(foreign), 'INVALID_ARGUMENT')).message).toContain('another store');
-    for (const [name, bytes] of theirs) expect(readFileSync(join(foreign, name)).equals(bytes), name).toBe(true);
+    expect((await rejection(backend.backup(foreign), 'INVALID_ARGUMENT')).message).toContain(
+      'another store',
+    );
+    for (const [name, bytes] of theirs)
+      expect(readFileSync(join(foreign, name)).equals(bytes), name).toBe(true);
   });
 
   test('never takes the place of that of another store, even of one that has no pack in common with it', async () => {
@@ -224,8 +263,11 @@ describe('a backup', () => {
     await backend.backup(folder);
     const before = filesOf(folder);
     const empty = await openStore(scratchFolder());
-    expect((await rejection(empty.backup(folder), 'INVALID_ARGUMENT')).message).toContain('another store');
-    for (const [name, bytes] of before) expect(readFileSync(join(folder, name)).equals(bytes), name).toBe(true);
+    expect((await rejection(empty.backup(folder), 'INVALID_ARGUMENT')).message).toContain(
+      'another store',
+    );
+    for (const [name, bytes] of before)
+      expect(readFileSync(join(folder, name)).equals(bytes), name).toBe(true);
     const restored = join(scratchFolder(), 'restored');
     await restoreStore(folder, restored);
     expect(await (await openStore(restored)).backup(folder)).toMatchObject({ location: folder });
@@ -236,7 +278,9 @@ describe('a backup', () => {
     const folder = scratchFolder();
     await backend.backup(folder);
     truncateSync(join(folder, 'varve.db'), 50_000);
-    expect((await rejection(backend.backup(folder), 'CORRUPT')).message).toContain(`older backup in ${folder}`);
+    expect((await rejection(backend.backup(folder), 'CORRUPT')).message).toContain(
+      `older backup in ${folder}`,
+    );
   });
 
   test('that lacks a pack is restored without it, and one of a store that does is refused', async () => {
@@ -250,7 +294,9 @@ describe('a backup', () => {
     expect(findings.map(({ kind }) => kind)).toContain('missing-data');
     const path = backend.location.slice('file:'.length);
     rmSync(packFiles(path)[1] ?? '');
-    expect((await rejection(backend.backup(scratchFolder()), 'CORRUPT')).message).toContain('is missing');
+    expect((await rejection(backend.backup(scratchFolder()), 'CORRUPT')).message).toContain(
+      'is missing',
+    );
   });
 
   test('that is damaged says so when it is restored', async () => {

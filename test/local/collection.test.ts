@@ -25,7 +25,11 @@ describe('a plan', () => {
     await fc.assert(
       fc.asyncProperty(
         histories,
-        fc.record({ graceMs: fc.constantFrom(0, 2 * MINUTE_MS, 1e9), full: fc.boolean(), reopen: fc.boolean() }),
+        fc.record({
+          graceMs: fc.constantFrom(0, 2 * MINUTE_MS, 1e9),
+          full: fc.boolean(),
+          reopen: fc.boolean(),
+        }),
         async (steps, { graceMs, full, reopen }) => {
           const path = scratchFolder();
           const clock = { now: Date.UTC(2026, 0, 31) };
@@ -61,13 +65,17 @@ describe('a plan', () => {
     await uploader.says('entry 0 11');
     await uploader.kill();
     const backend = await openStore(path, { packBytes: 400_000, segmentBlockBytes: 16_000 });
-    await commit(backend, put('old', [entry('old', 'expired')], { fields: { expiresAt: 1, logicalBytes: 77 } }));
+    await commit(
+      backend,
+      put('old', [entry('old', 'expired')], { fields: { expiresAt: 1, logicalBytes: 77 } }),
+    );
     for (let number = 0; number < 80; number++) {
       await commit(backend, put(`c${number}`, [entry('body', new Random(number).text(40))]));
     }
     await commit(backend, remove('c3'));
     const other = await LocalBackend.open(path);
-    for (let number = 0; number < 5; number++) await commit(other, put(`small ${number}`, [entry('b', `s ${number}`)]));
+    for (let number = 0; number < 5; number++)
+      await commit(other, put(`small ${number}`, [entry('b', `s ${number}`)]));
     await other.close();
     const { reasons } = await backend.collect({ dryRun: true, graceMs: 0, full: true });
     expect(reasons).toMatchObject({
@@ -97,7 +105,10 @@ describe('shards', () => {
         );
         await backend.commit(writes);
       }
-      const removed = Array.from({ length: 60 * 250 }, (_, at) => `c${Math.floor(at / 250)}.${at % 250}`);
+      const removed = Array.from(
+        { length: 60 * 250 },
+        (_, at) => `c${Math.floor(at / 250)}.${at % 250}`,
+      );
       await backend.commit(removed.filter((_, at) => at % 2 === 0).map((id) => remove(id)));
       const reports: CollectReport[] = [];
       for (let index = 0; index < count; index++) {
@@ -107,9 +118,14 @@ describe('shards', () => {
         expect(plan.collectedSegments).toBe(run.collectedSegments);
         reports.push(run);
       }
-      const sum = (of: (report: CollectReport) => number) => reports.reduce((total, report) => total + of(report), 0);
-      totals.push({ collectedSegments: sum((r) => r.collectedSegments), collectedBytes: sum((r) => r.collectedBytes) });
-      if (count > 1) for (const report of reports) expect(report.collectedSegments).toBeGreaterThan(1000);
+      const sum = (of: (report: CollectReport) => number) =>
+        reports.reduce((total, report) => total + of(report), 0);
+      totals.push({
+        collectedSegments: sum((r) => r.collectedSegments),
+        collectedBytes: sum((r) => r.collectedBytes),
+      });
+      if (count > 1)
+        for (const report of reports) expect(report.collectedSegments).toBeGreaterThan(1000);
       await expectSoundNow(backend);
       expect(await contentOf(backend, 'c7.1')).toEqual([{ body: 'b', segments: ['segment 7.1'] }]);
     }
@@ -126,7 +142,12 @@ describe('a deadline', () => {
       await commit(backend, put(`c${number}`, [entry('b', `text ${number}`)]));
     for (let number = 0; number < 200; number += 2) await commit(backend, remove(`c${number}`));
     const stopped = await backend.collect({ graceMs: 0, full: true, deadlineMs: 0 });
-    expect(stopped).toMatchObject({ isComplete: false, collectedSegments: 0, rewrittenPacks: 0, reasons: {} });
+    expect(stopped).toMatchObject({
+      isComplete: false,
+      collectedSegments: 0,
+      rewrittenPacks: 0,
+      reasons: {},
+    });
     expect(await backend.collect({ graceMs: 0, full: true, deadlineMs: 1e7 })).toMatchObject({
       isComplete: true,
       collectedSegments: 100,
@@ -136,9 +157,21 @@ describe('a deadline', () => {
 
   test('in the middle leaves a sound store', async () => {
     const path = scratchFolder();
-    await new Child(compiled.agent, { path, task: 'commit', to: 600, batch: 2, packBytes: 60_000 }).succeeds();
-    const backend = await LocalBackend.open(path, { packBytes: 60_000, segmentBlockBytes: 4000, bodyBlockBytes: 4000 });
-    const removed = Array.from({ length: 600 }, (_, number) => number).filter((number) => number % 3 === 1);
+    await new Child(compiled.agent, {
+      path,
+      task: 'commit',
+      to: 600,
+      batch: 2,
+      packBytes: 60_000,
+    }).succeeds();
+    const backend = await LocalBackend.open(path, {
+      packBytes: 60_000,
+      segmentBlockBytes: 4000,
+      bodyBlockBytes: 4000,
+    });
+    const removed = Array.from({ length: 600 }, (_, number) => number).filter(
+      (number) => number % 3 === 1,
+    );
     await backend.commit(removed.map((number) => ({ operation: 'delete', key: keyOf(number) })));
     let stops = 0;
     let report: CollectReport;

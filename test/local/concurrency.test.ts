@@ -9,7 +9,14 @@ import { CHURNED } from './process/agent.ts';
 import { Child } from './process/child.ts';
 import { compileAgent } from './process/compiled.ts';
 import { keyOf, readNames } from './process/workload.ts';
-import { expectSound, expectSoundNow, openStore, packFiles, rejection, scratchFolder } from './support.ts';
+import {
+  expectSound,
+  expectSoundNow,
+  openStore,
+  packFiles,
+  rejection,
+  scratchFolder,
+} from './support.ts';
 
 const Sqlite = sqliteDriver();
 
@@ -28,7 +35,8 @@ describe('several processes on one store', { timeout: 60_000 * SOAK }, () => {
     );
     for (const child of children) await child.succeeds();
     const backend = await openStore(path);
-    for (const number of [0, 1, 2, 3]) expect(await readNames(backend, keyOf(number))).toBeDefined();
+    for (const number of [0, 1, 2, 3])
+      expect(await readNames(backend, keyOf(number))).toBeDefined();
     await expectSoundNow(backend);
   });
 
@@ -61,7 +69,9 @@ describe('a pack', () => {
     const backend = await openStore(path);
     await backend.commit([put('a', [entry('1', 'behind what the dead left')])]);
     expect(packFiles(path)).toHaveLength(1);
-    expect(await contentOf(backend, 'a')).toEqual([{ body: '1', segments: ['behind what the dead left'] }]);
+    expect(await contentOf(backend, 'a')).toEqual([
+      { body: '1', segments: ['behind what the dead left'] },
+    ]);
     expect(await readNames(backend, keyOf(4))).toBeDefined();
     await expectSoundNow(backend);
   });
@@ -75,7 +85,9 @@ describe('a pack', () => {
     await backend.collect({ graceMs: 0, full: true });
     expect(packFiles(path)).toHaveLength(2);
     const index = openSqlite(`${path}/varve.db`, { readonly: true });
-    expect(index.prepare('SELECT count(*) FROM pack WHERE sealed = 0 AND id = 1').pluck().get()).toBe(1);
+    expect(
+      index.prepare('SELECT count(*) FROM pack WHERE sealed = 0 AND id = 1').pluck().get(),
+    ).toBe(1);
     index.close();
     await child.kill();
     await backend.collect({ graceMs: 0, full: true });
@@ -195,14 +207,18 @@ describe('one process', () => {
   test('that closes the store ends a collection or an audit under way with a clear error', async () => {
     const path = scratchFolder();
     const backend = await LocalBackend.open(path, { packBytes: 4000 });
-    for (let number = 0; number < 60; number++) await backend.commit([put(`c ${number}`, [entry('b', `s ${number}`)])]);
+    for (let number = 0; number < 60; number++)
+      await backend.commit([put(`c ${number}`, [entry('b', `s ${number}`)])]);
     for (let number = 0; number < 60; number += 2) await backend.commit([remove(`c ${number}`)]);
     const outcome = (work: Promise<unknown>) =>
       work.then(
         () => 'completed',
         (error: { code?: string }) => error.code,
       );
-    const works = [outcome(backend.collect({ graceMs: 0, full: true })), outcome(backend.audit().next())];
+    const works = [
+      outcome(backend.collect({ graceMs: 0, full: true })),
+      outcome(backend.audit().next()),
+    ];
     await backend.close();
     for (const each of await Promise.all(works)) expect(['completed', 'CLOSED']).toContain(each);
     await rejection(backend.collect(), 'CLOSED');
@@ -213,9 +229,12 @@ describe('one process', () => {
     const path = scratchFolder();
     const [first, second] = [await openStore(path), await openStore(path)];
     const works = Array.from({ length: 40 }, (_, number) =>
-      (number % 2 === 0 ? first : second).commit([put(`c ${number}`, [entry('b', `s ${number % 10}`)])]),
+      (number % 2 === 0 ? first : second).commit([
+        put(`c ${number}`, [entry('b', `s ${number % 10}`)]),
+      ]),
     );
-    for (const outcomes of await Promise.all(works)) for (const outcome of outcomes) succeeded(outcome);
+    for (const outcomes of await Promise.all(works))
+      for (const outcome of outcomes) succeeded(outcome);
     await first.collect({ graceMs: 0, full: true });
     expect(await contentOf(second, 'c 7')).toEqual([{ body: 'b', segments: ['s 7'] }]);
     await expectSoundNow(second);

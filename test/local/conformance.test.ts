@@ -10,7 +10,13 @@ describeBackend('local directory', {
     const again = () => LocalBackend.open(path);
     const readOnly = () => LocalBackend.open(path, { readOnly: true });
     const backend = await again();
-    return { backend, reopen: again, second: again, readOnly, dispose: () => dispose(backend, path) };
+    return {
+      backend,
+      reopen: again,
+      second: again,
+      readOnly,
+      dispose: () => dispose(backend, path),
+    };
   },
 });
 

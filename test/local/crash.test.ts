@@ -18,19 +18,31 @@ beforeAll(() => {
   compiled.agent = compileAgent();
 });
 
-/** Whether each of the first `acknowledged` conversations is there, and everything else is there whole or not at all. */
-async function expectStored(path: string, acknowledged: number, total: number, entries: (number: number) => number) {
+/**
+ * Whether each of the first `acknowledged` conversations is there, and everything else is there
+ * whole or not at all.
+ */
+async function expectStored(
+  path: string,
+  acknowledged: number,
+  total: number,
+  entries: (number: number) => number,
+) {
   const backend = await LocalBackend.open(path);
   try {
     let stored = 0;
     for (let number = 0; number < total; number++) {
       const names = await readNames(backend, keyOf(number));
       if (names === undefined) {
-        expect(number, 'this one was acknowledged and is gone').toBeGreaterThanOrEqual(acknowledged);
+        expect(number, 'this one was acknowledged and is gone').toBeGreaterThanOrEqual(
+          acknowledged,
+        );
         continue;
       }
       stored++;
-      expect(names).toEqual(Array.from({ length: entries(number) }, (_, entry) => namesOf(number, entry)));
+      expect(names).toEqual(
+        Array.from({ length: entries(number) }, (_, entry) => namesOf(number, entry)),
+      );
     }
     return stored;
   } finally {
@@ -45,7 +57,8 @@ describe('kill -9', { timeout: 180_000 * SOAK }, () => {
     const total = times(300, 1200);
     let acknowledged = 0;
     for (let round = 0; round < times(2, 5) * SOAK; round++) {
-      // Small packs and blocks: files are begun and sealed all the time. Each process starts over at the beginning.
+      // Small packs and blocks: files are begun and sealed all the time. Each process starts over
+      // at the beginning.
       const child = new Child(compiled.agent, {
         path,
         task: 'commit',
@@ -102,9 +115,17 @@ describe('kill -9', { timeout: 180_000 * SOAK }, () => {
     const path = scratchFolder();
     const random = new Random(SEED + 2);
     const total = times(240, 600);
-    await new Child(compiled.agent, { path, task: 'commit', to: total, batch: 2, packBytes: 60_000 }).succeeds();
+    await new Child(compiled.agent, {
+      path,
+      task: 'commit',
+      to: total,
+      batch: 2,
+      packBytes: 60_000,
+    }).succeeds();
     const backend = await LocalBackend.open(path);
-    const removed = Array.from({ length: total }, (_, number) => number).filter((number) => number % 3 === 1);
+    const removed = Array.from({ length: total }, (_, number) => number).filter(
+      (number) => number % 3 === 1,
+    );
     await backend.commit(removed.map((number) => ({ operation: 'delete', key: keyOf(number) })));
     const wanted = await contents(path);
     await backend.close();
@@ -142,7 +163,12 @@ describe('kill -9', { timeout: 180_000 * SOAK }, () => {
         new Child(compiled.agent, { ...small, task: 'collect', seed: round, forMs }),
       ];
       const victims = [
-        new Child(compiled.agent, { ...small, task: 'churn', seed: random.below(1e6), forMs: 20_000 }),
+        new Child(compiled.agent, {
+          ...small,
+          task: 'churn',
+          seed: random.below(1e6),
+          forMs: 20_000,
+        }),
         new Child(compiled.agent, { ...small, task: 'collect', seed: round + 1, forMs: 20_000 }),
       ];
       for (const victim of victims) {
@@ -161,8 +187,17 @@ async function contents(path: string) {
   const backend = await LocalBackend.open(path, { readOnly: true });
   try {
     const all: unknown[] = [];
-    for await (const { key, application, model, createdAt, logicalBytes } of backend.list('conversation')) {
-      all.push({ key, application, model, createdAt, logicalBytes, names: await readNames(backend, key) });
+    for await (const { key, application, model, createdAt, logicalBytes } of backend.list(
+      'conversation',
+    )) {
+      all.push({
+        key,
+        application,
+        model,
+        createdAt,
+        logicalBytes,
+        names: await readNames(backend, key),
+      });
     }
     return all;
   } finally {

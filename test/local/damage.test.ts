@@ -1,4 +1,13 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
@@ -6,9 +15,24 @@ import { FORMAT_VERSION } from '../../src/backends/local/schema.ts';
 import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import type { Finding } from '../../src/backends/maintenance.ts';
 import type { ErrorCode } from '../../src/errors.ts';
-import { auditOf, commit, contentOf, entry, put, segment, succeeded } from '../conformance/builders.ts';
+import {
+  auditOf,
+  commit,
+  contentOf,
+  entry,
+  put,
+  segment,
+  succeeded,
+} from '../conformance/builders.ts';
 import { times } from '../thorough.ts';
-import { auditAfresh, expectSound, openStore, packFiles, rejection, scratchFolder } from './support.ts';
+import {
+  auditAfresh,
+  expectSound,
+  openStore,
+  packFiles,
+  rejection,
+  scratchFolder,
+} from './support.ts';
 
 interface Block {
   readonly id: number;
@@ -69,7 +93,8 @@ async function smallStore(): Promise<string> {
   return path;
 }
 
-const putOf = (id: string) => put(id, [entry(`body of ${id}`, `first segment of ${id}`, `second segment of ${id}`)]);
+const putOf = (id: string) =>
+  put(id, [entry(`body of ${id}`, `first segment of ${id}`, `second segment of ${id}`)]);
 const contentsOf = (id: string) => [
   { body: `body of ${id}`, segments: [`first segment of ${id}`, `second segment of ${id}`] },
 ];
@@ -83,7 +108,11 @@ function manifestsIn(findings: readonly Finding[]): string[] {
 }
 
 /** a and c are whole, b is not; after a put of b's content everything is. */
-async function expectOnlyBLost(path: string, pattern: RegExp, code: ErrorCode = 'CORRUPT'): Promise<void> {
+async function expectOnlyBLost(
+  path: string,
+  pattern: RegExp,
+  code: ErrorCode = 'CORRUPT',
+): Promise<void> {
   const backend = await openStore(path);
   expect(await contentOf(backend, 'a')).toEqual(contentsOf('a'));
   expect(await contentOf(backend, 'c')).toEqual(contentsOf('c'));
@@ -115,14 +144,19 @@ describe('a flipped bit', () => {
       const path = await smallStore();
       flip(path, blockOf(path, SEGMENT_BLOCK, 1), at);
       // A version that is not known may be one to come.
-      await expectOnlyBLost(path, /00000001\.pack at byte \d+/, at === 4 ? 'UNSUPPORTED_FORMAT' : 'CORRUPT');
+      await expectOnlyBLost(
+        path,
+        /00000001\.pack at byte \d+/,
+        at === 4 ? 'UNSUPPORTED_FORMAT' : 'CORRUPT',
+      );
       const backend = await openStore(path);
       const outcome = await commit(backend, { ...putOf('b'), ifExists: 'replace' });
       expect(outcome).toMatchObject({ status: 'replaced', newSegments: 2 });
       expect(await contentOf(backend, 'b')).toEqual(contentsOf('b'));
       // A collection steps around the damage.
       await backend.collect({ graceMs: 0, full: true });
-      for (const id of ['a', 'b', 'c']) expect(await contentOf(backend, id)).toEqual(contentsOf(id));
+      for (const id of ['a', 'b', 'c'])
+        expect(await contentOf(backend, id)).toEqual(contentsOf(id));
     },
   );
 
@@ -133,7 +167,10 @@ describe('a flipped bit', () => {
     const path = await smallStore();
     const block = blockOf(path, SEGMENT_BLOCK, 1);
     flip(path, block, at < 0 ? block.length + at : at);
-    await expectOnlyBLost(path, new RegExp(`${segment('first segment of b').address}.*pack at byte`));
+    await expectOnlyBLost(
+      path,
+      new RegExp(`${segment('first segment of b').address}.*pack at byte`),
+    );
     const backend = await openStore(path);
     await backend.collect({ graceMs: 0, full: true });
     for (const id of ['a', 'c']) expect(await contentOf(backend, id)).toEqual(contentsOf(id));
@@ -143,25 +180,32 @@ describe('a flipped bit', () => {
     ['the header', 9],
     ['the directory', 33],
     ['the frame', -3],
-  ])('in %s of a block of bodies costs its manifests alone, which can be replaced and deleted', async (_, at) => {
-    const path = await smallStore();
-    const block = blockOf(path, BODY_BLOCK, 1);
-    flip(path, block, at < 0 ? block.length + at : at);
-    await expectOnlyBLost(path, /pack at byte \d+/);
-    expect(kinds(await auditAfresh(path))).toContain('corrupt-manifest');
-    const backend = await openStore(path);
-    expect(await backend.heads([{ kind: 'conversation', id: 'b' }])).toMatchObject([{ key: { id: 'b' } }]);
-    const [refused] = await backend.commit([putOf('b')]);
-    expect(refused).toMatchObject({ status: 'failed', error: { code: 'CORRUPT' } });
-    expect(await commit(backend, { ...putOf('b'), ifExists: 'replace' })).toMatchObject({ status: 'replaced' });
-    expect(await contentOf(backend, 'b')).toEqual(contentsOf('b'));
-    await commit(backend, { operation: 'delete', key: { kind: 'conversation', id: 'b' } });
-    await backend.collect({ graceMs: 0, full: true });
-    for (const id of ['a', 'c']) expect(await contentOf(backend, id)).toEqual(contentsOf(id));
-    // What the lost body referenced was never released: that is bookkeeping, and repaired.
-    await auditAfresh(path, { repair: true });
-    expect((await auditAfresh(path)).filter(({ kind }) => kind === 'wrong-count')).toEqual([]);
-  });
+  ])(
+    'in %s of a block of bodies costs its manifests alone, which can be replaced and deleted',
+    async (_, at) => {
+      const path = await smallStore();
+      const block = blockOf(path, BODY_BLOCK, 1);
+      flip(path, block, at < 0 ? block.length + at : at);
+      await expectOnlyBLost(path, /pack at byte \d+/);
+      expect(kinds(await auditAfresh(path))).toContain('corrupt-manifest');
+      const backend = await openStore(path);
+      expect(await backend.heads([{ kind: 'conversation', id: 'b' }])).toMatchObject([
+        { key: { id: 'b' } },
+      ]);
+      const [refused] = await backend.commit([putOf('b')]);
+      expect(refused).toMatchObject({ status: 'failed', error: { code: 'CORRUPT' } });
+      expect(await commit(backend, { ...putOf('b'), ifExists: 'replace' })).toMatchObject({
+        status: 'replaced',
+      });
+      expect(await contentOf(backend, 'b')).toEqual(contentsOf('b'));
+      await commit(backend, { operation: 'delete', key: { kind: 'conversation', id: 'b' } });
+      await backend.collect({ graceMs: 0, full: true });
+      for (const id of ['a', 'c']) expect(await contentOf(backend, id)).toEqual(contentsOf(id));
+      // What the lost body referenced was never released: that is bookkeeping, and repaired.
+      await auditAfresh(path, { repair: true });
+      expect((await auditAfresh(path)).filter(({ kind }) => kind === 'wrong-count')).toEqual([]);
+    },
+  );
 
   test('anywhere in a pack is found by an audit', async () => {
     const path = await smallStore();
@@ -190,11 +234,15 @@ describe('a pack', () => {
     truncateSync(packOf(path, block), block.start + 10);
     const backend = await openStore(path);
     for (const id of ['a', 'b']) expect(await contentOf(backend, id)).toEqual(contentsOf(id));
-    expect((await rejection(contentOf(backend, 'c'), 'CORRUPT')).message).toMatch(/00000001\.pack is truncated/);
+    expect((await rejection(contentOf(backend, 'c'), 'CORRUPT')).message).toMatch(
+      /00000001\.pack is truncated/,
+    );
     expect(manifestsIn((await auditOf(backend)).findings)).toEqual(['c']);
     await commit(backend, put('d', [entry('body of d', 'segment of d')]));
     expect(packFiles(path)).toHaveLength(2);
-    expect(await commit(backend, { ...putOf('c'), ifExists: 'replace' })).toMatchObject({ newSegments: 2 });
+    expect(await commit(backend, { ...putOf('c'), ifExists: 'replace' })).toMatchObject({
+      newSegments: 2,
+    });
     expect(await contentOf(backend, 'c')).toEqual(contentsOf('c'));
   });
 
@@ -209,8 +257,12 @@ describe('a pack', () => {
     const { findings } = await auditOf(backend);
     expect(kinds(findings)).toEqual(['corrupt-manifest', 'missing-data']);
     expect(manifestsIn(findings)).toEqual(['a', 'b', 'c']);
-    expect(await commit(backend, put('d', [entry('new', 'first segment of a')]))).toMatchObject({ newSegments: 1 });
-    expect(await commit(backend, { ...putOf('a'), ifExists: 'replace' })).toMatchObject({ newSegments: 1 });
+    expect(await commit(backend, put('d', [entry('new', 'first segment of a')]))).toMatchObject({
+      newSegments: 1,
+    });
+    expect(await commit(backend, { ...putOf('a'), ifExists: 'replace' })).toMatchObject({
+      newSegments: 1,
+    });
     expect(await contentOf(backend, 'a')).toEqual(contentsOf('a'));
     await backend.collect({ graceMs: 0, full: true });
     await backend.close();
@@ -224,8 +276,15 @@ describe('a pack', () => {
     const stray = join(path, 'packs', '00000077.pack');
     writeFileSync(stray, 'left by nobody');
     const [finding] = await auditAfresh(path);
-    expect(finding).toMatchObject({ kind: 'orphaned-data', location: stray, harmful: false, repaired: false });
-    expect(await auditAfresh(path, { repair: true })).toMatchObject([{ kind: 'orphaned-data', repaired: true }]);
+    expect(finding).toMatchObject({
+      kind: 'orphaned-data',
+      location: stray,
+      harmful: false,
+      repaired: false,
+    });
+    expect(await auditAfresh(path, { repair: true })).toMatchObject([
+      { kind: 'orphaned-data', repaired: true },
+    ]);
     expect(existsSync(stray)).toBe(false);
     await expectSound(path);
   });
@@ -240,8 +299,12 @@ describe('an index', () => {
   ])('with %s is repaired', async (_, sql) => {
     const path = await smallStore();
     alter(path, sql);
-    expect(await auditAfresh(path)).toMatchObject([{ kind: 'wrong-count', repaired: false, harmful: false }]);
-    expect(await auditAfresh(path, { repair: true })).toMatchObject([{ kind: 'wrong-count', repaired: true }]);
+    expect(await auditAfresh(path)).toMatchObject([
+      { kind: 'wrong-count', repaired: false, harmful: false },
+    ]);
+    expect(await auditAfresh(path, { repair: true })).toMatchObject([
+      { kind: 'wrong-count', repaired: true },
+    ]);
     await expectSound(path);
     const backend = await openStore(path);
     await backend.collect({ graceMs: 0, full: true });
@@ -331,7 +394,9 @@ describe('what is not a store', () => {
   test('is a file, and a folder below a file', async () => {
     const file = join(scratchFolder(), 'file');
     writeFileSync(file, 'x');
-    expect((await rejection(LocalBackend.open(file), 'INVALID_ARGUMENT')).message).toContain('is a file');
+    expect((await rejection(LocalBackend.open(file), 'INVALID_ARGUMENT')).message).toContain(
+      'is a file',
+    );
     const below = await LocalBackend.open(join(file, 'store')).catch((error: unknown) => error);
     expect(below).toMatchObject({ name: 'VarveError', message: expect.stringContaining(file) });
   });
@@ -339,7 +404,9 @@ describe('what is not a store', () => {
   test('is a folder that does not exist, when none is to be created', async () => {
     const path = join(scratchFolder(), 'absent');
     for (const options of [{ create: false }, { readOnly: true }]) {
-      expect((await rejection(LocalBackend.open(path, options), 'NOT_FOUND')).message).toContain(path);
+      expect((await rejection(LocalBackend.open(path, options), 'NOT_FOUND')).message).toContain(
+        path,
+      );
     }
     expect(existsSync(path)).toBe(false);
   });

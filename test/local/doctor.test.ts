@@ -25,7 +25,8 @@ import { openStore, rejection, scratchFolder } from './support.ts';
 async function filled(sharedWith: 'owner' | 'group' = 'owner'): Promise<string> {
   const path = join(scratchFolder(), 'store');
   const backend = await LocalBackend.open(path, { packBytes: 1, sharedWith });
-  for (const id of ['a', 'b', 'c']) await commit(backend, put(id, [entry(`body of ${id}`, `text of ${id}`)]));
+  for (const id of ['a', 'b', 'c'])
+    await commit(backend, put(id, [entry(`body of ${id}`, `text of ${id}`)]));
   await backend.close();
   return path;
 }
@@ -45,7 +46,11 @@ test('a sound store has no findings, whether it is open or not, and nothing is c
   const before = stateOf(path);
   const report = await doctor(path);
   expect(report.findings).toEqual([]);
-  expect(report).toMatchObject({ location: `file:${path}`, directory: path, node: process.versions.node });
+  expect(report).toMatchObject({
+    location: `file:${path}`,
+    directory: path,
+    node: process.versions.node,
+  });
   expect(report.freeBytes).toBeGreaterThan(0);
   expect(report.sqlite).toMatch(/^3\.\d+/);
   expect(stateOf(path)).toBe(before);
@@ -58,17 +63,57 @@ test('a sound store has no findings, whether it is open or not, and nothing is c
 describe.skipIf(process.platform === 'win32')('a doctor finds', () => {
   test.each<[string, (path: string) => void, string[], string]>([
     ['a link in the place of a pack', linkPack, ['link'], 'is a symbolic link'],
-    ['a link in the place of the packs', (path) => linkTo(join(path, 'packs')), ['link'], 'packs is a symbolic link'],
-    ['a link in the place of the index', (path) => linkTo(join(path, 'varve.db')), ['link'], 'varve.db is a symbolic'],
-    ['a second name of a pack', (path) => linkSync(packOf(path, 1), `${path}.pack`), ['link'], 'hard link'],
+    [
+      'a link in the place of the packs',
+      (path) => linkTo(join(path, 'packs')),
+      ['link'],
+      'packs is a symbolic link',
+    ],
+    [
+      'a link in the place of the index',
+      (path) => linkTo(join(path, 'varve.db')),
+      ['link'],
+      'varve.db is a symbolic',
+    ],
+    [
+      'a second name of a pack',
+      (path) => linkSync(packOf(path, 1), `${path}.pack`),
+      ['link'],
+      'hard link',
+    ],
     ['what everybody can use', (path) => chmodSync(packOf(path, 2), 0o644), ['mode'], 'everybody'],
-    ['strange files', (path) => writeFileSync(join(path, 'notes.txt'), ''), ['foreign'], 'notes.txt does not belong'],
-    ['strange files among the packs', (path) => mkdirSync(join(path, 'packs', 'x')), ['foreign'], 'does not belong'],
-    ['a pack that is missing', (path) => rmSync(packOf(path, 2)), ['pack'], '00000002.pack is missing'],
-    ['a pack that was cut short', (path) => truncateSync(packOf(path, 2), 10), ['pack'], 'has 10 of the'],
+    [
+      'strange files',
+      (path) => writeFileSync(join(path, 'notes.txt'), ''),
+      ['foreign'],
+      'notes.txt does not belong',
+    ],
+    [
+      'strange files among the packs',
+      (path) => mkdirSync(join(path, 'packs', 'x')),
+      ['foreign'],
+      'does not belong',
+    ],
+    [
+      'a pack that is missing',
+      (path) => rmSync(packOf(path, 2)),
+      ['pack'],
+      '00000002.pack is missing',
+    ],
+    [
+      'a pack that was cut short',
+      (path) => truncateSync(packOf(path, 2), 10),
+      ['pack'],
+      'has 10 of the',
+    ],
     ['a pack that is newer than the index', newerPack, ['pack'], 'newer than all it knows'],
     ['a missing index', (path) => rmSync(join(path, 'varve.db')), ['index'], 'varve.db is missing'],
-    ['a damaged index', (path) => writeFileSync(join(path, 'varve.db'), 'no index'.repeat(1000)), ['index'], ''],
+    [
+      'a damaged index',
+      (path) => writeFileSync(join(path, 'varve.db'), 'no index'.repeat(1000)),
+      ['index'],
+      '',
+    ],
     ['an index of something else', otherDatabase, ['index'], 'not the index of a Varve store'],
     ['what was written in the future', future, ['clock'], 'in the future'],
     ['the lock of a process that is gone', deadLock, ['lock'], 'ended without closing'],
@@ -89,14 +134,22 @@ describe.skipIf(process.platform === 'win32')('a doctor finds', () => {
     chmodSync(packOf(path, 3), 0o600);
     const [finding, ...others] = (await doctor(path)).findings;
     expect(others).toEqual([]);
-    expect(finding).toMatchObject({ kind: 'mode', paths: [packOf(path, 1), packOf(path, 3)], harmful: true });
-    expect(finding?.message).toContain('is not open to the group that shares the store, and so is 1 other');
+    expect(finding).toMatchObject({
+      kind: 'mode',
+      paths: [packOf(path, 1), packOf(path, 3)],
+      harmful: true,
+    });
+    expect(finding?.message).toContain(
+      'is not open to the group that shares the store, and so is 1 other',
+    );
   });
 
   test.skipIf(process.getuid?.() !== 0)('files of other owners', async () => {
     const path = await filled();
     chownSync(packOf(path, 2), 12345, 12345);
-    expect((await doctor(path)).findings).toMatchObject([{ kind: 'owner', paths: [packOf(path, 2)] }]);
+    expect((await doctor(path)).findings).toMatchObject([
+      { kind: 'owner', paths: [packOf(path, 2)] },
+    ]);
   });
 });
 
@@ -137,5 +190,7 @@ function future(path: string): void {
 }
 
 function deadLock(path: string): void {
-  writeFileSync(join(path, 'locks', '11111111-1111-4111-8111-111111111111.lock'), '', { mode: 0o600 });
+  writeFileSync(join(path, 'locks', '11111111-1111-4111-8111-111111111111.lock'), '', {
+    mode: 0o600,
+  });
 }

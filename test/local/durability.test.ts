@@ -15,18 +15,32 @@ function whyNoStrace(): string | undefined {
 
 const obstacle = whyNoStrace();
 if (obstacle !== undefined)
-  console.warn(`SKIPPED: tests that count flushes, for want of strace (apt-get install strace): ${obstacle}`);
+  console.warn(
+    `SKIPPED: tests that count flushes, for want of strace (apt-get install strace): ${obstacle}`,
+  );
 
 const compiled = { agent: '' };
 beforeAll(() => {
   compiled.agent = compileAgent();
 });
 
-/** What a process did to files below `path`, in order, as words: "write pack", "flush wal", "ack". */
+/**
+ * What a process did to files below `path`, in order, as words: "write pack", "flush wal", "ack".
+ */
 async function traced(job: Job): Promise<string[]> {
   const log = join(scratchFolder(), 'trace');
   const calls = 'trace=fsync,fdatasync,write,pwrite64,pwritev,unlink,unlinkat,openat,mkdir';
-  const child = new Child(compiled.agent, job, ['strace', '-f', '-y', '-s', '40', '-e', calls, '-o', log]);
+  const child = new Child(compiled.agent, job, [
+    'strace',
+    '-f',
+    '-y',
+    '-s',
+    '40',
+    '-e',
+    calls,
+    '-o',
+    log,
+  ]);
   await child.succeeds();
   const words: string[] = [];
   for (const line of readFileSync(log, 'utf8').split('\n')) {
@@ -73,7 +87,8 @@ describe.skipIf(obstacle !== undefined)('a commit', () => {
     const words = await traced({ path, task: 'commit', to: 100, batch: 2 });
     const commits = commitsIn(words);
     expect(commits).toHaveLength(49);
-    for (const each of commits) expect(each).toEqual(['write pack', 'flush pack', 'write wal', 'flush wal']);
+    for (const each of commits)
+      expect(each).toEqual(['write pack', 'flush pack', 'write wal', 'flush wal']);
   });
 
   test('in a new pack flushes the folder between the creation of the pack and the index that names its blocks', async () => {
@@ -91,7 +106,12 @@ describe.skipIf(obstacle !== undefined)('a commit', () => {
         'flush wal',
       ]);
       // The index names the pack as this process's before the file exists.
-      expect(each.slice(0, each.indexOf('create pack'))).toEqual(['write wal', 'flush wal', 'write wal', 'flush wal']);
+      expect(each.slice(0, each.indexOf('create pack'))).toEqual([
+        'write wal',
+        'flush wal',
+        'write wal',
+        'flush wal',
+      ]);
     }
   });
 
@@ -117,7 +137,8 @@ describe.skipIf(obstacle !== undefined)('to know that its directory is still the
   test('a commit looks at two paths, after the flush of its pack and before that of the index', async () => {
     const path = scratchFolder();
     const log = join(scratchFolder(), 'trace');
-    const calls = 'trace=%stat,%lstat,%fstat,statx,fsync,fdatasync,open,openat,close,readlink,access,write';
+    const calls =
+      'trace=%stat,%lstat,%fstat,statx,fsync,fdatasync,open,openat,close,readlink,access,write';
     await new Child(compiled.agent, { path, task: 'commit', to: 100, batch: 2 }, [
       ...['strace', '-f', '-y', '-s', '40', '-e', calls, '-o', log],
     ]).succeeds();
@@ -155,7 +176,13 @@ describe.skipIf(obstacle !== undefined)('a rewrite of packs', () => {
   test('removes a pack only after its live records are flushed elsewhere and the index says so', async () => {
     const path = scratchFolder();
     mkdirSync(path, { recursive: true });
-    await new Child(compiled.agent, { path, task: 'commit', to: 60, batch: 2, packBytes: 10_000 }).succeeds();
+    await new Child(compiled.agent, {
+      path,
+      task: 'commit',
+      to: 60,
+      batch: 2,
+      packBytes: 10_000,
+    }).succeeds();
     const log = join(scratchFolder(), 'trace');
     await new Child(compiled.agent, { path, task: 'collect', seed: 1, forMs: 1 }, [
       ...['strace', '-f', '-y', '-e', 'trace=fsync,fdatasync,unlink,unlinkat', '-o', log],

@@ -47,7 +47,10 @@ const SECRET = {
 
 async function putSecret(backend: LocalBackend): Promise<void> {
   const fields = { model: SECRET.model, application: SECRET.application };
-  await commit(backend, put(SECRET.id, [entry(SECRET.body, SECRET.text, 'shared text')], { fields }));
+  await commit(
+    backend,
+    put(SECRET.id, [entry(SECRET.body, SECRET.text, 'shared text')], { fields }),
+  );
   const idempotencyKey = SECRET.nonce;
   const added = [entry('more', 'appended')];
   await commit(backend, {
@@ -83,14 +86,24 @@ describe('an erasure', () => {
     await commit(backend, remove(SECRET.id));
     expect(filesWith(path, ...TRACES).length).toBeGreaterThan(0);
     const report = await backend.collect({ erase: true });
-    expect(report).toMatchObject({ isComplete: true, remnants: [], collectedSegments: 2, waitingSegments: 0 });
+    expect(report).toMatchObject({
+      isComplete: true,
+      remnants: [],
+      collectedSegments: 2,
+      waitingSegments: 0,
+    });
     expect(filesWith(path, ...TRACES)).toEqual([]);
     expect(await contentOf(reader, 'neighbour')).toEqual([
       { body: 'n', segments: ['shared text', 'text of the neighbour'] },
     ]);
     expect(await contentOf(reader, SECRET.id)).toBeUndefined();
-    expect(await readNames(backend, keyOf(7))).toEqual([namesOf(7, 0), namesOf(7, 1)].slice(0, 1 + (7 % 3)));
-    await commit(backend, put('after', [entry('a', 'text after')], { fields: { model: 'another model' } }));
+    expect(await readNames(backend, keyOf(7))).toEqual(
+      [namesOf(7, 0), namesOf(7, 1)].slice(0, 1 + (7 % 3)),
+    );
+    await commit(
+      backend,
+      put('after', [entry('a', 'text after')], { fields: { model: 'another model' } }),
+    );
     expect((await reader.heads([keyed('after')]))[0]?.model).toBe('another model');
     await expectSoundNow(backend);
     await other.kill();
@@ -106,12 +119,17 @@ describe('an erasure', () => {
     await commit(eraser, remove(SECRET.id));
     for (let round = 0; round < 3; round++) {
       await commit(writer, put(`round ${round}`, [entry('r', `text ${round}`, 'of all rounds')]));
-      expect(await eraser.collect({ erase: true })).toMatchObject({ isComplete: true, remnants: [] });
+      expect(await eraser.collect({ erase: true })).toMatchObject({
+        isComplete: true,
+        remnants: [],
+      });
       expect(filesWith(path, ...TRACES)).toEqual([]);
       await commit(writer, { operation: 'delete', key: keyed(`round ${round - 1}`) });
       await commit(writer, put(`more ${round}`, [entry('m', `more ${round}`)]));
     }
-    expect(await contentOf(eraser, 'round 2')).toEqual([{ body: 'r', segments: ['text 2', 'of all rounds'] }]);
+    expect(await contentOf(eraser, 'round 2')).toEqual([
+      { body: 'r', segments: ['text 2', 'of all rounds'] },
+    ]);
     expect(await contentOf(writer, 'more 1')).toEqual([{ body: 'm', segments: ['more 1'] }]);
     await expectSoundNow(writer);
   });
@@ -119,7 +137,8 @@ describe('an erasure', () => {
   test('beside several writers that delete all the time loses nothing and ends', async () => {
     const path = scratchFolder();
     const writers = [1, 2].map(
-      (seed) => new Child(compiled.agent, { path, task: 'churn', seed, forMs: 2500, packBytes: 30_000 }),
+      (seed) =>
+        new Child(compiled.agent, { path, task: 'churn', seed, forMs: 2500, packBytes: 30_000 }),
     );
     for (const writer of writers) await writer.says('open');
     const backend = await openStore(path);
@@ -132,7 +151,10 @@ describe('an erasure', () => {
     }
     for (const writer of writers) await writer.succeeds();
     expect(erasures).toBeGreaterThan(0);
-    expect(await backend.collect({ erase: true })).toMatchObject({ isComplete: true, remnants: [] });
+    expect(await backend.collect({ erase: true })).toMatchObject({
+      isComplete: true,
+      remnants: [],
+    });
     await expectSoundNow(backend);
   });
 
@@ -191,7 +213,9 @@ describe('an erasure', () => {
     await commit(again, remove(SECRET.id));
     const report = await again.collect({ erase: true });
     expect(report.isComplete).toBe(false);
-    expect(report.remnants).toEqual([{ location: file, reason: expect.stringContaining('damaged') }]);
+    expect(report.remnants).toEqual([
+      { location: file, reason: expect.stringContaining('damaged') },
+    ]);
   });
 
   test('of all that there is leaves nothing but a log that says so', async () => {
@@ -200,7 +224,10 @@ describe('an erasure', () => {
     await putSecret(backend);
     await commit(backend, put('blob', [entry('b', BINARY.toString('latin1'))]));
     for (const id of [SECRET.id, 'blob']) await commit(backend, remove(id));
-    expect(await backend.collect({ erase: true })).toMatchObject({ isComplete: true, remnants: [] });
+    expect(await backend.collect({ erase: true })).toMatchObject({
+      isComplete: true,
+      remnants: [],
+    });
     for (const pack of readdirSync(join(path, 'packs')))
       expect(statSync(join(path, 'packs', pack)).size).toBeLessThan(200);
     expect((await auditOf(backend)).findings).toEqual([]);

@@ -3,15 +3,28 @@ import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { type Database, openSqlite, type Statement, sqliteDriver } from '../../src/backends/local/sqlite-driver.ts';
+import {
+  type Database,
+  openSqlite,
+  type Statement,
+  sqliteDriver,
+} from '../../src/backends/local/sqlite-driver.ts';
 import type { Locator, PutWrite } from '../../src/backends/manifests.ts';
 import { VarveError } from '../../src/errors.ts';
 import { commit, conversation, entry, hold, put, remove } from '../conformance/builders.ts';
 import { expectSound, scratchFolder } from './support.ts';
 
-/** Every call of the file system and of SQLite is a point at which it may fail; points are numbered as they are passed. */
+/**
+ * Every call of the file system and of SQLite is a point at which it may fail; points are numbered
+ * as they are passed.
+ */
 const faults = vi.hoisted(() => {
-  const plan = { failing: 0, passed: 0, name: '', error: (_name: string): Error => new Error('not planned') };
+  const plan = {
+    failing: 0,
+    passed: 0,
+    name: '',
+    error: (_name: string): Error => new Error('not planned'),
+  };
   const point = (name: string): void => {
     if (++plan.passed !== plan.failing) return;
     plan.name = name;
@@ -102,7 +115,8 @@ async function locatorsOf(backend: LocalBackend): Promise<readonly Locator[]> {
 type Work = (backend: LocalBackend, scratch: string) => Promise<unknown>;
 
 const OPERATIONS: Record<string, Work> = {
-  commit: (backend) => backend.commit([put('new', [entry('1', 'new text')]), remove('c 2'), hold('c 3', true)]),
+  commit: (backend) =>
+    backend.commit([put('new', [entry('1', 'new text')]), remove('c 2'), hold('c 3', true)]),
   publish: (backend) => backend.publish(upload, entries(), () => ({ logicalBytes: 1 })),
   read: (backend) => backend.read([conversation('c 1'), conversation('c 3')]),
   heads: (backend) => backend.heads([conversation('c 1')]),
@@ -145,29 +159,32 @@ function next(point: number): number {
 }
 
 describe('a call of the file system or of SQLite that fails', () => {
-  test.each(Object.entries(OPERATIONS))('in %s, is an error of Varve, and closing is none', async (name, work) => {
-    const original = await filledStore();
-    for (let point = 1; ; point = next(point)) {
-      const scratch = scratchFolder();
-      const path = join(scratch, 'store');
-      cpSync(original, path, { recursive: true });
-      const backend = await LocalBackend.open(path);
-      failAt(point);
-      const failure = await work(backend, scratch).then(
-        () => undefined,
-        (cause: unknown) => cause,
-      );
-      const where = faults.plan.name;
-      Object.assign(faults.plan, { failing: 0, name: '' });
-      const told = `${name}, point ${point}: ${where}`;
-      if (failure !== undefined) {
-        expect(failure, told).toBeInstanceOf(VarveError);
-        expect((failure as VarveError).code, told).not.toBe('INTERNAL');
+  test.each(Object.entries(OPERATIONS))(
+    'in %s, is an error of Varve, and closing is none',
+    async (name, work) => {
+      const original = await filledStore();
+      for (let point = 1; ; point = next(point)) {
+        const scratch = scratchFolder();
+        const path = join(scratch, 'store');
+        cpSync(original, path, { recursive: true });
+        const backend = await LocalBackend.open(path);
+        failAt(point);
+        const failure = await work(backend, scratch).then(
+          () => undefined,
+          (cause: unknown) => cause,
+        );
+        const where = faults.plan.name;
+        Object.assign(faults.plan, { failing: 0, name: '' });
+        const told = `${name}, point ${point}: ${where}`;
+        if (failure !== undefined) {
+          expect(failure, told).toBeInstanceOf(VarveError);
+          expect((failure as VarveError).code, told).not.toBe('INTERNAL');
+        }
+        await backend.close();
+        if (where === '') return;
       }
-      await backend.close();
-      if (where === '') return;
-    }
-  });
+    },
+  );
 
   test('in opening a store is an error of Varve, and in closing one is none', async () => {
     const original = await filledStore();

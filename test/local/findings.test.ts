@@ -23,7 +23,10 @@ import {
 } from './small-store.ts';
 import { auditAfresh, openStore, scratchFolder } from './support.ts';
 
-/** Stores damaged on purpose, one for each kind of finding, and the whole report of an audit of each. */
+/**
+ * Stores damaged on purpose, one for each kind of finding, and the whole report of an audit of
+ * each.
+ */
 
 const compiled = { agent: '' };
 beforeAll(() => {
@@ -31,7 +34,9 @@ beforeAll(() => {
 });
 
 /** The findings, and those of a repair, and those after it. */
-async function reports(path: string): Promise<{ found: Finding[]; repairing: Finding[]; after: Finding[] }> {
+async function reports(
+  path: string,
+): Promise<{ found: Finding[]; repairing: Finding[]; after: Finding[] }> {
   const found = await auditAfresh(path);
   const repairing = await auditAfresh(path, { repair: true });
   return { found, repairing, after: await auditAfresh(path) };
@@ -69,7 +74,10 @@ describe('the report of an audit', () => {
       harmful: true,
     };
     expect(found).toEqual([block, inIt]);
-    const marked = { ...inIt, repair: 'none more: it is marked, and the next put of the same bytes heals it' };
+    const marked = {
+      ...inIt,
+      repair: 'none more: it is marked, and the next put of the same bytes heals it',
+    };
     expect(repairing).toEqual([block, marked]);
     expect(after).toEqual([block, marked]);
     const backend = await LocalBackend.open(path);
@@ -126,7 +134,12 @@ describe('the report of an audit', () => {
         manifests: [],
         ...common,
       },
-      { kind: 'corrupt-manifest', message: `manifest "b" cannot be read: ${reason}`, manifests: [KEY.b], ...common },
+      {
+        kind: 'corrupt-manifest',
+        message: `manifest "b" cannot be read: ${reason}`,
+        manifests: [KEY.b],
+        ...common,
+      },
     ]);
     expect(repairing).toEqual(found);
     expect(after).toEqual(found);
@@ -153,7 +166,9 @@ describe('the report of an audit', () => {
     const path = await smallStore();
     renameSync(packPath(path), `${path}.kept`);
     const found = await auditAfresh(path);
-    const missing = `${packPath(path)} is missing: restore it from a copy, or run an audit to see what it held`;
+    const missing =
+      `${packPath(path)} is missing: restore it from a copy, or run an audit to see what it ` +
+      'held';
     const common = { repair: 'none', repaired: false, harmful: true };
     const blockMissing = (id: number, what: string): Finding => ({
       kind: 'missing-data',
@@ -204,8 +219,14 @@ describe('the report of an audit', () => {
     alter(path, 'DELETE FROM extent WHERE space = 0 AND first = 1');
     const found = await auditAfresh(path);
     expect(found.map(({ kind, message }) => ({ kind, message }))).toEqual([
-      { kind: 'missing-data', message: 'segment record 1 is in block 4, but the index does not lead there' },
-      { kind: 'missing-data', message: 'segment record 1 is referenced, but no readable block holds it' },
+      {
+        kind: 'missing-data',
+        message: 'segment record 1 is in block 4, but the index does not lead there',
+      },
+      {
+        kind: 'missing-data',
+        message: 'segment record 1 is referenced, but no readable block holds it',
+      },
     ]);
   });
 
@@ -286,7 +307,9 @@ describe('the report of an audit', () => {
     const common = { repair: 'enter it into the index', repaired: false };
     const segments = (['a', 'b'] as const).map((id) => ({
       kind: 'unindexed',
-      message: `segment ${ADDRESS[id]} is stored, but a lookup does not find it, so it would be stored again`,
+      message:
+        `segment ${ADDRESS[id]} is stored, but a lookup does not find it, so it would be ` +
+        'stored again',
       address: ADDRESS[id],
       manifests: [],
       harmful: false,
@@ -329,7 +352,10 @@ describe('the report of an audit', () => {
   test('of an index that SQLite finds damaged tells nothing else', async () => {
     const path = await smallStore();
     const index = openSqlite(join(path, 'varve.db'));
-    const root = index.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'block_pack'").pluck().get() as number;
+    const root = index
+      .prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'block_pack'")
+      .pluck()
+      .get() as number;
     const pageSize = index.prepare('PRAGMA page_size').pluck().get() as number;
     index.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     index.close();
@@ -377,19 +403,27 @@ describe('a deep audit', () => {
   test('finds what is sound to the backend and makes no sense above it', async () => {
     const backend = await openStore(scratchFolder());
     const store = new Store(backend);
-    await store.conversations.put({ id: 'good', messages: [{ role: 'user', content: 'x'.repeat(2000) }] });
+    await store.conversations.put({
+      id: 'good',
+      messages: [{ role: 'user', content: 'x'.repeat(2000) }],
+    });
     await store.blobs.put('good blob', [Buffer.alloc(100_000, 'blob')]);
     await store.segments.put(Buffer.from('pinned'));
     expect(await deepFindings(backend)).toEqual([]);
     await commit(backend, put('bad', [entry('not a body of a conversation', 'text')]));
-    await commit(backend, put({ kind: 'blob', id: 'bad blob' }, [entry('not a body of a blob', 'text')]));
+    await commit(
+      backend,
+      put({ kind: 'blob', id: 'bad blob' }, [entry('not a body of a blob', 'text')]),
+    );
     const shallow: Finding[] = [];
     for await (const finding of store.audit()) shallow.push(finding);
     expect(shallow).toEqual([]);
     expect(await deepFindings(backend)).toEqual(
       [KEY_OF('conversation', 'bad'), KEY_OF('blob', 'bad blob')].map((key) => ({
         kind: 'corrupt-manifest',
-        message: expect.stringContaining(`${key.kind} ${JSON.stringify(key.id)} cannot be rebuilt: `),
+        message: expect.stringContaining(
+          `${key.kind} ${JSON.stringify(key.id)} cannot be rebuilt: `,
+        ),
         manifests: [key],
         repair: 'none',
         repaired: false,
@@ -405,7 +439,9 @@ describe('a deep audit', () => {
       pack[start + length - 1] = (pack[start + length - 1] as number) ^ 1;
     });
     const findings = await deepFindings(await openStore(path));
-    expect(findings.filter(({ manifests }) => manifests.some(({ id }) => id === 'b'))).toHaveLength(1);
+    expect(findings.filter(({ manifests }) => manifests.some(({ id }) => id === 'b'))).toHaveLength(
+      1,
+    );
   });
 });
 

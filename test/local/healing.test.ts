@@ -5,13 +5,31 @@ import { describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import type { Finding } from '../../src/backends/maintenance.ts';
-import { commit, contentOf, entry, put, remove, segment, withoutBytes } from '../conformance/builders.ts';
+import {
+  commit,
+  contentOf,
+  entry,
+  put,
+  remove,
+  segment,
+  withoutBytes,
+} from '../conformance/builders.ts';
 import { times } from '../thorough.ts';
-import { auditAfresh, expectSound, openStore, packFiles, rejection, scratchFolder } from './support.ts';
+import {
+  auditAfresh,
+  expectSound,
+  openStore,
+  packFiles,
+  rejection,
+  scratchFolder,
+} from './support.ts';
 
 const texts = Array.from({ length: 12 }, (_, number) => `segment ${number} `.repeat(3 + number));
 
-/** Conversations 'a', 'b' and 'c' that share segments of one block; every third segment is b's alone. */
+/**
+ * Conversations 'a', 'b' and 'c' that share segments of one block; every third segment is b's
+ * alone.
+ */
 async function sharingStore(): Promise<string> {
   const path = scratchFolder();
   const backend = await LocalBackend.open(path);
@@ -64,22 +82,30 @@ describe('a damaged segment', () => {
     for (let run = 0; run < 2; run++) {
       const marked = corrupt(await auditAfresh(path, { repair: true }));
       expect(marked).toHaveLength(14);
-      expect(marked.every(({ repaired, repair }) => !repaired && repair.startsWith('none more'))).toBe(true);
+      expect(
+        marked.every(({ repaired, repair }) => !repaired && repair.startsWith('none more')),
+      ).toBe(true);
     }
     const backend = await openStore(path);
     await rejection(contentOf(backend, 'a'), 'CORRUPT');
     // Another conversation with the same content, one segment short.
     await commit(backend, put('d', [entry('body of d', ...texts.slice(1))]));
-    expect(await contentOf(backend, 'd')).toEqual([{ body: 'body of d', segments: texts.slice(1) }]);
+    expect(await contentOf(backend, 'd')).toEqual([
+      { body: 'body of d', segments: texts.slice(1) },
+    ]);
     await rejection(contentOf(backend, 'a'), 'CORRUPT');
     await commit(backend, put('e', [entry('body of e', texts[0] ?? '')]));
     expect(await contentOf(backend, 'a')).toEqual([{ body: 'body of a', segments: texts }]);
     await rejection(contentOf(backend, 'b'), 'CORRUPT');
     // To put again what is there already is enough.
-    expect(await commit(backend, put('b', [entry('body of b', ...texts.slice(0, 6), 'only in b')]))).toMatchObject({
+    expect(
+      await commit(backend, put('b', [entry('body of b', ...texts.slice(0, 6), 'only in b')])),
+    ).toMatchObject({
       status: 'unchanged',
     });
-    expect(await commit(backend, put('c', [entry('body of c', 'only in c')]))).toMatchObject({ status: 'unchanged' });
+    expect(await commit(backend, put('c', [entry('body of c', 'only in c')]))).toMatchObject({
+      status: 'unchanged',
+    });
     for (const [id, segments] of [
       ['b', [...texts.slice(0, 6), 'only in b']],
       ['c', ['only in c']],
@@ -91,7 +117,8 @@ describe('a damaged segment', () => {
     const { rewrittenPacks } = await backend.collect({ graceMs: 0, full: true });
     expect(rewrittenPacks).toBe(1);
     await expectSound(path);
-    for (const id of ['a', 'b', 'c', 'd']) expect((await contentOf(backend, id))?.[0]?.body).toBe(`body of ${id}`);
+    for (const id of ['a', 'b', 'c', 'd'])
+      expect((await contentOf(backend, id))?.[0]?.body).toBe(`body of ${id}`);
     expect(await backend.usage()).toMatchObject({ segments: 14 });
   });
 
@@ -100,7 +127,10 @@ describe('a damaged segment', () => {
     damageSegments(path);
     await auditAfresh(path, { repair: true });
     const backend = await openStore(path);
-    await commit(backend, put('d', [entry('d', withoutBytes(segment(texts[0] ?? '')), 'something else')]));
+    await commit(
+      backend,
+      put('d', [entry('d', withoutBytes(segment(texts[0] ?? '')), 'something else')]),
+    );
     await rejection(contentOf(backend, 'a'), 'CORRUPT');
     const wrong = { ...segment(texts[0] ?? ''), bytes: () => Buffer.from('other bytes') };
     const [refused] = await backend.commit([put('e', [entry('e', wrong)])]);
@@ -111,9 +141,12 @@ describe('a damaged segment', () => {
   test('is healed in any order, in any parts, between deletions and collections', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.record({ at: fc.nat(11), count: fc.integer({ min: 1, max: 5 }), after: fc.nat(4) }), {
-          maxLength: 10,
-        }),
+        fc.array(
+          fc.record({ at: fc.nat(11), count: fc.integer({ min: 1, max: 5 }), after: fc.nat(4) }),
+          {
+            maxLength: 10,
+          },
+        ),
         async (steps) => {
           const path = await sharingStore();
           damageSegments(path);
@@ -129,8 +162,13 @@ describe('a damaged segment', () => {
           await commit(backend, put('b', [entry('body of b', ...texts.slice(0, 6), 'only in b')]));
           await commit(backend, put('c', [entry('body of c', 'only in c')]));
           expect(await contentOf(backend, 'a')).toEqual([{ body: 'body of a', segments: texts }]);
-          expect((await contentOf(backend, 'b'))?.[0]?.segments).toEqual([...texts.slice(0, 6), 'only in b']);
-          expect(await contentOf(backend, 'c')).toEqual([{ body: 'body of c', segments: ['only in c'] }]);
+          expect((await contentOf(backend, 'b'))?.[0]?.segments).toEqual([
+            ...texts.slice(0, 6),
+            'only in b',
+          ]);
+          expect(await contentOf(backend, 'c')).toEqual([
+            { body: 'body of c', segments: ['only in c'] },
+          ]);
           await backend.collect({ graceMs: 0, full: true });
           await backend.close();
           await expectSound(path);

@@ -41,15 +41,18 @@ function replaceByLink(path: string, target: string): void {
 }
 
 describe.skipIf(isWindows)('a link inside a store', () => {
-  test.each(['varve.db', 'packs', 'locks'])('in the place of %s keeps it from being opened', async (name) => {
-    const path = await filled(scratchFolder());
-    const elsewhere = join(scratchFolder(), 'elsewhere');
-    replaceByLink(join(path, name), elsewhere);
-    for (const readOnly of [false, true]) {
-      const error = await rejection(LocalBackend.open(path, { readOnly }), 'INVALID_ARGUMENT');
-      expect(error.message).toContain(`${join(path, name)} is a symbolic link`);
-    }
-  });
+  test.each(['varve.db', 'packs', 'locks'])(
+    'in the place of %s keeps it from being opened',
+    async (name) => {
+      const path = await filled(scratchFolder());
+      const elsewhere = join(scratchFolder(), 'elsewhere');
+      replaceByLink(join(path, name), elsewhere);
+      for (const readOnly of [false, true]) {
+        const error = await rejection(LocalBackend.open(path, { readOnly }), 'INVALID_ARGUMENT');
+        expect(error.message).toContain(`${join(path, name)} is a symbolic link`);
+      }
+    },
+  );
 
   test.each(['varve.db', 'varve.db-wal', 'varve.db-shm', 'varve.db-journal', 'packs', 'locks'])(
     'that leads nowhere, called %s, creates nothing there',
@@ -101,7 +104,11 @@ describe.skipIf(isWindows)('a link inside a store', () => {
     expect(await contentOf(backend, 'a')).toEqual([{ body: '1', segments: ['text'] }]);
     expect(readFileSync(victim, 'utf8')).toBe('precious');
     expect(existsSync(join(path, 'nowhere'))).toBe(false);
-    expect(readdirSync(join(path, 'packs')).sort()).toEqual(['00000001.pack', '00000002.pack', '00000003.pack']);
+    expect(readdirSync(join(path, 'packs')).sort()).toEqual([
+      '00000001.pack',
+      '00000002.pack',
+      '00000003.pack',
+    ]);
   });
 
   test('that a repair removes is removed itself, not what it leads to', async () => {
@@ -170,7 +177,12 @@ describe.skipIf(isWindows)('a link inside a store', () => {
     const backup = join(scratchFolder(), 'backup');
     await backend.backup(backup);
     await backend.close();
-    expect(await idsOf((await openStore(store)).list('conversation'))).toEqual(['c 0', 'c 1', 'c 2', 'new']);
+    expect(await idsOf((await openStore(store)).list('conversation'))).toEqual([
+      'c 0',
+      'c 1',
+      'c 2',
+      'new',
+    ]);
     await expectSound(link);
   });
 });
@@ -198,7 +210,9 @@ describe.skipIf(isWindows)('a hard link', () => {
     const backend = await openStore(path);
     await commit(backend, put('new', [entry('1', 'new text')]));
     expect(readFileSync(other)).toEqual(before);
-    expect(await contentOf(backend, 'c 1')).toEqual([{ body: 'body 1', segments: ['text of c 1'] }]);
+    expect(await contentOf(backend, 'c 1')).toEqual([
+      { body: 'body 1', segments: ['text of c 1'] },
+    ]);
     await commit(backend, remove('c 1'));
     await backend.collect({ graceMs: 0, full: true });
     expect(readFileSync(other)).toEqual(before);
@@ -284,23 +298,35 @@ describe.skipIf(isWindows)('what is created', () => {
     }
   });
 
-  test.each([0, 0o022, 0o077])('is for a group that shares the store, with umask %i, ever after', async (umask) => {
-    withUmask(umask);
-    const path = join(scratchFolder(), 'store');
-    const first = await LocalBackend.open(path, { sharedWith: 'group', packBytes: 1 });
-    await commit(first, put('a', [entry('1', 'text')]));
-    expect(modesBelow(path)).toEqual(expected('660', '2770'));
-    await first.close();
-    const second = await openStore(path);
-    await commit(second, put('b', [entry('1', 'more')]));
-    expect(modesBelow(path)).toEqual({ ...expected('660', '2770'), 'packs/00000002.pack': '660' });
-    await rejection(LocalBackend.open(path, { sharedWith: 'owner' }), 'INVALID_ARGUMENT');
-  });
+  test.each([0, 0o022, 0o077])(
+    'is for a group that shares the store, with umask %i, ever after',
+    async (umask) => {
+      withUmask(umask);
+      const path = join(scratchFolder(), 'store');
+      const first = await LocalBackend.open(path, { sharedWith: 'group', packBytes: 1 });
+      await commit(first, put('a', [entry('1', 'text')]));
+      expect(modesBelow(path)).toEqual(expected('660', '2770'));
+      await first.close();
+      const second = await openStore(path);
+      await commit(second, put('b', [entry('1', 'more')]));
+      expect(modesBelow(path)).toEqual({
+        ...expected('660', '2770'),
+        'packs/00000002.pack': '660',
+      });
+      await rejection(LocalBackend.open(path, { sharedWith: 'owner' }), 'INVALID_ARGUMENT');
+    },
+  );
 
   test('in an older store gives no more than its index does, and changes no mode', async () => {
     withUmask(0);
     const path = await filled(join(scratchFolder(), 'store'));
-    const before = { 'varve.db': 0o644, packs: 0o755, locks: 0o755, '.': 0o755, 'packs/00000001.pack': 0o644 };
+    const before = {
+      'varve.db': 0o644,
+      packs: 0o755,
+      locks: 0o755,
+      '.': 0o755,
+      'packs/00000001.pack': 0o644,
+    };
     for (const [name, mode] of Object.entries(before)) chmodSync(join(path, name), mode);
     const backend = await openStore(path, { packBytes: 1 });
     await commit(backend, put('new', [entry('1', 'new text')]));
@@ -309,7 +335,10 @@ describe.skipIf(isWindows)('what is created', () => {
       'packs/00000002.pack': '640',
       'locks/x.lock': '640',
     });
-    const error = await rejection(LocalBackend.open(path, { sharedWith: 'group' }), 'INVALID_ARGUMENT');
+    const error = await rejection(
+      LocalBackend.open(path, { sharedWith: 'group' }),
+      'INVALID_ARGUMENT',
+    );
     expect(error.message).toContain('varve.db has mode 644');
   });
 });

@@ -1,7 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeLogRecord, encodeLogRecord } from '../../src/backends/local/log/log-codec.ts';
-import type { LoggedState, LogOperation, LogRecord } from '../../src/backends/local/log/log-record.ts';
+import type {
+  LoggedState,
+  LogOperation,
+  LogRecord,
+} from '../../src/backends/local/log/log-record.ts';
 import { recordsIn } from '../../src/backends/local/log/unknown-commits.ts';
 import { PackInventory } from '../../src/backends/local/salvage/pack-inventory.ts';
 import { LOG } from '../../src/backends/local/schema.ts';
@@ -61,7 +65,11 @@ const operation: fc.Arbitrary<LogOperation> = fc.oneof(
     dropped: fc.array(id, { maxLength: 3 }),
   }),
   fc.record({ type: fc.constant('append' as const), row: id, from: fc.nat(), state, entries }),
-  fc.record({ type: fc.constant('delete' as const), row: id, dropped: fc.array(id, { maxLength: 3 }) }),
+  fc.record({
+    type: fc.constant('delete' as const),
+    row: id,
+    dropped: fc.array(id, { maxLength: 3 }),
+  }),
   fc.record({
     type: fc.constant('hold' as const),
     row: id,
@@ -90,7 +98,9 @@ describe('a record of the log', () => {
       fc.property(record, (given) => {
         const negativeZero = (_: string, value: unknown) => (Object.is(value, -0) ? 0 : value);
         const read = decodeLogRecord(encodeLogRecord(given), 'record');
-        expect(JSON.parse(JSON.stringify(read, negativeZero))).toEqual(JSON.parse(JSON.stringify(given, negativeZero)));
+        expect(JSON.parse(JSON.stringify(read, negativeZero))).toEqual(
+          JSON.parse(JSON.stringify(given, negativeZero)),
+        );
       }),
       { numRuns: times(300, 5000) },
     );
@@ -105,7 +115,14 @@ describe('a record of the log', () => {
       ].join(''),
       'hex',
     );
-    const state = { application: null, model: 'm', created: 1000, updated: 1001, expires: 2000, bytes: 300 };
+    const state = {
+      application: null,
+      model: 'm',
+      created: 1000,
+      updated: 1001,
+      expires: 2000,
+      bytes: 300,
+    };
     const written: LogRecord = {
       part: 0,
       isContinued: false,
@@ -147,7 +164,9 @@ describe('a record of the log', () => {
         try {
           decodeLogRecord(encoded.subarray(0, at % encoded.length), 'record');
         } catch (error) {
-          expect(error).toMatchObject({ code: expect.stringMatching(/^(CORRUPT|UNSUPPORTED_FORMAT)$/) });
+          expect(error).toMatchObject({
+            code: expect.stringMatching(/^(CORRUPT|UNSUPPORTED_FORMAT)$/),
+          });
           return;
         }
         throw new Error('a record that was cut short was read');
@@ -190,8 +209,12 @@ describe('the log', () => {
     await commit(backend, hold('secret id', true, 'secret reason'));
     await commit(backend, hold('secret id', false));
     await commit(backend, remove('secret id'));
-    for (const each of ['id', 'application', 'model', 'key', 'reason']) expect(logIn(path)).toContain(`secret ${each}`);
-    expect(await backend.collect({ erase: true })).toMatchObject({ isComplete: true, remnants: [] });
+    for (const each of ['id', 'application', 'model', 'key', 'reason'])
+      expect(logIn(path)).toContain(`secret ${each}`);
+    expect(await backend.collect({ erase: true })).toMatchObject({
+      isComplete: true,
+      remnants: [],
+    });
     expect(logIn(path)).not.toContain('secret');
     expect(logIn(path)).toContain('kept');
   });

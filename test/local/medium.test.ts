@@ -15,7 +15,14 @@ function whyNoMounts(): string | undefined {
   if (process.platform !== 'linux') return `no tmpfs on ${process.platform}`;
   const target = `/tmp/varve-mount-${process.pid}`;
   mkdirSync(target, { recursive: true });
-  const { status, stderr, error } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', target]);
+  const { status, stderr, error } = spawnSync('mount', [
+    '-t',
+    'tmpfs',
+    '-o',
+    'size=1m',
+    'tmpfs',
+    target,
+  ]);
   if (status === 0) spawnSync('umount', [target]);
   rmSync(target, { recursive: true });
   return status === 0 ? undefined : `mount: ${error?.message ?? stderr.toString().trim()}`;
@@ -77,19 +84,28 @@ describe.skipIf(obstacle !== undefined)('a full disk', () => {
         expect(await contentOf(reader, refused)).toBeUndefined();
         for (const [id, text] of stored) {
           const [first] = (await contentOf(reader, id)) ?? [];
-          expect(first).toEqual({ body: `body of ${id}`, segments: [Buffer.from(text).toString('latin1')] });
+          expect(first).toEqual({
+            body: `body of ${id}`,
+            segments: [Buffer.from(text).toString('latin1')],
+          });
         }
         expect((await auditOf(reader)).findings).toEqual([]);
       };
       await expectWhole(backend);
-      await rejection(backend.commit([write(refused, random.bytes(size).toString('latin1'))]), 'NO_SPACE');
+      await rejection(
+        backend.commit([write(refused, random.bytes(size).toString('latin1'))]),
+        'NO_SPACE',
+      );
       // Another process can read a full store, too.
       const reader = await openStore(path, { readOnly: true });
       await expectWhole(reader);
       await reader.close();
       rmSync(ballast);
       await commit(backend, write('after', 'there is room again'));
-      expect(await contentOf(backend, 'after')).toMatchObject([{ segments: ['there is room again'] }, {}]);
+      expect(await contentOf(backend, 'after')).toMatchObject([
+        { segments: ['there is room again'] },
+        {},
+      ]);
       for (const id of [...stored.keys()].slice(0, 4)) {
         await commit(backend, remove(id));
         stored.delete(id);
@@ -108,7 +124,9 @@ describe.skipIf(obstacle !== undefined)('a full disk', () => {
     function* lines() {
       for (let number = 0; number < 3000; number++) {
         const content = random.bytes(6000).toString('base64');
-        yield Buffer.from(`${JSON.stringify({ id: `c ${number}`, messages: [{ role: 'user', content }] })}\n`);
+        yield Buffer.from(
+          `${JSON.stringify({ id: `c ${number}`, messages: [{ role: 'user', content }] })}\n`,
+        );
       }
     }
     const store = await openVarve(path);
@@ -119,9 +137,12 @@ describe.skipIf(obstacle !== undefined)('a full disk', () => {
     await store.close();
     run('mount', '-o', 'remount,size=16000k', medium);
     await (await LocalBackend.open(path)).close();
-    for (const name of ['varve.db-wal', 'varve.db-shm']) expect(existsSync(join(path, name)), name).toBe(false);
+    for (const name of ['varve.db-wal', 'varve.db-shm'])
+      expect(existsSync(join(path, name)), name).toBe(false);
     // To the last byte: SQLite cannot even make the memory that readers share.
-    expect(() => writeFileSync(join(medium, 'ballast'), Buffer.alloc(16_000_000))).toThrow('ENOSPC');
+    expect(() => writeFileSync(join(medium, 'ballast'), Buffer.alloc(16_000_000))).toThrow(
+      'ENOSPC',
+    );
     const reader = await openStore(path, { readOnly: true });
     expect((await reader.usage()).manifests.conversation.count).toBe(Number(stored));
     expect((await auditOf(reader)).findings).toEqual([]);
@@ -145,7 +166,11 @@ describe.skipIf(obstacle !== undefined)('a read-only medium', () => {
   /** A store on a medium that was made read-only after its last writer ended, or was killed. */
   async function frozen(how: 'closed' | 'killed'): Promise<string> {
     const path = mounted(8000);
-    const child = new Child(compiled.agent, { path, task: how === 'closed' ? 'commit' : 'idle', to: 20 });
+    const child = new Child(compiled.agent, {
+      path,
+      task: how === 'closed' ? 'commit' : 'idle',
+      to: 20,
+    });
     await child.says('ack 20');
     if (how === 'closed') await child.succeeds();
     else await child.kill();
@@ -165,13 +190,16 @@ describe.skipIf(obstacle !== undefined)('a read-only medium', () => {
     await rejection(backend.commit([put('a', [])]), 'READ_ONLY');
   });
 
-  test.each(['closed', 'killed'] as const)('whose writer was %s does not open for writing', async (how) => {
-    const path = await frozen(how);
-    const before = readdirSync(path);
-    const error = await rejection(LocalBackend.open(path), 'READ_ONLY');
-    expect(error.message).toContain(path);
-    expect(readdirSync(path)).toEqual(before);
-  });
+  test.each(['closed', 'killed'] as const)(
+    'whose writer was %s does not open for writing',
+    async (how) => {
+      const path = await frozen(how);
+      const before = readdirSync(path);
+      const error = await rejection(LocalBackend.open(path), 'READ_ONLY');
+      expect(error.message).toContain(path);
+      expect(readdirSync(path)).toEqual(before);
+    },
+  );
 
   test('does not let a store be created', async () => {
     const path = mounted(1000);

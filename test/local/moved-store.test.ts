@@ -1,10 +1,26 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { LocalBackend, type LocalOptions } from '../../src/backends/local/local-backend.ts';
 import type { PutWrite } from '../../src/backends/manifests.ts';
-import { commit, contentOf, conversation, entry, hold, put, remove } from '../conformance/builders.ts';
+import {
+  commit,
+  contentOf,
+  conversation,
+  entry,
+  hold,
+  put,
+  remove,
+} from '../conformance/builders.ts';
 import { expectSound, openStore, rejection, scratchFolder } from './support.ts';
 
 /** Packs of one block or two, so that there is a pack to open and a pack to remove. */
@@ -12,7 +28,10 @@ const SMALL: LocalOptions = { packBytes: 600, segmentBlockBytes: 1000, bodyBlock
 
 const ids = Array.from({ length: 12 }, (_, number) => `c ${number}`);
 
-/** The same shape for every `word`: ids of records, blocks and packs, and lengths, are the same in all such stores. */
+/**
+ * The same shape for every `word`: ids of records, blocks and packs, and lengths, are the same in
+ * all such stores.
+ */
 function textOf(id: string, word: string): string {
   return `${word} ${id} `.repeat(60);
 }
@@ -30,10 +49,17 @@ async function otherStore(): Promise<string> {
   return path;
 }
 
-/** Digests of the files below a path, taken by another process: one that closes the index drops its locks. */
+/**
+ * Digests of the files below a path, taken by another process: one that closes the index drops its
+ * locks.
+ */
 function digestsOf(path: string): string | undefined {
   if (!existsSync(path)) return undefined;
-  const { status, stdout } = spawnSync('sh', ['-c', 'find "$0" -type f | sort | xargs sha256sum', path]);
+  const { status, stdout } = spawnSync('sh', [
+    '-c',
+    'find "$0" -type f | sort | xargs sha256sum',
+    path,
+  ]);
   expect(status).toBe(0);
   return stdout.toString();
 }
@@ -128,7 +154,8 @@ interface Operation {
 }
 
 async function repaired(backend: LocalBackend, onProgress: () => void): Promise<void> {
-  for await (const finding of backend.audit({ repair: true, onProgress })) expect(finding.repaired).toBe(true);
+  for await (const finding of backend.audit({ repair: true, onProgress }))
+    expect(finding.repaired).toBe(true);
 }
 
 /** Whatever acknowledges something, or changes files. */
@@ -149,7 +176,9 @@ const OPERATIONS: Record<string, Operation> = {
   },
   'an erasure': { run: (backend, _, onProgress) => backend.collect({ erase: true, onProgress }) },
   'a repair': { run: (backend, _, onProgress) => repaired(backend, onProgress) },
-  'a backup': { run: (backend, scratch, onProgress) => backend.backup(join(scratch, 'backup'), { onProgress }) },
+  'a backup': {
+    run: (backend, scratch, onProgress) => backend.backup(join(scratch, 'backup'), { onProgress }),
+  },
 };
 
 async function expectRefused(path: string, work: Promise<unknown>): Promise<void> {
@@ -179,7 +208,9 @@ describe.each(Object.entries(MISHAPS))('a directory that %s under an open store'
     }
     undo(path);
     // What it was before, it is again: nothing was half-done.
-    expect(await contentOf(backend, 'c 3')).toEqual([{ body: 'body of c 3', segments: [textOf('c 3', 'first')] }]);
+    expect(await contentOf(backend, 'c 3')).toEqual([
+      { body: 'body of c 3', segments: [textOf('c 3', 'first')] },
+    ]);
     expect(await contentOf(backend, 'new')).toBeUndefined();
     await commit(backend, put('after', [entry('1', 'after text')]));
     await backend.close();
@@ -218,7 +249,8 @@ describe.each(Object.entries(MISHAPS))('a directory that %s under an open store'
     happen(path, await otherStore());
     for (const id of ids) {
       const read = await contentOf(backend, id).catch((error: unknown) => error);
-      if (Array.isArray(read)) expect(read).toEqual([{ body: `body of ${id}`, segments: [textOf(id, 'first')] }]);
+      if (Array.isArray(read))
+        expect(read).toEqual([{ body: `body of ${id}`, segments: [textOf(id, 'first')] }]);
       else expect(read).toMatchObject({ name: 'VarveError', code: 'IO' });
     }
   });
@@ -227,7 +259,9 @@ describe.each(Object.entries(MISHAPS))('a directory that %s under an open store'
     const path = join(scratchFolder(), 'store');
     const backend = await filled(path, 'first');
     happen(path, await otherStore());
-    const other = existsSync(join(path, 'varve.db')) ? await openStore(path).catch(() => undefined) : undefined;
+    const other = existsSync(join(path, 'varve.db'))
+      ? await openStore(path).catch(() => undefined)
+      : undefined;
     if (other !== undefined) await commit(other, put('beside', [entry('1', 'beside text')]));
     const before = digestsOf(join(path, foreign));
     await backend.close();
@@ -289,7 +323,9 @@ test('what was acknowledged before the directory moved is found where it went', 
   await backend.close();
   const moved = await LocalBackend.open(`${path}.old`);
   for (const id of ids) {
-    expect(await contentOf(moved, id)).toEqual([{ body: `body of ${id}`, segments: [textOf(id, 'first')] }]);
+    expect(await contentOf(moved, id)).toEqual([
+      { body: `body of ${id}`, segments: [textOf(id, 'first')] },
+    ]);
   }
   await moved.close();
   await expectSound(`${path}.old`);

@@ -40,7 +40,11 @@ async function textOf(pieces: AsyncIterable<Uint8Array>): Promise<string> {
 async function contentOf(store: Store): Promise<{ lines: string; raw: string; blobs: string[] }> {
   const raw = await store.segments.get(addressOf(Buffer.from('raw bytes')));
   const blobs = (await collected(store.blobs.list())).map(({ name, bytes }) => `${name} ${bytes}`);
-  return { lines: await textOf(store.exportJsonl()), raw: Buffer.from(raw ?? []).toString(), blobs };
+  return {
+    lines: await textOf(store.exportJsonl()),
+    raw: Buffer.from(raw ?? []).toString(),
+    blobs,
+  };
 }
 
 async function collected<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
@@ -91,7 +95,9 @@ describe.each(FORMATS)('a store of format %i', (format) => {
     expect(versionOf(path)).toBe(FORMAT_VERSION);
     expect(await contentOf(store)).toEqual(CONTENT);
     const again = [{ role: 'assistant', content: 'again' }];
-    expect(await store.conversations.append('appended', again, { idempotencyKey: 'once' })).toMatchObject({
+    expect(
+      await store.conversations.append('appended', again, { idempotencyKey: 'once' }),
+    ).toMatchObject({
       status: 'unchanged',
     });
     await store.gc.run({ grace: 0, full: true });
@@ -108,7 +114,8 @@ describe.each(FORMATS)('a store of format %i', (format) => {
       await (await LocalBackend.open(path)).close();
       const index = openSqlite(join(path, 'varve.db'), { readonly: true });
       const rows = index.prepare(
-        "SELECT type, name, trim(sql) AS sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name",
+        'SELECT type, name, trim(sql) AS sql FROM sqlite_schema WHERE name NOT LIKE ' +
+          "'sqlite_%' ORDER BY name",
       );
       schemas.push(rows.all());
       index.close();
@@ -164,7 +171,8 @@ describe('an upgrade is a fence', () => {
     };
     expect(transact('BEGIN IMMEDIATE')).toEqual(expect.any(Number));
     await openStore(path);
-    for (const begin of ['BEGIN', 'BEGIN IMMEDIATE']) expect(() => transact(begin)).toThrow('no such table: meta');
+    for (const begin of ['BEGIN', 'BEGIN IMMEDIATE'])
+      expect(() => transact(begin)).toThrow('no such table: meta');
     old.close();
   });
 

@@ -13,7 +13,10 @@ import {
 import { addToFilter, filterBytes, mayContain } from '../../src/backends/local/bloom-filter.ts';
 import { decodeBodyRecord, encodeBodyRecord } from '../../src/backends/local/body-record.ts';
 import { FINGERPRINT_BITS } from '../../src/backends/local/fingerprint.ts';
-import { FingerprintIndex, SEGMENT_FINGERPRINTS } from '../../src/backends/local/fingerprint-index.ts';
+import {
+  FingerprintIndex,
+  SEGMENT_FINGERPRINTS,
+} from '../../src/backends/local/fingerprint-index.ts';
 import { IdSet } from '../../src/backends/local/id-set.ts';
 import { IndexDatabase } from '../../src/backends/local/index-database.ts';
 import { ReferenceLedger } from '../../src/backends/local/reference-ledger.ts';
@@ -24,7 +27,11 @@ import { Random } from './process/random.ts';
 import { rejection, scratchFolder } from './support.ts';
 
 function openIndex(): IndexDatabase {
-  return IndexDatabase.open(new StoreFolder(scratchFolder()), { create: true, readOnly: false, lockTimeoutMs: 1000 });
+  return IndexDatabase.open(new StoreFolder(scratchFolder()), {
+    create: true,
+    readOnly: false,
+    lockTimeoutMs: 1000,
+  });
 }
 
 function decode(block: Buffer) {
@@ -62,14 +69,18 @@ describe('a block', () => {
     fc.assert(
       fc.property(records, fc.constantFrom(SEGMENTS, BODIES), (wanted, space) => {
         const block = encodeBlock(space, wanted, 3);
-        const plain = space === SEGMENTS ? wanted : wanted.map(({ id, bytes, tokens }) => ({ id, bytes, tokens }));
+        const plain =
+          space === SEGMENTS
+            ? wanted
+            : wanted.map(({ id, bytes, tokens }) => ({ id, bytes, tokens }));
         expect(decode(block)).toEqual(plain);
         const directory = decodeBlockDirectory(block, 'test');
         wanted.forEach(({ id }, slot) => {
           expect(directory.slotOf(id)).toBe(slot);
         });
         for (const { id } of wanted) {
-          if (!wanted.some((other) => other.id === id + 1)) expect(directory.slotOf(id + 1)).toBe(-1);
+          if (!wanted.some((other) => other.id === id + 1))
+            expect(directory.slotOf(id + 1)).toBe(-1);
         }
         const { directoryBytes, frameBytes } = decodeBlockHeader(block, 'test');
         expect(BLOCK_HEADER_BYTES + directoryBytes + frameBytes).toBe(block.length);
@@ -127,7 +138,9 @@ test('a body record cut short is refused or a shorter body, never other referenc
 });
 
 describe('packed tokens', () => {
-  const tokenIds = fc.array(fc.oneof(fc.nat({ max: 2 ** 32 - 1 }), fc.constantFrom(0, 127, 128, 2 ** 31, 2 ** 32 - 1)));
+  const tokenIds = fc.array(
+    fc.oneof(fc.nat({ max: 2 ** 32 - 1 }), fc.constantFrom(0, 127, 128, 2 ** 31, 2 ** 32 - 1)),
+  );
 
   test('are the canonical bytes again, at any alignment', () => {
     fc.assert(
@@ -145,7 +158,12 @@ describe('packed tokens', () => {
 
   test('that are no tokens are refused', async () => {
     const unpack = async (bytes: number[]) => unpackTokens(Buffer.from(bytes), 'segment x');
-    for (const bytes of [[0x80], [1, 0xff], [0xff, 0xff, 0xff, 0xff, 0x10], Array<number>(9).fill(0xff).concat(1)]) {
+    for (const bytes of [
+      [0x80],
+      [1, 0xff],
+      [0xff, 0xff, 0xff, 0xff, 0x10],
+      Array<number>(9).fill(0xff).concat(1),
+    ]) {
       expect((await rejection(unpack(bytes), 'CORRUPT')).message).toContain('segment x');
     }
   });
@@ -153,12 +171,16 @@ describe('packed tokens', () => {
 
 test('a set of ids holds what was added and nothing else', () => {
   fc.assert(
-    fc.property(fc.uniqueArray(fc.nat({ max: 100_000 })), fc.nat({ max: 100_000 }), (ids, other) => {
-      const set = new IdSet();
-      for (const id of ids) set.add(id);
-      expect(ids.every((id) => set.has(id))).toBe(true);
-      expect(set.has(other)).toBe(ids.includes(other));
-    }),
+    fc.property(
+      fc.uniqueArray(fc.nat({ max: 100_000 })),
+      fc.nat({ max: 100_000 }),
+      (ids, other) => {
+        const set = new IdSet();
+        for (const id of ids) set.add(id);
+        expect(ids.every((id) => set.has(id))).toBe(true);
+        expect(set.has(other)).toBe(ids.includes(other));
+      },
+    ),
   );
 });
 
@@ -168,7 +190,10 @@ describe('a Bloom filter', () => {
 
   test.each([1, 50, 5_000, 60_000])('of %i keys misses none and lets few others pass', (count) => {
     const random = new Random(count);
-    const keys = Array.from({ length: count }, () => key(random)).concat(0, 2 ** FINGERPRINT_BITS - 1);
+    const keys = Array.from({ length: count }, () => key(random)).concat(
+      0,
+      2 ** FINGERPRINT_BITS - 1,
+    );
     const filter = Buffer.alloc(filterBytes(keys.length));
     for (const each of keys) addToFilter(filter, each);
     expect(keys.every((each) => mayContain(filter, each))).toBe(true);
@@ -205,12 +230,15 @@ describe('fingerprints', () => {
     const model = new Map<number, number[]>();
     // A tenth of the keys are from a few, which therefore repeat over many pages.
     const anyKey = () =>
-      random.below(10) === 0 ? random.below(3) * 2 ** 38 : Math.floor(random.fraction() * 2 ** FINGERPRINT_BITS);
+      random.below(10) === 0
+        ? random.below(3) * 2 ** 38
+        : Math.floor(random.fraction() * 2 ** FINGERPRINT_BITS);
     let id = 0;
     for (let round = 0; round < 60; round++) {
       const size = round % 20 === 0 ? 8_000 : random.below(60);
       const entries = Array.from({ length: size }, () => ({ key: anyKey(), id: id++ }));
-      for (const entry of entries) model.set(entry.key, [...(model.get(entry.key) ?? []), entry.id]);
+      for (const entry of entries)
+        model.set(entry.key, [...(model.get(entry.key) ?? []), entry.id]);
       await database.write(() => index.add(entries));
       if (round === 45) {
         await database.write(() => index.rebuild((each) => each % 7 !== 0));
@@ -234,7 +262,9 @@ describe('fingerprints', () => {
       }
     }
     expect(database.value('SELECT count(*) FROM run')).toBeLessThan(25);
-    expect(database.value('SELECT count(*) FROM run_page')).toBe(database.value('SELECT sum(pages) FROM run'));
+    expect(database.value('SELECT count(*) FROM run_page')).toBe(
+      database.value('SELECT sum(pages) FROM run'),
+    );
     database.close();
   });
 

@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
@@ -20,7 +27,10 @@ import {
 } from './small-store.ts';
 import { auditAfresh, packFiles } from './support.ts';
 
-/** What `findings.test.ts` tells the reports of: here, what repairs leave, and that they do nothing more than once. */
+/**
+ * What `findings.test.ts` tells the reports of: here, what repairs leave, and that they do nothing
+ * more than once.
+ */
 
 interface Damage {
   readonly name: string;
@@ -131,9 +141,18 @@ const DAMAGES: readonly Damage[] = [
 function stateOf(path: string): unknown {
   const index = openSqlite(join(path, 'varve.db'), { readonly: true });
   try {
-    const tables = index.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").pluck().all();
-    const rows = tables.map((table) => [table, index.prepare(`SELECT * FROM "${table}"`).raw().all()]);
-    const packs = packFiles(path).map((file) => [file, createHash('sha256').update(readFileSync(file)).digest('hex')]);
+    const tables = index
+      .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+      .pluck()
+      .all();
+    const rows = tables.map((table) => [
+      table,
+      index.prepare(`SELECT * FROM "${table}"`).raw().all(),
+    ]);
+    const packs = packFiles(path).map((file) => [
+      file,
+      createHash('sha256').update(readFileSync(file)).digest('hex'),
+    ]);
     return { rows, packs };
   } finally {
     index.close();
@@ -146,7 +165,9 @@ async function reading(path: string): Promise<Record<'a' | 'b', string>> {
     try {
       const content = await contentOf(backend, id);
       if (content === undefined) return 'absent';
-      return content[0]?.body === `body of ${id}` && content[0].segments[0] === TEXT[id] ? 'whole' : 'other';
+      return content[0]?.body === `body of ${id}` && content[0].segments[0] === TEXT[id]
+        ? 'whole'
+        : 'other';
     } catch (error) {
       if (!isVarveError(error)) throw error;
       return error.code;
@@ -160,23 +181,26 @@ async function reading(path: string): Promise<Record<'a' | 'b', string>> {
 }
 
 describe('a repair', () => {
-  test.each(DAMAGES)('of $name does what it can, once', async ({ kind, damage, left = [], reads }) => {
-    const path = await smallStore();
-    damage(path);
-    const before = stateOf(path);
-    const found = await auditAfresh(path);
-    expect(found[0]?.kind).toBe(kind);
-    expect(stateOf(path)).toEqual(before);
-    expect(await reading(path)).toEqual(reads ?? { a: 'whole', b: 'whole' });
-    const repairing = await auditAfresh(path, { repair: true });
-    expect(repairing.filter(({ repaired }) => !repaired).map((each) => each.kind)).toEqual(left);
-    const repaired = stateOf(path);
-    const after = await auditAfresh(path);
-    expect(after.map((each) => each.kind)).toEqual(left);
-    expect(await auditAfresh(path, { repair: true })).toEqual(after);
-    expect(stateOf(path)).toEqual(repaired);
-    expect(await reading(path)).toEqual(reads ?? { a: 'whole', b: 'whole' });
-  });
+  test.each(DAMAGES)(
+    'of $name does what it can, once',
+    async ({ kind, damage, left = [], reads }) => {
+      const path = await smallStore();
+      damage(path);
+      const before = stateOf(path);
+      const found = await auditAfresh(path);
+      expect(found[0]?.kind).toBe(kind);
+      expect(stateOf(path)).toEqual(before);
+      expect(await reading(path)).toEqual(reads ?? { a: 'whole', b: 'whole' });
+      const repairing = await auditAfresh(path, { repair: true });
+      expect(repairing.filter(({ repaired }) => !repaired).map((each) => each.kind)).toEqual(left);
+      const repaired = stateOf(path);
+      const after = await auditAfresh(path);
+      expect(after.map((each) => each.kind)).toEqual(left);
+      expect(await auditAfresh(path, { repair: true })).toEqual(after);
+      expect(stateOf(path)).toEqual(repaired);
+      expect(await reading(path)).toEqual(reads ?? { a: 'whole', b: 'whole' });
+    },
+  );
 
   test('is tested with every kind of finding that files can be damaged to', () => {
     // An upload that was cut off takes a process: `findings.test.ts` has one.

@@ -22,7 +22,9 @@ async function stateOf(backend: LocalBackend): Promise<StoreState> {
       const [stored] = await backend.read([head.key]);
       const entries = [];
       for (const { body, segments } of stored?.entries ?? []) {
-        const texts = (await backend.fetch(segments)).map((bytes) => Buffer.from(bytes).toString('latin1'));
+        const texts = (await backend.fetch(segments)).map((bytes) =>
+          Buffer.from(bytes).toString('latin1'),
+        );
         const kinds = (await backend.describe(segments)).map(({ encoding }) => encoding);
         entries.push({ body: Buffer.from(body).toString('latin1'), texts, kinds });
       }
@@ -41,8 +43,15 @@ export async function stateAt(path: string): Promise<StoreState> {
   }
 }
 
-/** Plays a random history in a folder; returns the state that was acknowledged last, and all that were before. */
-export async function playHistory(path: string, random: Random, steps: number): Promise<StoreState[]> {
+/**
+ * Plays a random history in a folder; returns the state that was acknowledged last, and all that
+ * were before.
+ */
+export async function playHistory(
+  path: string,
+  random: Random,
+  steps: number,
+): Promise<StoreState[]> {
   const clock = { now: Date.UTC(2026, 0, 1) };
   const open = () => LocalBackend.open(path, SMALL, { clock: () => clock.now });
   const handles = [await open(), await open()];
@@ -68,7 +77,9 @@ export async function playHistory(path: string, random: Random, steps: number): 
     states.push(await stateOf(handles[0] as LocalBackend));
   }
   // A commit that was cut off may have happened or not until the next one says.
-  await handles[0]?.commit([put(conversation('last'), [entry('the end')], { ifExists: 'replace' })]);
+  await handles[0]?.commit([
+    put(conversation('last'), [entry('the end')], { ifExists: 'replace' }),
+  ]);
   states.push(await stateOf(handles[0] as LocalBackend));
   for (const each of handles) await each.close();
   return states;
@@ -103,7 +114,9 @@ async function publish(backend: LocalBackend, random: Random, step: number): Pro
   async function* entries(): AsyncGenerator<NewEntry> {
     for (let part = 0; part < 3; part++) yield randomEntry(random, `${step}.${part}`);
   }
-  await backend.publish({ operation: 'put', key, ifExists: 'replace' }, entries(), () => ({ logicalBytes: step }));
+  await backend.publish({ operation: 'put', key, ifExists: 'replace' }, entries(), () => ({
+    logicalBytes: step,
+  }));
 }
 
 function randomEntry(random: Random, name: string): NewEntry {
@@ -118,11 +131,16 @@ function randomEntry(random: Random, name: string): NewEntry {
 function randomWrites(random: Random, step: number): ManifestWrite[] {
   return Array.from({ length: 1 + random.below(4) }, (_, at): ManifestWrite => {
     const key: ManifestKey =
-      random.below(5) === 0 ? { kind: 'pin', id: `p${random.below(4)}` } : conversation(`c${random.below(12)}`);
-    const entries = Array.from({ length: random.below(4) }, (_, part) => randomEntry(random, `${step}.${at}.${part}`));
+      random.below(5) === 0
+        ? { kind: 'pin', id: `p${random.below(4)}` }
+        : conversation(`c${random.below(12)}`);
+    const entries = Array.from({ length: random.below(4) }, (_, part) =>
+      randomEntry(random, `${step}.${at}.${part}`),
+    );
     const kind = random.below(12);
     if (kind < 3) return remove(key);
-    if (kind < 4) return hold(key, random.below(3) > 0, random.below(2) === 0 ? `reason ${step}` : undefined);
+    if (kind < 4)
+      return hold(key, random.below(3) > 0, random.below(2) === 0 ? `reason ${step}` : undefined);
     if (kind < 7) {
       const more = [...entries, randomEntry(random, `${step}.${at}.last`)];
       return append(key, more, {
@@ -135,7 +153,10 @@ function randomWrites(random: Random, step: number): ManifestWrite[] {
       ifExists: 'replace',
       fields: {
         logicalBytes: random.below(100_000),
-        ...(random.below(2) === 0 && { application: `app ${random.below(3)}`, createdAt: random.below(1e9) }),
+        ...(random.below(2) === 0 && {
+          application: `app ${random.below(3)}`,
+          createdAt: random.below(1e9),
+        }),
         ...(random.below(4) === 0 && { expiresAt: Date.UTC(2026, 0, 1) + random.below(1e6) }),
       },
     });

@@ -1,4 +1,13 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
@@ -14,7 +23,8 @@ import { expectSound, packFiles, rejection, scratchFolder } from './support.ts';
 
 /** Salvages what is left of a store after its index was lost. */
 async function salvageFrom(path: string): Promise<{ report: SalvageStoreReport; to: string }> {
-  for (const suffix of ['', '-wal', '-shm']) rmSync(join(path, `varve.db${suffix}`), { force: true });
+  for (const suffix of ['', '-wal', '-shm'])
+    rmSync(join(path, `varve.db${suffix}`), { force: true });
   const to = join(scratchFolder(), 'new');
   const before = filesIn(path);
   const report = await salvageStore(path, to);
@@ -29,35 +39,47 @@ function filesIn(path: string): string[] {
 const SEEDS = Array.from({ length: times(25, 300) }, (_, seed) => seed + 1);
 
 describe('a salvage of random histories', () => {
-  test.each(SEEDS)('brings everything back as it was, and nothing that was deleted (seed %i)', async (seed) => {
-    const path = scratchFolder();
-    const states = await playHistory(path, new Random(seed), 30);
-    const expected = await stateAt(path);
-    expect(expected).toEqual(states.at(-1));
-    const { report, to } = await salvageFrom(path);
-    expect(report).toMatchObject({ damage: [], lost: [], isCertain: true, findings: [], manifests: expected.size });
-    expect(await stateAt(to)).toEqual(expected);
-    // And what is salvaged can be salvaged.
-    const again = await salvageFrom(to);
-    expect(again.report.isCertain).toBe(true);
-    expect(await stateAt(again.to)).toEqual(expected);
-  });
+  test.each(SEEDS)(
+    'brings everything back as it was, and nothing that was deleted (seed %i)',
+    async (seed) => {
+      const path = scratchFolder();
+      const states = await playHistory(path, new Random(seed), 30);
+      const expected = await stateAt(path);
+      expect(expected).toEqual(states.at(-1));
+      const { report, to } = await salvageFrom(path);
+      expect(report).toMatchObject({
+        damage: [],
+        lost: [],
+        isCertain: true,
+        findings: [],
+        manifests: expected.size,
+      });
+      expect(await stateAt(to)).toEqual(expected);
+      // And what is salvaged can be salvaged.
+      const again = await salvageFrom(to);
+      expect(again.report.isCertain).toBe(true);
+      expect(await stateAt(again.to)).toEqual(expected);
+    },
+  );
 
-  test.each(SEEDS)('with a flipped bit loses no more than that held, and says so (seed %i)', async (seed) => {
-    const path = scratchFolder();
-    const random = new Random(seed);
-    await playHistory(path, random, 25);
-    const expected = await stateAt(path);
-    const packs = packFiles(path).filter((file) => statSync(file).size > 0);
-    const pack = packs[random.below(packs.length)] as string;
-    const bytes = readFileSync(pack);
-    const at = random.below(bytes.length);
-    bytes[at] = (bytes[at] as number) ^ (1 << random.below(8));
-    writeFileSync(pack, bytes);
-    const { report, to } = await salvageFrom(path);
-    expectNothingWrong(await stateAt(to), expected, report);
-    if (report.isCertain) expect(await stateAt(to)).toEqual(expected);
-  });
+  test.each(SEEDS)(
+    'with a flipped bit loses no more than that held, and says so (seed %i)',
+    async (seed) => {
+      const path = scratchFolder();
+      const random = new Random(seed);
+      await playHistory(path, random, 25);
+      const expected = await stateAt(path);
+      const packs = packFiles(path).filter((file) => statSync(file).size > 0);
+      const pack = packs[random.below(packs.length)] as string;
+      const bytes = readFileSync(pack);
+      const at = random.below(bytes.length);
+      bytes[at] = (bytes[at] as number) ^ (1 << random.below(8));
+      writeFileSync(pack, bytes);
+      const { report, to } = await salvageFrom(path);
+      expectNothingWrong(await stateAt(to), expected, report);
+      if (report.isCertain) expect(await stateAt(to)).toEqual(expected);
+    },
+  );
 
   test.each(SEEDS)('without one of the packs brings nothing wrong back (seed %i)', async (seed) => {
     const path = scratchFolder();
@@ -65,7 +87,9 @@ describe('a salvage of random histories', () => {
     await playHistory(path, random, 25);
     const expected = await stateAt(path);
     // Without the newest it is an older store, whole in itself.
-    const packs = packFiles(path).filter((file) => statSync(file).size > 0 && file !== newestPack(path));
+    const packs = packFiles(path).filter(
+      (file) => statSync(file).size > 0 && file !== newestPack(path),
+    );
     if (packs.length === 0) return;
     rmSync(packs[random.below(packs.length)] as string);
     const { report, to } = await salvageFrom(path);
@@ -80,7 +104,8 @@ function newestPack(path: string): string {
   try {
     const pack = index
       .prepare(
-        'SELECT pack FROM extent JOIN block ON block.id = extent.block WHERE extent.space = 2 ORDER BY first DESC',
+        'SELECT pack FROM extent JOIN block ON block.id = extent.block WHERE extent.space = ' +
+          '2 ORDER BY first DESC',
       )
       .pluck()
       .get();
@@ -91,7 +116,11 @@ function newestPack(path: string): string {
 }
 
 /** What was salvaged is what was stored, and what is missing is not passed over in silence. */
-function expectNothingWrong(state: StoreState, expected: StoreState, report: SalvageStoreReport): void {
+function expectNothingWrong(
+  state: StoreState,
+  expected: StoreState,
+  report: SalvageStoreReport,
+): void {
   for (const [key, manifest] of state) expect(manifest, key).toEqual(expected.get(key));
   expect(report.findings).toEqual([]);
   if (state.size < expected.size) expect(report.isCertain).toBe(false);
@@ -157,7 +186,9 @@ describe('a salvage', () => {
     const { to } = await salvageFrom(path);
     const salvaged = await LocalBackend.open(to);
     for (const idempotencyKey of ['first', 'second']) {
-      expect(await commit(salvaged, append('empty', [entry('x')], { idempotencyKey }))).toMatchObject({
+      expect(
+        await commit(salvaged, append('empty', [entry('x')], { idempotencyKey })),
+      ).toMatchObject({
         status: 'unchanged',
       });
     }
@@ -169,9 +200,12 @@ describe('a salvage', () => {
   test('names what a bad block costs, and keeps the rest', async () => {
     const path = scratchFolder();
     const backend = await LocalBackend.open(path);
-    for (const id of ['a', 'b', 'c']) await commit(backend, put(id, [entry(`body of ${id}`, `segment of ${id}`)]));
+    for (const id of ['a', 'b', 'c'])
+      await commit(backend, put(id, [entry(`body of ${id}`, `segment of ${id}`)]));
     await backend.close();
-    const expected = new Map([...(await stateAt(path))].filter(([key]) => key !== 'conversation b'));
+    const expected = new Map(
+      [...(await stateAt(path))].filter(([key]) => key !== 'conversation b'),
+    );
     const [pack = ''] = packFiles(path);
     const bytes = readFileSync(pack);
     bytes[bytes.indexOf('body of b')] = 0;
@@ -179,7 +213,11 @@ describe('a salvage', () => {
     const { report, to } = await salvageFrom(path);
     expect(report.isCertain).toBe(false);
     expect(report.lost).toEqual([
-      { kind: 'conversation', id: 'b', reason: expect.stringContaining('does not match its checksum') },
+      {
+        kind: 'conversation',
+        id: 'b',
+        reason: expect.stringContaining('does not match its checksum'),
+      },
     ]);
     expect(report.quarantine).toBeUndefined();
     expect(await stateAt(to)).toEqual(expected);
@@ -188,22 +226,25 @@ describe('a salvage', () => {
   test.each([
     ['put', 2, ['after'], ['its id is lost, and whether it was deleted']],
     ['delete', 3, ['put', 'after'], []],
-  ])('without the record of a %s never brings back what was deleted', async (_, number, ids, reasons) => {
-    const path = scratchFolder();
-    const store = await openStore(path);
-    const message = (content: string) => ({ messages: [{ role: 'user', content }] });
-    await store.conversations.put({ id: 'kept', ...message('to be deleted') });
-    await store.conversations.put({ id: 'put', ...message('its record is lost') });
-    await store.conversations.delete('kept');
-    await store.conversations.put({ id: 'after', ...message('after') });
-    await store.close();
-    damageLogRecord(path, number);
-    const { report, to } = await salvageFrom(path);
-    expect([...(await stateAt(to)).keys()]).toEqual(ids.map((id) => `conversation ${id}`));
-    expect(report.isCertain).toBe(false);
-    expect(report.damage).toContain(`record ${number} of the log is lost`);
-    expect(report.quarantine?.manifests.map(({ reason }) => reason) ?? []).toEqual(reasons);
-  });
+  ])(
+    'without the record of a %s never brings back what was deleted',
+    async (_, number, ids, reasons) => {
+      const path = scratchFolder();
+      const store = await openStore(path);
+      const message = (content: string) => ({ messages: [{ role: 'user', content }] });
+      await store.conversations.put({ id: 'kept', ...message('to be deleted') });
+      await store.conversations.put({ id: 'put', ...message('its record is lost') });
+      await store.conversations.delete('kept');
+      await store.conversations.put({ id: 'after', ...message('after') });
+      await store.close();
+      damageLogRecord(path, number);
+      const { report, to } = await salvageFrom(path);
+      expect([...(await stateAt(to)).keys()]).toEqual(ids.map((id) => `conversation ${id}`));
+      expect(report.isCertain).toBe(false);
+      expect(report.damage).toContain(`record ${number} of the log is lost`);
+      expect(report.quarantine?.manifests.map(({ reason }) => reason) ?? []).toEqual(reasons);
+    },
+  );
 
   test.each([1, 2])('of a store of format %i puts its text into quarantine', async (format) => {
     const path = scratchFolder();
@@ -255,7 +296,10 @@ describe('a salvage', () => {
     await rejection(salvageStore(path, taken), 'INVALID_ARGUMENT');
     expect(existsSync(taken)).toBe(false);
     await rejection(salvageStore(full, join(scratchFolder(), 'new')), 'NOT_FOUND');
-    await rejection(salvageStore(join(full, 'mine'), join(scratchFolder(), 'new')), 'INVALID_ARGUMENT');
+    await rejection(
+      salvageStore(join(full, 'mine'), join(scratchFolder(), 'new')),
+      'INVALID_ARGUMENT',
+    );
   });
 });
 
@@ -266,7 +310,10 @@ test('what a salvage that was cut off has left is not salvaged as if it were who
   await backend.close();
   renameSync(join(path, 'varve.db'), join(path, 'varve.db.partial'));
   writeFileSync(join(path, 'varve.db'), '');
-  const { message } = await rejection(salvageStore(path, join(scratchFolder(), 'new')), 'INVALID_ARGUMENT');
+  const { message } = await rejection(
+    salvageStore(path, join(scratchFolder(), 'new')),
+    'INVALID_ARGUMENT',
+  );
   expect(message).toContain('remove the folder, and salvage the store again');
 });
 
@@ -275,7 +322,8 @@ function damageLogRecord(path: string, number: number): void {
   const index = openSqlite(join(path, 'varve.db'), { readonly: true });
   const { start, length } = index
     .prepare(
-      'SELECT start, length FROM extent JOIN block ON block.id = extent.block WHERE extent.space = 2 AND first = ?',
+      'SELECT start, length FROM extent JOIN block ON block.id = extent.block WHERE ' +
+        'extent.space = 2 AND first = ?',
     )
     .get(number) as { start: number; length: number };
   index.close();

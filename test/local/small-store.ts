@@ -9,14 +9,18 @@ import { packFiles, scratchFolder } from './support.ts';
 
 export const TEXT = { a: 'segment of a', b: 'segment of b' };
 export const ADDRESS = { a: segment(TEXT.a).address, b: segment(TEXT.b).address };
-export const KEY = { a: { kind: 'conversation', id: 'a' }, b: { kind: 'conversation', id: 'b' } } as const;
+export const KEY = {
+  a: { kind: 'conversation', id: 'a' },
+  b: { kind: 'conversation', id: 'b' },
+} as const;
 
 /** Two conversations of a segment each, in blocks of their own, each with a record of the log:
  * records 0 and 1 of either space, blocks 1 to 6. */
 export async function smallStore(): Promise<string> {
   const path = scratchFolder();
   const backend = await LocalBackend.open(path);
-  for (const id of ['a', 'b'] as const) await commit(backend, put(id, [entry(`body of ${id}`, TEXT[id])]));
+  for (const id of ['a', 'b'] as const)
+    await commit(backend, put(id, [entry(`body of ${id}`, TEXT[id])]));
   await backend.close();
   return path;
 }

@@ -18,10 +18,20 @@ test.skipIf(leftOut('the soak of a local store'))(
     const root = resolve(dirname(compiled.agent), '../../..');
     const { stdout } = await promisify(execFile)(
       process.execPath,
-      [join(PROJECT, 'scripts', 'soak.mjs'), '--minutes', '0.2', '--seed', process.env['VARVE_SEED'] ?? '1'],
+      [
+        join(PROJECT, 'scripts', 'soak.mjs'),
+        '--minutes',
+        '0.2',
+        '--seed',
+        process.env['VARVE_SEED'] ?? '1',
+      ],
       { env: { ...process.env, VARVE_DIST: join(root, 'src') } },
     );
-    const report = JSON.parse(stdout) as { done: Record<string, number>; kills: number; failures: unknown[] };
+    const report = JSON.parse(stdout) as {
+      done: Record<string, number>;
+      kills: number;
+      failures: unknown[];
+    };
     expect(report.failures).toEqual([]);
     expect(report.kills).toBeGreaterThan(5);
     expect(report.done['writer']).toBeGreaterThan(0);

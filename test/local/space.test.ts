@@ -31,16 +31,28 @@ function expectExactBooks(path: string): void {
   try {
     const swept = new Set(
       (
-        index.prepare('SELECT space, record FROM state WHERE refs = -1').all() as { space: number; record: number }[]
+        index.prepare('SELECT space, record FROM state WHERE refs = -1').all() as {
+          space: number;
+          record: number;
+        }[]
       ).map(({ space, record }) => `${space} ${record}`),
     );
-    const states = index.prepare('SELECT space, record FROM state').all() as { space: number; record: number }[];
+    const states = index.prepare('SELECT space, record FROM state').all() as {
+      space: number;
+      record: number;
+    }[];
     const present = new Set<string>();
     for (const block of index.prepare('SELECT * FROM block').all() as Row[]) {
-      const directory = decodeBlockDirectory(packs.read(block.pack, block.start, block.length), 'test');
+      const directory = decodeBlockDirectory(
+        packs.read(block.pack, block.start, block.length),
+        'test',
+      );
       let dead = 0;
       directory.ids.forEach((id, slot) => {
-        expect(present.has(`${block.space} ${id}`), `record ${block.space} ${id} is in two blocks`).toBe(false);
+        expect(
+          present.has(`${block.space} ${id}`),
+          `record ${block.space} ${id} is in two blocks`,
+        ).toBe(false);
         present.add(`${block.space} ${id}`);
         if (swept.has(`${block.space} ${id}`)) dead += directory.storedLength(slot);
       });
@@ -54,15 +66,21 @@ function expectExactBooks(path: string): void {
     for (const { space, record } of states)
       expect(present, `state of ${space} ${record}`).toContain(`${space} ${record}`);
     // An extent names a block that is there, and one not already named by the extent before.
-    const extents = index.prepare('SELECT space, first, block FROM extent ORDER BY space, first').all() as {
+    const extents = index
+      .prepare('SELECT space, first, block FROM extent ORDER BY space, first')
+      .all() as {
       space: number;
       block: number;
     }[];
     const blocks = new Set(index.prepare('SELECT id FROM block').pluck().all());
     for (const { block } of extents) expect(blocks).toContain(block);
     expect(new Set(extents.map(({ block }) => block)).size).toBe(blocks.size);
-    const sizes = index.prepare('SELECT id, size FROM pack').all() as { id: number; size: number }[];
-    for (const { id, size } of sizes) if (size > 0) expect(packs.size(id)).toBeGreaterThanOrEqual(size);
+    const sizes = index.prepare('SELECT id, size FROM pack').all() as {
+      id: number;
+      size: number;
+    }[];
+    for (const { id, size } of sizes)
+      if (size > 0) expect(packs.size(id)).toBeGreaterThanOrEqual(size);
   } finally {
     packs.closeAll();
     folder.close();
@@ -111,9 +129,16 @@ describe('the books of space', () => {
     expectExactBooks(path);
     await expectSoundNow(backend);
     const usage = await backend.usage();
-    expect(usage).toMatchObject({ segments: 0, segmentBytes: 0, garbageSegments: 0, garbageBytes: 0 });
+    expect(usage).toMatchObject({
+      segments: 0,
+      segmentBytes: 0,
+      garbageSegments: 0,
+      garbageBytes: 0,
+    });
     // The log says that there is nothing.
-    expect(packFiles(path).reduce((total, file) => total + statSync(file).size, 0)).toBeLessThan(200);
+    expect(packFiles(path).reduce((total, file) => total + statSync(file).size, 0)).toBeLessThan(
+      200,
+    );
   });
 
   test('are exact again once a repair has brought a swept record back', async () => {
@@ -125,13 +150,19 @@ describe('the books of space', () => {
     const length = 'kept after all'.length;
     index.prepare('INSERT INTO state VALUES (0, 0, -1, NULL)').run();
     index
-      .prepare('UPDATE block SET dead = ? WHERE space = 0 AND id = (SELECT min(block) FROM extent WHERE space = 0)')
+      .prepare(
+        'UPDATE block SET dead = ? WHERE space = 0 AND id = (SELECT min(block) FROM extent ' +
+          'WHERE space = 0)',
+      )
       .run(length);
     index.close();
     expectExactBooks(path);
     const backend = await openStore(path);
-    for await (const finding of backend.audit({ repair: true })) expect(finding.repaired).toBe(true);
-    expect(await contentOf(backend, 'a')).toEqual([{ body: '1', segments: ['kept after all', 'other'] }]);
+    for await (const finding of backend.audit({ repair: true }))
+      expect(finding.repaired).toBe(true);
+    expect(await contentOf(backend, 'a')).toEqual([
+      { body: '1', segments: ['kept after all', 'other'] },
+    ]);
     expectExactBooks(path);
     await expectSoundNow(backend);
   });
@@ -142,7 +173,10 @@ test('what a crash left at the end of a pack is given back by a full collection'
   const first = await openStore(path);
   await commit(first, put('a', [entry('1', 'text')]));
   await first.close();
-  appendFileSync(packFiles(path)[0] ?? '', Buffer.alloc(500_000, 'what a killed process had begun'));
+  appendFileSync(
+    packFiles(path)[0] ?? '',
+    Buffer.alloc(500_000, 'what a killed process had begun'),
+  );
   const backend = await openStore(path);
   await backend.collect({ graceMs: 0, full: true });
   expect((await backend.usage()).storedBytes).toBeLessThan(300_000);
@@ -153,9 +187,15 @@ test('what a crash left at the end of a pack is given back by a full collection'
 describe('fields that are no numbers', () => {
   const wrong: [string, ManifestWrite][] = [
     ['a creation time', put('wrong', [entry('1', 's')], { fields: { createdAt: Number.NaN } })],
-    ['an expiry', put('wrong', [entry('1', 's')], { fields: { expiresAt: Number.POSITIVE_INFINITY } })],
+    [
+      'an expiry',
+      put('wrong', [entry('1', 's')], { fields: { expiresAt: Number.POSITIVE_INFINITY } }),
+    ],
     ['a size', put('wrong', [entry('1', 's')], { fields: { logicalBytes: Number.NaN } })],
-    ['the size of an append', append('right before', [entry('1', 's')], { logicalBytes: Number.NaN })],
+    [
+      'the size of an append',
+      append('right before', [entry('1', 's')], { logicalBytes: Number.NaN }),
+    ],
   ];
   test.each(wrong)('(%s) fail their write and no other of the batch', async (_, write) => {
     const backend: LocalBackend = await openStore(scratchFolder());

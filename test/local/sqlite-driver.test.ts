@@ -6,7 +6,12 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { chooseDriver, type Database, openSqlite, type Runtime } from '../../src/backends/local/sqlite-driver.ts';
+import {
+  chooseDriver,
+  type Database,
+  openSqlite,
+  type Runtime,
+} from '../../src/backends/local/sqlite-driver.ts';
 import { isWriterAlive } from '../../src/backends/local/writer-lock.ts';
 import { entry, put } from '../conformance/builders.ts';
 import { compileAgent } from './process/compiled.ts';
@@ -27,7 +32,12 @@ describe('the driver', () => {
     ['13 on Node 24 where both are installed', NODE_24, [THIRTEEN, SECOND], 'better-sqlite3'],
     ['13 on Node 22', NODE_22, [THIRTEEN], 'better-sqlite3'],
     ['12 on Node 22, where a lock file kept it', NODE_22, [TWELVE], 'better-sqlite3'],
-    ['12 on Node 22 that lacks Node-API 10', NODE_22_OLD, [THIRTEEN, SECOND], 'better-sqlite3-node20'],
+    [
+      '12 on Node 22 that lacks Node-API 10',
+      NODE_22_OLD,
+      [THIRTEEN, SECOND],
+      'better-sqlite3-node20',
+    ],
     ['12 on Node 20', NODE_20, [TWELVE], 'better-sqlite3'],
     ['12 under its second name on Node 20', NODE_20, [THIRTEEN, SECOND], 'better-sqlite3-node20'],
   ])('is %s', (_, runtime, installed, name) => {
@@ -44,14 +54,20 @@ describe('the driver', () => {
     [
       NODE_24,
       [TWELVE, SECOND],
-      'better-sqlite3 12.11.1 does not run on Node 24 and newer; better-sqlite3-node20 12.11.1 does not run on ' +
+      'better-sqlite3 12.11.1 does not run on Node 24 and newer; better-sqlite3-node20 ' +
+        '12.11.1 does not run on ' +
         'Node 24 and newer. Run: npm install better-sqlite3@13.2.0',
     ],
     [NODE_24, [], 'better-sqlite3 is not installed. Run: npm install better-sqlite3@13.2.0'],
-  ])('is missing on %o with %o, and the error says what to install', (runtime, installed, message) => {
-    const choose = () => chooseDriver(installed, runtime);
-    expect(choose).toThrow(expect.objectContaining({ code: 'IO', message: expect.stringContaining(message) }));
-  });
+  ])(
+    'is missing on %o with %o, and the error says what to install',
+    (runtime, installed, message) => {
+      const choose = () => chooseDriver(installed, runtime);
+      expect(choose).toThrow(
+        expect.objectContaining({ code: 'IO', message: expect.stringContaining(message) }),
+      );
+    },
+  );
 });
 
 describe('a process', () => {
@@ -60,7 +76,10 @@ describe('a process', () => {
     compiled.agent = compileAgent();
   });
 
-  /** Opens a store in a process that has `driver` as its `better-sqlite3`; returns what the error says. */
+  /**
+   * Opens a store in a process that has `driver` as its `better-sqlite3`; returns what the error
+   * says.
+   */
   function openWith(driver: Readonly<Record<string, string>>): string {
     const project = scratchFolder();
     cpSync(join(compiled.agent, '../../../../src'), join(project, 'src'), { recursive: true });
@@ -71,7 +90,8 @@ describe('a process', () => {
     }
     const installed = join(import.meta.dirname, '../../node_modules');
     for (const name of readdirSync(installed)) {
-      if (!name.startsWith('better-sqlite3')) symlinkSync(join(installed, name), join(project, 'node_modules', name));
+      if (!name.startsWith('better-sqlite3'))
+        symlinkSync(join(installed, name), join(project, 'node_modules', name));
     }
     writeFileSync(
       join(project, 'program.js'),
@@ -95,9 +115,11 @@ describe('a process', () => {
   test('whose driver was not built is told to build it', () => {
     const version = process.versions.napi === '9' ? '12.11.1' : '13.2.0';
     const index =
-      "module.exports = class { constructor() { throw new Error('Could not locate the bindings file'); } };";
+      "module.exports = class { constructor() { throw new Error('Could not locate the " +
+      "bindings file'); } };";
     expect(openWith({ 'package.json': `{"version":"${version}"}`, 'index.js': index })).toBe(
-      'VarveError IO the SQLite driver better-sqlite3 cannot be loaded (Could not locate the bindings file). ' +
+      'VarveError IO the SQLite driver better-sqlite3 cannot be loaded (Could not locate ' +
+        'the bindings file). ' +
         'Let npm run its install script: npm rebuild better-sqlite3\n',
     );
   });
@@ -109,7 +131,8 @@ test('connections and statements are collected, those of a closed store and thos
 
   const made = new Map<string, number>();
   const collected = new Map<string, number>();
-  const count = (counts: Map<string, number>, kind: string) => counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  const count = (counts: Map<string, number>, kind: string) =>
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
   const registry = new FinalizationRegistry<string>((kind) => count(collected, kind));
   const seen = new WeakSet<object>();
   const watch = (kind: string, native: object) => {
@@ -139,7 +162,8 @@ test('connections and statements are collected, those of a closed store and thos
   expect(made.get('statement')).toBeGreaterThan(30);
 
   // Finalizers run in turns of their own.
-  const sum = (counts: Map<string, number>) => [...counts.values()].reduce((total, each) => total + each, 0);
+  const sum = (counts: Map<string, number>) =>
+    [...counts.values()].reduce((total, each) => total + each, 0);
   for (let round = 0; round < 20 && sum(collected) < sum(made); round++) {
     collectGarbage();
     await nextTurn();
@@ -147,7 +171,9 @@ test('connections and statements are collected, those of a closed store and thos
   expect(collected).toEqual(made);
 });
 
-/** Writes, checks a lock, audits, closes and reads again: every way in which the backend connects. */
+/**
+ * Writes, checks a lock, audits, closes and reads again: every way in which the backend connects.
+ */
 async function useStore(path: string): Promise<void> {
   const backend = await LocalBackend.open(path);
   await backend.commit([put('a', [entry('1', 'stored')])]);

@@ -2,7 +2,11 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
-import { LocalBackend, type LocalComponents, type LocalOptions } from '../../src/backends/local/local-backend.ts';
+import {
+  LocalBackend,
+  type LocalComponents,
+  type LocalOptions,
+} from '../../src/backends/local/local-backend.ts';
 import type { Finding } from '../../src/backends/maintenance.ts';
 import { type ErrorCode, VarveError } from '../../src/errors.ts';
 import { auditOf } from '../conformance/builders.ts';
@@ -37,7 +41,10 @@ export async function auditAfresh(path: string, { repair = false } = {}): Promis
   }
 }
 
-/** Fails with the findings themselves when there are any. Uploads that a kill has cut off are to be expected. */
+/**
+ * Fails with the findings themselves when there are any. Uploads that a kill has cut off are to be
+ * expected.
+ */
 export async function expectSound(path: string): Promise<void> {
   expect((await auditAfresh(path)).filter(isUnexpected)).toEqual([]);
 }
@@ -56,7 +63,8 @@ export async function rejection(work: Promise<unknown>, code: ErrorCode): Promis
     () => undefined,
     (cause: unknown) => cause,
   );
-  if (!(error instanceof VarveError)) throw new Error(`no VarveError but ${String(error)}`, { cause: error });
+  if (!(error instanceof VarveError))
+    throw new Error(`no VarveError but ${String(error)}`, { cause: error });
   expect({ code: error.code, message: error.message }).toMatchObject({ code });
   return error;
 }

@@ -8,7 +8,10 @@ import { commit, entry, idsOf, put } from '../conformance/builders.ts';
 import { cutOffCommit } from './salvage-history.ts';
 import { auditAfresh, openStore, packFiles, rejection, scratchFolder } from './support.ts';
 
-/** A copy of a store that is open, without its write-ahead log: what was committed last is only in packs. */
+/**
+ * A copy of a store that is open, without its write-ahead log: what was committed last is only in
+ * packs.
+ */
 async function copyWithoutLog(commits: number, packBytes = 64 * 1024 * 1024): Promise<string> {
   const path = scratchFolder();
   const first = await LocalBackend.open(path, { packBytes });
@@ -20,7 +23,8 @@ async function copyWithoutLog(commits: number, packBytes = 64 * 1024 * 1024): Pr
   }
   const copy = scratchFolder();
   for (const name of readdirSync(path)) {
-    if (name !== 'locks' && !/-(wal|shm)$/.test(name)) cpSync(join(path, name), join(copy, name), { recursive: true });
+    if (name !== 'locks' && !/-(wal|shm)$/.test(name))
+      cpSync(join(path, name), join(copy, name), { recursive: true });
   }
   return copy;
 }

@@ -16,7 +16,10 @@ const SHAPE = {
 
 /** As a backend gives it back, the position of each segment for its locator. */
 function stored(entry: NewEntry): StoredEntry {
-  return { body: entry.body, segments: entry.segments.map((_, index) => index as unknown as Locator) };
+  return {
+    body: entry.body,
+    segments: entry.segments.map((_, index) => index as unknown as Locator),
+  };
 }
 
 function encode(line: string, shape: Partial<Parameters<typeof encodeEntry>[0]> = {}): NewEntry {
@@ -27,12 +30,16 @@ describe('the body of an entry', () => {
   test('of a plain record is its skeleton after three bytes', () => {
     const { body, segments } = encode('{"id":"x","messages":[{"content":"a long message"}]}');
     expect([...body.subarray(0, 3)]).toEqual([1, 2 | 4 | 8, 0]);
-    expect(Buffer.from(body.subarray(3)).toString()).toBe('{"id":"\u0002","messages":[{"content":"\u0001"}]}');
+    expect(Buffer.from(body.subarray(3)).toString()).toBe(
+      '{"id":"\u0002","messages":[{"content":"\u0001"}]}',
+    );
     expect(Buffer.from(segments[0]?.bytes?.() ?? []).toString()).toBe('a long message');
   });
 
   test('names one style for all strings that can share it', () => {
-    const { body } = encode('{"messages":["only ascii here","caf\\u00e9 and more","and\\nlines\\n"]}');
+    const { body } = encode(
+      '{"messages":["only ascii here","caf\\u00e9 and more","and\\nlines\\n"]}',
+    );
     expect([...body.subarray(0, 3)]).toEqual([1, 2 | 4 | 8, ESCAPES.ascii]);
   });
 
@@ -40,7 +47,8 @@ describe('the body of an entry', () => {
     const image = `data:image/png;base64,${Buffer.alloc(60, 7).toString('base64')}`;
     const long = 'abc '.repeat(30_000);
     const entry = encode(
-      `{"messages":["caf\\u00e9 and more","raw caf\u00e9 here","\\ud800 alone","${image}","a\\nb\\nc\\nd\\ne","${long}"],"tokens":[1, 2, 3]}`,
+      '{"messages":["caf\\u00e9 and more","raw caf\u00e9 here","\\ud800 ' +
+        `alone","${image}","a\\nb\\nc\\nd\\ne","${long}"],"tokens":[1, 2, 3]}`,
     );
     const { references, text } = decodeEntry(stored(entry));
     expect(references.map(({ code }) => code)).toEqual([
@@ -61,7 +69,9 @@ describe('the body of an entry', () => {
       true,
       false,
     ]);
-    expect(references.flatMap(({ locators }) => locators)).toEqual(entry.segments.map((_, index) => index));
+    expect(references.flatMap(({ locators }) => locators)).toEqual(
+      entry.segments.map((_, index) => index),
+    );
     expect(text.toString()).toContain('"data:image/png;base64,\u0001"');
     expect(text.toString()).toContain('"tokens":[\u0001]');
   });
@@ -71,9 +81,18 @@ describe('the body of an entry', () => {
     const lead = Buffer.from('\ufeff\n');
     const envelope = { head: 3, messages: 2 };
     const decoded = decodeEntry(
-      stored(encode('{"a":[1,2]}', { kind: 'extend', terminator, lead, envelope, nonEmpty: false })),
+      stored(
+        encode('{"a":[1,2]}', { kind: 'extend', terminator, lead, envelope, nonEmpty: false }),
+      ),
     );
-    expect(decoded).toMatchObject({ kind: 'extend', terminator, lead, envelope, hasMessages: true, nonEmpty: false });
+    expect(decoded).toMatchObject({
+      kind: 'extend',
+      terminator,
+      lead,
+      envelope,
+      hasMessages: true,
+      nonEmpty: false,
+    });
     expect(decoded.text.toString()).toBe('{"a":[1,2]}');
   });
 
@@ -89,14 +108,22 @@ describe('the body of an entry', () => {
   });
 
   test('is the same for the same line, whatever was encoded before', () => {
-    const line = Buffer.from(`{"messages":["raw / slash in here","esc\\/aped slash here","caf\\u00e9 and more"]}`);
+    const line = Buffer.from(
+      `{"messages":["raw / slash in here","esc\\/aped slash here","caf\\u00e9 and more"]}`,
+    );
     const fresh = encodeEntry(SHAPE, new RecordEncoder(10).encode(line));
     const used = new RecordEncoder(10);
-    used.encode(Buffer.from('{"messages":["raw / slash in here","esc\\/aped slash here","\\u2028 and more text"]}'));
+    used.encode(
+      Buffer.from(
+        '{"messages":["raw / slash in here","esc\\/aped slash here","\\u2028 and more text"]}',
+      ),
+    );
     used.content.beginBatch();
     const again = encodeEntry(SHAPE, used.encode(line));
     expect(again.body).toEqual(fresh.body);
-    expect(again.segments.map(({ address }) => address)).toEqual(fresh.segments.map(({ address }) => address));
+    expect(again.segments.map(({ address }) => address)).toEqual(
+      fresh.segments.map(({ address }) => address),
+    );
     expect(again.segments.map(({ bytes }) => Buffer.from(bytes?.() ?? []))).toEqual(
       fresh.segments.map(({ bytes }) => Buffer.from(bytes?.() ?? [])),
     );
@@ -113,9 +140,13 @@ describe('the body of an entry', () => {
 
   test('that is cut short or altered is an error or decodes, but nothing else happens', () => {
     const entry = stored(
-      encode('{"messages":["caf\\u00e9 and more","raw caf\u00e9 here","\\ud800 alone"],"tokens":[1, 2, 3]}', {
-        terminator: Buffer.from('\r\n'),
-      }),
+      encode(
+        '{"messages":["caf\\u00e9 and more","raw caf\u00e9 here","\\ud800 ' +
+          'alone"],"tokens":[1, 2, 3]}',
+        {
+          terminator: Buffer.from('\r\n'),
+        },
+      ),
     );
     const codes = new Set<string>();
     const attempt = (body: Buffer) => {
@@ -125,7 +156,8 @@ describe('the body of an entry', () => {
         codes.add((error as { code: string }).code);
       }
     };
-    for (let size = 0; size < entry.body.length; size++) attempt(Buffer.from(entry.body.subarray(0, size)));
+    for (let size = 0; size < entry.body.length; size++)
+      attempt(Buffer.from(entry.body.subarray(0, size)));
     for (let at = 0; at < entry.body.length; at++) {
       for (let bit = 0; bit < 8; bit++) {
         const body = Buffer.from(entry.body);

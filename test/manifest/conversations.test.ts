@@ -18,7 +18,8 @@ function open(inlineBelow = 40): { backend: ModelBackend; conversations: Convers
 const turn = (content: unknown) => ({ role: 'user', content });
 
 describe('a whole history put again with other fields', () => {
-  const put = (conversations: Conversations, value: object) => conversations.put(value, { ifExists: 'append' });
+  const put = (conversations: Conversations, value: object) =>
+    conversations.put(value, { ifExists: 'append' });
   const first = { id: 'c', messages: [turn('a')], response: 'first' };
   const second = { ...first, response: 'second' };
 
@@ -28,7 +29,8 @@ describe('a whole history put again with other fields', () => {
     expect(await put(conversations, second)).toMatchObject({ status: 'appended' });
     expect(await conversations.get('c')).toEqual(second);
     expect(await conversations.get('c', { revision: 1 })).toEqual(first);
-    for (const known of [first, second]) expect(await put(conversations, known)).toMatchObject({ status: 'unchanged' });
+    for (const known of [first, second])
+      expect(await put(conversations, known)).toMatchObject({ status: 'unchanged' });
     await conversations.append('c', [turn('b')]);
     expect(await conversations.get('c')).toEqual({ ...second, messages: [turn('a'), turn('b')] });
     expect(await put(conversations, second)).toMatchObject({ status: 'unchanged' });
@@ -51,10 +53,20 @@ describe('a whole history put again with other fields', () => {
 
   test('comes out of an import as its last line, and a second import changes nothing', async () => {
     const { backend, conversations } = open();
-    const lines = [first, second, { ...second, messages: [turn('a'), turn('b')], response: 'third' }];
+    const lines = [
+      first,
+      second,
+      { ...second, messages: [turn('a'), turn('b')], response: 'third' },
+    ];
     const file = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
-    expect(await importJsonl(backend, file, { ifExists: 'append' })).toMatchObject({ created: 1, appended: 2 });
-    expect(await importJsonl(backend, file, { ifExists: 'append' })).toMatchObject({ unchanged: 3, appended: 0 });
+    expect(await importJsonl(backend, file, { ifExists: 'append' })).toMatchObject({
+      created: 1,
+      appended: 2,
+    });
+    expect(await importJsonl(backend, file, { ifExists: 'append' })).toMatchObject({
+      unchanged: 3,
+      appended: 0,
+    });
     expect(await conversations.get('c')).toEqual(lines[2]);
     expect(await conversations.get('c', { revision: 2 })).toEqual(second);
   });
@@ -70,7 +82,11 @@ describe('put and get', () => {
       a: { __proto__: null, n: [1.5, -0.25, 1e300] },
       '': true,
     };
-    expect(await conversations.put(value)).toMatchObject({ id: 'x', status: 'created', newSegments: 1 });
+    expect(await conversations.put(value)).toMatchObject({
+      id: 'x',
+      status: 'created',
+      newSegments: 1,
+    });
     const stored = await conversations.get('x');
     expect(stored).toEqual(value);
     expect(JSON.stringify(stored)).toBe(JSON.stringify(value));
@@ -79,19 +95,27 @@ describe('put and get', () => {
 
   test('a JSON text keeps every digit that was written, on one line', async () => {
     const { conversations } = open();
-    const text = '\ufeff{\r\n  "id": "t",\n  "n": 12345678901234567890,\n  "messages": [ {"f": 1.0} ]\n}\n';
+    const text =
+      '\ufeff{\r\n  "id": "t",\n  "n": 12345678901234567890,\n  "messages": [ {"f": 1.0} ]\n}\n';
     await conversations.put(Buffer.from(text));
     await conversations.append('t', Buffer.from('[\n{"f":2.0},{"n":1E400}\n]\n'));
     expect(String(await conversations.getBytes('t'))).toBe(
-      '{    "id": "t",   "n": 12345678901234567890,   "messages": [ {"f": 1.0}, {"f":2.0},{"n":1E400} ] }\n',
+      '{    "id": "t",   "n": 12345678901234567890,   "messages": [ {"f": 1.0}, ' +
+        '{"f":2.0},{"n":1E400} ] }\n',
     );
     for (const wrong of ['', '7', '[]', '{', '{"id":"t"} {"id":"u"}']) {
-      await expect(conversations.put(Buffer.from(wrong))).rejects.toMatchObject({ code: 'MALFORMED_INPUT' });
+      await expect(conversations.put(Buffer.from(wrong))).rejects.toMatchObject({
+        code: 'MALFORMED_INPUT',
+      });
     }
     for (const wrong of ['', '7', '{}', '[', '[], "x": 1']) {
-      await expect(conversations.append('t', Buffer.from(wrong))).rejects.toMatchObject({ code: 'MALFORMED_INPUT' });
+      await expect(conversations.append('t', Buffer.from(wrong))).rejects.toMatchObject({
+        code: 'MALFORMED_INPUT',
+      });
     }
-    expect(await conversations.append('t', Buffer.from('[]'))).toMatchObject({ status: 'unchanged' });
+    expect(await conversations.append('t', Buffer.from('[]'))).toMatchObject({
+      status: 'unchanged',
+    });
   });
 
   test('token ids come back as the Uint32Array or array they were, and print as JSON arrays', async () => {
@@ -118,13 +142,17 @@ describe('put and get', () => {
     expect(stored).toStrictEqual(value);
     expect(stored.tokens).toBeInstanceOf(Uint32Array);
     expect(JSON.parse(String(await conversations.getBytes('t')))).toEqual(
-      JSON.parse(JSON.stringify(value, (_, item) => (item instanceof Uint32Array ? [...item] : item))),
+      JSON.parse(
+        JSON.stringify(value, (_, item) => (item instanceof Uint32Array ? [...item] : item)),
+      ),
     );
   });
 
   test('millions of token ids are no strain', async () => {
     const { conversations } = open();
-    const tokens = new Uint32Array(times(1_000_000, 10_000_000)).map((_, index) => (index * 2654435761) % 200_000);
+    const tokens = new Uint32Array(times(1_000_000, 10_000_000)).map(
+      (_, index) => (index * 2654435761) % 200_000,
+    );
     await conversations.put({ id: 'big', tokens });
     const stored = (await conversations.get('big')) as { tokens: Uint32Array };
     expect(Buffer.from(stored.tokens.buffer).equals(Buffer.from(tokens.buffer))).toBe(true);
@@ -140,7 +168,9 @@ describe('put and get', () => {
     await expect(conversations.put({ id: 'x', messages: [turn('two')] })).rejects.toMatchObject({
       code: 'ALREADY_EXISTS',
     });
-    expect(await conversations.put({ id: 'x', messages: [turn('two')] }, { ifExists: 'skip' })).toMatchObject({
+    expect(
+      await conversations.put({ id: 'x', messages: [turn('two')] }, { ifExists: 'skip' }),
+    ).toMatchObject({
       status: 'skipped',
     });
     expect(await conversations.get('x')).toEqual({ id: 'x', messages: [turn('one')] });
@@ -150,7 +180,10 @@ describe('put and get', () => {
     );
     expect(other.status).toBe('replaced');
     await expect(
-      conversations.put({ id: 'x', messages: [] }, { ifExists: 'replace', ifRevision: first.revision }),
+      conversations.put(
+        { id: 'x', messages: [] },
+        { ifExists: 'replace', ifRevision: first.revision },
+      ),
     ).rejects.toMatchObject({ code: 'CONFLICT' });
   });
 
@@ -158,7 +191,9 @@ describe('put and get', () => {
     const { backend, conversations } = open();
     for (const writer of WRITERS) {
       const id = writer.name;
-      await importJsonl(backend, [Buffer.from(write({ id, messages: [turn(`${LONG}é</>`), turn(1)] }, writer))]);
+      await importJsonl(backend, [
+        Buffer.from(write({ id, messages: [turn(`${LONG}é</>`), turn(1)] }, writer)),
+      ]);
       const stored = (await conversations.get(id)) as object;
       expect(await conversations.put(stored)).toMatchObject({ id, status: 'unchanged' });
     }
@@ -182,7 +217,17 @@ describe('put and get', () => {
 
   test('any well-formed id up to 512 bytes will do', async () => {
     const { conversations } = open();
-    const ids = ['../../etc/passwd', 'a\0b', '😀', 'A', 'a', 'é', 'e\u0301', 'x'.repeat(512), '\u2028"\\/'];
+    const ids = [
+      '../../etc/passwd',
+      'a\0b',
+      '😀',
+      'A',
+      'a',
+      'é',
+      'e\u0301',
+      'x'.repeat(512),
+      '\u2028"\\/',
+    ];
     for (const id of ids) await conversations.put({ id, own: id });
     for (const id of ids) expect(await conversations.get(id)).toEqual({ id, own: id });
     for (const id of ['', 'x'.repeat(513), 'é'.repeat(257), '\ud800']) {
@@ -206,9 +251,13 @@ describe('put and get', () => {
       new Float32Array(1),
       cycle,
     ]) {
-      await expect(conversations.put({ id: 'x', value })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      await expect(conversations.put({ id: 'x', value })).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+      });
     }
-    await expect(conversations.put([] as object)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(conversations.put([] as object)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
   });
 
   test('nesting beyond the stack is refused by put, and no problem for an import', async () => {
@@ -231,7 +280,11 @@ describe('put and get', () => {
       { id: 'c', bad: Number.NaN },
       { id: 'd' },
     ])) {
-      results.push([result.id, result.status, result.status === 'failed' ? result.error.code : undefined]);
+      results.push([
+        result.id,
+        result.status,
+        result.status === 'failed' ? result.error.code : undefined,
+      ]);
     }
     expect(results).toEqual([
       ['a', 'created', undefined],
@@ -251,22 +304,35 @@ describe('append', () => {
     await conversations.append('x', [turn(LONG), turn('three')]);
     const all = [turn('one'), turn(LONG), turn('three')];
     expect(await conversations.get('x')).toEqual({ id: 'x', messages: all, after: 1 });
-    expect(await conversations.get('x', { revision: 1 })).toEqual({ id: 'x', messages: [], after: 1 });
-    expect(await conversations.get('x', { revision: 2 })).toEqual({ id: 'x', messages: all.slice(0, 1), after: 1 });
-    await expect(conversations.get('x', { revision: 4 })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(await conversations.get('x', { revision: 1 })).toEqual({
+      id: 'x',
+      messages: [],
+      after: 1,
+    });
+    expect(await conversations.get('x', { revision: 2 })).toEqual({
+      id: 'x',
+      messages: all.slice(0, 1),
+      after: 1,
+    });
+    await expect(conversations.get('x', { revision: 4 })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
     expect(await conversations.stat('x')).toMatchObject({ messages: 3, revisions: 3 });
   });
 
   test('any messages in any number of steps give what one put gives', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.array(message, { maxLength: 3 }), { maxLength: 5 }), async (steps) => {
-        const { conversations } = open(20);
-        await conversations.put({ id: 'x', messages: [], end: true });
-        for (const step of steps) await conversations.append('x', step);
-        expect((await conversations.getBytes('x'))?.toString()).toBe(
-          `${JSON.stringify({ id: 'x', messages: steps.flat(), end: true })}\n`,
-        );
-      }),
+      fc.asyncProperty(
+        fc.array(fc.array(message, { maxLength: 3 }), { maxLength: 5 }),
+        async (steps) => {
+          const { conversations } = open(20);
+          await conversations.put({ id: 'x', messages: [], end: true });
+          for (const step of steps) await conversations.append('x', step);
+          expect((await conversations.getBytes('x'))?.toString()).toBe(
+            `${JSON.stringify({ id: 'x', messages: steps.flat(), end: true })}\n`,
+          );
+        },
+      ),
       { numRuns: times(20, 100) },
     );
   });
@@ -282,11 +348,16 @@ describe('append', () => {
     expect(await conversations.append('x', [turn('once')], { idempotencyKey: 'k' })).toMatchObject({
       status: 'unchanged',
     });
-    await expect(conversations.append('x', [turn('late')], { ifRevision: revision })).rejects.toMatchObject({
+    await expect(
+      conversations.append('x', [turn('late')], { ifRevision: revision }),
+    ).rejects.toMatchObject({
       code: 'CONFLICT',
     });
     expect(
-      await conversations.append('x', [turn('once')], { ifRevision: revision, idempotencyKey: 'k' }),
+      await conversations.append('x', [turn('once')], {
+        ifRevision: revision,
+        idempotencyKey: 'k',
+      }),
     ).toMatchObject({ status: 'unchanged' });
     expect(await conversations.stat('x')).toMatchObject({ messages: 3 });
   });
@@ -294,22 +365,34 @@ describe('append', () => {
   test('by many at once loses nothing', async () => {
     const { conversations } = open();
     await conversations.put({ id: 'x', messages: [] });
-    await Promise.all(Array.from({ length: 40 }, (_, index) => conversations.append('x', [turn(index)])));
+    await Promise.all(
+      Array.from({ length: 40 }, (_, index) => conversations.append('x', [turn(index)])),
+    );
     const { messages } = (await conversations.get('x')) as { messages: { content: number }[] };
-    expect(messages.map(({ content }) => content).sort((a, b) => a - b)).toEqual([...Array(40).keys()]);
+    expect(messages.map(({ content }) => content).sort((a, b) => a - b)).toEqual([
+      ...Array(40).keys(),
+    ]);
   });
 
   test('needs a conversation with an array of messages', async () => {
     const { conversations } = open();
     await conversations.put({ id: 'tokens', tokens: [1, 2] });
     await conversations.put({ id: 'sharegpt', conversations: [{ from: 'human', value: 'x' }] });
-    await expect(conversations.append('none', [turn('x')])).rejects.toMatchObject({ code: 'NOT_FOUND' });
-    await expect(conversations.append('tokens', [turn('x')])).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-    await expect(conversations.append('tokens', [], { idempotencyKey: 'k'.repeat(65) })).rejects.toMatchObject({
+    await expect(conversations.append('none', [turn('x')])).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+    await expect(conversations.append('tokens', [turn('x')])).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+    await expect(
+      conversations.append('tokens', [], { idempotencyKey: 'k'.repeat(65) }),
+    ).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
     });
     await conversations.put({ id: 'typed', messages: Uint32Array.of(1) });
-    await expect(conversations.append('typed', [1])).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(conversations.append('typed', [1])).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
     await conversations.append('sharegpt', [{ from: 'gpt', value: 'y' }]);
     expect(await conversations.get('sharegpt')).toEqual({
       id: 'sharegpt',
@@ -333,7 +416,14 @@ describe('ifExists append', () => {
     const statuses = [];
     for (const count of [1, 3, 3, 2, 0, 4])
       statuses.push((await conversations.put(history(count), { ifExists: 'append' })).status);
-    expect(statuses).toEqual(['created', 'appended', 'unchanged', 'unchanged', 'unchanged', 'appended']);
+    expect(statuses).toEqual([
+      'created',
+      'appended',
+      'unchanged',
+      'unchanged',
+      'unchanged',
+      'appended',
+    ]);
     expect(await conversations.get('x')).toEqual(history(4));
     expect(await conversations.get('x', { revision: 2 })).toEqual(history(3));
     const stat = await conversations.stat('x');
@@ -344,10 +434,16 @@ describe('ifExists append', () => {
   test('renews the fields around the messages', async () => {
     const { conversations } = open();
     await conversations.put(history(1, { usage: 1, model: 'a' }), { ifExists: 'append' });
-    await conversations.put(history(2, { usage: 2, model: 'b', note: LONG }), { ifExists: 'append' });
-    await conversations.put(history(3, { usage: 2, model: 'b', note: LONG }), { ifExists: 'append' });
+    await conversations.put(history(2, { usage: 2, model: 'b', note: LONG }), {
+      ifExists: 'append',
+    });
+    await conversations.put(history(3, { usage: 2, model: 'b', note: LONG }), {
+      ifExists: 'append',
+    });
     expect(await conversations.get('x')).toEqual(history(3, { usage: 2, model: 'b', note: LONG }));
-    expect(await conversations.get('x', { revision: 1 })).toEqual(history(1, { usage: 1, model: 'a' }));
+    expect(await conversations.get('x', { revision: 1 })).toEqual(
+      history(1, { usage: 1, model: 'a' }),
+    );
     expect(await conversations.stat('x')).toMatchObject({ model: 'b', segments: 4 });
   });
 
@@ -360,7 +456,9 @@ describe('ifExists append', () => {
       code: 'CONFLICT',
       message: expect.stringContaining('message 1 '),
     });
-    await expect(conversations.put({ id: 'x', tokens: [1] }, { ifExists: 'append' })).rejects.toMatchObject({
+    await expect(
+      conversations.put({ id: 'x', tokens: [1] }, { ifExists: 'append' }),
+    ).rejects.toMatchObject({
       code: 'CONFLICT',
     });
     await expect(
@@ -373,10 +471,13 @@ describe('ifExists append', () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(message, { maxLength: 6 }),
-        fc.array(fc.record({ count: fc.nat(6), writer: fc.constantFrom(...WRITERS), usage: fc.nat(1) }), {
-          minLength: 1,
-          maxLength: 6,
-        }),
+        fc.array(
+          fc.record({ count: fc.nat(6), writer: fc.constantFrom(...WRITERS), usage: fc.nat(1) }),
+          {
+            minLength: 1,
+            maxLength: 6,
+          },
+        ),
         fc.boolean(),
         async (messages, steps, atOnce) => {
           const { backend, conversations } = open(20);
@@ -385,16 +486,19 @@ describe('ifExists append', () => {
           );
           const log = Buffer.from(lines.join('\n'));
           const batches = atOnce ? [log] : lines.map((line) => Buffer.from(line));
-          for (const batch of batches) await importJsonl(backend, [batch], { ifExists: 'append', onError: 'skip' });
-          // Every line that is longer than all before it is a revision, and one as long with other fields; a shorter one
-          // with fields that no state had is refused.
+          for (const batch of batches)
+            await importJsonl(backend, [batch], { ifExists: 'append', onError: 'skip' });
+          // Every line that is longer than all before it is a revision, and one as long with other
+          // fields; a shorter one with fields that no state had is refused.
           const known: { size: number; usage: number }[] = [];
           let refused = 0;
           const expected = lines.filter((_, index) => {
             const { count, usage } = steps[index] as (typeof steps)[number];
             const state = { size: Math.min(count, messages.length), usage };
             const newest = known.at(-1);
-            const isKnown = known.some(({ size, usage }) => state.size <= size && usage === state.usage);
+            const isKnown = known.some(
+              ({ size, usage }) => state.size <= size && usage === state.usage,
+            );
             const isRefused = newest !== undefined && !isKnown && state.size < newest.size;
             if (isRefused) refused++;
             if (isKnown || isRefused) return false;
@@ -404,7 +508,9 @@ describe('ifExists append', () => {
           expect(await conversations.stat('x')).toMatchObject({ revisions: expected.length });
           for (const [index, line] of expected.entries()) {
             expect(await conversations.get('x', { revision: index + 1 })).toEqual(JSON.parse(line));
-            expect((await conversations.getBytes('x', { revision: index + 1 }))?.toString().trimEnd()).toBe(line);
+            expect(
+              (await conversations.getBytes('x', { revision: index + 1 }))?.toString().trimEnd(),
+            ).toBe(line);
           }
           const again = await importJsonl(backend, [log], { ifExists: 'append', onError: 'skip' });
           // What was refused may be covered by what came later.
@@ -418,7 +524,9 @@ describe('ifExists append', () => {
 
   test('racing writers of growing histories all get through', async () => {
     const { conversations } = open();
-    await Promise.all([1, 5, 2, 4, 3].map((count) => conversations.put(history(count), { ifExists: 'append' })));
+    await Promise.all(
+      [1, 5, 2, 4, 3].map((count) => conversations.put(history(count), { ifExists: 'append' })),
+    );
     expect(await conversations.get('x')).toEqual(history(5));
   });
 });
@@ -428,7 +536,9 @@ describe('delete, list and stat', () => {
     const { conversations } = open();
     const { revision } = await conversations.put({ id: 'x' });
     await conversations.put({ id: 'x', v: 2 }, { ifExists: 'replace' });
-    await expect(conversations.delete('x', { ifRevision: revision })).rejects.toMatchObject({ code: 'CONFLICT' });
+    await expect(conversations.delete('x', { ifRevision: revision })).rejects.toMatchObject({
+      code: 'CONFLICT',
+    });
     expect(await conversations.delete('x')).toBe(true);
     expect(await conversations.delete('x')).toBe(false);
     expect(await conversations.get('x')).toBeUndefined();
@@ -469,7 +579,10 @@ describe('delete, list and stat', () => {
     });
     await conversations.put({ id: 'b', messages: [turn(shared)] });
     expect(await conversations.stat('a')).toMatchObject({ sharedBytes: shared.length });
-    expect(await conversations.stat('b')).toMatchObject({ sharedBytes: shared.length, segments: 1 });
+    expect(await conversations.stat('b')).toMatchObject({
+      sharedBytes: shared.length,
+      segments: 1,
+    });
   });
 
   test('a reader starts again when what it reads is replaced, and calls lasting absence corruption', async () => {
@@ -480,12 +593,16 @@ describe('delete, list and stat', () => {
     const fetch = backend.fetch.bind(backend);
     backend.fetch = async (...call) => {
       backend.fetch = fetch;
-      await conversations.put({ id: 'x', messages: [turn(`new ${LONG}`)] }, { ifExists: 'replace' });
+      await conversations.put(
+        { id: 'x', messages: [turn(`new ${LONG}`)] },
+        { ifExists: 'replace' },
+      );
       await backend.collect({ graceMs: 0 });
       return fetch(...call);
     };
     expect(await conversations.get('x')).toEqual({ id: 'x', messages: [turn(`new ${LONG}`)] });
-    backend.fetch = async (locators) => fetch(locators.map(() => 'gone' as (typeof locators)[number]));
+    backend.fetch = async (locators) =>
+      fetch(locators.map(() => 'gone' as (typeof locators)[number]));
     await expect(new Conversations(backend).get('x')).rejects.toMatchObject({ code: 'CORRUPT' });
   });
 });

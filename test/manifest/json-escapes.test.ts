@@ -1,8 +1,25 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ESCAPES, escapeText, forbiddenEscapes, STYLE_COUNT, unescapeText } from '../../src/manifest/json-escapes.ts';
+import {
+  ESCAPES,
+  escapeText,
+  forbiddenEscapes,
+  STYLE_COUNT,
+  unescapeText,
+} from '../../src/manifest/json-escapes.ts';
 
-const { ascii, delete: del, slash, html, lineSeparators, longControls, upperHex, apostrophe, equals, dotnet } = ESCAPES;
+const {
+  ascii,
+  delete: del,
+  slash,
+  html,
+  lineSeparators,
+  longControls,
+  upperHex,
+  apostrophe,
+  equals,
+  dotnet,
+} = ESCAPES;
 
 const text = fc
   .array(
@@ -76,11 +93,31 @@ describe('escape styles', () => {
   });
 
   test.each([
-    ['Python', ascii | del, 'a\u007f/é<\u2028😀\b\u001b', 'a\\u007f/\\u00e9<\\u2028\\ud83d\\ude00\\b\\u001b'],
-    ['Go', html | lineSeparators, "<a href='x'>&\u2028é\b", "\\u003ca href='x'\\u003e\\u0026\\u2028é\\b"],
-    ['Go before 1.22', html | lineSeparators | longControls, '<\u2029\b\f', '\\u003c\\u2029\\u0008\\u000c'],
+    [
+      'Python',
+      ascii | del,
+      'a\u007f/é<\u2028😀\b\u001b',
+      'a\\u007f/\\u00e9<\\u2028\\ud83d\\ude00\\b\\u001b',
+    ],
+    [
+      'Go',
+      html | lineSeparators,
+      "<a href='x'>&\u2028é\b",
+      "\\u003ca href='x'\\u003e\\u0026\\u2028é\\b",
+    ],
+    [
+      'Go before 1.22',
+      html | lineSeparators | longControls,
+      '<\u2029\b\f',
+      '\\u003c\\u2029\\u0008\\u000c',
+    ],
     ['PHP', ascii | slash, 'a/b é \u007f', 'a\\/b \\u00e9 \u007f'],
-    ['.NET', ascii | del | html | upperHex | apostrophe | dotnet, '"+<\'ê\n', '\\u0022\\u002B\\u003C\\u0027\\u00EA\\n'],
+    [
+      '.NET',
+      ascii | del | html | upperHex | apostrophe | dotnet,
+      '"+<\'ê\n',
+      '\\u0022\\u002B\\u003C\\u0027\\u00EA\\n',
+    ],
     ['Gson', html | lineSeparators | apostrophe | equals, "a='b'", 'a\\u003d\\u0027b\\u0027'],
   ])('%s writes as its style says', (_, chosen, plain, raw) => {
     expect(escapeText(Buffer.from(plain), chosen).toString()).toBe(raw);

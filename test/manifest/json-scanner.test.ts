@@ -45,7 +45,11 @@ const jsonObject = fc
     fc.jsonValue({ maxDepth: 4 }),
   )
   .chain((value) =>
-    fc.constantFrom(JSON.stringify(value), JSON.stringify(value, null, 1), JSON.stringify(value, null, '\t')),
+    fc.constantFrom(
+      JSON.stringify(value),
+      JSON.stringify(value, null, 1),
+      JSON.stringify(value, null, '\t'),
+    ),
   );
 
 describe('JsonScanner', () => {
@@ -60,7 +64,10 @@ describe('JsonScanner', () => {
 
   test('accepts a mutated line exactly when JSON.parse does', () => {
     const bytes = fc.constantFrom(
-      ...Buffer.from(' \t\n\r{}[]:,"\\/0123456789+-.eEtrufalsn\x00\x01\x1f\x7f\x80\xc3\xe2\xef\xf0u', 'latin1'),
+      ...Buffer.from(
+        ' \t\n\r{}[]:,"\\/0123456789+-.eEtrufalsn\x00\x01\x1f\x7f\x80\xc3\xe2\xef\xf0u',
+        'latin1',
+      ),
     );
     const mutation = fc.record({
       at: fc.double({ min: 0, max: 1, noNaN: true }),
@@ -70,17 +77,25 @@ describe('JsonScanner', () => {
     let valid = 0;
     let invalid = 0;
     fc.assert(
-      fc.property(jsonObject, fc.array(mutation, { minLength: 1, maxLength: 2 }), (json, mutations) => {
-        let line = Buffer.from(json);
-        for (const { at, remove, insert } of mutations) {
-          const offset = Math.floor(at * line.length);
-          line = Buffer.concat([line.subarray(0, offset), Buffer.from(insert), line.subarray(offset + remove)]);
-        }
-        const expected = parses(line);
-        if (expected) valid++;
-        else invalid++;
-        expect(accepts(line)).toBe(expected);
-      }),
+      fc.property(
+        jsonObject,
+        fc.array(mutation, { minLength: 1, maxLength: 2 }),
+        (json, mutations) => {
+          let line = Buffer.from(json);
+          for (const { at, remove, insert } of mutations) {
+            const offset = Math.floor(at * line.length);
+            line = Buffer.concat([
+              line.subarray(0, offset),
+              Buffer.from(insert),
+              line.subarray(offset + remove),
+            ]);
+          }
+          const expected = parses(line);
+          if (expected) valid++;
+          else invalid++;
+          expect(accepts(line)).toBe(expected);
+        },
+      ),
       { numRuns: times(4000, 10_000) },
     );
     expect(Math.min(valid, invalid)).toBeGreaterThan(250);
@@ -132,7 +147,10 @@ describe('JsonScanner', () => {
   ])('refuses %j as JSON.parse does', (json) => {
     expect(parses(Buffer.from(json))).toBe(false);
     expect(() => scan(json)).toThrow(
-      expect.objectContaining({ code: 'MALFORMED_INPUT', message: expect.stringMatching(/^byte \d+: ./) }),
+      expect.objectContaining({
+        code: 'MALFORMED_INPUT',
+        message: expect.stringMatching(/^byte \d+: ./),
+      }),
     );
   });
 
@@ -140,11 +158,15 @@ describe('JsonScanner', () => {
     expect(() => scan('{"é":tru}')).toThrow('byte 6: expected a JSON value');
     expect(() => scan('{"a":1 "b":2}')).toThrow('byte 7: expected , or }');
     expect(() => scan('{"a":"x')).toThrow('byte 7: the string does not end (the text ends here)');
-    expect(() => scanner.scan(Buffer.from('{"a":"abc\xff"}', 'latin1'), 8)).toThrow('byte 9: not valid UTF-8');
+    expect(() => scanner.scan(Buffer.from('{"a":"abc\xff"}', 'latin1'), 8)).toThrow(
+      'byte 9: not valid UTF-8',
+    );
   });
 
   test('notes long string values, not keys and not short ones', () => {
-    expect(scan('{"a long key":"a long value","b":"1234567","c":["12345678","é\\u00e9345678"]}')).toEqual([
+    expect(
+      scan('{"a long key":"a long value","b":"1234567","c":["12345678","é\\u00e9345678"]}'),
+    ).toEqual([
       [SPAN.plain, 'a long value'],
       [SPAN.plain, '12345678'],
       [SPAN.escaped, 'é\\u00e9345678'],
@@ -174,29 +196,39 @@ describe('JsonScanner', () => {
 
   test('takes the last of duplicate keys, and keys written with escapes', () => {
     scan('{"id":"a","\\u0069d":"b","messages":[1],"x":{"id":"c"}}');
-    expect(text.toString('utf8', scanner.fieldStarts[FIELD.id], scanner.fieldEnds[FIELD.id])).toBe('"b"');
-    expect(text.toString('utf8', scanner.fieldStarts[FIELD.messages], scanner.fieldEnds[FIELD.messages])).toBe('[1]');
+    expect(text.toString('utf8', scanner.fieldStarts[FIELD.id], scanner.fieldEnds[FIELD.id])).toBe(
+      '"b"',
+    );
+    expect(
+      text.toString('utf8', scanner.fieldStarts[FIELD.messages], scanner.fieldEnds[FIELD.messages]),
+    ).toBe('[1]');
     expect(scanner.fieldStarts[FIELD.model]).toBe(-1);
   });
 
   test('is not bounded by nesting', () => {
     const depth = 200_000;
     expect(() => scan(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`)).not.toThrow();
-    expect(() => scan(`{"a":${'['.repeat(depth)}${']'.repeat(depth - 1)}}`)).toThrow('expected , or ]');
+    expect(() => scan(`{"a":${'['.repeat(depth)}${']'.repeat(depth - 1)}}`)).toThrow(
+      'expected , or ]',
+    );
   });
 
   test('finds where the elements of an array end', () => {
     fc.assert(
-      fc.property(fc.array(fc.jsonValue({ maxDepth: 3 })), fc.constantFrom(undefined, 1), (values, indent) => {
-        const json = Buffer.from(JSON.stringify(values, null, indent));
-        const ends = elementEnds(json, 0);
-        expect(ends).toHaveLength(values.length);
-        for (const [index, end] of ends.entries()) {
-          expect(JSON.parse(`${json.toString('utf8', 0, end)}]`)).toEqual(
-            JSON.parse(JSON.stringify(values.slice(0, index + 1))),
-          );
-        }
-      }),
+      fc.property(
+        fc.array(fc.jsonValue({ maxDepth: 3 })),
+        fc.constantFrom(undefined, 1),
+        (values, indent) => {
+          const json = Buffer.from(JSON.stringify(values, null, indent));
+          const ends = elementEnds(json, 0);
+          expect(ends).toHaveLength(values.length);
+          for (const [index, end] of ends.entries()) {
+            expect(JSON.parse(`${json.toString('utf8', 0, end)}]`)).toEqual(
+              JSON.parse(JSON.stringify(values.slice(0, index + 1))),
+            );
+          }
+        },
+      ),
     );
   });
 });

@@ -61,9 +61,9 @@ describe('a value as JSON text', () => {
       }
     }
     const of = (value: unknown) => Object.assign(new Map(), { toJSON: () => value });
-    expect(textOf({ a: new Tagged(), b: [new Tagged()], c: new Date(0), d: new URL('https://a.b/') })).toBe(
-      '{"a":{"key":"a"},"b":[{"key":"0"}],"c":"1970-01-01T00:00:00.000Z","d":"https://a.b/"}',
-    );
+    expect(
+      textOf({ a: new Tagged(), b: [new Tagged()], c: new Date(0), d: new URL('https://a.b/') }),
+    ).toBe('{"a":{"key":"a"},"b":[{"key":"0"}],"c":"1970-01-01T00:00:00.000Z","d":"https://a.b/"}');
     expect(keys).toEqual(['a', '0']);
     expect(textOf({ a: of(-0), b: of(undefined) })).toBe('{"a":-0}');
     expect(textOf(of({ id: 'x' }))).toBe('{"id":"x"}');
@@ -98,7 +98,11 @@ describe('a value as JSON text', () => {
     ['a symbol', Symbol('s'), 'would drop a symbol'],
     ['an instance of a class', new Money(), 'it is a Money'],
     ['an object with a bare prototype', Object.create(Object.create(null)), 'it is an object'],
-    ['an object with a prototype', Object.create({ inherited: 1 }), 'it is an object: give it a toJSON'],
+    [
+      'an object with a prototype',
+      Object.create({ inherited: 1 }),
+      'it is an object: give it a toJSON',
+    ],
     ['a map', new Map([[1, 2]]), 'it is a Map'],
     ['a set', new Set([1]), 'it is a Set'],
     ['a weak map', new WeakMap(), 'it is a WeakMap'],
@@ -123,7 +127,11 @@ describe('a value as JSON text', () => {
     ['a view', new DataView(new ArrayBuffer(2)), 'only Uint32Array'],
     ['token ids behind a proxy', new Proxy(new Uint32Array(2), {}), 'it is a Uint32Array'],
     ['a symbol key', { [Symbol('hidden')]: 1 }, 'would drop its key Symbol(hidden)'],
-    ['a symbol key of an array', Object.assign([1], { [Symbol('hidden')]: 1 }), 'would drop its key Symbol(hidden)'],
+    [
+      'a symbol key of an array',
+      Object.assign([1], { [Symbol('hidden')]: 1 }),
+      'would drop its key Symbol(hidden)',
+    ],
     ['a property of an array', Object.assign([1], { index: 1 }), 'would drop the property "index"'],
   ])('refuses %s, and says where', (_, value, reason) => {
     const place = 'messages[3].content[0].when';
@@ -137,7 +145,9 @@ describe('a value as JSON text', () => {
   test('refuses holes and undefined in arrays', () => {
     const holes = [1];
     holes[5] = 6;
-    expect(refusal({ messages: [{ a: holes }] })).toMatch('INVALID_ARGUMENT messages[0].a[1]: JSON would make null');
+    expect(refusal({ messages: [{ a: holes }] })).toMatch(
+      'INVALID_ARGUMENT messages[0].a[1]: JSON would make null',
+    );
     expect(refusal({ a: [undefined] })).toMatch('INVALID_ARGUMENT a[0]: ');
     expect(refusal({ a: new Array(2 ** 32 - 1) })).toMatch('INVALID_ARGUMENT a[0]: ');
   });
@@ -153,10 +163,18 @@ describe('a value as JSON text', () => {
       throw new Error('not today');
     };
     const getter = Object.defineProperty({}, 'when', { get: thrown, enumerable: true });
-    expect(refusal({ messages: [getter] })).toMatch('INVALID_ARGUMENT messages[0].when cannot be read: not today');
-    expect(refusal({ a: { toJSON: thrown } })).toMatch('INVALID_ARGUMENT a cannot be read: not today');
-    expect(refusal({ a: new Proxy({}, { ownKeys: thrown }) })).toMatch('INVALID_ARGUMENT a cannot be read: not today');
-    expect(refusal({ a: new Proxy({}, { getPrototypeOf: thrown }) })).toMatch('INVALID_ARGUMENT a cannot be read');
+    expect(refusal({ messages: [getter] })).toMatch(
+      'INVALID_ARGUMENT messages[0].when cannot be read: not today',
+    );
+    expect(refusal({ a: { toJSON: thrown } })).toMatch(
+      'INVALID_ARGUMENT a cannot be read: not today',
+    );
+    expect(refusal({ a: new Proxy({}, { ownKeys: thrown }) })).toMatch(
+      'INVALID_ARGUMENT a cannot be read: not today',
+    );
+    expect(refusal({ a: new Proxy({}, { getPrototypeOf: thrown }) })).toMatch(
+      'INVALID_ARGUMENT a cannot be read',
+    );
     const throwing = (value: unknown) => ({
       get a() {
         throw value;
@@ -207,11 +225,20 @@ describe('a value as JSON text', () => {
       b: Uint32Array.of(2 ** 32 - 1),
     });
     expect(line.toString()).toBe('{"é":[1,2],"a":[[],"“"],"b":[4294967295]}');
-    expect(typedAt.map((at) => line.subarray(at).toString().split(']')[0])).toEqual(['[1,2', '[', '[4294967295']);
+    expect(typedAt.map((at) => line.subarray(at).toString().split(']')[0])).toEqual([
+      '[1,2',
+      '[',
+      '[4294967295',
+    ]);
   });
 
   test('of many megabytes is whole', () => {
-    const value = { messages: Array.from({ length: 30_000 }, (_, index) => ({ index, text: `é${'x'.repeat(100)}` })) };
+    const value = {
+      messages: Array.from({ length: 30_000 }, (_, index) => ({
+        index,
+        text: `é${'x'.repeat(100)}`,
+      })),
+    };
     expect(textOf(value) === JSON.stringify(value)).toBe(true);
   });
 });

@@ -16,13 +16,20 @@ const units = (text: string, pattern: RegExp): string =>
   );
 
 const plain = (unit: string): string => JSON.stringify(unit).slice(1, -1);
-const upperHex = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`;
+const upperHex = (unit: string): string =>
+  `\\u${unit.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`;
 const eachUnit = (text: string, spell: (unit: string, at: number) => string): string =>
   Array.from({ length: text.length }, (_, at) => spell(text.charAt(at), at)).join('');
 
 /** The last one escapes every other character: no style rebuilds it. */
 export const WRITERS: readonly Writer[] = [
-  { name: 'JavaScript', string: (text) => JSON.stringify(text), number: String, comma: ',', colon: ':' },
+  {
+    name: 'JavaScript',
+    string: (text) => JSON.stringify(text),
+    number: String,
+    comma: ',',
+    colon: ':',
+  },
   {
     name: 'Python',
     string: (text) => units(text, /[\u007f-\uffff]+/g),
@@ -30,7 +37,13 @@ export const WRITERS: readonly Writer[] = [
     comma: ', ',
     colon: ': ',
   },
-  { name: 'Go', string: (text) => units(text, /[<>&\u2028\u2029]/g), number: String, comma: ',', colon: ':' },
+  {
+    name: 'Go',
+    string: (text) => units(text, /[<>&\u2028\u2029]/g),
+    number: String,
+    comma: ',',
+    colon: ':',
+  },
   {
     name: 'PHP',
     string: (text) => units(text, /[\u0080-\uffff]+/g).replaceAll('/', '\\/'),
@@ -48,7 +61,8 @@ export const WRITERS: readonly Writer[] = [
   },
   {
     name: 'odd',
-    string: (text) => `"${eachUnit(text, (unit, at) => (at % 2 === 1 ? upperHex(unit) : plain(unit)))}"`,
+    string: (text) =>
+      `"${eachUnit(text, (unit, at) => (at % 2 === 1 ? upperHex(unit) : plain(unit)))}"`,
     number: (value) => (Number.isSafeInteger(value) ? `${value}e0` : `${value}`),
     comma: ' ,\t',
     colon: ' :',
@@ -59,7 +73,8 @@ export const WRITERS: readonly Writer[] = [
 export function write(value: unknown, writer: Writer): string {
   if (typeof value === 'string') return writer.string(value);
   if (typeof value === 'number') return writer.number(value);
-  if (Array.isArray(value)) return `[${value.map((item) => write(item, writer)).join(writer.comma)}]`;
+  if (Array.isArray(value))
+    return `[${value.map((item) => write(item, writer)).join(writer.comma)}]`;
   if (typeof value === 'object' && value !== null) {
     const fields = Object.entries(value).map(
       ([key, item]) => `${writer.string(key)}${writer.colon}${write(item, writer)}`,
@@ -84,7 +99,9 @@ const words = fc.constantFrom(
 );
 
 /** Text from empty to a few thousand characters, a lone surrogate now and then. */
-const content: fc.Arbitrary<string> = fc.array(words, { maxLength: 60 }).map((parts) => parts.join(''));
+const content: fc.Arbitrary<string> = fc
+  .array(words, { maxLength: 60 })
+  .map((parts) => parts.join(''));
 
 const png = fc
   .uint8Array({ minLength: 48, maxLength: 3000 })
@@ -105,7 +122,10 @@ export const message = fc.oneof(
     role: fc.constant('assistant'),
     content: fc.constant(null),
     tool_calls: fc.array(
-      fc.record({ id: fc.string(), function: fc.record({ name: fc.string(), arguments: content }) }),
+      fc.record({
+        id: fc.string(),
+        function: fc.record({ name: fc.string(), arguments: content }),
+      }),
       { maxLength: 3 },
     ),
   }),

@@ -34,9 +34,24 @@ async function read(bytes: Buffer, pieceBytes: number, batchBytes: number): Prom
 
 const BOM = '\xef\xbb\xbf';
 const file = fc
-  .array(fc.constantFrom('{"a":1}', 'x', ' ', '\t', '\r\n', '\n', '\n', BOM, '\xef', '\xef\xbb', '\n\n \n'), {
-    maxLength: 25,
-  })
+  .array(
+    fc.constantFrom(
+      '{"a":1}',
+      'x',
+      ' ',
+      '\t',
+      '\r\n',
+      '\n',
+      '\n',
+      BOM,
+      '\xef',
+      '\xef\xbb',
+      '\n\n \n',
+    ),
+    {
+      maxLength: 25,
+    },
+  )
   .map((parts) => Buffer.from(parts.join(''), 'latin1'));
 
 describe('readJsonl', () => {
@@ -57,7 +72,8 @@ describe('readJsonl', () => {
             offset += record.text.length + record.terminator.length;
           }
           if (whole.records.length > 0) {
-            const text = whole.lead + whole.records.map((record) => record.text + record.terminator).join('');
+            const text =
+              whole.lead + whole.records.map((record) => record.text + record.terminator).join('');
             expect(text).toBe(bytes.toString('latin1'));
           }
         },
@@ -67,7 +83,11 @@ describe('readJsonl', () => {
   });
 
   test('takes byte order marks for white space before a record, and nowhere else', async () => {
-    const { lead, records } = await read(Buffer.from(`${BOM}\n${BOM}{}\n${BOM}${BOM}[] ${BOM}\n`, 'latin1'), 3, 4);
+    const { lead, records } = await read(
+      Buffer.from(`${BOM}\n${BOM}{}\n${BOM}${BOM}[] ${BOM}\n`, 'latin1'),
+      3,
+      4,
+    );
     expect(lead).toBe(`${BOM}\n${BOM}`);
     expect(records.map(({ text, terminator }) => [text, terminator])).toEqual([
       ['{}', `\n${BOM}${BOM}`],

@@ -40,7 +40,9 @@ const file = fc
   })
   .map(({ lines, start, end }) => {
     const seen = new Set<string>();
-    const unique = lines.filter(({ value: { id } }) => id == null || (!seen.has(String(id)) && seen.add(String(id))));
+    const unique = lines.filter(
+      ({ value: { id } }) => id == null || (!seen.has(String(id)) && seen.add(String(id))),
+    );
     const text = unique.map(
       ({ value, writer, before, after }, index) =>
         before + write(value, writer) + (index === unique.length - 1 ? '' : after),
@@ -84,10 +86,17 @@ describe('import then export', () => {
   });
 
   test('works for records longer than any buffer, and for skeletons too long for a body', async () => {
-    const messages = Array.from({ length: 60_000 }, (_, index) => ({ role: 'user', content: `short ${index}` }));
+    const messages = Array.from({ length: 60_000 }, (_, index) => ({
+      role: 'user',
+      content: `short ${index}`,
+    }));
     const long = 'the quick brown fox \u00e9 "\n'.repeat(500_000);
     const bytes = Buffer.from(
-      [{ id: 'many', messages }, { id: 'long', messages: [{ role: 'tool', content: long }] }, { id: 'last' }]
+      [
+        { id: 'many', messages },
+        { id: 'long', messages: [{ role: 'tool', content: long }] },
+        { id: 'last' },
+      ]
         .map((value) => `${JSON.stringify(value)}\n`)
         .join(''),
     );
@@ -96,14 +105,17 @@ describe('import then export', () => {
     expect((await exported(backend)).equals(bytes)).toBe(true);
     expect((await new Conversations(backend).stat('many'))?.messages).toBe(60_000);
     expect(
-      ((await new Conversations(backend).get('long')) as { messages: { content: string }[] }).messages[0]?.content,
+      ((await new Conversations(backend).get('long')) as { messages: { content: string }[] })
+        .messages[0]?.content,
     ).toBe(long);
   });
 
   test('an export of some ids follows their order and ends every line', async () => {
     const backend = new ModelBackend();
     await imported(backend, '\ufeff{"id":"a"}\r\n{"id":"b"}\n\n{"id":"c"}');
-    expect((await exported(backend, ['c', 'a', 'b'])).toString()).toBe('{"id":"c"}\n{"id":"a"}\r\n{"id":"b"}\n\n');
+    expect((await exported(backend, ['c', 'a', 'b'])).toString()).toBe(
+      '{"id":"c"}\n{"id":"a"}\r\n{"id":"b"}\n\n',
+    );
     await expect(exported(backend, ['a', 'x'])).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
@@ -133,7 +145,8 @@ describe('import', () => {
     const text = '\n{"id":"a"}\n\n{"id":"b"]\n{"id":"c"}\n';
     await expect(imported(backend, text)).rejects.toMatchObject({
       code: 'MALFORMED_INPUT',
-      message: 'line 4 (byte offset 13): byte 9: expected , or }; the import stopped, 1 record is stored',
+      message:
+        'line 4 (byte offset 13): byte 9: expected , or }; the import stopped, 1 record is stored',
     });
     expect((await exported(backend)).toString()).toBe('\n{"id":"a"}\n\n');
   });
@@ -147,7 +160,13 @@ describe('import', () => {
       { onError: 'skip' },
     );
     expect(report).toMatchObject({ records: 7, created: 2, failed: 5 });
-    expect(report.errors.map(({ lineNumber, byteOffset, error }) => [lineNumber, byteOffset, error.code])).toEqual([
+    expect(
+      report.errors.map(({ lineNumber, byteOffset, error }) => [
+        lineNumber,
+        byteOffset,
+        error.code,
+      ]),
+    ).toEqual([
       [1, 0, 'MALFORMED_INPUT'],
       [3, 20, 'INVALID_ARGUMENT'],
       [4, 30, 'INVALID_ARGUMENT'],
@@ -175,7 +194,9 @@ describe('import', () => {
       application: 'app',
       createdAt: Date.UTC(2025, 9, 31, 7, 34, 56, 577),
     });
-    expect(await conversations.stat('zone')).toMatchObject({ createdAt: Date.UTC(2025, 9, 31, 5, 34, 56) });
+    expect(await conversations.stat('zone')).toMatchObject({
+      createdAt: Date.UTC(2025, 9, 31, 5, 34, 56),
+    });
     expect(await conversations.stat('seconds')).toMatchObject({ createdAt: 1_700_000_000_000 });
     expect(await conversations.stat('date')).toMatchObject({ createdAt: Date.UTC(2025, 9, 31) });
     const none = await conversations.stat('none');
@@ -187,7 +208,9 @@ describe('import', () => {
   test('refuses a record longer than the limit, naming its line', async () => {
     const backend = new ModelBackend();
     const text = Buffer.from(`{"id":"a"}\n{"id":"b","x":"${'x'.repeat(3_000_000)}"}\n`);
-    await expect(importJsonl(backend, pieces(text, 1000), { maxRecordBytes: 1_000_000 })).rejects.toMatchObject({
+    await expect(
+      importJsonl(backend, pieces(text, 1000), { maxRecordBytes: 1_000_000 }),
+    ).rejects.toMatchObject({
       code: 'TOO_LARGE',
       message: expect.stringContaining('line 2:'),
     });
@@ -200,7 +223,11 @@ describe('import', () => {
       write({ id: `${index}`, messages: [{ content: text }] }, writer),
     );
     const report = await imported(backend, lines.join('\n'));
-    expect(report).toMatchObject({ created: lines.length, newSegments: 1, newBytes: Buffer.byteLength(text) });
+    expect(report).toMatchObject({
+      created: lines.length,
+      newSegments: 1,
+      newBytes: Buffer.byteLength(text),
+    });
   });
 
   test('stores the bytes of base64 data URLs', async () => {
@@ -223,7 +250,9 @@ describe('import', () => {
         yield Buffer.from(`{"id":"${index}","x":"${'x'.repeat(1_000_000)}"}\n`);
       }
     }
-    await expect(importJsonl(backend, source(), { signal: controller.signal })).rejects.toMatchObject({
+    await expect(
+      importJsonl(backend, source(), { signal: controller.signal }),
+    ).rejects.toMatchObject({
       code: 'ABORTED',
     });
   });

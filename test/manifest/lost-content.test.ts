@@ -17,7 +17,9 @@ beforeEach(async () => {
   await writer.conversations.put({ id: 'a', messages: [{ role: 'user', content: LONG }] });
   await writer.blobs.put('b', [Buffer.alloc(10_000, 'b')]);
   await writer.close();
-  const data = (await objects.list('segments/')).objects.map(({ key }) => key).filter((key) => !key.endsWith('.meta'));
+  const data = (await objects.list('segments/')).objects
+    .map(({ key }) => key)
+    .filter((key) => !key.endsWith('.meta'));
   await objects.delete(data);
   store = new Store(await openObjects(objects));
 });
@@ -49,7 +51,9 @@ describe('lost content', () => {
 
   it('comes back when it is put again', async () => {
     const messages = [{ role: 'user', content: LONG }];
-    expect(await store.conversations.put({ id: 'a', messages })).toMatchObject({ status: 'unchanged' });
+    expect(await store.conversations.put({ id: 'a', messages })).toMatchObject({
+      status: 'unchanged',
+    });
     expect(await store.conversations.get('a')).toEqual({ id: 'a', messages });
     await store.blobs.put('b', [Buffer.alloc(10_000, 'b')]);
     await drained(await store.blobs.get('b'));

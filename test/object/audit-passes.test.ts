@@ -5,9 +5,15 @@ import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { commit, entry, put } from '../conformance/builders.ts';
 
-/** Segments that few or many manifests reference, some of which are then damaged, by their place among all objects. */
+/**
+ * Segments that few or many manifests reference, some of which are then damaged, by their place
+ * among all objects.
+ */
 const STORES = fc.record({
-  manifests: fc.array(fc.uniqueArray(fc.nat(11), { maxLength: 6 }), { minLength: 1, maxLength: 12 }),
+  manifests: fc.array(fc.uniqueArray(fc.nat(11), { maxLength: 6 }), {
+    minLength: 1,
+    maxLength: 12,
+  }),
   deleted: fc.array(fc.nat(1000), { maxLength: 4 }),
   overwritten: fc.array(fc.nat(1000), { maxLength: 4 }),
 });
@@ -24,7 +30,10 @@ async function build({
   const store = new MemoryObjectStore();
   const backend = new ObjectBackend(store);
   for (const [at, segments] of manifests.entries()) {
-    await commit(backend, put(`c${at}`, [entry('body', ...segments.map((number) => `segment ${number}`))]));
+    await commit(
+      backend,
+      put(`c${at}`, [entry('body', ...segments.map((number) => `segment ${number}`))]),
+    );
   }
   await backend.close();
   const keys = [
@@ -33,7 +42,8 @@ async function build({
   ].map(({ key }) => key);
   const pick = (at: number): string[] => keys.slice(at % (keys.length + 1)).slice(0, 1);
   await store.delete(deleted.flatMap(pick));
-  for (const key of overwritten.flatMap(pick)) await store.put(key, Buffer.from('damage'), { kind: 'any' });
+  for (const key of overwritten.flatMap(pick))
+    await store.put(key, Buffer.from('damage'), { kind: 'any' });
   return store;
 }
 
@@ -41,7 +51,10 @@ async function audit(
   store: MemoryObjectStore,
   scannedReferences?: number,
 ): Promise<{ findings: Finding[]; report: Omit<AuditReport, 'durationMs'> }> {
-  const backend = new ObjectBackend(store, scannedReferences === undefined ? {} : { scannedReferences });
+  const backend = new ObjectBackend(
+    store,
+    scannedReferences === undefined ? {} : { scannedReferences },
+  );
   const findings: Finding[] = [];
   const steps = backend.audit();
   for (;;) {
@@ -75,7 +88,11 @@ test('an audit finds the same however few references it may keep in memory', asy
 });
 
 test('an audit with room for few references reads the manifests again for the others', async () => {
-  const store = await build({ manifests: [[0, 1, 2, 3, 4, 5, 6, 7]], deleted: [], overwritten: [] });
+  const store = await build({
+    manifests: [[0, 1, 2, 3, 4, 5, 6, 7]],
+    deleted: [],
+    overwritten: [],
+  });
   const counts = await Promise.all(
     [8, 7, 1].map(async (most) => {
       const backend = new ObjectBackend(store, { scannedReferences: most });

@@ -55,7 +55,10 @@ describe('beside a manifest that cannot be read', () => {
     // Marks of writers that are gone make a collection look through the manifests.
     await store.dropWriter(conversation('d'), 'taken by a writer that dies');
     store.clock.time += 20 * 60_000;
-    expect(await collect()).toMatchObject({ isComplete: true, reasons: { 'abandoned-upload': { count: 1 } } });
+    expect(await collect()).toMatchObject({
+      isComplete: true,
+      reasons: { 'abandoned-upload': { count: 1 } },
+    });
     await store.use((backend) => commit(backend, remove('c')));
     expect(await collect({ full: true })).toMatchObject({ isComplete: true, collectedSegments: 1 });
     expect((await collect({ erase: true })).isComplete).toBe(true);
@@ -80,15 +83,22 @@ describe('beside a manifest that cannot be read', () => {
         remove('a'),
       ]),
     );
-    for (const at of [0, 2]) expect(outcomes[at]).toMatchObject({ status: 'failed', error: { code: 'CORRUPT' } });
-    expect([succeeded(outcomes[1]).status, succeeded(outcomes[3]).status]).toEqual(['created', 'deleted']);
+    for (const at of [0, 2])
+      expect(outcomes[at]).toMatchObject({ status: 'failed', error: { code: 'CORRUPT' } });
+    expect([succeeded(outcomes[1]).status, succeeded(outcomes[3]).status]).toEqual([
+      'created',
+      'deleted',
+    ]);
   });
 
   test('a deep audit reads everything else, and tells of it once', async () => {
-    await store.use((backend) => commit(backend, put({ kind: 'blob', id: 'bad' }, [entry('no blob')])));
+    await store.use((backend) =>
+      commit(backend, put({ kind: 'blob', id: 'bad' }, [entry('no blob')])),
+    );
     const findings = await store.use(async (backend) => {
       const told: unknown[] = [];
-      for await (const { kind, manifests } of new Store(backend).audit({ deep: true })) told.push([kind, manifests]);
+      for await (const { kind, manifests } of new Store(backend).audit({ deep: true }))
+        told.push([kind, manifests]);
       return told;
     });
     expect(findings).toEqual([
@@ -101,7 +111,10 @@ describe('beside a manifest that cannot be read', () => {
 
   test('an erasure ends, and tells who shares what as far as that can be read', async () => {
     const report = await store.use((backend) => new Store(backend).eraseConversations(['a']));
-    expect(report).toMatchObject({ deleted: ['a'], collection: { isComplete: true, remnants: [] } });
+    expect(report).toMatchObject({
+      deleted: ['a'],
+      collection: { isComplete: true, remnants: [] },
+    });
     expect(report.shared).toEqual([
       { address: segment(TEXT.shared).address, length: TEXT.shared.length, manifests: [] },
     ]);
@@ -150,7 +163,8 @@ test('an erasure tells of data that nothing leads to, which it may not delete', 
   const late = segmentKey(segment(TEXT.b).address, OTHER_GENERATION);
   const orphan = segmentKey(segment('orphan').address, OTHER_GENERATION);
   for (const key of [late, orphan]) await store.write(key, 'content of somebody');
-  const reason = 'nothing leads to this data: an audit with repair deletes it, if no manifest needs it';
+  const reason =
+    'nothing leads to this data: an audit with repair deletes it, if no manifest needs it';
   const { remnants = [] } = await collect({ erase: true });
   expect(remnants.map(({ location }) => location).sort()).toEqual([late, orphan].sort());
   expect(new Set(remnants.map((each) => each.reason))).toEqual(new Set([reason]));
@@ -174,7 +188,9 @@ describe('a hint that cannot be read', () => {
 
   test('of a time to expire keeps no collection from its work, and a full one makes up for it', async () => {
     for (const id of ['old', 'older']) {
-      await store.use((backend) => commit(backend, put(id, [entry('1')], { fields: { expiresAt: id.length } })));
+      await store.use((backend) =>
+        commit(backend, put(id, [entry('1')], { fields: { expiresAt: id.length } })),
+      );
     }
     const [first = ''] = await store.keys('hints/expiries/');
     await store.write(first, 'garbage');
@@ -184,7 +200,9 @@ describe('a hint that cannot be read', () => {
 
   test('of damage sends a writer to look in vain', async () => {
     await store.write(`hints/damaged/${segment(TEXT.a).address}`, 'whatever');
-    await store.use((backend) => commit(backend, put('a', [entry('body of a', TEXT.a, TEXT.shared)])));
+    await store.use((backend) =>
+      commit(backend, put('a', [entry('body of a', TEXT.a, TEXT.shared)])),
+    );
     expect(await store.keys('hints/damaged/')).toEqual([]);
     expect(await store.findings()).toEqual([]);
   });
@@ -192,7 +210,9 @@ describe('a hint that cannot be read', () => {
   test('expires a manifest once, however many hints tell of it', async () => {
     const due = { fields: { expiresAt: 5 }, ifExists: 'replace' } as const;
     await store.use((backend) => commit(backend, put('old', [entry('1')], due)));
-    await store.use((backend) => commit(backend, put('old', [entry('2')], { ...due, fields: { expiresAt: 7 } })));
+    await store.use((backend) =>
+      commit(backend, put('old', [entry('2')], { ...due, fields: { expiresAt: 7 } })),
+    );
     expect(await store.keys('hints/expiries/')).toHaveLength(2);
     expect(await collect({ dryRun: true })).toMatchObject({ expiredManifests: 1 });
     expect(await collect()).toMatchObject({ expiredManifests: 1 });
@@ -209,7 +229,9 @@ describe('a list', () => {
   test('is right with rollups that are out of date', async () => {
     const [rollup = ''] = await store.keys('index/conversation/');
     const kept = await store.bytes(rollup);
-    await store.use((backend) => backend.commit([remove('c3'), put('c4', [entry('2')], { ifExists: 'replace' })]));
+    await store.use((backend) =>
+      backend.commit([remove('c3'), put('c4', [entry('2')], { ifExists: 'replace' })]),
+    );
     for (const key of await store.keys('index/conversation/')) await store.write(key, kept);
     const { ids } = await listed();
     expect(ids).toHaveLength(21);
@@ -227,7 +249,14 @@ describe('a list', () => {
 });
 
 test('objects that are not Varve’s are no finding, and stay through repairs, collections and erasures', async () => {
-  const foreign = ['notes.txt', 'segments/README', 'segments/abc/def', 'manifests/README', 'reports/x', 'other/y.meta'];
+  const foreign = [
+    'notes.txt',
+    'segments/README',
+    'segments/abc/def',
+    'manifests/README',
+    'reports/x',
+    'other/y.meta',
+  ];
   for (const key of foreign) await store.write(key, 'mine');
   expect(await store.findings({ repair: true })).toEqual([]);
   await collect({ full: true });
@@ -241,8 +270,10 @@ test('the report of an audit counts what it found by kind, what a deep one adds 
   await store.alterSidecar(TEXT.shared, () => ({ refCount: 9 }));
   const [report] = await store.use(async (backend) => {
     const opened = new Store(backend);
-    // Entries that are no conversation's: a deep audit of them finds damage, unless it was told of before.
-    for await (const finding of opened.audit({ repair: true, deep: true })) expect(finding.message).not.toBe('');
+    // Entries that are no conversation's: a deep audit of them finds damage, unless it was told of
+    // before.
+    for await (const finding of opened.audit({ repair: true, deep: true }))
+      expect(finding.message).not.toBe('');
     return opened.gc.history();
   });
   expect(report).toMatchObject({

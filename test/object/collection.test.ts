@@ -7,7 +7,13 @@ import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { parseGeneration, type Sidecar } from '../../src/backends/object/sidecar.ts';
 import { auditOf } from '../conformance/builders.ts';
-import { effectOf, histories, play, type Stage, type Step } from '../conformance/collection-history.ts';
+import {
+  effectOf,
+  histories,
+  play,
+  type Stage,
+  type Step,
+} from '../conformance/collection-history.ts';
 import { times } from '../thorough.ts';
 import { MortalStore } from './mortal-store.ts';
 import { StandingClock } from './standing-clock.ts';
@@ -49,7 +55,9 @@ class Aged {
     const copy = new Aged();
     for (const { key, lastModified } of (await this.objects.list('')).objects) {
       copy.clock.time = lastModified;
-      await copy.objects.put(key, (await this.objects.get(key))?.body as Uint8Array, { kind: 'absent' });
+      await copy.objects.put(key, (await this.objects.get(key))?.body as Uint8Array, {
+        kind: 'absent',
+      });
     }
     copy.clock.time = this.clock.time;
     return copy;
@@ -62,7 +70,9 @@ class Aged {
     for (const { key, size } of (await this.objects.list('segments/')).objects) {
       if (!key.endsWith('.meta')) stored += size;
       else {
-        const sidecar = JSON.parse(Buffer.from((await this.objects.get(key))?.body ?? []).toString()) as Sidecar;
+        const sidecar = JSON.parse(
+          Buffer.from((await this.objects.get(key))?.body ?? []).toString(),
+        ) as Sidecar;
         if (sidecar.state !== 'gone') living.set(key, sidecar);
       }
     }
@@ -168,8 +178,8 @@ test('shards are disjoint and together do what one run does, each as its plan sa
         const other = await store.copy();
         const whole: CollectReport[] = [];
         const reports: CollectReport[] = [];
-        // What one shard lets go of another may have passed by, and what a run changed is not old: later rounds take it,
-        // once everything is due that ever will be.
+        // What one shard lets go of another may have passed by, and what a run changed is not old:
+        // later rounds take it, once everything is due that ever will be.
         for (const minutesLater of [30, 2, 2, 2]) {
           whole.push(await other.process().collect({ graceMs: 0, full }));
           for (let index = 0; index < count; index++) {
@@ -183,7 +193,8 @@ test('shards are disjoint and together do what one run does, each as its plan sa
         }
         const sum = (of: readonly CollectReport[], field: (typeof SUMMED)[number]) =>
           of.reduce((total, report) => total + report[field], 0);
-        for (const field of SUMMED) expect([field, sum(reports, field)]).toEqual([field, sum(whole, field)]);
+        for (const field of SUMMED)
+          expect([field, sum(reports, field)]).toEqual([field, sum(whole, field)]);
       },
     ),
     { numRuns: times(8, 20), seed: 10 },

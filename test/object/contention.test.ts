@@ -3,11 +3,19 @@ import { expect, test } from 'vitest';
 import type { Address } from '../../src/address.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
-import { HOT_REFUSALS, newGeneration, type SidecarContent, type Token } from '../../src/backends/object/sidecar.ts';
+import {
+  HOT_REFUSALS,
+  newGeneration,
+  type SidecarContent,
+  type Token,
+} from '../../src/backends/object/sidecar.ts';
 import { take } from '../../src/backends/object/sidecar-changes.ts';
 import { auditOf, commit, entry, put, remove, segment } from '../conformance/builders.ts';
 
-/** A service that takes a moment, so that whoever swaps after reading meets those who did the same meanwhile. */
+/**
+ * A service that takes a moment, so that whoever swaps after reading meets those who did the same
+ * meanwhile.
+ */
 class SlowStore extends MemoryObjectStore {
   override async get(...given: Parameters<MemoryObjectStore['get']>) {
     const object = await super.get(...given);

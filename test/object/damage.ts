@@ -53,12 +53,16 @@ export async function dropHints(store: DamagedStore): Promise<void> {
 
 /** How many segments a collection takes, by a process of its own. */
 export function collected(store: DamagedStore, options = {}): Promise<number> {
-  return store.use(async (backend) => (await backend.collect({ graceMs: 0, ...options })).collectedSegments);
+  return store.use(
+    async (backend) => (await backend.collect({ graceMs: 0, ...options })).collectedSegments,
+  );
 }
 
 /** Puts the same bytes again, which heals all who reference them. */
 export async function expectHealing(store: DamagedStore): Promise<void> {
-  await store.use((backend) => commit(backend, put('again', [entry('again', TEXT.a, TEXT.b, TEXT.shared)])));
+  await store.use((backend) =>
+    commit(backend, put('again', [entry('again', TEXT.a, TEXT.b, TEXT.shared)])),
+  );
   expect(await store.findings()).toEqual([]);
   expect(await store.read()).toEqual({ a: 'whole', b: 'whole' });
 }

@@ -1,13 +1,23 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Finding } from '../../src/backends/maintenance.ts';
 import type { ManifestKey } from '../../src/backends/manifests.ts';
-import { holderOf, manifestObjectKey, segmentKey, sidecarKey } from '../../src/backends/object/keys.ts';
+import {
+  holderOf,
+  manifestObjectKey,
+  segmentKey,
+  sidecarKey,
+} from '../../src/backends/object/keys.ts';
 import { decodeRecord, encodeRecord } from '../../src/backends/object/manifest-codec.ts';
 import type { ManifestRecord } from '../../src/backends/object/manifest-record.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { type OpenObjectsOptions, openObjects } from '../../src/backends/object/open-objects.ts';
-import { type Generation, type Sidecar, type Token, tokenOf } from '../../src/backends/object/sidecar.ts';
+import {
+  type Generation,
+  type Sidecar,
+  type Token,
+  tokenOf,
+} from '../../src/backends/object/sidecar.ts';
 import { isVarveError } from '../../src/errors.ts';
 import { decodeFrame, encodeFrame } from '../../src/frame.ts';
 import { ByteReader, ByteWriter } from '../../src/varint.ts';
@@ -53,7 +63,9 @@ export class DamagedStore {
     }
   }
 
-  /** Has a writer take segments for a manifest, among them a text, and then do nothing more, ever. */
+  /**
+   * Has a writer take segments for a manifest, among them a text, and then do nothing more, ever.
+   */
   async dropWriter(key: ManifestKey, text: string): Promise<void> {
     const writer = await this.backend();
     await new Promise<void>((isStored) => {
@@ -64,7 +76,9 @@ export class DamagedStore {
         isStored();
         await new Promise(() => {});
       }
-      void writer.publish({ operation: 'put', key, ifExists: 'replace' }, entries(), () => ({ logicalBytes: 1 }));
+      void writer.publish({ operation: 'put', key, ifExists: 'replace' }, entries(), () => ({
+        logicalBytes: 1,
+      }));
     });
   }
 
@@ -116,7 +130,10 @@ export class DamagedStore {
     return decodeRecord(await this.bytes(objectKey), objectKey, undefined);
   }
 
-  async alterRecord(objectKey: string, change: (record: ManifestRecord) => Partial<ManifestRecord>): Promise<void> {
+  async alterRecord(
+    objectKey: string,
+    change: (record: ManifestRecord) => Partial<ManifestRecord>,
+  ): Promise<void> {
     const record = await this.record(objectKey);
     await this.write(objectKey, encodeRecord({ ...record, ...change(record) }));
   }
@@ -148,16 +165,23 @@ export class DamagedStore {
     });
   }
 
-  /** What becomes of reading each conversation: `whole`, what else it is, or the code of the error. */
+  /**
+   * What becomes of reading each conversation: `whole`, what else it is, or the code of the error.
+   */
   async read(): Promise<Record<'a' | 'b', string>> {
-    return this.use(async (backend) => ({ a: await readFrom(backend, 'a'), b: await readFrom(backend, 'b') }));
+    return this.use(async (backend) => ({
+      a: await readFrom(backend, 'a'),
+      b: await readFrom(backend, 'b'),
+    }));
   }
 }
 
 async function readFrom(backend: ObjectBackend, id: 'a' | 'b'): Promise<string> {
   try {
     const content = await contentOf(backend, id);
-    const isWhole = isDeepStrictEqual(content, [{ body: `body of ${id}`, segments: [TEXT[id], TEXT.shared] }]);
+    const isWhole = isDeepStrictEqual(content, [
+      { body: `body of ${id}`, segments: [TEXT[id], TEXT.shared] },
+    ]);
     return isWhole ? 'whole' : content === undefined ? 'absent' : JSON.stringify(content);
   } catch (error) {
     if (!isVarveError(error)) throw error;

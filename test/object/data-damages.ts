@@ -2,7 +2,16 @@ import { expect } from 'vitest';
 import type { Finding } from '../../src/backends/maintenance.ts';
 import { segmentKey } from '../../src/backends/object/keys.ts';
 import { append, commit, entry, put, remove, segment } from '../conformance/builders.ts';
-import { ADDRESS, collected, type Damage, dataKeyOfB, expectHealing, finding, MARKED, TO_MARK } from './damage.ts';
+import {
+  ADDRESS,
+  collected,
+  type Damage,
+  dataKeyOfB,
+  expectHealing,
+  finding,
+  MARKED,
+  TO_MARK,
+} from './damage.ts';
 import { type DamagedStore, KEY, OTHER_GENERATION, TEXT } from './damaged-store.ts';
 
 const LONG = ' and more of it';
@@ -79,13 +88,16 @@ export const DATA_DAMAGES: readonly Damage[] = [
   {
     name: 'data of a newer format',
     kind: 'corrupt-data',
-    damage: async (store) => store.write(await store.dataKey(TEXT.b), 'VFR\x02 and what is to come'),
+    damage: async (store) =>
+      store.write(await store.dataKey(TEXT.b), 'VFR\x02 and what is to come'),
     findings: async (store) => [await newerData(store)],
     after: async (store) => [await newerData(store)],
     reads: { a: 'whole', b: 'UNSUPPORTED_FORMAT' },
     leaves: async (store) => {
       await store.use((backend) => commit(backend, put('again', [entry('again', TEXT.b)])));
-      expect((await store.bytes(await store.dataKey(TEXT.b))).toString()).toMatch(/^VFR.*what is to come/);
+      expect((await store.bytes(await store.dataKey(TEXT.b))).toString()).toMatch(
+        /^VFR.*what is to come/,
+      );
     },
   },
   {
@@ -203,7 +215,11 @@ async function newerData(store: DamagedStore): Promise<Finding> {
 }
 
 /** A flipped bit in the payload: the frame is sound, its content is not. */
-async function corrupt(store: DamagedStore, text: string, rest: Partial<Finding>): Promise<Finding> {
+async function corrupt(
+  store: DamagedStore,
+  text: string,
+  rest: Partial<Finding>,
+): Promise<Finding> {
   const { address } = segment(text);
   const location = await store.dataKey(text);
   const reason = `segment ${address} is damaged: the bytes of ${location} have another address`;

@@ -1,6 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { segmentKey } from '../../src/backends/object/keys.ts';
-import { append, commit, contentOf, entry, idsOf, put, remove, segment } from '../conformance/builders.ts';
+import {
+  append,
+  commit,
+  contentOf,
+  entry,
+  idsOf,
+  put,
+  remove,
+  segment,
+} from '../conformance/builders.ts';
 import { ADDRESS, collected } from './damage.ts';
 import { DamagedStore, OTHER_GENERATION, TEXT } from './damaged-store.ts';
 
@@ -16,8 +25,10 @@ interface Ruin {
 }
 
 const shared = (store: DamagedStore) => store.dataKey(TEXT.shared);
-const alter = (change: object) => (store: DamagedStore) => store.alterSidecar(TEXT.shared, () => ({ ...change }));
-const unsidecar = (store: DamagedStore) => store.write(store.sidecarKey(TEXT.shared), 'not a sidecar');
+const alter = (change: object) => (store: DamagedStore) =>
+  store.alterSidecar(TEXT.shared, () => ({ ...change }));
+const unsidecar = (store: DamagedStore) =>
+  store.write(store.sidecarKey(TEXT.shared), 'not a sidecar');
 const NAMELESS = { refs: [], refCount: 0, since: 1 };
 
 /** Deletes the data that manifests hold, then does the rest. */
@@ -32,14 +43,27 @@ const RUINS: readonly Ruin[] = [
   { name: 'a sidecar without names', ruin: alter(NAMELESS) },
   {
     name: 'a sidecar that lacks one name',
-    ruin: (store) => store.alterSidecar(TEXT.shared, ({ refs }) => ({ refs: refs.slice(1), refCount: 1 })),
+    ruin: (store) =>
+      store.alterSidecar(TEXT.shared, ({ refs }) => ({ refs: refs.slice(1), refCount: 1 })),
   },
   { name: 'a sidecar that says gone', ruin: alter({ state: 'gone' }) },
   { name: 'a sidecar that says gone, without names', ruin: alter({ ...NAMELESS, state: 'gone' }) },
-  { name: 'a sidecar that says condemned, without names', ruin: alter({ ...NAMELESS, state: 'condemned' }) },
-  { name: 'a sidecar that says uploading, without names', ruin: alter({ ...NAMELESS, state: 'uploading' }) },
-  { name: 'a sidecar of a collected generation', ruin: alter({ ...NAMELESS, gen: OTHER_GENERATION }) },
-  { name: 'a sidecar of a collected generation, with names', ruin: alter({ gen: OTHER_GENERATION }) },
+  {
+    name: 'a sidecar that says condemned, without names',
+    ruin: alter({ ...NAMELESS, state: 'condemned' }),
+  },
+  {
+    name: 'a sidecar that says uploading, without names',
+    ruin: alter({ ...NAMELESS, state: 'uploading' }),
+  },
+  {
+    name: 'a sidecar of a collected generation',
+    ruin: alter({ ...NAMELESS, gen: OTHER_GENERATION }),
+  },
+  {
+    name: 'a sidecar of a collected generation, with names',
+    ruin: alter({ gen: OTHER_GENERATION }),
+  },
   {
     name: 'a sidecar of a collected generation that says gone',
     ruin: alter({ ...NAMELESS, gen: OTHER_GENERATION, state: 'gone' }),
@@ -48,13 +72,21 @@ const RUINS: readonly Ruin[] = [
   { name: 'a sidecar that cannot be read', ruin: unsidecar, isUnreadable: true },
   { name: 'no sidecar', ruin: (store) => store.objects.delete([store.sidecarKey(TEXT.shared)]) },
   { name: 'no data', ruin: withoutData(), isLost: true },
-  { name: 'no data, and a sidecar without names', ruin: withoutData(alter(NAMELESS)), isLost: true },
+  {
+    name: 'no data, and a sidecar without names',
+    ruin: withoutData(alter(NAMELESS)),
+    isLost: true,
+  },
   {
     name: 'no data, and a sidecar that says gone',
     ruin: withoutData(alter({ ...NAMELESS, state: 'gone' })),
     isLost: true,
   },
-  { name: 'no data, and a sidecar that is hot', ruin: withoutData(alter({ hot: true })), isLost: true },
+  {
+    name: 'no data, and a sidecar that is hot',
+    ruin: withoutData(alter({ hot: true })),
+    isLost: true,
+  },
   {
     name: 'no data, and a sidecar of a collected generation',
     ruin: withoutData(alter({ gen: OTHER_GENERATION })),
@@ -81,18 +113,26 @@ async function ruined({ ruin }: Ruin): Promise<DamagedStore> {
   return store;
 }
 
-/** Puts a conversation once more as it is, by a process of its own. Returns its outcome and what it reads. */
+/**
+ * Puts a conversation once more as it is, by a process of its own. Returns its outcome and what it
+ * reads.
+ */
 async function putAgain(store: DamagedStore, id: 'a' | 'b'): Promise<string> {
   return store.use(async (backend) => {
     const body = entry(`body of ${id}`, TEXT[id], TEXT.shared);
     const [outcome] = await backend.commit([put(id, [body], { ifExists: 'replace' })]);
     if (outcome?.status === 'failed') return outcome.error.code;
-    expect(await contentOf(backend, id)).toEqual([{ body: `body of ${id}`, segments: [TEXT[id], TEXT.shared] }]);
+    expect(await contentOf(backend, id)).toEqual([
+      { body: `body of ${id}`, segments: [TEXT[id], TEXT.shared] },
+    ]);
     return outcome?.status ?? 'none';
   });
 }
 
-/** Repairs until there is nothing to find: the first repair may leave data that a second one deletes. */
+/**
+ * Repairs until there is nothing to find: the first repair may leave data that a second one
+ * deletes.
+ */
 async function repair(store: DamagedStore): Promise<void> {
   for (let round = 0; round < 2; round++) await store.findings({ repair: true });
 }
@@ -129,10 +169,14 @@ describe.each(RUINS)('after damage that leaves $name', (ruin) => {
 
   test('a put of the bytes under another id can be read, and so can what had them', async () => {
     const store = await ruined(ruin);
-    const write = () => store.use((backend) => backend.commit([put('c', [entry('c', TEXT.shared)])]));
+    const write = () =>
+      store.use((backend) => backend.commit([put('c', [entry('c', TEXT.shared)])]));
     const [first] = await write();
     if (isUnreadable) {
-      expect(first).toMatchObject({ status: 'failed', error: { code: 'CORRUPT', message: /audit with repair/ } });
+      expect(first).toMatchObject({
+        status: 'failed',
+        error: { code: 'CORRUPT', message: /audit with repair/ },
+      });
       await repair(store);
       await write();
     }
@@ -145,7 +189,8 @@ describe.each(RUINS)('after damage that leaves $name', (ruin) => {
 
   test('an append that names the segment can be read', async () => {
     const store = await ruined(ruin);
-    const write = () => store.use((backend) => backend.commit([append('a', [entry('more', TEXT.shared)])]));
+    const write = () =>
+      store.use((backend) => backend.commit([append('a', [entry('more', TEXT.shared)])]));
     const [first] = await write();
     if (first?.status === 'failed') {
       expect([isLost, isUnreadable]).toEqual([true, true]);
@@ -177,7 +222,10 @@ describe.each(RUINS)('after damage that leaves $name', (ruin) => {
     const store = await ruined(ruin);
     await repair(store);
     if (!isLost) expect(await store.read()).toEqual(WHOLE);
-    else expect(await store.findings()).toMatchObject([{ kind: 'missing-data', repair: /^none more: it is marked/ }]);
+    else
+      expect(await store.findings()).toMatchObject([
+        { kind: 'missing-data', repair: /^none more: it is marked/ },
+      ]);
     expect(await collected(store, { full: true })).toBe(0);
     expect(await putAgain(store, 'b')).toBe('unchanged');
     expect(await store.read()).toEqual(WHOLE);
@@ -205,7 +253,8 @@ test('a put heals bodies that were spilled and are gone', async () => {
   const store = await DamagedStore.open();
   const write = () => store.use((backend) => backend.commit([put('c', long)]), options);
   await write();
-  const [address = ''] = (await store.record('manifests/conversation/c.json')).current?.holds.keys() ?? [];
+  const [address = ''] =
+    (await store.record('manifests/conversation/c.json')).current?.holds.keys() ?? [];
   const keys = await store.keys(`segments/${address}/`);
   expect(keys).toHaveLength(1);
   await store.objects.delete(keys);
@@ -250,5 +299,7 @@ test('data at the generation of a sidecar that was put back is stored before it 
   const store = await DamagedStore.open();
   await store.alterSidecar(TEXT.shared, () => ({ gen: OTHER_GENERATION }));
   await store.use((backend) => commit(backend, put('c', [entry('c', TEXT.shared)])));
-  expect(await store.keys(`segments/${ADDRESS.shared}/`)).toContain(segmentKey(ADDRESS.shared, OTHER_GENERATION));
+  expect(await store.keys(`segments/${ADDRESS.shared}/`)).toContain(
+    segmentKey(ADDRESS.shared, OTHER_GENERATION),
+  );
 });

@@ -13,7 +13,8 @@ test('erasing leaves no content of what was deleted in any object, and tells wha
   const store = new Store(await openObjects(objects));
   const secret = `a long secret ${'.'.repeat(5000)}`;
   const shared = `a shared prompt ${'.'.repeat(5000)}`;
-  const messages = (...contents: string[]) => contents.map((content) => ({ role: 'user', content }));
+  const messages = (...contents: string[]) =>
+    contents.map((content) => ({ role: 'user', content }));
   await store.conversations.put({
     id: 'gone',
     model: 'secret-model',
@@ -26,8 +27,13 @@ test('erasing leaves no content of what was deleted in any object, and tells wha
   });
   for await (const head of store.conversations.list()) expect(head.bytes).toBeGreaterThan(5000);
   const report = await store.eraseConversations(['gone']);
-  expect(report).toMatchObject({ deleted: ['gone'], collection: { isComplete: true, remnants: [] } });
-  expect(report.shared.map(({ manifests }) => manifests)).toEqual([[{ kind: 'conversation', id: 'stays' }]]);
+  expect(report).toMatchObject({
+    deleted: ['gone'],
+    collection: { isComplete: true, remnants: [] },
+  });
+  expect(report.shared.map(({ manifests }) => manifests)).toEqual([
+    [{ kind: 'conversation', id: 'stays' }],
+  ]);
   expect(await holding(objects, ['a long secret', 'secret-model'])).toEqual([]);
   expect(await holding(objects, ['a short secret'])).toEqual(['manifests/conversation/stays.json']);
   expect(await store.conversations.get('stays')).toBeDefined();
@@ -52,9 +58,15 @@ test('an erasure tells what it could not get rid of, although nothing needs it a
   await commit(writer, remove('a'));
   objects.isBusy = false;
   // Data that came late, of a writer that had been given up.
-  const data = (await objects.list('segments/')).objects.filter(({ key }) => !key.endsWith('.meta'));
-  const [late] = data.filter(({ key }) => key.includes(segment('of a').address)).map(({ key }) => key);
-  await objects.put(`segments/${segment('c').address}/AAAAAAAAAAAAb1`, Buffer.from('c'), { kind: 'any' });
+  const data = (await objects.list('segments/')).objects.filter(
+    ({ key }) => !key.endsWith('.meta'),
+  );
+  const [late] = data
+    .filter(({ key }) => key.includes(segment('of a').address))
+    .map(({ key }) => key);
+  await objects.put(`segments/${segment('c').address}/AAAAAAAAAAAAb1`, Buffer.from('c'), {
+    kind: 'any',
+  });
   const report = await new ObjectBackend(objects).collect({ erase: true });
   expect(report.isComplete).toBe(true);
   expect(report.remnants?.map(({ location }) => location).sort()).toEqual(
@@ -83,7 +95,10 @@ describe('an erasure of conversations beside the garbage of others', () => {
 
   test('reports nothing that is not theirs, which an erasure of the whole store reports', async () => {
     const report = await store.eraseConversations(['mine']);
-    expect(report).toMatchObject({ deleted: ['mine'], collection: { isComplete: true, remnants: [] } });
+    expect(report).toMatchObject({
+      deleted: ['mine'],
+      collection: { isComplete: true, remnants: [] },
+    });
     expect((await store.gc.erase()).remnants).toHaveLength(1);
   });
 
@@ -112,7 +127,8 @@ describe('an erasure of conversations beside the garbage of others', () => {
     const { objects: segments } = await objects.list('segments/');
     const sidecars = segments.filter(({ key }) => key.endsWith('.meta')).map(({ key }) => key);
     const body = { v: 1, nonce: 'n', gen: 'AAAAAAAAAAAAb9', state: 'gone', refCount: 0, refs: [] };
-    for (const key of sidecars) await objects.put(key, Buffer.from(JSON.stringify(body)), { kind: 'any' });
+    for (const key of sidecars)
+      await objects.put(key, Buffer.from(JSON.stringify(body)), { kind: 'any' });
     expect(await store.eraseConversations(['mine'])).toMatchObject({ deleted: ['mine'] });
   });
 });

@@ -68,7 +68,9 @@ test('a segment whose data is gone is healed the same way', async () => {
   const { store, dataKey } = await damaged();
   await store.delete([dataKey]);
   const backend = await openObjects(store);
-  expect(await repairing(backend)).toMatchObject([{ kind: 'missing-data', location: dataKey, harmful: true }]);
+  expect(await repairing(backend)).toMatchObject([
+    { kind: 'missing-data', location: dataKey, harmful: true },
+  ]);
   await commit(backend, put('a', [entry('1', 'the text')]));
   expect(await contentOf(backend, 'a')).toEqual([{ body: '1', segments: ['the text'] }]);
 });

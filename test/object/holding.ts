@@ -7,7 +7,10 @@ import { decodeFrame } from '../../src/frame.ts';
 /** The keys of objects that hold any of the texts, compressed or not. */
 export async function holding(store: ObjectStore, texts: readonly string[]): Promise<string[]> {
   const found: string[] = [];
-  for await (const page of listPages({ store, serverClock: new ServerClock(new SystemClock()) }, '')) {
+  for await (const page of listPages(
+    { store, serverClock: new ServerClock(new SystemClock()) },
+    '',
+  )) {
     for (const { key } of page) {
       const body = Buffer.from((await store.get(key))?.body ?? []);
       const isFrame = body.subarray(0, 3).toString() === 'VFR';

@@ -5,21 +5,32 @@ import { append, auditOf, commit, entry, put, remove } from '../conformance/buil
 import { ADDRESS, collected } from './damage.ts';
 import { DamagedStore, MANIFEST, TEXT } from './damaged-store.ts';
 
-/** What a version to come may have written stays as it is, and what is written can be read again. */
+/**
+ * What a version to come may have written stays as it is, and what is written can be read again.
+ */
 
 let store: DamagedStore;
 beforeEach(async () => {
   store = await DamagedStore.open();
 });
 
-const refusal = { status: 'failed', error: { code: 'UNSUPPORTED_FORMAT', message: expect.stringMatching(/labels/) } };
+const refusal = {
+  status: 'failed',
+  error: { code: 'UNSUPPORTED_FORMAT', message: expect.stringMatching(/labels/) },
+};
 
 /** Where a later version may add fields to a manifest. */
 const PLACES: readonly [string, (header: Record<string, unknown>) => Record<string, unknown>][] = [
   ['itself', () => ({ labels: ['x'] })],
   ['its content', ({ current }) => ({ current: { ...(current as object), labels: ['x'] } })],
-  ['its hold', ({ current }) => ({ current: { ...(current as object), hold: { since: 1, labels: ['x'] } } })],
-  ['an attempt', () => ({ pending: [{ nonce: 'n', beat: 'b', leaseMs: 1, adds: [], labels: ['x'] }] })],
+  [
+    'its hold',
+    ({ current }) => ({ current: { ...(current as object), hold: { since: 1, labels: ['x'] } } }),
+  ],
+  [
+    'an attempt',
+    () => ({ pending: [{ nonce: 'n', beat: 'b', leaseMs: 1, adds: [], labels: ['x'] }] }),
+  ],
   [
     'a spilled body',
     ({ current }) => {
@@ -57,7 +68,9 @@ test.each(PLACES)(
 test('a sidecar with an unknown field is not written, and its segment is not collected', async () => {
   await store.alterSidecar(TEXT.b, () => ({ tier: 'cold' }));
   const before = await store.bytes(store.sidecarKey(TEXT.b));
-  await expect(store.use((backend) => commit(backend, put('c', [entry('c', TEXT.b)])))).rejects.toMatchObject({
+  await expect(
+    store.use((backend) => commit(backend, put('c', [entry('c', TEXT.b)]))),
+  ).rejects.toMatchObject({
     code: 'UNSUPPORTED_FORMAT',
   });
   await store.use((backend) => commit(backend, remove('b')));
@@ -72,7 +85,9 @@ test('a descriptor with an unknown field, or of a later format, opens nothing', 
   for (const change of [{ journal: true }, { format: 2, journal: true }, { hash: 'blake3' }]) {
     await store.write('varve.json', JSON.stringify({ ...descriptor, ...change }));
     for (const readOnly of [true, false]) {
-      await expect(store.backend({ readOnly })).rejects.toMatchObject({ code: 'UNSUPPORTED_FORMAT' });
+      await expect(store.backend({ readOnly })).rejects.toMatchObject({
+        code: 'UNSUPPORTED_FORMAT',
+      });
     }
   }
   await store.write('varve.json', JSON.stringify({ ...descriptor, format: 9000 }));

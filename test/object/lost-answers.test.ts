@@ -2,7 +2,11 @@ import { expect, test } from 'vitest';
 import type { AbortOptions } from '../../src/backends/manifests.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
-import type { PutCondition, PutResult, StoredObject } from '../../src/backends/object/object-store.ts';
+import type {
+  PutCondition,
+  PutResult,
+  StoredObject,
+} from '../../src/backends/object/object-store.ts';
 import { VarveError } from '../../src/errors.ts';
 import { append, commit, contentOf, entry, put } from '../conformance/builders.ts';
 
@@ -10,7 +14,10 @@ type Put = () => Promise<PutResult>;
 
 /** A store whose answers to some requests about manifests are replaced. */
 class UnreliableStore extends MemoryObjectStore {
-  /** What becomes of each of the next writes of a manifest; those after them are answered as they are. */
+  /**
+   * What becomes of each of the next writes of a manifest; those after them are answered as they
+   * are.
+   */
   readonly puts: ((put: Put) => Promise<PutResult>)[] = [];
   readonly gets: (() => void)[] = [];
 
@@ -101,7 +108,9 @@ test('a write is of unknown outcome when so much came after it that nothing tell
     for (let at = 0; at < 10; at++) await commit(other, append('a', [entry(`later ${at}`)]));
     return LOST;
   });
-  await expect(backend.commit([append('a', [entry('second')])])).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+  await expect(backend.commit([append('a', [entry('second')])])).rejects.toMatchObject({
+    code: 'OUTCOME_UNKNOWN',
+  });
   expect((await bodiesOf(backend, 'a'))?.filter((body) => body === 'second')).toEqual(['second']);
 });
 
@@ -118,5 +127,7 @@ test.each([
   if (then === 'get') store.gets.push(() => {}, refuse);
   store.puts.push(requestLost);
   if (then === 'put') store.puts.push(async () => refuse());
-  await expect(backend.commit([append('a', [entry('second')])])).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+  await expect(backend.commit([append('a', [entry('second')])])).rejects.toMatchObject({
+    code: 'OUTCOME_UNKNOWN',
+  });
 });

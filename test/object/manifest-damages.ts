@@ -26,7 +26,10 @@ export const MANIFEST_DAMAGES: readonly Damage[] = [
     damage: async (store) => {
       const nonce = 'CCCCCCCCCCCC';
       const holder = (await store.token(MANIFEST.b, TEXT.b)).split('.')[0];
-      await store.alterSidecar(TEXT.a, ({ refs }) => ({ refs: [...refs, `${holder}.${nonce}`], refCount: 2 }));
+      await store.alterSidecar(TEXT.a, ({ refs }) => ({
+        refs: [...refs, `${holder}.${nonce}`],
+        refCount: 2,
+      }));
       await store.alterRecord(MANIFEST.b, () => ({ releasing: [{ address: ADDRESS.a, nonce }] }));
       store.clock.time += 60_000;
     },
@@ -93,7 +96,8 @@ export const MANIFEST_DAMAGES: readonly Damage[] = [
     damage: (store) => store.write('manifests/conversation/notes.txt', 'mine'),
     findings: async () => [foreignManifest()],
     after: async () => [foreignManifest()],
-    leaves: async (store) => expect((await store.bytes('manifests/conversation/notes.txt')).toString()).toBe('mine'),
+    leaves: async (store) =>
+      expect((await store.bytes('manifests/conversation/notes.txt')).toString()).toBe('mine'),
   },
   {
     name: 'a corrupt manifest beside losses that only manifests could tell of',
@@ -134,7 +138,9 @@ const staleWriter = (): Finding =>
 
 /** The message of the error that a reader gets, behind the words of the audit. */
 async function unreadableManifest(store: DamagedStore, code: string): Promise<Finding> {
-  const error: unknown = await store.use((backend) => backend.heads([KEY.b])).catch((cause: unknown) => cause);
+  const error: unknown = await store
+    .use((backend) => backend.heads([KEY.b]))
+    .catch((cause: unknown) => cause);
   expect(error).toMatchObject({ code, message: expect.stringContaining(MANIFEST.b) });
   return finding({
     kind: 'corrupt-manifest',
@@ -166,7 +172,9 @@ async function besideCorruptManifest(store: DamagedStore): Promise<Finding[]> {
     }),
     finding({
       kind: 'unindexed',
-      message: `the sidecar of segment ${ADDRESS.shared} cannot be read: ${store.sidecarKey(TEXT.shared)}: not JSON`,
+      message:
+        `the sidecar of segment ${ADDRESS.shared} cannot be read: ` +
+        `${store.sidecarKey(TEXT.shared)}: not JSON`,
       address: ADDRESS.shared,
       location: store.sidecarKey(TEXT.shared),
       manifests: [KEY.a],

@@ -9,7 +9,10 @@ import type {
   StoredObject,
 } from '../../src/backends/object/object-store.ts';
 
-/** A process's way to the objects, which ends with the process, after so many requests: whoever asks then waits for ever. */
+/**
+ * A process's way to the objects, which ends with the process, after so many requests: whoever asks
+ * then waits for ever.
+ */
 export class MortalStore implements ObjectStore {
   readonly location: string;
   /** Resolves when the process dies. */
@@ -35,7 +38,12 @@ export class MortalStore implements ObjectStore {
     return this.#ask(() => this.#objects.head(key, options));
   }
 
-  put(key: string, body: Uint8Array, condition: PutCondition, options?: AbortOptions): Promise<PutResult> {
+  put(
+    key: string,
+    body: Uint8Array,
+    condition: PutCondition,
+    options?: AbortOptions,
+  ): Promise<PutResult> {
     return this.#ask(() => this.#objects.put(key, body, condition, options));
   }
 

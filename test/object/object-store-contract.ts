@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ObjectStore, PutCondition, PutResult } from '../../src/backends/object/object-store.ts';
+import type {
+  ObjectStore,
+  PutCondition,
+  PutResult,
+} from '../../src/backends/object/object-store.ts';
 
 const ANY: PutCondition = { kind: 'any' };
 const ABSENT: PutCondition = { kind: 'absent' };
@@ -21,7 +25,10 @@ export interface ContractOptions {
   readonly bigBytes?: number;
 }
 
-/** The executable form of `ObjectStore`: what every implementation, decorated or not, must do. The store opened is empty. */
+/**
+ * The executable form of `ObjectStore`: what every implementation, decorated or not, must do. The
+ * store opened is empty.
+ */
 export function describeObjectStore(
   name: string,
   open: () => Promise<OpenedStore>,
@@ -57,7 +64,9 @@ export function describeObjectStore(
       expect(Buffer.from(object?.body ?? [])).toEqual(body);
       expect(object).toMatchObject({ etag, size: 512 });
       expect(await store.head(`${prefix}key`)).toMatchObject({ etag, size: 512 });
-      expect((await store.list(prefix)).objects).toMatchObject([{ key: `${prefix}key`, etag, size: 512 }]);
+      expect((await store.list(prefix)).objects).toMatchObject([
+        { key: `${prefix}key`, etag, size: 512 },
+      ]);
     });
 
     test('tells times by one clock', async () => {
@@ -67,7 +76,9 @@ export function describeObjectStore(
       const { objects, serverTime: listedAt } = await store.list(prefix);
       // Some services tell whole seconds.
       expect(Math.abs((head?.lastModified ?? 0) - serverTime)).toBeLessThan(2000);
-      expect(Math.abs((objects[0]?.lastModified ?? 0) - (head?.lastModified ?? 0))).toBeLessThan(1000);
+      expect(Math.abs((objects[0]?.lastModified ?? 0) - (head?.lastModified ?? 0))).toBeLessThan(
+        1000,
+      );
       expect(head?.serverTime).toBeGreaterThan(serverTime - 1000);
       expect(listedAt).toBeGreaterThan(serverTime - 1000);
     });
@@ -84,12 +95,18 @@ export function describeObjectStore(
     test('replaces only the object with the tag', async () => {
       const key = `${fresh()}key`;
       const first = stored(await store.put(key, Buffer.from('first'), ABSENT));
-      const second = stored(await store.put(key, Buffer.from('second'), { kind: 'match', etag: first.etag }));
+      const second = stored(
+        await store.put(key, Buffer.from('second'), { kind: 'match', etag: first.etag }),
+      );
       expect(second.etag).not.toBe(first.etag);
-      expect(await store.put(key, Buffer.from('third'), { kind: 'match', etag: first.etag })).toEqual({
+      expect(
+        await store.put(key, Buffer.from('third'), { kind: 'match', etag: first.etag }),
+      ).toEqual({
         outcome: 'refused',
       });
-      expect(await store.put(key, Buffer.from('third'), { kind: 'match', etag: NO_SUCH_TAG })).toEqual({
+      expect(
+        await store.put(key, Buffer.from('third'), { kind: 'match', etag: NO_SUCH_TAG }),
+      ).toEqual({
         outcome: 'refused',
       });
       expect(await read(store, key)).toBe('second');
@@ -102,7 +119,9 @@ export function describeObjectStore(
       });
       const { etag } = stored(await store.put(key, Buffer.from('x'), ANY));
       await store.delete([key]);
-      expect(await store.put(key, Buffer.from('y'), { kind: 'match', etag })).toEqual({ outcome: 'refused' });
+      expect(await store.put(key, Buffer.from('y'), { kind: 'match', etag })).toEqual({
+        outcome: 'refused',
+      });
       expect(await store.get(key)).toBeUndefined();
     });
 
@@ -110,9 +129,13 @@ export function describeObjectStore(
       const prefix = fresh();
       for (let race = 0; race < 3; race++) {
         const results = await Promise.all(
-          Array.from({ length: 8 }, (_, writer) => store.put(`${prefix}${race}`, Buffer.from(`w${writer}`), ABSENT)),
+          Array.from({ length: 8 }, (_, writer) =>
+            store.put(`${prefix}${race}`, Buffer.from(`w${writer}`), ABSENT),
+          ),
         );
-        const winners = results.flatMap((result, writer) => (result.outcome === 'stored' ? [writer] : []));
+        const winners = results.flatMap((result, writer) =>
+          result.outcome === 'stored' ? [writer] : [],
+        );
         expect(winners).toHaveLength(1);
         expect(await read(store, `${prefix}${race}`)).toBe(`w${winners[0]}`);
       }
@@ -148,7 +171,10 @@ export function describeObjectStore(
 
     test('lists in the order of bytes, a page at a time, past a thousand', async () => {
       const prefix = fresh();
-      const names = Array.from({ length: 1003 }, (_, index) => `${prefix}${index.toString(36)}${'-_/.'[index % 4]}`);
+      const names = Array.from(
+        { length: 1003 },
+        (_, index) => `${prefix}${index.toString(36)}${'-_/.'[index % 4]}`,
+      );
       if (opened.fill) await opened.fill(names);
       else await inTurns(names, (key) => store.put(key, Buffer.from('x'), ANY));
       const inOrder = names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
@@ -172,10 +198,11 @@ export function describeObjectStore(
 
     test('lists from a bound that is no key, and only below the prefix', async () => {
       const prefix = fresh();
-      for (const name of ['a', 'b', 'ba', 'c']) stored(await store.put(`${prefix}${name}`, Buffer.from('x'), ANY));
-      expect((await store.list(prefix, { after: `${prefix}aa` })).objects.map(({ key }) => key)).toEqual(
-        ['b', 'ba', 'c'].map((name) => prefix + name),
-      );
+      for (const name of ['a', 'b', 'ba', 'c'])
+        stored(await store.put(`${prefix}${name}`, Buffer.from('x'), ANY));
+      expect(
+        (await store.list(prefix, { after: `${prefix}aa` })).objects.map(({ key }) => key),
+      ).toEqual(['b', 'ba', 'c'].map((name) => prefix + name));
       expect((await store.list(`${prefix}b`)).objects.map(({ key }) => key)).toEqual(
         ['b', 'ba'].map((name) => prefix + name),
       );
@@ -214,7 +241,9 @@ export function describeObjectStore(
       const refusal = { code: 'INVALID_ARGUMENT' };
       const tooMany = Array.from({ length: 1001 }, (_, at) => `${prefix}${at}`);
       await expect(store.delete(tooMany)).rejects.toMatchObject(refusal);
-      await expect(store.put(prefix.padEnd(1025, 'k'), Buffer.from('x'), ANY)).rejects.toMatchObject(refusal);
+      await expect(
+        store.put(prefix.padEnd(1025, 'k'), Buffer.from('x'), ANY),
+      ).rejects.toMatchObject(refusal);
       for (const limit of [0, 1001, 1.5]) {
         await expect(store.list(prefix, { limit })).rejects.toMatchObject(refusal);
       }
@@ -226,7 +255,9 @@ export function describeObjectStore(
       const body = randomBytes(options.bigBytes ?? 33 * 1024 * 1024 + 5);
       const { etag } = stored(await store.put(key, body, ABSENT));
       expect(await store.put(key, body, ABSENT)).toEqual({ outcome: 'refused' });
-      expect(await store.put(key, body, { kind: 'match', etag: NO_SUCH_TAG })).toEqual({ outcome: 'refused' });
+      expect(await store.put(key, body, { kind: 'match', etag: NO_SUCH_TAG })).toEqual({
+        outcome: 'refused',
+      });
       const object = await store.get(key);
       expect(object).toMatchObject({ etag, size: body.length });
       expect(Buffer.compare(Buffer.from(object?.body ?? []), body)).toBe(0);
@@ -240,7 +271,9 @@ export function describeObjectStore(
       const prefix = fresh();
       const aborted = { signal: AbortSignal.abort(new Error('enough')) };
       const abortion = { code: 'ABORTED', cause: { message: 'enough' } };
-      await expect(store.put(`${prefix}key`, Buffer.from('x'), ANY, aborted)).rejects.toMatchObject(abortion);
+      await expect(store.put(`${prefix}key`, Buffer.from('x'), ANY, aborted)).rejects.toMatchObject(
+        abortion,
+      );
       await expect(store.get(`${prefix}key`, aborted)).rejects.toMatchObject(abortion);
       await expect(store.head(`${prefix}key`, aborted)).rejects.toMatchObject(abortion);
       await expect(store.list(prefix, aborted)).rejects.toMatchObject(abortion);
@@ -250,7 +283,13 @@ export function describeObjectStore(
 
     test('does over any sequence of operations what a map does', async () => {
       const operation = fc.record({
-        kind: fc.constantFrom('create' as const, 'swap' as const, 'set' as const, 'delete' as const, 'read' as const),
+        kind: fc.constantFrom(
+          'create' as const,
+          'swap' as const,
+          'set' as const,
+          'delete' as const,
+          'read' as const,
+        ),
         name: fc.constantFrom('a', 'b', 'b/c'),
         body: fc.uint8Array({ maxLength: 40 }),
       });
@@ -276,7 +315,8 @@ export function describeObjectStore(
               const result = await store.put(key, body, conditions[kind]);
               const holds = kind === 'set' || (kind === 'create') === (expected === undefined);
               expect(result.outcome).toBe(holds ? 'stored' : 'refused');
-              if (result.outcome === 'stored') map.set(key, { body: Buffer.from(body), etag: result.etag });
+              if (result.outcome === 'stored')
+                map.set(key, { body: Buffer.from(body), etag: result.etag });
             }
           }
           expect(await keysBelow(store, prefix)).toEqual([...map.keys()].sort());
@@ -307,7 +347,10 @@ async function keysBelow(store: ObjectStore, prefix: string): Promise<string[]> 
   }
 }
 
-async function inTurns<Item>(items: readonly Item[], work: (item: Item) => Promise<unknown>): Promise<void> {
+async function inTurns<Item>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<unknown>,
+): Promise<void> {
   const left = [...items];
   const worker = async () => {
     for (let item = left.pop(); item !== undefined; item = left.pop()) await work(item);

@@ -55,19 +55,29 @@ describe('the probe', () => {
       if (work === 'gc') await backend.collect();
       else for await (const _ of backend.audit({ repair: true })) break;
       await backend.close();
-      expect((await memory.list('probe/')).objects.map(({ key }) => key)).toEqual(['probe/young.a']);
+      expect((await memory.list('probe/')).objects.map(({ key }) => key)).toEqual([
+        'probe/young.a',
+      ]);
     }
   });
 
   test.each<[string, Quirks, RegExp]>([
-    ['ignores If-None-Match', { ignoresIfNoneMatch: true }, /If-None-Match both created one key.*does not honour/],
+    [
+      'ignores If-None-Match',
+      { ignoresIfNoneMatch: true },
+      /If-None-Match both created one key.*does not honour/,
+    ],
     ['ignores If-Match', { ignoresIfMatch: true }, /If-Match on an absent key is accepted/],
     [
       'stores under If-Match where there is nothing',
       { ifMatchOnAbsentStores: true },
       /absent key.*MinIO before 2025-09/,
     ],
-    ['refuses the tag that it gave', { quotedTagsNeverMatch: true }, /right tag is refused.*Ceph 16 and 18/],
+    [
+      'refuses the tag that it gave',
+      { quotedTagsNeverMatch: true },
+      /right tag is refused.*Ceph 16 and 18/,
+    ],
   ])('refuses a service that %s', async (_, quirks, message) => {
     Object.assign(server.quirks, quirks);
     await expect(probeConditions(store, randomness)).rejects.toMatchObject({
@@ -81,7 +91,12 @@ describe('the probe', () => {
     class Careless extends MemoryObjectStore {
       override async put(...[key, body, condition, options]: Parameters<MemoryObjectStore['put']>) {
         const exists = (await this.head(key)) !== undefined;
-        return super.put(key, body, condition.kind === 'match' && exists ? { kind: 'any' } : condition, options);
+        return super.put(
+          key,
+          body,
+          condition.kind === 'match' && exists ? { kind: 'any' } : condition,
+          options,
+        );
       }
     }
     await expect(probeConditions(new Careless(), randomness)).rejects.toMatchObject({

@@ -42,18 +42,21 @@ describe.skipIf(leftOut('processes that are killed on one bucket'))(
       const others = [start('collect', 1), start('collect', 2), start('audit', 1)];
       const writers = Array.from({ length: WRITERS }, (_, seed) => start('write', seed));
       const killed = await killSome(writers);
-      for (const child of [...writers.filter((child) => !killed.has(child)), ...others]) await child.succeeds();
+      for (const child of [...writers.filter((child) => !killed.has(child)), ...others])
+        await child.succeeds();
       expect(killed.size).toBeGreaterThan(0);
       expect(others[0]?.last('runs', 0)).toBeGreaterThan(0);
       expect(others[2]?.last('audits', 0)).toBeGreaterThan(0);
 
       const backend = await openShared(location, { leaseMs: LEASE_MS });
       let acknowledged = 0;
-      for (const [seed, child] of writers.entries()) acknowledged += await expectAcknowledged(backend, seed, child);
+      for (const [seed, child] of writers.entries())
+        acknowledged += await expectAcknowledged(backend, seed, child);
       expect(acknowledged).toBeGreaterThan(WRITERS);
       // Whole seconds of the server's clock, and the margin that a lease is given.
       await sleep(LEASE_MS + 3500);
-      for await (const finding of backend.audit({ repair: true })) expect(finding).toMatchObject({ repaired: true });
+      for await (const finding of backend.audit({ repair: true }))
+        expect(finding).toMatchObject({ repaired: true });
       await backend.collect({ graceMs: 0, full: true });
       expect((await auditOf(backend)).findings).toEqual([]);
       for (const [seed, child] of writers.entries()) await expectAcknowledged(backend, seed, child);
@@ -77,7 +80,10 @@ async function killSome(writers: readonly Child[]): Promise<Set<Child>> {
   return new Set(victims);
 }
 
-/** Every conversation is what was acknowledged last, or what was being written when its writer was killed. */
+/**
+ * Every conversation is what was acknowledged last, or what was being written when its writer was
+ * killed.
+ */
 async function expectAcknowledged(backend: Backend, seed: number, child: Child): Promise<number> {
   const possible = new Map<number, State[]>();
   let acknowledged = 0;

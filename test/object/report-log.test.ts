@@ -17,10 +17,13 @@ it('deletes the oldest reports with one write in sixteen', async () => {
   const { reports } = new ObjectBackend(store, {}, { randomness });
   const count = async () => {
     const { objects, isTruncated } = await store.list('reports/');
-    const rest = isTruncated ? await store.list('reports/', { after: objects.at(-1)?.key ?? '' }) : { objects: [] };
+    const rest = isTruncated
+      ? await store.list('reports/', { after: objects.at(-1)?.key ?? '' })
+      : { objects: [] };
     return objects.length + rest.objects.length;
   };
-  for (let time = 0; time < KEPT_REPORTS + 20; time++) await reports.add({ time, body: String(time) });
+  for (let time = 0; time < KEPT_REPORTS + 20; time++)
+    await reports.add({ time, body: String(time) });
   expect(await count()).toBe(KEPT_REPORTS + 20);
   randomness.value = 1 / 17;
   await reports.add({ time: KEPT_REPORTS + 20, body: 'last' });

@@ -19,17 +19,24 @@ beforeEach(async () => {
 afterEach(() => backend.close());
 
 /** The requests that something takes; verbs that it does not use are left out. */
-async function requestsOf(work: () => Promise<unknown>, asked = backend): Promise<Partial<Requests>> {
+async function requestsOf(
+  work: () => Promise<unknown>,
+  asked = backend,
+): Promise<Partial<Requests>> {
   const before = asked.metrics().requests;
   await work();
   const after = asked.metrics().requests;
-  const spent = Object.entries(after).map(([verb, count]) => [verb, count - before[verb as keyof Requests]] as const);
+  const spent = Object.entries(after).map(
+    ([verb, count]) => [verb, count - before[verb as keyof Requests]] as const,
+  );
   return Object.fromEntries(spent.filter(([, count]) => count > 0));
 }
 
 describe('a conversation takes', () => {
   test('one request when all of it is inline', async () => {
-    expect(await requestsOf(() => commit(backend, put('a', [entry('inline')])))).toEqual({ put: 1 });
+    expect(await requestsOf(() => commit(backend, put('a', [entry('inline')])))).toEqual({
+      put: 1,
+    });
   });
 
   test('two, and two for each new segment', async () => {
@@ -51,7 +58,9 @@ describe('a conversation takes', () => {
   });
 
   test('no write for a segment that is hot', async () => {
-    const many = Array.from({ length: HOT_REFERENCES + 1 }, (_, at) => put(`many ${at}`, [entry('1', 'first')]));
+    const many = Array.from({ length: HOT_REFERENCES + 1 }, (_, at) =>
+      put(`many ${at}`, [entry('1', 'first')]),
+    );
     await backend.commit(many);
     const work = () => commit(backend, put('a', [entry('1', 'first')]));
     expect(await requestsOf(work)).toEqual({ put: 2, get: 1 });
@@ -59,14 +68,19 @@ describe('a conversation takes', () => {
 });
 
 test('an import writes each shared sidecar once, however many conversations share it', async () => {
-  const writes = Array.from({ length: 200 }, (_, at) => put(`c${at}`, [entry('1', `shared ${at % 5}`)]));
+  const writes = Array.from({ length: 200 }, (_, at) =>
+    put(`c${at}`, [entry('1', `shared ${at % 5}`)]),
+  );
   // A rollup of what was written comes on top.
   expect(await requestsOf(() => backend.commit(writes))).toEqual({ put: 2 * 200 + 2 * 5 });
 });
 
 test('an append touches only what is new', async () => {
   await commit(backend, put('a', [entry('1', 'one', 'two', 'three')]));
-  expect(await requestsOf(() => commit(backend, append('a', [entry('2')])))).toEqual({ get: 1, put: 1 });
+  expect(await requestsOf(() => commit(backend, append('a', [entry('2')])))).toEqual({
+    get: 1,
+    put: 1,
+  });
   const work = () => commit(backend, append('a', [entry('3', 'one', 'four')]));
   expect(await requestsOf(work)).toEqual({ get: 1, put: 2 + 2 });
 });
@@ -93,7 +107,8 @@ test('a list reads no manifest that a rollup knows', async () => {
   await backend.close();
   const reader = await openObjects(store, { readOnly: true });
   const list = async () => {
-    for await (const head of reader.list('conversation', { application: 'none' })) expect.unreachable(head.key.id);
+    for await (const head of reader.list('conversation', { application: 'none' }))
+      expect.unreachable(head.key.id);
   };
   const first = await requestsOf(list, reader);
   expect(first.get).toBeLessThan(5);
@@ -103,7 +118,9 @@ test('a list reads no manifest that a rollup knows', async () => {
 });
 
 test('a collection costs in proportion to the garbage, not to the store', async () => {
-  await backend.commit(Array.from({ length: 500 }, (_, at) => put(`c${at}`, [entry('1', `text ${at}`)])));
+  await backend.commit(
+    Array.from({ length: 500 }, (_, at) => put(`c${at}`, [entry('1', `text ${at}`)])),
+  );
   await backend.commit(Array.from({ length: 10 }, (_, at) => remove(`c${at}`)));
   const requests = await requestsOf(() => backend.collect({ graceMs: 0 }));
   const { get = 0, head = 0, put: puts = 0, list = 0, delete: deletes = 0 } = requests;

@@ -14,7 +14,14 @@ const ABSENT: PutCondition = { kind: 'absent' };
 const BODY = Buffer.from('body');
 
 /** What a try does: works, fails with nothing done, or is done and not answered, or neither. */
-type Try = 'works' | 'unavailable' | 'throttled' | 'denied' | 'corrupt' | 'applied-unanswered' | 'lost-unanswered';
+type Try =
+  | 'works'
+  | 'unavailable'
+  | 'throttled'
+  | 'denied'
+  | 'corrupt'
+  | 'applied-unanswered'
+  | 'lost-unanswered';
 
 /** A memory store whose calls go as it is told, and then work. */
 class MoodyStore extends MemoryObjectStore {
@@ -34,7 +41,8 @@ class MoodyStore extends MemoryObjectStore {
 
   override async put(...parameters: Parameters<MemoryObjectStore['put']>): Promise<PutResult> {
     const mood = this.#mayFail();
-    if (mood === 'lost-unanswered') return { outcome: 'unknown', error: new VarveError('UNAVAILABLE', 'no answer') };
+    if (mood === 'lost-unanswered')
+      return { outcome: 'unknown', error: new VarveError('UNAVAILABLE', 'no answer') };
     const result = await super.put(...parameters);
     if (mood !== 'applied-unanswered') return result;
     return { outcome: 'unknown', error: new VarveError('UNAVAILABLE', 'no answer') };
@@ -43,9 +51,18 @@ class MoodyStore extends MemoryObjectStore {
   #mayFail(): Try {
     this.calls++;
     const mood = this.tries.shift() ?? 'works';
-    const codes = { unavailable: 'UNAVAILABLE', throttled: 'THROTTLED', denied: 'DENIED', corrupt: 'CORRUPT' } as const;
+    const codes = {
+      unavailable: 'UNAVAILABLE',
+      throttled: 'THROTTLED',
+      denied: 'DENIED',
+      corrupt: 'CORRUPT',
+    } as const;
     if (!(mood in codes)) return mood;
-    const cause = new ServiceFault('', { name: 'SlowDown', status: 503, retryAfterMs: this.retryAfterMs });
+    const cause = new ServiceFault('', {
+      name: 'SlowDown',
+      status: 503,
+      retryAfterMs: this.retryAfterMs,
+    });
     throw new VarveError(codes[mood as keyof typeof codes], `it is ${mood}`, { cause });
   }
 }
@@ -54,7 +71,11 @@ function retrying(store: MoodyStore, policy: Partial<RetryPolicy> = {}) {
   const clock = new HastyClock();
   const meter = new RequestMeter();
   const components = { clock, randomness: { fraction: () => 0.5 }, meter };
-  return { clock, meter, repeated: new RetryingStore(new MeteredStore(store, meter), components, policy) };
+  return {
+    clock,
+    meter,
+    repeated: new RetryingStore(new MeteredStore(store, meter), components, policy),
+  };
 }
 
 describe('a retrying store', () => {
@@ -84,7 +105,9 @@ describe('a retrying store', () => {
     const { repeated, clock } = retrying(store, { deadlineMs: 20_000 });
     await expect(repeated.get('key')).rejects.toMatchObject({
       code: 'UNAVAILABLE',
-      message: expect.stringMatching(/^it is unavailable \(gave up after \d+ tries in \d+\.\d s\)$/),
+      message: expect.stringMatching(
+        /^it is unavailable \(gave up after \d+ tries in \d+\.\d s\)$/,
+      ),
     });
     expect(clock.sleeps.slice(0, 4)).toEqual([25, 50, 100, 200]);
     expect(Math.max(...clock.sleeps)).toBe(2500);
@@ -110,8 +133,14 @@ describe('a retrying store', () => {
 
   test('meets an outage with a trickle, however many ask', async () => {
     const store = new MoodyStore(Array.from({ length: 100_000 }, () => 'unavailable'));
-    const { repeated } = retrying(store, { deadlineMs: 10_000, retriesAtOnce: 50, retriesPerSecond: 10 });
-    const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => repeated.get('key')));
+    const { repeated } = retrying(store, {
+      deadlineMs: 10_000,
+      retriesAtOnce: 50,
+      retriesPerSecond: 10,
+    });
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 200 }, () => repeated.get('key')),
+    );
     expect(outcomes.every(({ status }) => status === 'rejected')).toBe(true);
     // The first tries, the burst, and ten a second for ten seconds.
     expect(store.calls).toBeGreaterThan(200 + 50);
@@ -120,8 +149,14 @@ describe('a retrying store', () => {
 
   test('lets most retries through where most requests succeed', async () => {
     // One in twenty is throttled, for longer than the burst lasts.
-    const tries = Array.from({ length: 20_000 }, (_, index): Try => (index % 20 === 0 ? 'throttled' : 'works'));
-    const { repeated, clock } = retrying(new MoodyStore(tries), { retriesAtOnce: 10, retriesPerSecond: 0.001 });
+    const tries = Array.from(
+      { length: 20_000 },
+      (_, index): Try => (index % 20 === 0 ? 'throttled' : 'works'),
+    );
+    const { repeated, clock } = retrying(new MoodyStore(tries), {
+      retriesAtOnce: 10,
+      retriesPerSecond: 0.001,
+    });
     for (let asked = 0; asked < 10_000; asked++) await repeated.get('key');
     expect(Math.max(...clock.sleeps)).toBe(25);
   });
@@ -139,7 +174,9 @@ describe('a retrying store', () => {
 
   test('stores once what was lost', async () => {
     const store = new MoodyStore(['lost-unanswered', 'throttled']);
-    expect(await retrying(store).repeated.put('key', BODY, ABSENT)).toMatchObject({ outcome: 'stored' });
+    expect(await retrying(store).repeated.put('key', BODY, ABSENT)).toMatchObject({
+      outcome: 'stored',
+    });
   });
 
   test('does not call refused what may be its own success', async () => {
@@ -157,7 +194,10 @@ describe('a retrying store', () => {
 
   test('says unknown when one try was, whatever ends the others', async () => {
     for (const ending of ['denied', 'unavailable'] as const) {
-      const store = new MoodyStore(['lost-unanswered', ...Array.from({ length: 100 }, () => ending)]);
+      const store = new MoodyStore([
+        'lost-unanswered',
+        ...Array.from({ length: 100 }, () => ending),
+      ]);
       const result = await retrying(store, { deadlineMs: 1000 }).repeated.put('key', BODY, ABSENT);
       expect(result).toMatchObject({ outcome: 'unknown' });
     }

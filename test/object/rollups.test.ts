@@ -17,7 +17,10 @@ beforeEach(() => {
 });
 
 /** Does something as a process that opens the store and closes it. Returns the GETs of it. */
-async function gets(work: (backend: ObjectBackend) => Promise<unknown>, options: OpenObjectsOptions = {}) {
+async function gets(
+  work: (backend: ObjectBackend) => Promise<unknown>,
+  options: OpenObjectsOptions = {},
+) {
   const backend = await openObjects(store, options);
   await work(backend);
   await backend.close();
@@ -130,7 +133,9 @@ test('a rollup from before it counted bodies is read', async () => {
   await write(20, '1');
   const [key = ''] = await rollups();
   const object = await store.get(key);
-  const { v, heads } = JSON.parse(Buffer.from(decodeFrame(object?.body ?? new Uint8Array(), key)).toString());
+  const { v, heads } = JSON.parse(
+    Buffer.from(decodeFrame(object?.body ?? new Uint8Array(), key)).toString(),
+  );
   const before = encodeFrame(Buffer.from(JSON.stringify({ v, heads })), { checksum: true });
   await store.put(key, before, { kind: 'any' });
   expect(await list(20, readOnly)).toBeLessThan(5);

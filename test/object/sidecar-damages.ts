@@ -1,7 +1,16 @@
 import { expect } from 'vitest';
 import type { Finding } from '../../src/backends/maintenance.ts';
 import { commit, remove, segment } from '../conformance/builders.ts';
-import { ADDRESS, byAddress, collected, type Damage, dataKeyOfB, dropHints, finding, REBUILD } from './damage.ts';
+import {
+  ADDRESS,
+  byAddress,
+  collected,
+  type Damage,
+  dataKeyOfB,
+  dropHints,
+  finding,
+  REBUILD,
+} from './damage.ts';
 import { type DamagedStore, KEY, MANIFEST, TEXT } from './damaged-store.ts';
 
 /** Damage to what counts references, and to the hints that lead collections. */
@@ -13,7 +22,9 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
     findings: async (store) => [
       finding({
         kind: 'unindexed',
-        message: `the sidecar of segment ${ADDRESS.shared} cannot be read: ${store.sidecarKey(TEXT.shared)}: not JSON`,
+        message:
+          `the sidecar of segment ${ADDRESS.shared} cannot be read: ` +
+          `${store.sidecarKey(TEXT.shared)}: not JSON`,
         address: ADDRESS.shared,
         location: store.sidecarKey(TEXT.shared),
         manifests: [KEY.a, KEY.b],
@@ -21,9 +32,16 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
       }),
     ],
     leaves: async (store) => {
-      const tokens = [await store.token(MANIFEST.a, TEXT.shared), await store.token(MANIFEST.b, TEXT.shared)];
+      const tokens = [
+        await store.token(MANIFEST.a, TEXT.shared),
+        await store.token(MANIFEST.b, TEXT.shared),
+      ];
       const { state, refCount, refs } = await store.sidecar(TEXT.shared);
-      expect({ state, refCount, refs: [...refs].sort() }).toEqual({ state: 'live', refCount: 2, refs: tokens.sort() });
+      expect({ state, refCount, refs: [...refs].sort() }).toEqual({
+        state: 'live',
+        refCount: 2,
+        refs: tokens.sort(),
+      });
     },
   },
   {
@@ -37,7 +55,9 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
     findings: async (store) => [
       finding({
         kind: 'unindexed',
-        message: `the sidecar of segment ${ADDRESS.b} cannot be read: ${store.sidecarKey(TEXT.b)}: not JSON`,
+        message:
+          `the sidecar of segment ${ADDRESS.b} cannot be read: ${store.sidecarKey(TEXT.b)}: ` +
+          'not JSON',
         address: ADDRESS.b,
         location: store.sidecarKey(TEXT.b),
         repair: REBUILD,
@@ -116,11 +136,16 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
     name: 'a reference that no manifest has',
     kind: 'wrong-count',
     damage: (store) =>
-      store.alterSidecar(TEXT.b, ({ refs }) => ({ refs: [...refs, 'AAAAAAAAAAAAAAAA.BBBBBBBBBBBB'], refCount: 2 })),
+      store.alterSidecar(TEXT.b, ({ refs }) => ({
+        refs: [...refs, 'AAAAAAAAAAAAAAAA.BBBBBBBBBBBB'],
+        refCount: 2,
+      })),
     findings: async (store) => [
       finding({
         kind: 'wrong-count',
-        message: `segment ${ADDRESS.b} counts 1 reference that no manifest has: it could never be collected`,
+        message:
+          `segment ${ADDRESS.b} counts 1 reference that no manifest has: it could never be ` +
+          'collected',
         address: ADDRESS.b,
         location: store.sidecarKey(TEXT.b),
         repair: 'count what the manifests have',
@@ -142,7 +167,9 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
         [TEXT.b, TEXT.shared].map((text) =>
           finding({
             kind: 'wrong-count',
-            message: `segment ${segment(text).address} counts 1 reference that no manifest has: it could never be collected`,
+            message:
+              `segment ${segment(text).address} counts 1 reference that no manifest has: it ` +
+              'could never be collected',
             address: segment(text).address,
             location: store.sidecarKey(text),
             repair: 'count what the manifests have',
@@ -160,7 +187,9 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
     findings: async (store) => [
       finding({
         kind: 'wrong-count',
-        message: `segment ${ADDRESS.b} counts 1 reference too few: it might be collected although it is in use`,
+        message:
+          `segment ${ADDRESS.b} counts 1 reference too few: it might be collected although it ` +
+          'is in use',
         address: ADDRESS.b,
         location: store.sidecarKey(TEXT.b),
         manifests: [KEY.b],
@@ -205,7 +234,8 @@ const laterSidecar = (store: DamagedStore): Finding => {
   return finding({
     kind: 'unindexed',
     message:
-      `the sidecar of segment ${ADDRESS.b} cannot be read: ${sidecarKey}: the sidecar has fields that this version ` +
+      `the sidecar of segment ${ADDRESS.b} cannot be read: ${sidecarKey}: the sidecar has ` +
+      'fields that this version ' +
       'of Varve does not know (archived, tier): install a newer version',
     address: ADDRESS.b,
     location: sidecarKey,
@@ -216,7 +246,9 @@ const laterSidecar = (store: DamagedStore): Finding => {
 const unhinted = (store: DamagedStore): Finding =>
   finding({
     kind: 'unindexed',
-    message: `segment ${ADDRESS.b} is garbage, but no hint leads a collection to it: only a full one would find it`,
+    message:
+      `segment ${ADDRESS.b} is garbage, but no hint leads a collection to it: only a full one ` +
+      'would find it',
     address: ADDRESS.b,
     location: store.sidecarKey(TEXT.b),
     repair: 'leave a hint',

@@ -1,6 +1,9 @@
 import type { Clock } from '../../src/backends/object/clock.ts';
 
-/** A clock that stands still until it is set, or somebody sleeps who does not wait for something else to end. */
+/**
+ * A clock that stands still until it is set, or somebody sleeps who does not wait for something
+ * else to end.
+ */
 export class StandingClock implements Clock {
   /** With a fraction of a second, as services have that tell milliseconds. */
   time = Date.UTC(2026, 0, 31) + 123;
@@ -16,6 +19,8 @@ export class StandingClock implements Clock {
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     if (signal === undefined) this.time += ms;
     else
-      await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+      await new Promise((_, reject) =>
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
+      );
   }
 }

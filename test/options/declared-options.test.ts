@@ -51,7 +51,12 @@ function told(options: unknown): string {
 describe('options that are declared', () => {
   it('have their defaults, and nothing for those that are left out', () => {
     const { signal } = new AbortController();
-    for (const bare of [undefined, {}, { signal: undefined }, { heat: undefined, name: undefined }]) {
+    for (const bare of [
+      undefined,
+      {},
+      { signal: undefined },
+      { heat: undefined, name: undefined },
+    ]) {
       expect(read(bare)).toStrictEqual({ heat: 40 });
     }
     expect(read({ signal })).toStrictEqual({ heat: 40, signal });
@@ -63,10 +68,16 @@ describe('options that are declared', () => {
   });
 
   it('are refused when one is unknown, even without a value, with the nearest name', () => {
-    expect(told({ haet: 60 })).toBe('laundry.wash: there is no option "haet": did you mean "heat"?');
-    expect(told({ haet: undefined })).toBe('laundry.wash: there is no option "haet": did you mean "heat"?');
+    expect(told({ haet: 60 })).toBe(
+      'laundry.wash: there is no option "haet": did you mean "heat"?',
+    );
+    expect(told({ haet: undefined })).toBe(
+      'laundry.wash: there is no option "haet": did you mean "heat"?',
+    );
     expect(told({ Signal: new AbortController().signal })).toContain('did you mean "signal"?');
-    expect(told({ spin: { turn: 1 } })).toBe('laundry.wash: there is no option "spin.turn": did you mean "turns"?');
+    expect(told({ spin: { turn: 1 } })).toBe(
+      'laundry.wash: there is no option "spin.turn": did you mean "turns"?',
+    );
     expect(told({ colour: 'red' })).toBe(
       'laundry.wash: there is no option "colour": there are ' +
         'signal, heat, program, name, soak, keep, spin, onDone, until, most, gentle',
@@ -77,11 +88,27 @@ describe('options that are declared', () => {
 
   it.each([
     ['a signal', { signal: 1 }, 'signal is 1; it must be an AbortSignal'],
-    ['a controller', { signal: new AbortController() }, 'signal is an AbortController; it must be an AbortSignal'],
-    ['a range', { heat: 96 }, 'heat is 96; it must be a whole number of at least 20 and at most 95'],
+    [
+      'a controller',
+      { signal: new AbortController() },
+      'signal is an AbortController; it must be an AbortSignal',
+    ],
+    [
+      'a range',
+      { heat: 96 },
+      'heat is 96; it must be a whole number of at least 20 and at most 95',
+    ],
     ['whole numbers', { heat: 40.5 }, 'heat is 40.5; it must be a whole number'],
-    ['not a number', { until: Number.NaN }, 'until is NaN; it must be a number of ms since the epoch'],
-    ['a Date', { until: new Date(0) }, 'until is a Date; it must be a number of ms since the epoch'],
+    [
+      'not a number',
+      { until: Number.NaN },
+      'until is NaN; it must be a number of ms since the epoch',
+    ],
+    [
+      'a Date',
+      { until: new Date(0) },
+      'until is a Date; it must be a number of ms since the epoch',
+    ],
     ['a choice', { program: 'silk' }, 'program is "silk"; it must be "wool" or "linen"'],
     ['null', { program: null }, 'program is null; it must be "wool" or "linen"'],
     ['a text', { name: ['x'] }, 'name is an array of 1; it must be a string'],
@@ -89,10 +116,22 @@ describe('options that are declared', () => {
     ['a callback', { onDone: 'beep' }, 'onDone is "beep"; it must be a function'],
     ['a group', { spin: 5 }, 'spin is 5; it must be an object'],
     ['in a group', { spin: { turns: -1 } }, 'spin.turns is -1; it must be a number of at least 0'],
-    ['a duration', { soak: 'soon' }, 'soak is "soon"; it must be a number and a unit (ms, s, min, h, d, w, mo'],
+    [
+      'a duration',
+      { soak: 'soon' },
+      'soak is "soon"; it must be a number and a unit (ms, s, min, h, d, w, mo',
+    ],
     ['a negative duration', { soak: -1 }, 'soak is -1; it must be a number and a unit'],
-    ['a fraction of a limit', { most: 1.5 }, 'most is 1.5; it must be a whole number of at least 0'],
-    ['a long text', { gentle: 'x'.repeat(99) }, `gentle is "${'x'.repeat(60)}…"; it must be true or false`],
+    [
+      'a fraction of a limit',
+      { most: 1.5 },
+      'most is 1.5; it must be a whole number of at least 0',
+    ],
+    [
+      'a long text',
+      { gentle: 'x'.repeat(99) },
+      `gentle is "${'x'.repeat(60)}…"; it must be true or false`,
+    ],
   ])('are refused for %s that cannot be, saying what it must be', (_, options, message) => {
     expect(told(options)).toContain(`laundry.wash: ${message}`);
   });
@@ -106,11 +145,15 @@ describe('options that are declared', () => {
 
   it('refuse a bare m where something is kept for so long, and name both readings', () => {
     expect(told({ keep: '3m' })).toBe(
-      'laundry.wash: keep is "3m"; it must be unambiguous: minutes are 3min, months of 30 days are 3mo',
+      'laundry.wash: keep is "3m"; it must be unambiguous: minutes are 3min, months of 30 ' +
+        'days are 3mo',
     );
-    for (const keep of ['3min', '3mo', '1y', '90d', '0', 0, 60_000, '90ms']) expect(told({ keep })).toBe('taken');
+    for (const keep of ['3min', '3mo', '1y', '90d', '0', 0, 60_000, '90ms'])
+      expect(told({ keep })).toBe('taken');
     // Who writes 90 means days.
-    expect(told({ keep: 90 })).toContain('keep is 90; it must be at least 60000 when it is a number, which is of ms');
+    expect(told({ keep: 90 })).toContain(
+      'keep is 90; it must be at least 60000 when it is a number, which is of ms',
+    );
     expect(told({ soak: '3m' })).toBe('taken');
   });
 

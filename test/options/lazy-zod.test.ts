@@ -17,9 +17,13 @@ afterAll(() => {
 /** Files of zod that a process loads by these steps. */
 function loadedBy(...steps: string[]): string[] {
   const folder = join(scratch, steps.join('-'));
-  const { stdout, stderr, status } = spawnSync(process.execPath, [compiled.agent, folder, ...steps], {
-    encoding: 'utf8',
-  });
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    [compiled.agent, folder, ...steps],
+    {
+      encoding: 'utf8',
+    },
+  );
   if (status !== 0) throw new Error(stderr);
   return JSON.parse(stdout) as string[];
 }

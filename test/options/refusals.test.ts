@@ -15,7 +15,9 @@ const one = { id: 'a', messages: [{ role: 'user', content: 'I am a' }] };
 /** What a call is given, as a program that is not type-checked gives it. */
 type Options = never;
 
-/** Every public call that has options: its name, one that is misspelt, what is meant, and the call. */
+/**
+ * Every public call that has options: its name, one that is misspelt, what is meant, and the call.
+ */
 const CALLS: readonly [
   call: string,
   misspelt: string,
@@ -26,13 +28,28 @@ const CALLS: readonly [
   ['conversations.putMany', 'ifExist', 'ifExists', (s, o) => s.conversations.putMany([one], o)],
   ['conversations.get', 'revison', 'revision', (s, o) => s.conversations.get('a', o)],
   ['conversations.getBytes', 'revison', 'revision', (s, o) => s.conversations.getBytes('a', o)],
-  ['conversations.append', 'idempotencykey', 'idempotencyKey', (s, o) => s.conversations.append('a', [], o)],
+  [
+    'conversations.append',
+    'idempotencykey',
+    'idempotencyKey',
+    (s, o) => s.conversations.append('a', [], o),
+  ],
   ['conversations.delete', 'ifRevison', 'ifRevision', (s, o) => s.conversations.delete('a', o)],
-  ['conversations.deleteMany', 'onFailed', 'onFailure', (s, o) => s.conversations.deleteMany(['a'], o)],
+  [
+    'conversations.deleteMany',
+    'onFailed',
+    'onFailure',
+    (s, o) => s.conversations.deleteMany(['a'], o),
+  ],
   ['conversations.stat', 'sginal', 'signal', (s, o) => s.conversations.stat('a', o)],
   ['conversations.list', 'aplication', 'application', (s, o) => s.conversations.list(o)],
   ['conversations.holds.place', 'reson', 'reason', (s, o) => s.conversations.holds.place('a', o)],
-  ['conversations.holds.release', 'reason', undefined, (s, o) => s.conversations.holds.release('a', o)],
+  [
+    'conversations.holds.release',
+    'reason',
+    undefined,
+    (s, o) => s.conversations.holds.release('a', o),
+  ],
   ['conversations.holds.list', 'limit', undefined, (s, o) => s.conversations.holds.list(o)],
   ['blobs.put', 'contenttype', 'contentType', (s, o) => s.blobs.put('b', [], o)],
   ['blobs.get', 'strat', 'start', (s, o) => s.blobs.get('b', o)],
@@ -65,11 +82,21 @@ const CALLS: readonly [
   ['prune.plan', 'oldrThan', 'olderThan', (s, o) => s.prune.plan(o)],
   ['prune.run', 'keeplast', 'keepLast', (s, o) => s.prune.run(o)],
   ['openStore', 'readonly', 'readOnly', (_, o) => openStore(join(scratch, 'other'), o)],
-  ['restoreStore', 'sgnal', 'signal', (_, o) => restoreStore(join(scratch, 'backup'), join(scratch, 'new'), o)],
+  [
+    'restoreStore',
+    'sgnal',
+    'signal',
+    (_, o) => restoreStore(join(scratch, 'backup'), join(scratch, 'new'), o),
+  ],
 ];
 
-/** The error of a call that fails as it is said to: a promise rejects, everything else throws at the call. */
-async function errorOf(make: () => unknown): Promise<{ error: unknown; when: 'thrown' | 'rejected' | 'never' }> {
+/**
+ * The error of a call that fails as it is said to: a promise rejects, everything else throws at the
+ * call.
+ */
+async function errorOf(
+  make: () => unknown,
+): Promise<{ error: unknown; when: 'thrown' | 'rejected' | 'never' }> {
   let made: unknown;
   try {
     made = make();
@@ -121,18 +148,25 @@ describe.each([
     }
   });
 
-  it.each(CALLS)('is not all: %s refuses what is no object, and what is no signal', async (call, _, __, make) => {
-    const store = await openStore(location());
-    try {
-      for (const options of [null, 'skip', 5, [], new AbortController().signal]) {
-        const { error, when } = await errorOf(() => make(store, options as Options));
-        expect(when).toBe(SYNCHRONOUS.has(call) ? 'thrown' : 'rejected');
-        expect((error as Error).message).toMatch(/: the options are .*, not an object: give/);
+  it.each(CALLS)(
+    'is not all: %s refuses what is no object, and what is no signal',
+    async (call, _, __, make) => {
+      const store = await openStore(location());
+      try {
+        for (const options of [null, 'skip', 5, [], new AbortController().signal]) {
+          const { error, when } = await errorOf(() => make(store, options as Options));
+          expect(when).toBe(SYNCHRONOUS.has(call) ? 'thrown' : 'rejected');
+          expect((error as Error).message).toMatch(/: the options are .*, not an object: give/);
+        }
+        const { error } = await errorOf(() =>
+          make(store, { signal: new AbortController() } as Options),
+        );
+        expect((error as Error).message).toContain(
+          'signal is an AbortController; it must be an AbortSignal',
+        );
+      } finally {
+        await store.close();
       }
-      const { error } = await errorOf(() => make(store, { signal: new AbortController() } as Options));
-      expect((error as Error).message).toContain('signal is an AbortController; it must be an AbortSignal');
-    } finally {
-      await store.close();
-    }
-  });
+    },
+  );
 });

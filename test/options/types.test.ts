@@ -48,10 +48,15 @@ describe('a declaration that differs from its interface does not compile', () =>
     });
     // @ts-expect-error more choices
     declareOptions<Pick<Plain, 'signal' | 'policy'>>()({
-      members: (is: OptionKinds) => ({ signal: is.signal, policy: is.oneOf('error', 'skip', 'replace') }),
+      members: (is: OptionKinds) => ({
+        signal: is.signal,
+        policy: is.oneOf('error', 'skip', 'replace'),
+      }),
     });
     // @ts-expect-error a string is no signal
-    declareOptions<Pick<Plain, 'signal'>>()({ members: (is: OptionKinds) => ({ signal: is.text }) });
+    declareOptions<Pick<Plain, 'signal'>>()({
+      members: (is: OptionKinds) => ({ signal: is.text }),
+    });
     // @ts-expect-error in a group
     declareOptions<Pick<Plain, 'signal' | 'spin'>>()({
       members: (is: OptionKinds) => ({ signal: is.signal, spin: is.group({ turns: is.text }) }),
@@ -72,7 +77,9 @@ describe('a declaration that differs from its interface does not compile', () =>
       members: (is: OptionKinds) => ({ signal: is.signal, every: is.text }),
     });
     // @ts-expect-error plain
-    declareOptions<{ readonly name?: string }>()({ members: (is: OptionKinds) => ({ name: is.text }) });
+    declareOptions<{ readonly name?: string }>()({
+      members: (is: OptionKinds) => ({ name: is.text }),
+    });
   });
 });
 
@@ -105,16 +112,24 @@ describe('types say before a program runs', () => {
     // @ts-expect-error how to count is no criterion
     expect(() => store.prune.run({ now: 0 })).toThrow('without a criterion');
     // @ts-expect-error minutes or months
-    expect(() => store.prune.run({ olderThan: '3m' })).toThrow('minutes are 3min, months of 30 days are 3mo');
+    expect(() => store.prune.run({ olderThan: '3m' })).toThrow(
+      'minutes are 3min, months of 30 days are 3mo',
+    );
     // @ts-expect-error misspelt
-    expect(() => store.prune.run({ olderThan: '90d', keeplast: 5 })).toThrow('did you mean "keepLast"?');
+    expect(() => store.prune.run({ olderThan: '90d', keeplast: 5 })).toThrow(
+      'did you mean "keepLast"?',
+    );
     await store.close();
   });
 
   it('what a conversation has', async () => {
     const store = await openStore('memory:');
     const { conversations } = store;
-    await conversations.put({ id: 'a', messages: [{ role: 'user', content: 'Hello' }], metadata: { tenant: 'acme' } });
+    await conversations.put({
+      id: 'a',
+      messages: [{ role: 'user', content: 'Hello' }],
+      metadata: { tenant: 'acme' },
+    });
     const common = await conversations.get('a');
     expectTypeOf(common?.id).toEqualTypeOf<string | undefined>();
     expectTypeOf(common?.messages?.[0]?.role).toEqualTypeOf<string | undefined>();

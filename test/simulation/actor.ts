@@ -15,7 +15,10 @@ import { checkFailure, checkOutcome, codeOf, OUTAGES, type Span } from './outcom
 import { promise, Violation } from './violation.ts';
 import type { World } from './world.ts';
 
-/** Begins the wait for one call: a signal that may fire before the call ends, when its caller leaves. */
+/**
+ * Begins the wait for one call: a signal that may fire before the call ends, when its caller
+ * leaves.
+ */
 export type Patience = () => AbortSignal | undefined;
 
 /** A caller of a backend, who checks what it is told. */
@@ -26,7 +29,12 @@ export class Actor {
   readonly #patience: Patience;
 
   /** @param patience default: the caller stays until it is told. */
-  constructor(world: World, backend: ObjectBackend, name: string, patience: Patience = () => undefined) {
+  constructor(
+    world: World,
+    backend: ObjectBackend,
+    name: string,
+    patience: Patience = () => undefined,
+  ) {
     this.#patience = patience;
     this.#world = world;
     this.#backend = backend;
@@ -72,7 +80,10 @@ export class Actor {
     }
   }
 
-  /** Reads a manifest and its segments, and holds them against what was stored meanwhile. Returns its revision. */
+  /**
+   * Reads a manifest and its segments, and holds them against what was stored meanwhile. Returns
+   * its revision.
+   */
   async read(key: ManifestKey): Promise<Revision | undefined> {
     const objectKey = manifestObjectKey(key);
     const from = this.#world.bucket.version;
@@ -84,14 +95,19 @@ export class Actor {
       if (stored === undefined) return undefined;
       const bodies = stored.entries.map(({ body }) => Buffer.from(body).toString());
       promise(
-        bodies.length === state.bodies?.length && bodies.every((body, at) => state.bodies?.[at] === body),
-        () => `${objectKey} was read as ${bodies.join('; ')} instead of ${state.bodies?.join('; ')}`,
+        bodies.length === state.bodies?.length &&
+          bodies.every((body, at) => state.bodies?.[at] === body),
+        () =>
+          `${objectKey} was read as ${bodies.join('; ')} instead of ${state.bodies?.join('; ')}`,
       );
       for (const { segments } of stored.entries) await this.#fetch(objectKey, segments, state);
       return stored.revision;
     } catch (error) {
       const code = codeOf(error);
-      promise(OUTAGES.has(code), () => `reading ${objectKey} failed with ${code}: ${(error as Error).message}`);
+      promise(
+        OUTAGES.has(code),
+        () => `reading ${objectKey} failed with ${code}: ${(error as Error).message}`,
+      );
       return undefined;
     }
   }
@@ -103,14 +119,22 @@ export class Actor {
     let report: CollectReport | undefined;
     const erasure = options.erase ? watch.beginErasure() : undefined;
     await this.#maintain('collecting', async () => {
-      report = await this.#backend.collect({ graceMs: 0, full: isFull, ...options, ...this.#abort() });
+      report = await this.#backend.collect({
+        graceMs: 0,
+        full: isFull,
+        ...options,
+        ...this.#abort(),
+      });
     });
     if (report?.isComplete && report.remnants?.length === 0) erasure?.assertDone();
     erasure?.end();
     return report;
   }
 
-  /** Returns what was found; `undefined` when the service failed. `sample`: the share of data that is read, from 0 to 1. */
+  /**
+   * Returns what was found; `undefined` when the service failed. `sample`: the share of data that
+   * is read, from 0 to 1.
+   */
   async audit(repair: boolean, sample = 1): Promise<string[] | undefined> {
     const findings: string[] = [];
     const isDone = await this.#maintain('auditing', async () => {
@@ -119,7 +143,8 @@ export class Actor {
         sample,
         ...this.#abort(),
       })) {
-        const isDamage = kind === 'corrupt-data' && this.#world.watch.everDamaged.has(location ?? '');
+        const isDamage =
+          kind === 'corrupt-data' && this.#world.watch.everDamaged.has(location ?? '');
         promise(!harmful || isDamage, () => `an audit found a loss: ${kind}: ${message}`);
         findings.push(`${kind}: ${message}`);
       }
@@ -140,14 +165,19 @@ export class Actor {
       const span = { from, to: this.#world.bucket.version };
       for (const objectKey of this.#world.watch.records.keys()) {
         if (!objectKey.startsWith(`manifests/${kind}/`)) continue;
-        const isTrue = this.#during(objectKey, span).some((state) => isListedAs(state, listed.get(objectKey)));
+        const isTrue = this.#during(objectKey, span).some((state) =>
+          isListedAs(state, listed.get(objectKey)),
+        );
         promise(isTrue, () => `${objectKey} was listed as it never was meanwhile`);
       }
     });
     return [...listed.values()];
   }
 
-  /** Deletes all of a kind that the list shows and nobody holds, each at the revision that was listed. */
+  /**
+   * Deletes all of a kind that the list shows and nobody holds, each at the revision that was
+   * listed.
+   */
   async prune(kind: ManifestKind): Promise<void> {
     const heads = await this.list(kind);
     const writes = heads
@@ -173,7 +203,10 @@ export class Actor {
       if (isDamage && codeOf(error) === 'CORRUPT') return;
       if (codeOf(error) !== 'NOT_FOUND') throw error;
       const now = this.#world.history.latest(objectKey);
-      promise(now.revision !== state.revision, () => `${objectKey} has not changed, and a segment of it was not found`);
+      promise(
+        now.revision !== state.revision,
+        () => `${objectKey} has not changed, and a segment of it was not found`,
+      );
     }
   }
 
@@ -209,7 +242,9 @@ export class Actor {
     } catch (error) {
       const code = codeOf(error);
       if (!OUTAGES.has(code) && code !== 'OUTCOME_UNKNOWN') {
-        throw new Violation(`${what} failed with ${code}: ${(error as Error).message}\n${(error as Error).stack}`);
+        throw new Violation(
+          `${what} failed with ${code}: ${(error as Error).message}\n${(error as Error).stack}`,
+        );
       }
       return false;
     }
@@ -220,6 +255,13 @@ export class Actor {
   }
 }
 
-function isListedAs({ revision, expiresAt, isHeld }: State, head: ManifestHead | undefined): boolean {
-  return head?.revision === revision && head?.expiresAt === expiresAt && (head?.hold !== undefined) === isHeld;
+function isListedAs(
+  { revision, expiresAt, isHeld }: State,
+  head: ManifestHead | undefined,
+): boolean {
+  return (
+    head?.revision === revision &&
+    head?.expiresAt === expiresAt &&
+    (head?.hold !== undefined) === isHeld
+  );
 }

@@ -1,9 +1,19 @@
 import type { Address } from '../../src/address.ts';
-import { holderOf, parseSegmentKey, segmentKey, sidecarKey } from '../../src/backends/object/keys.ts';
+import {
+  holderOf,
+  parseSegmentKey,
+  segmentKey,
+  sidecarKey,
+} from '../../src/backends/object/keys.ts';
 import { decodeRecord } from '../../src/backends/object/manifest-codec.ts';
 import type { ManifestRecord } from '../../src/backends/object/manifest-record.ts';
 import { decodeSegment } from '../../src/backends/object/segment-data.ts';
-import { decodeSidecar, type Generation, type Sidecar, tokenOf } from '../../src/backends/object/sidecar.ts';
+import {
+  decodeSidecar,
+  type Generation,
+  type Sidecar,
+  tokenOf,
+} from '../../src/backends/object/sidecar.ts';
 import type { BucketObject } from './bucket.ts';
 import { promise } from './violation.ts';
 
@@ -19,8 +29,8 @@ export type RecordObserver = (
 ) => void;
 
 /**
- * Looks at the bucket itself after every change, and holds it against the invariants that nobody may break, not for a moment:
- * what is committed is readable, and counted.
+ * Looks at the bucket itself after every change, and holds it against the invariants that nobody
+ * may break, not for a moment: what is committed is readable, and counted.
  */
 export class BucketWatch {
   readonly records = new Map<string, ManifestRecord>();
@@ -30,7 +40,10 @@ export class BucketWatch {
   /** Those whose data is stored and was damaged, and those of which it ever was. */
   readonly damaged = new Map<string, Address>();
   readonly everDamaged = new Set<string>();
-  /** For each erasure under way, data that was referenced since it began, and segments that somebody was about to reference. */
+  /**
+   * For each erasure under way, data that was referenced since it began, and segments that somebody
+   * was about to reference.
+   */
   readonly #needed = new Set<Set<string>>();
   readonly #bodies = new Map<string, Set<string>>();
   /** Generations that a sidecar named, and those that it gave up. */
@@ -45,13 +58,18 @@ export class BucketWatch {
   /** Whether any segment was ever hot. */
   wasHot = false;
 
-  /** `isKind`: no process is ever late or lost, so that some things may not happen that otherwise may. */
+  /**
+   * `isKind`: no process is ever late or lost, so that some things may not happen that otherwise
+   * may.
+   */
   constructor(onRecord: RecordObserver, isKind: boolean) {
     this.#onRecord = onRecord;
     this.#isKind = isKind;
   }
 
-  /** Notes what is needed from now on, until the erasure has ended: all else has to be gone by then. */
+  /**
+   * Notes what is needed from now on, until the erasure has ended: all else has to be gone by then.
+   */
   beginErasure(): { readonly assertDone: () => void; readonly end: () => void } {
     const needed = new Set<string>();
     for (const record of this.records.values()) addNeeded(needed, record);
@@ -60,7 +78,10 @@ export class BucketWatch {
       assertDone: () => {
         for (const [dataKey, address] of [...this.data, ...this.damaged]) {
           const isNeeded = needed.has(dataKey) || needed.has(address);
-          promise(isNeeded, () => `an erasure is told complete, and ${dataKey} holds what nothing needs`);
+          promise(
+            isNeeded,
+            () => `an erasure is told complete, and ${dataKey} holds what nothing needs`,
+          );
         }
       },
       end: () => {
@@ -101,7 +122,9 @@ export class BucketWatch {
     }
     for (const { address, nonce } of before.releasing) {
       const token = tokenOf(holderOf(key), nonce);
-      const isForgotten = !now.releasing.some((release) => release.address === address && release.nonce === nonce);
+      const isForgotten = !now.releasing.some(
+        (release) => release.address === address && release.nonce === nonce,
+      );
       const sidecar = this.sidecars.get(address);
       const isCounted = !this.wasHot && sidecar?.refs.includes(token) === true;
       promise(!isForgotten || !isCounted, () => `${key} forgot to let go of ${token}`);
@@ -131,7 +154,10 @@ export class BucketWatch {
       this.everDamaged.add(key);
       return;
     }
-    promise(this.#named.has(key), () => `${key} was written before a sidecar named that generation`);
+    promise(
+      this.#named.has(key),
+      () => `${key} was written before a sidecar named that generation`,
+    );
     decodeSegment(object.body, address, generation);
     this.data.set(key, address);
   }
@@ -147,19 +173,32 @@ export class BucketWatch {
     const sidecar = decodeSidecar(object.body, key);
     const { gen, state, refs, refCount } = sidecar;
     const dataKey = segmentKey(address, gen);
-    promise(refCount === refs.length, () => `${key} counts ${refCount} references and names ${refs.length}`);
+    promise(
+      refCount === refs.length,
+      () => `${key} counts ${refCount} references and names ${refs.length}`,
+    );
     promise(new Set(refs).size === refs.length, () => `${key} names a reference twice`);
     const isUsable = state === 'live' || state === 'uploading';
-    promise(!isUsable || !this.#abandoned.has(dataKey), () => `${dataKey} came back after it had been given up`);
+    promise(
+      !isUsable || !this.#abandoned.has(dataKey),
+      () => `${dataKey} came back after it had been given up`,
+    );
     promise(!sidecar.hot || state === 'live', () => `${key} is hot and ${state}`);
-    promise(state !== 'live' || this.isStored(dataKey), () => `${key} is live, and its data is not there`);
+    promise(
+      state !== 'live' || this.isStored(dataKey),
+      () => `${key} is live, and its data is not there`,
+    );
     this.wasHot ||= sidecar.hot === true;
     if (!isUsable) this.#abandoned.add(dataKey);
     const before = this.sidecars.get(address);
-    if (before !== undefined && before.gen !== gen) this.#abandoned.add(segmentKey(address, before.gen));
+    if (before !== undefined && before.gen !== gen)
+      this.#abandoned.add(segmentKey(address, before.gen));
     this.#named.add(dataKey);
     for (const token of refs) {
-      promise(this.#announced.has(`${address} ${token}`), () => `${key} names ${token}, which nobody has announced`);
+      promise(
+        this.#announced.has(`${address} ${token}`),
+        () => `${key} names ${token}, which nobody has announced`,
+      );
     }
     this.sidecars.set(address, sidecar);
   }
@@ -173,12 +212,18 @@ export class BucketWatch {
     }
   }
 
-  /** Committed ⇒ the data exists, and the sidecar, at that generation, names the reference or keeps everybody's. */
+  /**
+   * Committed ⇒ the data exists, and the sidecar, at that generation, names the reference or keeps
+   * everybody's.
+   */
   #assertReadable(): void {
     for (const [objectKey, { current }] of this.records) {
       for (const [address, { gen, nonce }] of current?.holds ?? []) {
         const what = () => `${objectKey} holds ${address.slice(0, 8)} at ${gen}`;
-        promise(this.isStored(segmentKey(address, gen)), () => `${what()}, whose data is not there`);
+        promise(
+          this.isStored(segmentKey(address, gen)),
+          () => `${what()}, whose data is not there`,
+        );
         const sidecar = this.sidecars.get(address);
         promise(sidecar !== undefined, () => `${what()}, which has no sidecar`);
         promise(sidecar.gen === gen, () => `${what()}, and its sidecar is at ${sidecar.gen}`);
@@ -187,7 +232,9 @@ export class BucketWatch {
           () => `${what()}, which is ${sidecar.state}`,
         );
         const isKept =
-          sidecar.refs.includes(tokenOf(holderOf(objectKey), nonce)) || sidecar.hot || (sidecar.holds?.length ?? 0) > 0;
+          sidecar.refs.includes(tokenOf(holderOf(objectKey), nonce)) ||
+          sidecar.hot ||
+          (sidecar.holds?.length ?? 0) > 0;
         promise(isKept, () => `${what()}, and ${sidecarKey(address)} does not count it`);
       }
     }

@@ -17,7 +17,10 @@ export interface BucketObject {
 /** Told of every change, right after it was made. `actor` names the process that asked for it. */
 export type BucketObserver = (key: string, object: BucketObject | undefined, actor: string) => void;
 
-/** The server's side: what is stored, changed by one request at a time. Tags are content hashes, as on S3. */
+/**
+ * The server's side: what is stored, changed by one request at a time. Tags are content hashes, as
+ * on S3.
+ */
 export class Bucket {
   readonly objects = new Map<string, BucketObject>();
   readonly #now: () => number;
@@ -54,7 +57,9 @@ export class Bucket {
   }
 
   list(prefix: string, { after = '', limit = 1000 }: ListObjectsOptions): ObjectPage {
-    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort();
+    const keys = [...this.objects.keys()]
+      .filter((key) => key.startsWith(prefix) && key > after)
+      .sort();
     const objects = keys.slice(0, limit).map((key) => {
       const { etag, lastModified, body } = this.objects.get(key) as BucketObject;
       return { key, etag, lastModified, size: body.length };

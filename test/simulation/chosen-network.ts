@@ -5,12 +5,16 @@ import type { SimulatedProcess } from './simulated-process.ts';
 import type { Network, Request } from './simulated-store.ts';
 
 /**
- * What becomes of a request that happens. `answered`: its process hears of it. `lost`: its process hears that nobody knows.
- * `fatal`: its process dies before it hears of it, and what else it has sent never arrives.
+ * What becomes of a request that happens. `answered`: its process hears of it. `lost`: its process
+ * hears that nobody knows. `fatal`: its process dies before it hears of it, and what else it has
+ * sent never arrives.
  */
 export type Fate = 'answered' | 'lost' | 'fatal';
 
-/** What a request touched, by which it is known whether it might as well have happened before another. */
+/**
+ * What a request touched, by which it is known whether it might as well have happened before
+ * another.
+ */
 export interface Footprint {
   /** Whether it changed anything: a `PUT` that is refused has only looked. */
   readonly isWrite: boolean;
@@ -74,7 +78,12 @@ export class ChosenNetwork implements Network {
           isFatal: fate === 'fatal',
         };
       };
-      this.waiting.push({ process, id: `${base} ${count}`, mayWrite: verb === 'PUT' || verb === 'DELETE', proceed });
+      this.waiting.push({
+        process,
+        id: `${base} ${count}`,
+        mayWrite: verb === 'PUT' || verb === 'DELETE',
+        proceed,
+      });
     });
   }
 

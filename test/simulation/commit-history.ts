@@ -1,6 +1,10 @@
 import type { ManifestKey, Revision } from '../../src/backends/manifests.ts';
 import { segmentKey } from '../../src/backends/object/keys.ts';
-import type { ManifestContent, ManifestRecord, RecordEntry } from '../../src/backends/object/manifest-record.ts';
+import type {
+  ManifestContent,
+  ManifestRecord,
+  RecordEntry,
+} from '../../src/backends/object/manifest-record.ts';
 import { decodeSegment } from '../../src/backends/object/segment-data.ts';
 import { unspill } from '../../src/backends/object/spill.ts';
 import type { Bucket } from './bucket.ts';
@@ -17,16 +21,17 @@ export interface State {
   readonly expiresAt: number | undefined;
   readonly isHeld: boolean;
   /**
-   * Writes that made it. Deletes and holds look alike, so one is known by who asked for it, and claimed by the caller who is told of
-   * it.
+   * Writes that made it. Deletes and holds look alike, so one is known by who asked for it, and
+   * claimed by the caller who is told of it.
    */
   readonly writes: TrackedWrite[];
   readonly actor: string;
 }
 
 /**
- * Every state that every manifest has had. A commit is one conditional write, so the order in which the bucket took them *is* the order in
- * which the operations happened: what callers are told is held against it.
+ * Every state that every manifest has had. A commit is one conditional write, so the order in which
+ * the bucket took them *is* the order in which the operations happened: what callers are told is
+ * held against it.
  */
 export class CommitHistory {
   readonly #register: WriteRegister;
@@ -46,7 +51,9 @@ export class CommitHistory {
   /** States that the manifest was in at any time from one version of the bucket to another. */
   during(objectKey: string, from: number, to: number): State[] {
     const states = this.#statesOf(objectKey);
-    return states.filter(({ since }, at) => since <= to && (states[at + 1]?.since ?? Number.POSITIVE_INFINITY) > from);
+    return states.filter(
+      ({ since }, at) => since <= to && (states[at + 1]?.since ?? Number.POSITIVE_INFINITY) > from,
+    );
   }
 
   latest(objectKey: string): State {
@@ -55,10 +62,17 @@ export class CommitHistory {
 
   /** The state that a write made, if it happened between two versions. */
   madeBy(objectKey: string, write: TrackedWrite, from: number, to: number): State | undefined {
-    return this.#statesOf(objectKey).find(({ since, writes }) => since > from && since <= to && writes.includes(write));
+    return this.#statesOf(objectKey).find(
+      ({ since, writes }) => since > from && since <= to && writes.includes(write),
+    );
   }
 
-  observe(objectKey: string, before: ManifestRecord | undefined, now: ManifestRecord, actor: string): void {
+  observe(
+    objectKey: string,
+    before: ManifestRecord | undefined,
+    now: ManifestRecord,
+    actor: string,
+  ): void {
     const isHeld = now.current?.hold !== undefined;
     const previous = this.latest(objectKey);
     if (before?.current?.revision === now.current?.revision) {
@@ -70,14 +84,23 @@ export class CommitHistory {
     const writes = bodies === undefined ? [] : this.#explain(objectKey, previous, bodies);
     for (const write of writes) {
       write.happened++;
-      promise(write.happened <= write.calls, () => `${objectKey}: ${nameOf(write)} happened more often than asked for`);
-      promise(!write.isOver, () => `${objectKey}: ${nameOf(write)} happened after its caller had been told otherwise`);
+      promise(
+        write.happened <= write.calls,
+        () => `${objectKey}: ${nameOf(write)} happened more often than asked for`,
+      );
+      promise(
+        !write.isOver,
+        () => `${objectKey}: ${nameOf(write)} happened after its caller had been told otherwise`,
+      );
       this.#assertAllowed(objectKey, previous, write);
     }
     const isAppended = writes[0]?.write.operation === 'append';
     const expiresAt = now.current?.expiresAt;
     const expected = writes.reduce(expiryAfter, isAppended ? previous.expiresAt : undefined);
-    promise(expiresAt === expected, () => `${objectKey} expires at ${expiresAt} instead of ${expected}`);
+    promise(
+      expiresAt === expected,
+      () => `${objectKey} expires at ${expiresAt} instead of ${expected}`,
+    );
     promise(
       isHeld === (isAppended && previous.isHeld),
       () => `${objectKey} is ${isHeld ? '' : 'not '}held by a mistake`,
@@ -87,32 +110,54 @@ export class CommitHistory {
     this.#statesOf(objectKey).push({ since, revision, bodies, expiresAt, isHeld, writes, actor });
   }
 
-  #observeHold(objectKey: string, previous: State, { key }: ManifestRecord, isHeld: boolean, actor: string): void {
+  #observeHold(
+    objectKey: string,
+    previous: State,
+    { key }: ManifestRecord,
+    isHeld: boolean,
+    actor: string,
+  ): void {
     const isAsked = this.#register.holds.some(
       (each) => isOpen(each, key, actor) && 'held' in each.write && each.write.held === isHeld,
     );
     promise(
       isAsked,
-      () => `${objectKey} was ${isHeld ? 'held' : 'released'} by ${actor}, whom nobody had asked for it`,
+      () =>
+        `${objectKey} was ${isHeld ? 'held' : 'released'} by ${actor}, whom nobody had asked for it`,
     );
-    this.#statesOf(objectKey).push({ ...previous, since: this.#bucket().version, isHeld, writes: [], actor });
+    this.#statesOf(objectKey).push({
+      ...previous,
+      since: this.#bucket().version,
+      isHeld,
+      writes: [],
+      actor,
+    });
   }
 
-  /** The content is whole writes, one after the other: those of the state before and new ones, or new ones after a put. */
+  /**
+   * The content is whole writes, one after the other: those of the state before and new ones, or
+   * new ones after a put.
+   */
   #explain(objectKey: string, previous: State, bodies: readonly string[]): TrackedWrite[] {
     const isGrown = previous.bodies?.every((body, at) => bodies[at] === body) ?? false;
     const kept = isGrown ? (previous.bodies?.length ?? 0) : 0;
     const writes: TrackedWrite[] = [];
     for (let at = kept; at < bodies.length; ) {
       const expected = this.#register.entryOf(bodies[at] as string);
-      promise(expected !== undefined, () => `${objectKey} holds an entry that nobody wrote: ${bodies[at]}`);
+      promise(
+        expected !== undefined,
+        () => `${objectKey} holds an entry that nobody wrote: ${bodies[at]}`,
+      );
       const { write } = expected;
       promise(
         write.bodies.every((body, position) => bodies[at + position] === body),
         () => `${objectKey} holds ${nameOf(write)} in part: ${bodies.join('; ')}`,
       );
       const isPut = write.write.operation === 'put';
-      promise(isPut === (at === 0), () => `${objectKey}: an append took the place of content, or a put came after it`);
+      promise(
+        isPut === (at === 0),
+        () => `${objectKey}: an append took the place of content, or a put came after it`,
+      );
       writes.push(write);
       at += write.bodies.length;
     }
@@ -122,7 +167,10 @@ export class CommitHistory {
 
   #assertAllowed(objectKey: string, previous: State, { write }: TrackedWrite): void {
     if (write.ifRevision !== undefined) {
-      promise(write.ifRevision === previous.revision, () => `${objectKey} was written at another revision than asked`);
+      promise(
+        write.ifRevision === previous.revision,
+        () => `${objectKey} was written at another revision than asked`,
+      );
     }
     if (write.operation === 'put') {
       promise(!previous.isHeld, () => `${objectKey} was replaced while it was held`);
@@ -130,11 +178,19 @@ export class CommitHistory {
       promise(mayReplace, () => `${objectKey} was replaced by a write that must not replace`);
     }
     if (write.operation === 'append') {
-      promise(previous.bodies !== undefined, () => `${objectKey} was appended to when it did not exist`);
+      promise(
+        previous.bodies !== undefined,
+        () => `${objectKey} was appended to when it did not exist`,
+      );
     }
   }
 
-  #assertDeletable(objectKey: string, previous: State, { key }: ManifestRecord, actor: string): void {
+  #assertDeletable(
+    objectKey: string,
+    previous: State,
+    { key }: ManifestRecord,
+    actor: string,
+  ): void {
     promise(!previous.isHeld, () => `${objectKey} was deleted while it was held`);
     const isAsked = this.#register.deletes.some(
       (each) =>
@@ -142,27 +198,55 @@ export class CommitHistory {
         (each.write.ifRevision === undefined || each.write.ifRevision === previous.revision),
     );
     const now = this.#clockOf(actor);
-    const hasExpired = this.collectors.has(actor) && (previous.expiresAt ?? Number.POSITIVE_INFINITY) <= now;
+    const hasExpired =
+      this.collectors.has(actor) && (previous.expiresAt ?? Number.POSITIVE_INFINITY) <= now;
     promise(
       isAsked || hasExpired,
-      () => `${objectKey} was deleted by ${actor}, whom nobody had asked for it; it expires at ${previous.expiresAt}`,
+      () =>
+        `${objectKey} was deleted by ${actor}, whom nobody had asked for it; it expires at ` +
+        `${previous.expiresAt}`,
     );
   }
 
-  /** Whether somebody deleted the manifest between two versions; nobody can say so of that deletion again. */
+  /**
+   * Whether somebody deleted the manifest between two versions; nobody can say so of that deletion
+   * again.
+   */
   claimDeletion(objectKey: string, write: TrackedWrite, from: number, to: number): boolean {
     return this.#claim(objectKey, write, from, to, ({ bodies }) => bodies === undefined);
   }
 
   /** The same of placing a hold, or of lifting it. */
-  claimHold(objectKey: string, write: TrackedWrite, isHeld: boolean, from: number, to: number): boolean {
-    return this.#claim(objectKey, write, from, to, (state) => state.bodies !== undefined && state.isHeld === isHeld);
+  claimHold(
+    objectKey: string,
+    write: TrackedWrite,
+    isHeld: boolean,
+    from: number,
+    to: number,
+  ): boolean {
+    return this.#claim(
+      objectKey,
+      write,
+      from,
+      to,
+      (state) => state.bodies !== undefined && state.isHeld === isHeld,
+    );
   }
 
-  #claim(objectKey: string, write: TrackedWrite, from: number, to: number, is: (state: State) => boolean): boolean {
+  #claim(
+    objectKey: string,
+    write: TrackedWrite,
+    from: number,
+    to: number,
+    is: (state: State) => boolean,
+  ): boolean {
     const state = this.#statesOf(objectKey).find(
       (each) =>
-        is(each) && each.since > from && each.since <= to && each.actor === write.actor && each.writes.length === 0,
+        is(each) &&
+        each.since > from &&
+        each.since <= to &&
+        each.actor === write.actor &&
+        each.writes.length === 0,
     );
     state?.writes.push(write);
     return state !== undefined;
@@ -179,7 +263,10 @@ export class CommitHistory {
         () => `an entry is stored that nobody wrote: ${body}`,
       );
       for (const address of entry.segments) {
-        promise(content.holds.has(address), () => `an entry uses a segment that its manifest does not hold`);
+        promise(
+          content.holds.has(address),
+          () => `an entry uses a segment that its manifest does not hold`,
+        );
       }
       return body;
     });
@@ -191,7 +278,11 @@ export class CommitHistory {
       const gen = holds.get(address)?.gen;
       const object = gen && this.#bucket().objects.get(segmentKey(address, gen));
       promise(gen !== undefined && object !== undefined, () => `a spilled body is not there`);
-      return decodeSegment((object as { body: Uint8Array }).body, address, gen as NonNullable<typeof gen>);
+      return decodeSegment(
+        (object as { body: Uint8Array }).body,
+        address,
+        gen as NonNullable<typeof gen>,
+      );
     });
     return unspill(body, parts);
   }
@@ -215,8 +306,14 @@ const NOTHING = {
 };
 
 /** Whether an actor was asked for a write that may happen yet. */
-function isOpen({ write, calls, isOver, actor }: TrackedWrite, key: ManifestKey, by: string): boolean {
-  return write.key.kind === key.kind && write.key.id === key.id && actor === by && calls > 0 && !isOver;
+function isOpen(
+  { write, calls, isOver, actor }: TrackedWrite,
+  key: ManifestKey,
+  by: string,
+): boolean {
+  return (
+    write.key.kind === key.kind && write.key.id === key.id && actor === by && calls > 0 && !isOver
+  );
 }
 
 function expiryAfter(before: number | undefined, { write }: TrackedWrite): number | undefined {

@@ -56,12 +56,16 @@ export class HeldRequest {
   }
 
   #sent() {
-    if (this.#request === undefined) throw new TypeError('a request that was not sent cannot go on');
+    if (this.#request === undefined)
+      throw new TypeError('a request that was not sent cannot go on');
     return this.#request;
   }
 }
 
-/** Answers everything in the order it was sent, but for what a director holds back, loses, or has a process die of. */
+/**
+ * Answers everything in the order it was sent, but for what a director holds back, loses, or has a
+ * process die of.
+ */
 export class DirectedNetwork implements Network {
   readonly #scheduler: Scheduler;
   readonly #build: ProtocolBuild;
@@ -86,7 +90,10 @@ export class DirectedNetwork implements Network {
     this.#lost.push(cue);
   }
 
-  /** The process dies of its request of that number, counted from 1: it happens, and nobody hears of it. */
+  /**
+   * The process dies of its request of that number, counted from 1: it happens, and nobody hears of
+   * it.
+   */
   kill(process: string, request: number): void {
     this.#deaths.set(process, request);
   }

@@ -24,8 +24,11 @@ describe('in every interleaving of requests', () => {
       const limit = isRunThrough ? Number.POSITIVE_INFINITY : interleavingCount();
       const { schedules, isComplete, violation, trace } = await explore(build, scene, limit);
       if (isComplete) complete++;
-      covered.push(`${scene.name}: ${isComplete ? 'all' : 'the first'} ${schedules} ${kindOf(scene)}`);
-      if (violation !== undefined) expect.fail(`${violation.message}\n${trace.join('\n')}\n${violation.stack}`);
+      covered.push(
+        `${scene.name}: ${isComplete ? 'all' : 'the first'} ${schedules} ${kindOf(scene)}`,
+      );
+      if (violation !== undefined)
+        expect.fail(`${violation.message}\n${trace.join('\n')}\n${violation.stack}`);
       expect(schedules).toBeGreaterThan(1);
       if (isRunThrough) expect(isComplete).toBe(true);
     }, 3_600_000);
@@ -37,5 +40,7 @@ function kindOf({ interruptions, faults = 0 }: Scene): string {
     ...(interruptions === undefined ? [] : [`${interruptions} interruptions`]),
     ...(faults === 0 ? [] : [`${faults} fault`]),
   ];
-  return limits.length === 0 ? 'interleavings' : `interleavings with at most ${limits.join(' and ')}`;
+  return limits.length === 0
+    ? 'interleavings'
+    : `interleavings with at most ${limits.join(' and ')}`;
 }

@@ -1,5 +1,11 @@
 import { Actor } from './actor.ts';
-import { ChosenNetwork, commute, type Fate, type Footprint, type Waiting } from './chosen-network.ts';
+import {
+  ChosenNetwork,
+  commute,
+  type Fate,
+  type Footprint,
+  type Waiting,
+} from './chosen-network.ts';
 import type { ProtocolBuild } from './protocol-build.ts';
 import { assertQuiescence } from './quiescence.ts';
 import { SeededRandom } from './random.ts';
@@ -19,11 +25,15 @@ export interface Scene {
   /** Whether whoever reaps takes everybody for dead at once. */
   readonly isHasty?: boolean;
   /**
-   * How often a process may be interrupted while it could go on. Most faults need one or two (Musuvathi and Qadeer, "Iterative
-   * Context Bounding", 2007). Default: as often as it likes, with all requests in every order.
+   * How often a process may be interrupted while it could go on. Most faults need one or two
+   * (Musuvathi and Qadeer, "Iterative Context Bounding", 2007). Default: as often as it likes, with
+   * all requests in every order.
    */
   readonly interruptions?: number;
-  /** How many requests may go wrong in a run: any of them that may write, in every way that there is. Default: 0. */
+  /**
+   * How many requests may go wrong in a run: any of them that may write, in every way that there
+   * is. Default: 0.
+   */
   readonly faults?: number;
   /** Whether there is more of it than a thorough run goes through. Default: false. */
   readonly isLarge?: boolean;
@@ -31,7 +41,10 @@ export interface Scene {
 
 export interface Exploration {
   readonly schedules: number;
-  /** Whether every interleaving was covered: of two that differ in the order of requests that commute, one. */
+  /**
+   * Whether every interleaving was covered: of two that differ in the order of requests that
+   * commute, one.
+   */
   readonly isComplete: boolean;
   readonly violation: Error | undefined;
   /** The order of requests that led to it. */
@@ -62,11 +75,16 @@ const SETTINGS = { leaseMs: 30_000, timeoutMs: 60_000, compressionLevel: 1, cach
 const REDUNDANCY = 8;
 
 /**
- * Runs a scene in every interleaving of its requests, depth first, up to `limit` runs. Each run starts anew and follows the choices of the
- * one before it up to the last that had an alternative. Sleep sets (Godefroid, 1996) leave out what differs only in the order
- * of requests that do not touch the same keys. Whoever waits for time to pass goes on when nobody else can.
+ * Runs a scene in every interleaving of its requests, depth first, up to `limit` runs. Each run
+ * starts anew and follows the choices of the one before it up to the last that had an alternative.
+ * Sleep sets (Godefroid, 1996) leave out what differs only in the order of requests that do not
+ * touch the same keys. Whoever waits for time to pass goes on when nobody else can.
  */
-export async function explore(build: ProtocolBuild, scene: Scene, limit: number): Promise<Exploration> {
+export async function explore(
+  build: ProtocolBuild,
+  scene: Scene,
+  limit: number,
+): Promise<Exploration> {
   const path: Choice[] = [];
   const clean = new Set<string>();
   let schedules = 0;
@@ -104,14 +122,25 @@ async function perform(
   const scheduler = new Scheduler();
   const trace: string[] = [];
   const backend = { ...SETTINGS, spillAbove: scene.spillAbove ?? 64 * 1024 };
-  const world = new World(build, scheduler, { seed: 1, isKind: false, wholeSeconds: false, backend });
+  const world = new World(build, scheduler, {
+    seed: 1,
+    isKind: false,
+    wholeSeconds: false,
+    backend,
+  });
   const calm = new UnreliableNetwork(scheduler, new SeededRandom(1), NO_FAULTS, () => {}, build);
   try {
     if (scene.setting !== undefined) {
       const stage = world.start('stage', calm);
       await scheduler.finish(scene.setting(world, new Actor(world, stage.backend, 'stage')));
     }
-    const isWhole = await interleave(world, scene, path, new ChosenNetwork(world.bucket, build), trace);
+    const isWhole = await interleave(
+      world,
+      scene,
+      path,
+      new ChosenNetwork(world.bucket, build),
+      trace,
+    );
     if (!isWhole) return { trace, violation: undefined, isRedundant: true };
     const state = fingerprintOf(world);
     if (!clean.has(state)) await assertQuiescence(world, calm, scene.isHasty ? 'harsh' : 'fair');
@@ -122,7 +151,10 @@ async function perform(
   }
 }
 
-/** Follows the path, and adds to it. Returns whether it came to the end; otherwise another run has been the same. */
+/**
+ * Follows the path, and adds to it. Returns whether it came to the end; otherwise another run has
+ * been the same.
+ */
 async function interleave(
   world: World,
   scene: Scene,
@@ -160,15 +192,21 @@ async function interleave(
     let choice = path[depth];
     if (choice === undefined) {
       const enabled = optionsOf(network, scene, { current, interruptions, faults });
-      choice = { enabled, asleep: new Map(asleep), taken: enabled.findIndex(({ name }) => !asleep.has(name)) };
+      choice = {
+        enabled,
+        asleep: new Map(asleep),
+        taken: enabled.findIndex(({ name }) => !asleep.has(name)),
+      };
       if (choice.taken < 0) return false;
       path.push(choice);
     }
     const { id, fate, name } = choice.enabled[choice.taken] as Option;
     const chosen = network.waiting.find((each) => each.id === id);
-    if (chosen === undefined) throw new Violation(`the same choices led elsewhere: ${id} is not there`);
+    if (chosen === undefined)
+      throw new Violation(`the same choices led elsewhere: ${id} is not there`);
     const actor = chosen.process.name;
-    if (actor !== current && network.waiting.some((each) => each.process.name === current)) interruptions++;
+    if (actor !== current && network.waiting.some((each) => each.process.name === current))
+      interruptions++;
     if (fate !== 'answered') faults++;
     current = actor;
     network.waiting = network.waiting.filter((each) => each !== chosen);
@@ -184,26 +222,33 @@ async function interleave(
 
 /** The bucket as it is now: where it has been so before, what follows has been seen, too. */
 function fingerprintOf({ bucket, scheduler }: World): string {
-  const objects = [...bucket.objects].map(([key, { etag, lastModified }]) => `${key} ${etag} ${lastModified}`);
+  const objects = [...bucket.objects].map(
+    ([key, { etag, lastModified }]) => `${key} ${etag} ${lastModified}`,
+  );
   return `${scheduler.now} ${objects.sort().join('\n')}`;
 }
 
-/** What may come next: any request, or the first of each process that may run; and each may go wrong, as long as that is allowed. */
+/**
+ * What may come next: any request, or the first of each process that may run; and each may go
+ * wrong, as long as that is allowed.
+ */
 function optionsOf(
   { waiting }: ChosenNetwork,
   scene: Scene,
   { current, interruptions, faults }: { current: string; interruptions: number; faults: number },
 ): readonly Option[] {
   const mayFail = faults < (scene.faults ?? 0);
-  return requestsOf(waiting, scene, current, interruptions).flatMap(({ id, mayWrite }): Option[] => {
-    const fine = { id, fate: 'answered' as const, name: id };
-    if (!mayFail || !mayWrite) return [fine];
-    return [
-      fine,
-      { id, fate: 'lost', name: `${id}, and its answer is lost` },
-      { id, fate: 'fatal', name: `${id}, and its process dies` },
-    ];
-  });
+  return requestsOf(waiting, scene, current, interruptions).flatMap(
+    ({ id, mayWrite }): Option[] => {
+      const fine = { id, fate: 'answered' as const, name: id };
+      if (!mayFail || !mayWrite) return [fine];
+      return [
+        fine,
+        { id, fate: 'lost', name: `${id}, and its answer is lost` },
+        { id, fate: 'fatal', name: `${id}, and its process dies` },
+      ];
+    },
+  );
 }
 
 function requestsOf(
@@ -215,7 +260,8 @@ function requestsOf(
   const sorted = [...waiting].sort((a, b) => (a.id < b.id ? -1 : 1));
   if (scene.interruptions === undefined) return sorted;
   const firsts = new Map<string, Waiting>();
-  for (const each of sorted) if (!firsts.has(each.process.name)) firsts.set(each.process.name, each);
+  for (const each of sorted)
+    if (!firsts.has(each.process.name)) firsts.set(each.process.name, each);
   const own = firsts.get(current);
   if (own === undefined) return [...firsts.values()];
   if (interruptions >= scene.interruptions) return [own];

@@ -28,7 +28,10 @@ const PINS: readonly ManifestKey[] = [
   { kind: 'conversation', id: 'c1' },
 ];
 
-/** When things expire, in ms since the beginning: long before it, soon, after the schedule's end, and after everything. */
+/**
+ * When things expire, in ms since the beginning: long before it, soon, after the schedule's end,
+ * and after everything.
+ */
 const EXPIRIES = [-1000, 30, 100, 1000, 10_000, 1e9];
 
 export function drawUniverse(random: SeededRandom, theme: Theme): Universe {
@@ -50,7 +53,9 @@ export async function furnish(
   for (const key of keys) {
     const entries = [random.sample(segments, 2)];
     const expiresAt = theme.isOfPins ? EPOCH + random.pick(EXPIRIES) : undefined;
-    await actor.commit([register.put(key, 'replace', entries, expiresAt === undefined ? {} : { expiresAt })]);
+    await actor.commit([
+      register.put(key, 'replace', entries, expiresAt === undefined ? {} : { expiresAt }),
+    ]);
     if (theme.isOfPins && random.chance(0.3)) await actor.commit([register.hold(key, true)]);
   }
 }
@@ -64,7 +69,9 @@ export function drawLane(
   tell: (line: string) => void,
 ): Lane {
   return Array.from({ length: random.pick([1, 2, 3]) }, () => {
-    const waits = theme.isSlow ? random.pick([0, 0, 1000, 5000, 8000]) : random.pick([0, 0, 0, 10, 50]);
+    const waits = theme.isSlow
+      ? random.pick([0, 0, 1000, 5000, 8000])
+      : random.pick([0, 0, 0, 10, 50]);
     return { waits, operation: drawOperation(world, actor, random, theme, universe, tell) };
   });
 }
@@ -81,13 +88,17 @@ function drawOperation(
   const key = random.pick(keys);
   const what = random.weighted(theme.operations);
   const entries = (most: number) =>
-    Array.from({ length: random.between(1, most) }, () => random.sample(segments, random.pick([0, 1, 1, 2])));
+    Array.from({ length: random.between(1, most) }, () =>
+      random.sample(segments, random.pick([0, 1, 1, 2])),
+    );
   const say = (text: string, work: () => Promise<unknown>) => async () => {
     tell(`${text} ${key.id}`);
     await work();
   };
   const one = (write: TrackedWrite) =>
-    say(`${what} (${write.bodies.length} entries, ${write.bodies[0]})`, () => actor.commit([write]));
+    say(`${what} (${write.bodies.length} entries, ${write.bodies[0]})`, () =>
+      actor.commit([write]),
+    );
   switch (what) {
     case 'put':
       return one(register.put(key, 'replace', entries(2)));
@@ -104,7 +115,11 @@ function drawOperation(
     }
     case 'append': {
       const isNamed = random.chance(0.5);
-      const write = register.append(key, entries(2), isNamed ? { idempotencyKey: `key ${random.name(4)}` } : {});
+      const write = register.append(
+        key,
+        entries(2),
+        isNamed ? { idempotencyKey: `key ${random.name(4)}` } : {},
+      );
       write.mayRepeat = isNamed && random.chance(0.7);
       return say(`append${isNamed ? ' with a key' : ''} (${write.bodies[0]})`, async () => {
         await actor.commit([write]);
@@ -118,7 +133,9 @@ function drawOperation(
     case 'lift':
       return one(register.hold(key, false));
     case 'several': {
-      const writes = random.sample(keys, 3).map((each) => register.put(each, 'replace', entries(1)));
+      const writes = random
+        .sample(keys, 3)
+        .map((each) => register.put(each, 'replace', entries(1)));
       return say('several puts', () => actor.commit(writes));
     }
     case 'publish': {
@@ -132,7 +149,9 @@ function drawOperation(
         const ifRevision = await actor.read(key);
         if (ifRevision === undefined) return;
         await actor.commit([
-          isDelete ? register.delete(key, ifRevision) : register.put(key, 'replace', drawn, { ifRevision }),
+          isDelete
+            ? register.delete(key, ifRevision)
+            : register.put(key, 'replace', drawn, { ifRevision }),
         ]);
       });
     }
@@ -166,7 +185,9 @@ function drawOperation(
     case 'audit': {
       const repair = random.chance(0.8);
       const sample = random.pick([1, 1, 0.5, 0]);
-      return say(`audit${repair ? ' and repair' : ''}, ${sample} read`, () => actor.audit(repair, sample));
+      return say(`audit${repair ? ' and repair' : ''}, ${sample} read`, () =>
+        actor.audit(repair, sample),
+      );
     }
     case 'damage': {
       const part = random.fraction();

@@ -14,17 +14,27 @@ export interface Mutation {
   readonly theme?: ThemeName;
 }
 
-/** Mutants that schedules or scenes find out. Those that need a stage of their own are in `stages/`. */
+/**
+ * Mutants that schedules or scenes find out. Those that need a stage of their own are in `stages/`.
+ */
 export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 1,
     name: 'takes references that its pending does not name',
-    patches: [patch('manifest-job.ts', '...(this.pending?.adds ?? []), ...adds]', '...(this.pending?.adds ?? [])]')],
+    patches: [
+      patch(
+        'manifest-job.ts',
+        '...(this.pending?.adds ?? []), ...adds]',
+        '...(this.pending?.adds ?? [])]',
+      ),
+    ],
   },
   {
     rule: 1,
     name: 'streams take references before they announce them',
-    patches: [patch('publication.ts', 'steps.announce(job, missing.keys())', 'steps.announce(job, [])')],
+    patches: [
+      patch('publication.ts', 'steps.announce(job, missing.keys())', 'steps.announce(job, [])'),
+    ],
   },
   {
     rule: 2,
@@ -34,7 +44,8 @@ export const MUTATIONS: readonly Mutation[] = [
       patch(
         'reap.ts',
         'let released = seen;',
-        'let released = seen; await releaseAll(protocol, taker, [{ key: record.key, seen, releases }]);',
+        'let released = seen; await releaseAll(protocol, taker, [{ key: record.key, seen, ' +
+          'releases }]);',
       ),
     ],
   },
@@ -42,7 +53,13 @@ export const MUTATIONS: readonly Mutation[] = [
     rule: 2,
     name: 'releases what a late writer took without fencing it',
     scene: 'put beside a repair that takes it for dead',
-    patches: [patch('reap.ts', 'record.pending.filter((attempt) => !stale.includes(attempt))', 'record.pending')],
+    patches: [
+      patch(
+        'reap.ts',
+        'record.pending.filter((attempt) => !stale.includes(attempt))',
+        'record.pending',
+      ),
+    ],
   },
   {
     rule: 2,
@@ -61,7 +78,8 @@ export const MUTATIONS: readonly Mutation[] = [
       patch(
         'sidecar-changes.ts',
         "if (sidecar === undefined || sidecar.state === 'condemned' || sidecar.state === 'gone') {",
-        "if (sidecar?.state === 'condemned') return { ...withoutSince(sidecar), state: 'live', refs: [...tokens] };\n" +
+        "if (sidecar?.state === 'condemned') return { ...withoutSince(sidecar), state: " +
+          "'live', refs: [...tokens] };\n" +
           "if (sidecar === undefined || sidecar.state === 'gone') {",
       ),
     ],
@@ -88,15 +106,29 @@ export const MUTATIONS: readonly Mutation[] = [
     rule: 4,
     name: 'takes for live what may not be stored yet',
     scene: 'put beside put of one segment',
-    patches: [patch('sidecar-changes.ts', "sidecar.gen === storedGeneration ? 'live' : sidecar.state", "'live'")],
+    patches: [
+      patch(
+        'sidecar-changes.ts',
+        "sidecar.gen === storedGeneration ? 'live' : sidecar.state",
+        "'live'",
+      ),
+    ],
   },
   {
     rule: 4,
     name: 'collects what is hot',
     theme: 'one segment',
     patches: [
-      patch('sidecar-changes.ts', ' && refs.length === 0 && !hot && ', ' && (hot || refs.length === 0) && '),
-      patch('sweep.ts', 'sidecar.refs.length > 0 || sidecar.hot', 'sidecar.refs.length > 0 && !sidecar.hot'),
+      patch(
+        'sidecar-changes.ts',
+        ' && refs.length === 0 && !hot && ',
+        ' && (hot || refs.length === 0) && ',
+      ),
+      patch(
+        'sweep.ts',
+        'sidecar.refs.length > 0 || sidecar.hot',
+        'sidecar.refs.length > 0 && !sidecar.hot',
+      ),
     ],
   },
   {
@@ -141,14 +173,24 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'deletes the sidecars of what it collected',
     theme: 'collectors',
     patches: [
-      patch('sweep.ts', 'sidecars.change(address, bury(gen))', "store.delete(['segments/' + address + '.meta'])"),
+      patch(
+        'sweep.ts',
+        'sidecars.change(address, bury(gen))',
+        "store.delete(['segments/' + address + '.meta'])",
+      ),
     ],
   },
   {
     rule: 12,
     name: 'calls it corruption when a manifest changed under its reader',
     scene: 'read beside replace and collect',
-    patches: [patch('object-backend.ts', 'if (now.etag === etag) throw', 'if (now.etag !== undefined) throw')],
+    patches: [
+      patch(
+        'object-backend.ts',
+        'if (now.etag === etag) throw',
+        'if (now.etag !== undefined) throw',
+      ),
+    ],
   },
   {
     rule: 14,
@@ -175,7 +217,8 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       patch(
         'hints.ts',
-        'if (this.#mark.markedAt !== undefined && now - this.#mark.markedAt < WRITER_MARK_MS) return;',
+        'if (this.#mark.markedAt !== undefined && now - this.#mark.markedAt < ' +
+          'WRITER_MARK_MS) return;',
         'if (now > 0) return;',
       ),
     ],
@@ -197,19 +240,31 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'ignores a hold',
     theme: 'retention',
     patches: [
-      patch('fold.ts', 'if (content.hold !== undefined) throw heldError(write.key, content.hold);\n  return', 'return'),
+      patch(
+        'fold.ts',
+        'if (content.hold !== undefined) throw heldError(write.key, content.hold);\n  return',
+        'return',
+      ),
     ],
   },
   {
     rule: 13,
     name: 'leaves damage as it is',
     theme: 'damage',
-    patches: [patch('segment-taker.ts', '    if (sidecar.damaged) {', '    if (sidecar.refs.length < 0) {')],
+    patches: [
+      patch('segment-taker.ts', '    if (sidecar.damaged) {', '    if (sidecar.refs.length < 0) {'),
+    ],
   },
   {
     rule: 'erasure',
     name: 'takes what it collected for all there was',
     theme: 'erasure',
-    patches: [patch('collect.ts', 'this.#remnants = await findRemnants(protocol, this.#scope.signal);', '{}')],
+    patches: [
+      patch(
+        'collect.ts',
+        'this.#remnants = await findRemnants(protocol, this.#scope.signal);',
+        '{}',
+      ),
+    ],
   },
 ];

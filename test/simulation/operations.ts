@@ -1,13 +1,25 @@
 import { type Address, addressOf } from '../../src/address.ts';
-import type { ManifestKey, ManifestWrite, NewEntry, NewSegment, Revision } from '../../src/backends/manifests.ts';
+import type {
+  ManifestKey,
+  ManifestWrite,
+  NewEntry,
+  NewSegment,
+  Revision,
+} from '../../src/backends/manifests.ts';
 
 /** Contents that writers share, so that they meet. */
 export const SEGMENTS: readonly NewSegment[] = ['a', 'b', 'c', 'd'].map((name) => {
   const bytes = Buffer.from(name.repeat(24));
-  return { address: addressOf(bytes), encoding: name === 'b' ? 'tokens' : 'bytes', bytes: () => bytes };
+  return {
+    address: addressOf(bytes),
+    encoding: name === 'b' ? 'tokens' : 'bytes',
+    bytes: () => bytes,
+  };
 });
 
-/** A write whose bodies are unlike those of any other, so that what is stored tells who wrote it. */
+/**
+ * A write whose bodies are unlike those of any other, so that what is stored tells who wrote it.
+ */
 export interface TrackedWrite {
   readonly write: ManifestWrite;
   /** Bodies in order, none for a delete or a hold. */
@@ -20,7 +32,9 @@ export interface TrackedWrite {
   happened: number;
   /** Who asks for it. */
   actor: string;
-  /** Set when a caller was told that it did not happen, or that it did: then it must not any more. */
+  /**
+   * Set when a caller was told that it did not happen, or that it did: then it must not any more.
+   */
   isOver: boolean;
 }
 
@@ -47,7 +61,14 @@ export class WriteRegister {
     const entries = this.#newEntries(segments);
     const fields = { logicalBytes: 1, ...(expiresAt !== undefined && { expiresAt }) };
     return this.#track(
-      { operation: 'put', key, ifExists, fields, entries, ...(ifRevision !== undefined && { ifRevision }) },
+      {
+        operation: 'put',
+        key,
+        ifExists,
+        fields,
+        entries,
+        ...(ifRevision !== undefined && { ifRevision }),
+      },
       entries,
     );
   }
@@ -55,7 +76,10 @@ export class WriteRegister {
   append(
     key: ManifestKey,
     segments: readonly (readonly NewSegment[])[],
-    { idempotencyKey, expiresAt }: { readonly idempotencyKey?: string; readonly expiresAt?: number } = {},
+    {
+      idempotencyKey,
+      expiresAt,
+    }: { readonly idempotencyKey?: string; readonly expiresAt?: number } = {},
   ): TrackedWrite {
     const entries = this.#newEntries(segments);
     return this.#track(
@@ -72,7 +96,10 @@ export class WriteRegister {
   }
 
   delete(key: ManifestKey, ifRevision?: Revision): TrackedWrite {
-    const write = this.#track({ operation: 'delete', key, ...(ifRevision !== undefined && { ifRevision }) }, []);
+    const write = this.#track(
+      { operation: 'delete', key, ...(ifRevision !== undefined && { ifRevision }) },
+      [],
+    );
     this.deletes.push(write);
     return write;
   }
@@ -98,7 +125,15 @@ export class WriteRegister {
 
   #track(write: ManifestWrite, entries: readonly NewEntry[]): TrackedWrite {
     const bodies = entries.map(({ body }) => Buffer.from(body).toString());
-    const tracked: TrackedWrite = { write, bodies, calls: 0, mayRepeat: false, happened: 0, actor: '', isOver: false };
+    const tracked: TrackedWrite = {
+      write,
+      bodies,
+      calls: 0,
+      mayRepeat: false,
+      happened: 0,
+      actor: '',
+      isOver: false,
+    };
     for (const [position, { segments }] of entries.entries()) {
       this.#entries.set(bodies[position] as string, {
         write: tracked,

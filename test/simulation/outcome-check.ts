@@ -11,13 +11,25 @@ export interface Span {
 }
 
 /** What only a service that fails, or a caller who leaves, can bring about. */
-export const OUTAGES: ReadonlySet<string> = new Set(['UNAVAILABLE', 'THROTTLED', 'BUSY', 'CLOSED', 'ABORTED']);
+export const OUTAGES: ReadonlySet<string> = new Set([
+  'UNAVAILABLE',
+  'THROTTLED',
+  'BUSY',
+  'CLOSED',
+  'ABORTED',
+]);
 
 /** Holds what a caller was told of a write against what happened. */
-export function checkOutcome(history: CommitHistory, tracked: TrackedWrite, outcome: WriteOutcome, span: Span): void {
+export function checkOutcome(
+  history: CommitHistory,
+  tracked: TrackedWrite,
+  outcome: WriteOutcome,
+  span: Span,
+): void {
   const objectKey = manifestObjectKey(tracked.write.key);
   const states = history.during(objectKey, span.from, span.to);
-  const told = (what: string) => () => `${objectKey}: ${nameOf(tracked)} was told ${outcome.status}, ${what}`;
+  const told = (what: string) => () =>
+    `${objectKey}: ${nameOf(tracked)} was told ${outcome.status}, ${what}`;
   const some = (is: (state: State) => boolean) => states.some(is);
   switch (outcome.status) {
     case 'created':
@@ -29,12 +41,18 @@ export function checkOutcome(history: CommitHistory, tracked: TrackedWrite, outc
       break;
     }
     case 'deleted':
-      promise(history.claimDeletion(objectKey, tracked, span.from, span.to), told('and it was not'));
+      promise(
+        history.claimDeletion(objectKey, tracked, span.from, span.to),
+        told('and it was not'),
+      );
       break;
     case 'held':
     case 'released': {
       const isHeld = outcome.status === 'held';
-      promise(history.claimHold(objectKey, tracked, isHeld, span.from, span.to), told('and it was not'));
+      promise(
+        history.claimHold(objectKey, tracked, isHeld, span.from, span.to),
+        told('and it was not'),
+      );
       break;
     }
     case 'absent':
@@ -70,7 +88,11 @@ export function checkOutcome(history: CommitHistory, tracked: TrackedWrite, outc
 }
 
 /** A failure of known outcome means that nothing happened, now or later. */
-export function checkFailure(tracked: TrackedWrite, error: unknown, states: readonly State[] | undefined): void {
+export function checkFailure(
+  tracked: TrackedWrite,
+  error: unknown,
+  states: readonly State[] | undefined,
+): void {
   const code = codeOf(error);
   if (code === 'OUTCOME_UNKNOWN') return;
   const what = () => `${nameOf(tracked)} failed with ${code} (${(error as Error).message})`;
@@ -113,6 +135,9 @@ export function checkFailure(tracked: TrackedWrite, error: unknown, states: read
 
 export function codeOf(error: unknown): string {
   if (error instanceof Violation) throw error;
-  if (error instanceof Error && error.name === 'VarveError' && 'code' in error) return String(error.code);
-  throw new Violation(`an error that is none of ours: ${error instanceof Error ? error.stack : String(error)}`);
+  if (error instanceof Error && error.name === 'VarveError' && 'code' in error)
+    return String(error.code);
+  throw new Violation(
+    `an error that is none of ours: ${error instanceof Error ? error.stack : String(error)}`,
+  );
 }

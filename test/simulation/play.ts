@@ -25,13 +25,18 @@ export interface Task {
   failure: unknown;
 }
 
-/** Some processes and a director, who says what comes first: for orders and misfortunes that hardly ever come about by chance. */
+/**
+ * Some processes and a director, who says what comes first: for orders and misfortunes that hardly
+ * ever come about by chance.
+ */
 export class Play {
   readonly world: World;
   readonly #scheduler = new Scheduler();
   readonly #network: DirectedNetwork;
 
-  /** `isKind`: nobody dies and nobody is late, so that nobody may be fenced, and nothing may leak. */
+  /**
+   * `isKind`: nobody dies and nobody is late, so that nobody may be fenced, and nothing may leak.
+   */
   constructor(build: ProtocolBuild, isKind = true) {
     this.#network = new DirectedNetwork(this.#scheduler, build);
     this.world = new World(build, this.#scheduler, {

@@ -1,4 +1,12 @@
-import { linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
@@ -6,9 +14,15 @@ import type { ObjectBackend } from '../../src/backends/object/object-backend.ts'
 import type { wasTurnedAway } from '../../src/backends/object/service-fault.ts';
 import type { VarveError } from '../../src/errors.ts';
 
-/** A change of the source text. `find` must occur exactly once in the file, however its lines are broken. */
+/**
+ * A change of the source text. `find` must occur exactly once in the file, however its lines are
+ * broken.
+ */
 export interface Patch {
-  /** The file's name: no two files of the protocol have the same, so a file may move to another folder. */
+  /**
+   * The file's name: no two files of the protocol have the same, so a file may move to another
+   * folder.
+   */
   readonly file: string;
   readonly find: string;
   readonly replace: string;
@@ -29,7 +43,10 @@ const CACHE = join(ROOT, 'node_modules/.cache');
 const ENTRIES = ['object-backend.ts', 'service-fault.ts', 'errors.ts'];
 const IMPORT = /\b(?:from|import) ?\(?'(\.[^']+)'/g;
 
-/** Builds of the protocol that differ in their source text: production code itself has no switches for tests. */
+/**
+ * Builds of the protocol that differ in their source text: production code itself has no switches
+ * for tests.
+ */
 export class ProtocolBuilds implements Disposable {
   readonly #folder: string;
   /** Paths below `src/`, by name. */
@@ -51,7 +68,10 @@ export class ProtocolBuilds implements Disposable {
     const patched = new Map<string, string>();
     for (const patch of patches) {
       const path = this.#pathOf(patch.file);
-      patched.set(path, patchedText(patched.get(path) ?? readFileSync(join(SOURCE, path), 'utf8'), patch));
+      patched.set(
+        path,
+        patchedText(patched.get(path) ?? readFileSync(join(SOURCE, path), 'utf8'), patch),
+      );
     }
     for (const file of this.#files.values()) {
       const text = patched.get(file);
@@ -106,7 +126,8 @@ function filesByName(): ReadonlyMap<string, string> {
     const name = basename(path);
     const known = files.get(name);
     if (known === path) continue;
-    if (known !== undefined) throw new Error(`${known} and ${path} have one name: a patch could not tell them apart`);
+    if (known !== undefined)
+      throw new Error(`${known} and ${path} have one name: a patch could not tell them apart`);
     files.set(name, path);
     for (const [, imported] of readFileSync(join(SOURCE, path), 'utf8').matchAll(IMPORT)) {
       rest.push(join(dirname(path), imported as string));
@@ -115,13 +136,19 @@ function filesByName(): ReadonlyMap<string, string> {
   return files;
 }
 
-/** The text with the patch. Spaces, line breaks and trailing commas are the formatter's: they need not agree. */
+/**
+ * The text with the patch. Spaces, line breaks and trailing commas are the formatter's: they need
+ * not agree.
+ */
 function patchedText(text: string, { file, find, replace }: Patch): string {
   const tokens = find.match(/\w+|[^\w\s]/g) ?? [];
-  const pattern = tokens.map((token) => (/[)\]}]/.test(token) ? `,?\\s*\\${token}` : token.replace(/\W/, '\\$&')));
+  const pattern = tokens.map((token) =>
+    /[)\]}]/.test(token) ? `,?\\s*\\${token}` : token.replace(/\W/, '\\$&'),
+  );
   const places = new RegExp(pattern.join('\\s*'), 'g');
   const found = text.match(places)?.length ?? 0;
-  if (found !== 1) throw new Error(`${file}: a patch must fit in one place, and fits in ${found}: ${find}`);
+  if (found !== 1)
+    throw new Error(`${file}: a patch must fit in one place, and fits in ${found}: ${find}`);
   return text.replace(places, () => replace);
 }
 

@@ -14,16 +14,22 @@ const REST_MS = 60 * 60 * 1000;
 const LEASE_MS = 60_000;
 
 /**
- * `harsh`: things went wrong. `kind`: nothing did, so that nothing may be left for a repair to find. `fair`: processes died and answers were
- * lost, but nobody was late, so that everyday collections have to find what is left.
+ * `harsh`: things went wrong. `kind`: nothing did, so that nothing may be left for a repair to
+ * find. `fair`: processes died and answers were lost, but nobody was late, so that everyday
+ * collections have to find what is left.
  */
 export type Weather = 'harsh' | 'fair' | 'kind';
 
 /**
- * What has to be true when everybody has stopped and an operator has cleaned up: the counts are those of the manifests, and
- * nothing is left of what was begun, given up or deleted. On a network where nothing goes wrong any more.
+ * What has to be true when everybody has stopped and an operator has cleaned up: the counts are
+ * those of the manifests, and nothing is left of what was begun, given up or deleted. On a network
+ * where nothing goes wrong any more.
  */
-export async function assertQuiescence(world: World, network: Network, weather: Weather): Promise<void> {
+export async function assertQuiescence(
+  world: World,
+  network: Network,
+  weather: Weather,
+): Promise<void> {
   await world.scheduler.finish(wait(world, REST_MS));
   const { backend } = world.start('operator', network);
   const operator = new Actor(world, backend, 'operator');
@@ -47,7 +53,10 @@ async function cleanUp(world: World, operator: Actor, weather: Weather): Promise
   }
   if (weather === 'kind' && !world.watch.wasHot) {
     const findings = await operator.audit(false);
-    promise(findings?.length === 0, () => `nothing went wrong, and an audit found: ${findings?.join('; ')}`);
+    promise(
+      findings?.length === 0,
+      () => `nothing went wrong, and an audit found: ${findings?.join('; ')}`,
+    );
   }
   if (world.watch.everDamaged.size > 0) await heal(world, operator);
   await operator.collect(true);
@@ -62,7 +71,10 @@ async function cleanUp(world: World, operator: Actor, weather: Weather): Promise
   for (const { key } of world.watch.records.values()) {
     const revision = await operator.read(key);
     const latest = world.history.latest(manifestObjectKey(key));
-    promise(revision === latest.revision, () => `${key.kind} ${key.id} does not read back as what it holds`);
+    promise(
+      revision === latest.revision,
+      () => `${key.kind} ${key.id} does not read back as what it holds`,
+    );
   }
   for (const kind of KINDS) await operator.list(kind);
   const erasure = await operator.collect(true, { erase: true });
@@ -76,7 +88,9 @@ function wait({ scheduler }: World, ms: number): Promise<void> {
   });
 }
 
-/** Marks what is damaged, and puts the same bytes again, under an id that had nothing to do with it. */
+/**
+ * Marks what is damaged, and puts the same bytes again, under an id that had nothing to do with it.
+ */
 async function heal({ register }: World, operator: Actor): Promise<void> {
   await operator.audit(true);
   await operator.commit([register.put({ kind: 'blob', id: 'healing' }, 'replace', [SEGMENTS])]);
@@ -86,13 +100,17 @@ async function heal({ register }: World, operator: Actor): Promise<void> {
 function assertExpiredGone({ scheduler, history, watch }: World): void {
   for (const objectKey of watch.records.keys()) {
     const { expiresAt = Number.POSITIVE_INFINITY, isHeld, bodies } = history.latest(objectKey);
-    const isLeft = bodies !== undefined && !isHeld && expiresAt < EPOCH + scheduler.now - REST_MS / 2;
+    const isLeft =
+      bodies !== undefined && !isHeld && expiresAt < EPOCH + scheduler.now - REST_MS / 2;
     promise(!isLeft, () => `${objectKey} was to expire at ${expiresAt}, and a collection left it`);
   }
 }
 
 function assertClean({ watch }: World): void {
-  promise(watch.damaged.size === 0, () => `${[...watch.damaged.keys()].join(', ')} is left damaged`);
+  promise(
+    watch.damaged.size === 0,
+    () => `${[...watch.damaged.keys()].join(', ')} is left damaged`,
+  );
   const references = new Map<string, Set<Token>>();
   for (const [objectKey, { current, pending, releasing }] of watch.records) {
     promise(pending.length === 0, () => `${objectKey} is left with an attempt under way`);
@@ -112,11 +130,17 @@ function assertClean({ watch }: World): void {
       refs.length === expected.size && refs.every((token) => expected.has(token)),
       () => `${dataKey} counts ${refs.join(' ')} instead of ${[...expected].join(' ')}`,
     );
-    promise(expected.size > 0 || state === 'gone', () => `${dataKey} is ${state} and nothing references it`);
+    promise(
+      expected.size > 0 || state === 'gone',
+      () => `${dataKey} is ${state} and nothing references it`,
+    );
   }
   for (const [dataKey, address] of watch.data) {
     const sidecar = watch.sidecars.get(address);
     const isHot = sidecar?.hot === true && segmentKey(address, sidecar.gen) === dataKey;
-    promise(references.has(dataKey) || isHot, () => `${dataKey} is left, and nothing references it`);
+    promise(
+      references.has(dataKey) || isHot,
+      () => `${dataKey} is left, and nothing references it`,
+    );
   }
 }

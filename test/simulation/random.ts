@@ -1,6 +1,8 @@
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
-/** A seeded generator (sfc32, Chris Doty-Humphrey): the same seed, the same draws, on every machine. */
+/**
+ * A seeded generator (sfc32, Chris Doty-Humphrey): the same seed, the same draws, on every machine.
+ */
 export class SeededRandom {
   #a: number;
   #b: number;
@@ -36,7 +38,8 @@ export class SeededRandom {
   sample<Item>(items: readonly Item[], count: number): Item[] {
     const rest = [...items];
     const drawn: Item[] = [];
-    while (drawn.length < count && rest.length > 0) drawn.push(...rest.splice(this.between(0, rest.length - 1), 1));
+    while (drawn.length < count && rest.length > 0)
+      drawn.push(...rest.splice(this.between(0, rest.length - 1), 1));
     return drawn;
   }
 

@@ -76,7 +76,10 @@ const garbage = then(put(A), remove(A));
 const hot = then(...['h1', 'h2', 'h3', 'h4', 'h5'].map((id) => put({ kind: 'pin', id })));
 
 /** Hot, and all that were named are gone. */
-const hotAndForsaken = then(hot, ...['h1', 'h2', 'h3', 'h4', 'h5'].map((id) => remove({ kind: 'pin', id })));
+const hotAndForsaken = then(
+  hot,
+  ...['h1', 'h2', 'h3', 'h4', 'h5'].map((id) => remove({ kind: 'pin', id })),
+);
 
 /** Everything that a process may be interrupted in for good, or hear nothing of. */
 const ALONE: readonly Pick<Scene, 'name' | 'setting' | 'parts'>[] = [
@@ -110,7 +113,10 @@ const FAULTY: readonly Pick<Scene, 'name' | 'setting' | 'parts' | 'interruptions
   { name: 'two collectors', setting: garbage, parts: [collect, collect] },
 ];
 
-/** What takes so many requests that it is run through with one interruption, and for a while with two. */
+/**
+ * What takes so many requests that it is run through with one interruption, and for a while with
+ * two.
+ */
 const COOLING: readonly Pick<Scene, 'name' | 'setting' | 'parts'>[] = [
   {
     name: 'put beside cooling and collecting',
@@ -129,7 +135,12 @@ export const SCENES: readonly Scene[] = [
   { name: 'put beside put of one segment', parts: [put(A), put(B)] },
   { name: 'put beside put of one manifest', parts: [put(A), put(A)] },
   { name: 'put beside collect', setting: garbage, parts: [put(B), collect] },
-  { name: 'put beside two collectors', interruptions: 2, setting: garbage, parts: [put(B), collect, collect] },
+  {
+    name: 'put beside two collectors',
+    interruptions: 2,
+    setting: garbage,
+    parts: [put(B), collect, collect],
+  },
   { name: 'delete beside put of one segment', setting: put(A), parts: [remove(A), put(B)] },
   {
     name: 'delete beside put beside collect',
@@ -151,9 +162,19 @@ export const SCENES: readonly Scene[] = [
   { name: 'publish beside reaping', isHasty: true, parts: [publish(A), reap] },
   { name: 'delete beside repair', setting: put(A), parts: [remove(A), repair] },
   { name: 'replace beside repair', setting: put(A), parts: [put(A, []), repair] },
-  { name: 'put beside cooling', interruptions: 2, setting: hotAndForsaken, parts: [put(A), repair] },
+  {
+    name: 'put beside cooling',
+    interruptions: 2,
+    setting: hotAndForsaken,
+    parts: [put(A), repair],
+  },
   ...COOLING.map((scene) => ({ ...scene, interruptions: 1 })),
-  ...COOLING.map((scene) => ({ ...scene, name: `${scene.name}, once more`, interruptions: 2, isLarge: true })),
+  ...COOLING.map((scene) => ({
+    ...scene,
+    name: `${scene.name}, once more`,
+    interruptions: 2,
+    isLarge: true,
+  })),
   {
     name: 'read beside replace and collect',
     spillAbove: 0,

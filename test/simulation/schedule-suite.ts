@@ -4,7 +4,9 @@ import { runSchedule, type ScheduleResult } from './schedule.ts';
 import { replayedSeed, scheduleCount } from './schedule-budget.ts';
 import { simulatedBuild } from './simulated-build.ts';
 
-/** Runs each `of`-th of all schedules, beginning with the `part`-th: test files run side by side. */
+/**
+ * Runs each `of`-th of all schedules, beginning with the `part`-th: test files run side by side.
+ */
 export function describeSchedules(part: number, of: number): void {
   describe('whatever happens in whatever order', () => {
     const builds = new ProtocolBuilds();
@@ -33,7 +35,8 @@ export function describeSchedules(part: number, of: number): void {
 function report({ seed, violation, trace }: ScheduleResult): string {
   return [
     `seed ${seed}: ${violation?.message}`,
-    `replay it, with its trace: VARVE_SEED=${seed} npx vitest run --project library test/simulation/schedules`,
+    `replay it, with its trace: VARVE_SEED=${seed} npx vitest run --project library ` +
+      'test/simulation/schedules',
     'the last of what happened:',
     ...trace.slice(-12),
     violation?.stack ?? '',

@@ -76,7 +76,9 @@ async function runProcesses(
   if (theme.isFurnished) {
     network.rates = NO_FAULTS;
     const { backend } = world.start('stage', network);
-    await world.scheduler.finish(furnish(world, new Actor(world, backend, 'stage'), random, theme, universe));
+    await world.scheduler.finish(
+      furnish(world, new Actor(world, backend, 'stage'), random, theme, universe),
+    );
     network.rates = rates;
   }
   let failure: unknown;
@@ -125,5 +127,8 @@ async function runProcesses(
   await world.scheduler.run(() => failure !== undefined);
   if (failure !== undefined) throw failure;
   const stuck = [...doing.keys()].filter(({ isCrashed }) => !isCrashed);
-  promise(stuck.length === 0, () => `${stuck.map(({ name }) => name).join(', ')} wait for what never comes`);
+  promise(
+    stuck.length === 0,
+    () => `${stuck.map(({ name }) => name).join(', ')} wait for what never comes`,
+  );
 }

@@ -9,8 +9,8 @@ interface Event {
 const MAX_EVENTS = 30_000;
 
 /**
- * Virtual time. The next event happens only when the code under test has nothing left to do but wait: all its microtasks
- * have run. So a run depends on nothing but what was scheduled.
+ * Virtual time. The next event happens only when the code under test has nothing left to do but
+ * wait: all its microtasks have run. So a run depends on nothing but what was scheduled.
  */
 export class Scheduler {
   readonly #events: Event[] = [];
@@ -42,13 +42,17 @@ export class Scheduler {
       if (isDone()) return;
       const event = this.#events.shift();
       if (event === undefined) return;
-      if (++this.#happened > MAX_EVENTS) throw new Error(`more than ${MAX_EVENTS} events: something runs in circles`);
+      if (++this.#happened > MAX_EVENTS)
+        throw new Error(`more than ${MAX_EVENTS} events: something runs in circles`);
       this.#now = event.time;
       event.happen();
     }
   }
 
-  /** Lets events happen until the work has ended. Throws what it throws, or that it waits for what never comes. */
+  /**
+   * Lets events happen until the work has ended. Throws what it throws, or that it waits for what
+   * never comes.
+   */
   async finish<Result>(work: Promise<Result>): Promise<Result> {
     let isDone = false;
     const done = () => {

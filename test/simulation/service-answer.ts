@@ -6,7 +6,10 @@ import type { Verb } from './simulated-store.ts';
 /** What says that the answer was lost. */
 export const LOST: FaultDetails = { name: 'ECONNRESET' };
 
-/** What something in between answers that has no more to say; whether it passed the request on nobody knows. */
+/**
+ * What something in between answers that has no more to say; whether it passed the request on
+ * nobody knows.
+ */
 export const BARE_503: FaultDetails = { name: 'ServiceUnavailable', status: 503 };
 
 /** What a service answers that has looked at nothing yet. */

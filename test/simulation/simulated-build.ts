@@ -1,11 +1,18 @@
 import type { Patch, ProtocolBuild, ProtocolBuilds } from './protocol-build.ts';
 
-/** Constants made small: heat after a few references, rollups of a few heads, and caches that cost nothing to make. */
+/**
+ * Constants made small: heat after a few references, rollups of a few heads, and caches that cost
+ * nothing to make.
+ */
 const SMALL: readonly Patch[] = [
   { file: 'sidecar.ts', find: 'HOT_REFERENCES = 256', replace: 'HOT_REFERENCES = 3' },
   { file: 'sidecar.ts', find: 'HOT_REFUSALS = 6', replace: 'HOT_REFUSALS = 2' },
   { file: 'sidecar-table.ts', find: 'CACHED_SIDECARS = 20_000', replace: 'CACHED_SIDECARS = 20' },
-  { file: 'segment-taker.ts', find: 'KNOWN_GENERATIONS = 100_000', replace: 'KNOWN_GENERATIONS = 20' },
+  {
+    file: 'segment-taker.ts',
+    find: 'KNOWN_GENERATIONS = 100_000',
+    replace: 'KNOWN_GENERATIONS = 20',
+  },
   { file: 'list-index.ts', find: 'ROLLUP_HEADS = 256', replace: 'ROLLUP_HEADS = 2' },
   { file: 'list-index.ts', find: 'WORTHWHILE_HEADS = 16', replace: 'WORTHWHILE_HEADS = 1' },
   { file: 'list-index.ts', find: 'MERGED_ROLLUPS = 16', replace: 'MERGED_ROLLUPS = 3' },
@@ -19,6 +26,9 @@ export const HASTE: Patch = {
 };
 
 /** The protocol with small constants and, for a mutant, with `patches`. */
-export function simulatedBuild(builds: ProtocolBuilds, patches: readonly Patch[] = []): Promise<ProtocolBuild> {
+export function simulatedBuild(
+  builds: ProtocolBuilds,
+  patches: readonly Patch[] = [],
+): Promise<ProtocolBuild> {
   return builds.load([...SMALL, ...patches]);
 }

@@ -68,7 +68,10 @@ export class SimulatedProcess implements Clock, Randomness {
     this.#resumesAt = this.#scheduler.now + ms;
   }
 
-  /** Has something reach the process after `ms`, or when it wakes up, or never. Returns what calls it off. */
+  /**
+   * Has something reach the process after `ms`, or when it wakes up, or never. Returns what calls
+   * it off.
+   */
   deliver(ms: number, arrive: () => void): () => void {
     let cancel = (): void => {};
     const arriveAwake = (): void => {

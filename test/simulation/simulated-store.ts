@@ -60,7 +60,12 @@ export class SimulatedStore implements ObjectStore {
     });
   }
 
-  async put(key: string, body: Uint8Array, condition: PutCondition, options?: RequestOptions): Promise<PutResult> {
+  async put(
+    key: string,
+    body: Uint8Array,
+    condition: PutCondition,
+    options?: RequestOptions,
+  ): Promise<PutResult> {
     const copy = new Uint8Array(body);
     return this.#send<PutResult>(options, (error) => ({ outcome: 'unknown', error }), {
       verb: 'PUT',
@@ -88,7 +93,10 @@ export class SimulatedStore implements ObjectStore {
 
   async close(): Promise<void> {}
 
-  /** Sends a request, and waits for its answer or until the caller leaves; what was sent may happen nevertheless. */
+  /**
+   * Sends a request, and waits for its answer or until the caller leaves; what was sent may happen
+   * nevertheless.
+   */
   #send<Result>(
     { signal }: RequestOptions = {},
     left: (error: Error) => Result,

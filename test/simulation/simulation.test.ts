@@ -20,7 +20,8 @@ describe('the simulation', () => {
   it('runs other seeds in other ways', async () => {
     const build = await simulatedBuild(builds);
     const traces = new Set<string>();
-    for (let seed = 1; seed <= 10; seed++) traces.add((await runSchedule(build, seed)).trace.join('\n'));
+    for (let seed = 1; seed <= 10; seed++)
+      traces.add((await runSchedule(build, seed)).trace.join('\n'));
     expect(traces.size).toBe(10);
   });
 
@@ -47,7 +48,11 @@ describe('the simulation', () => {
 
   it('refuses to patch what is not there, or is there twice', async () => {
     const file = 'reap.ts';
-    await expect(builds.load([{ file, find: 'no such text', replace: '' }])).rejects.toThrow('fits in 0');
-    await expect(builds.load([{ file, find: 'pending', replace: '' }])).rejects.toThrow('must fit in one place');
+    await expect(builds.load([{ file, find: 'no such text', replace: '' }])).rejects.toThrow(
+      'fits in 0',
+    );
+    await expect(builds.load([{ file, find: 'pending', replace: '' }])).rejects.toThrow(
+      'must fit in one place',
+    );
   });
 });

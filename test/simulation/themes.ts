@@ -23,7 +23,9 @@ export interface Theme {
   /** How much more often answers are lost. */
   readonly faults: number;
   readonly pauses: number;
-  /** Whether it is about pins in the first place, and clocks are right but for some. Default: false. */
+  /**
+   * Whether it is about pins in the first place, and clocks are right but for some. Default: false.
+   */
   readonly isOfPins?: boolean;
   /** Whether everything is there when it begins. Default: false. */
   readonly isFurnished?: boolean;
@@ -154,7 +156,18 @@ export const THEMES: readonly Theme[] = [
     keys: [1, 2],
     isOfPins: true,
     segments: [1],
-    operations: { ...NONE, expiring: 9, put: 1, append: 2, delete: 5, hold: 5, lift: 3, prune: 2, collect: 9, list: 1 },
+    operations: {
+      ...NONE,
+      expiring: 9,
+      put: 1,
+      append: 2,
+      delete: 5,
+      hold: 5,
+      lift: 3,
+      prune: 2,
+      collect: 9,
+      list: 1,
+    },
     isSlow: false,
     faults: 1,
     pauses: 0.2,
@@ -166,7 +179,16 @@ export const THEMES: readonly Theme[] = [
     isErased: true,
     keys: [1, 2],
     segments: [1, 2],
-    operations: { ...NONE, put: 5, append: 1, delete: 10, publish: 1, collect: 1, erase: 6, audit: 2 },
+    operations: {
+      ...NONE,
+      put: 5,
+      append: 1,
+      delete: 10,
+      publish: 1,
+      collect: 1,
+      erase: 6,
+      audit: 2,
+    },
     isSlow: false,
     faults: 1,
     pauses: 0.3,
@@ -218,7 +240,11 @@ export function drawMisfortunes(random: SeededRandom, { pauses }: Theme): Misfor
   const misfortunes: Misfortune[] = [];
   if (random.chance(0.3)) misfortunes.push({ kind: 'crash', at: random.between(1, 25) });
   if (random.chance(pauses)) {
-    misfortunes.push({ kind: 'pause', at: random.between(1, 25), ms: random.pick([2000, 6000, 30_000]) });
+    misfortunes.push({
+      kind: 'pause',
+      at: random.between(1, 25),
+      ms: random.pick([2000, 6000, 30_000]),
+    });
   }
   return misfortunes;
 }

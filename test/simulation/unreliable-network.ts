@@ -41,7 +41,10 @@ export type Misfortune =
   | { readonly kind: 'crash'; readonly at: number }
   | { readonly kind: 'pause'; readonly at: number; readonly ms: number };
 
-/** Splits every request into its arrival, which is when it happens, and its answer, and has all of them go wrong. */
+/**
+ * Splits every request into its arrival, which is when it happens, and its answer, and has all of
+ * them go wrong.
+ */
 export class UnreliableNetwork implements Network {
   readonly #scheduler: Scheduler;
   readonly #random: SeededRandom;
@@ -73,7 +76,9 @@ export class UnreliableNetwork implements Network {
     return new Promise((resolve, reject) => {
       if (process.isCrashed) return;
       const number = ++process.requests;
-      const name = `${process.name}#${number} ${request.verb} ${request.keys.join(' ')}${conditionOf(request)}`;
+      const name =
+        `${process.name}#${number} ${request.verb} ` +
+        `${request.keys.join(' ')}${conditionOf(request)}`;
       const fate = this.#fate(request);
       for (const misfortune of this.#misfortunes.get(process) ?? []) {
         if (misfortune.at === number) this.#befall(process, misfortune);
@@ -85,7 +90,10 @@ export class UnreliableNetwork implements Network {
   }
 
   #befall(process: SimulatedProcess, misfortune: Misfortune): void {
-    this.#trace(`${process.name} ${misfortune.kind}${misfortune.kind === 'pause' ? ` for ${misfortune.ms} ms` : ''}`);
+    this.#trace(
+      `${process.name} ` +
+        `${misfortune.kind}${misfortune.kind === 'pause' ? ` for ${misfortune.ms} ms` : ''}`,
+    );
     if (misfortune.kind === 'crash') process.crash();
     else process.pause(misfortune.ms);
   }
@@ -182,6 +190,7 @@ function describe(result: unknown): string {
   if (typeof result !== 'object' || result === null) return String(result);
   if ('outcome' in result)
     return 'etag' in result ? `stored ${String(result.etag).slice(1, 7)}` : String(result.outcome);
-  if ('objects' in result && Array.isArray(result.objects)) return `${result.objects.length} objects`;
+  if ('objects' in result && Array.isArray(result.objects))
+    return `${result.objects.length} objects`;
   return 'etag' in result ? String(result.etag).slice(1, 7) : 'done';
 }

@@ -1,4 +1,7 @@
-import type { ObjectBackend, ObjectBackendOptions } from '../../src/backends/object/object-backend.ts';
+import type {
+  ObjectBackend,
+  ObjectBackendOptions,
+} from '../../src/backends/object/object-backend.ts';
 import { Bucket } from './bucket.ts';
 import { BucketWatch, DAMAGER } from './bucket-watch.ts';
 import { CommitHistory } from './commit-history.ts';
@@ -35,7 +38,9 @@ export class World {
     this.scheduler = scheduler;
     const step = options.wholeSeconds ? 1000 : 1;
     const serverTime = () => Math.floor((EPOCH + scheduler.now) / step) * step;
-    this.bucket = new Bucket(serverTime, (key, object, actor) => this.watch.observe(key, object, actor));
+    this.bucket = new Bucket(serverTime, (key, object, actor) =>
+      this.watch.observe(key, object, actor),
+    );
     this.history = new CommitHistory(
       this.register,
       () => this.bucket,
@@ -44,12 +49,25 @@ export class World {
     this.watch = new BucketWatch((...change) => this.history.observe(...change), options.isKind);
   }
 
-  start(name: string, network: Network, skewMs = 0): { process: SimulatedProcess; backend: ObjectBackend } {
-    const process = new SimulatedProcess(name, this.scheduler, this.#options.seed, this.#streams++, skewMs);
+  start(
+    name: string,
+    network: Network,
+    skewMs = 0,
+  ): { process: SimulatedProcess; backend: ObjectBackend } {
+    const process = new SimulatedProcess(
+      name,
+      this.scheduler,
+      this.#options.seed,
+      this.#streams++,
+      skewMs,
+    );
     this.#processes.set(name, process);
     const store = new SimulatedStore(this.bucket, network, process, this.#build);
     const components = { clock: process, randomness: process };
-    return { process, backend: new this.#build.ObjectBackend(store, this.#options.backend, components) };
+    return {
+      process,
+      backend: new this.#build.ObjectBackend(store, this.#options.backend, components),
+    };
   }
   /** Puts other bytes in the place of a segment's data. */
   damage(dataKey: string): void {

@@ -54,8 +54,11 @@ function lint(files: Readonly<Record<string, string>>): { status: number | null;
     writeFileSync(join(project, name), `${text}\nexport {};\n`);
   }
   symlinkSync(join(root, 'node_modules'), join(project, 'node_modules'));
-  for (const name of ['tsconfig.json', 'package.json']) symlinkSync(join(root, name), join(project, name));
-  const run = spawnSync(process.execPath, [join(root, 'scripts/lint-imports.mjs'), project], { encoding: 'utf8' });
+  for (const name of ['tsconfig.json', 'package.json'])
+    symlinkSync(join(root, name), join(project, name));
+  const run = spawnSync(process.execPath, [join(root, 'scripts/lint-imports.mjs'), project], {
+    encoding: 'utf8',
+  });
   return { status: run.status, output: run.stdout + run.stderr };
 }
 
@@ -71,7 +74,11 @@ describe('the import check', () => {
   });
 
   describe('on a project with one violation of each rule', () => {
-    const files: Record<string, string> = { ...CLEAN, 'src/gc/sweep.ts': '', 'src/cli/progress.ts': '' };
+    const files: Record<string, string> = {
+      ...CLEAN,
+      'src/gc/sweep.ts': '',
+      'src/cli/progress.ts': '',
+    };
     for (const [, file, text] of PLANTED) files[file] += text;
     const { status, output } = lint(files);
 

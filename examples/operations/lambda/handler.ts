@@ -14,7 +14,9 @@ export interface InvocationContext {
 }
 
 export interface Outcome {
-  /** `false`: the time was up; what was done is done, and the next invocation goes on from there. */
+  /**
+   * `false`: the time was up; what was done is done, and the next invocation goes on from there.
+   */
   readonly finished: boolean;
   readonly report?: CollectReport;
 }
@@ -22,7 +24,10 @@ export interface Outcome {
 /** Left for closing the store and answering, in ms. */
 const MARGIN_MS = 5000;
 
-/** Collects the store that the environment names in VARVE_STORE, within the time that this invocation has. */
+/**
+ * Collects the store that the environment names in VARVE_STORE, within the time that this
+ * invocation has.
+ */
 export async function handler(event: ScheduledEvent, context: InvocationContext): Promise<Outcome> {
   const location = process.env.VARVE_STORE;
   if (!location) throw new Error('set VARVE_STORE, such as s3://bucket/prefix?region=eu-west-1');

@@ -4,8 +4,9 @@ import type { Address } from '../../address.ts';
 const GENERATION = 50_000;
 
 /**
- * Remembers which record holds an address, for segments that are referenced again and again. Two generations: what was not used while
- * one filled up is forgotten. To be cleared whenever records may have been swept (the index's epoch).
+ * Remembers which record holds an address, for segments that are referenced again and again. Two
+ * generations: what was not used while one filled up is forgotten. To be cleared whenever records
+ * may have been swept (the index's epoch).
  */
 export class AddressCache {
   #young = new Map<Address, number>();

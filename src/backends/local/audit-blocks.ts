@@ -39,11 +39,16 @@ export interface BlockSurvey {
   readonly damagedBlocks: readonly DamagedBlock[];
   readonly damagedSegments: readonly DamagedSegment[];
   /** Records that are in a block but that their extent does not lead to. */
-  readonly unreachable: readonly { readonly space: Space; readonly block: number; readonly record: number }[];
+  readonly unreachable: readonly {
+    readonly space: Space;
+    readonly block: number;
+    readonly record: number;
+  }[];
 }
 
 /**
- * Reads every block: its directory always, its payload for a sample of blocks, and re-hashes the segments of those.
+ * Reads every block: its directory always, its payload for a sample of blocks, and re-hashes the
+ * segments of those.
  *
  * @param isSampled decides for each block whether to read its payload.
  * @param onDamage may throw to end the survey.
@@ -71,7 +76,8 @@ export async function surveyBlocks(
       const slots = ownSlots(index, block, directory);
       const ids = Float64Array.from(slots.reachable, (slot) => directory.ids[slot] as number);
       present[block.space].push(ids);
-      if (slots.lost !== undefined) unreachable.push({ space: block.space, block: block.id, record: slots.lost });
+      if (slots.lost !== undefined)
+        unreachable.push({ space: block.space, block: block.id, record: slots.lost });
       if (block.space === SEGMENTS) {
         segments += ids.length;
         for (const slot of slots.reachable) {
@@ -84,14 +90,20 @@ export async function surveyBlocks(
       if (ids.length > 0 && isSampled()) {
         const damaged = { reason: undefined as string | undefined };
         const payload = readPayload(index, block, onDamage, damaged);
-        if (damaged.reason !== undefined) damagedBlocks.push({ block, reason: damaged.reason, isMissing: false });
-        if (block.space === SEGMENTS) damagedSegments.push(...damagedIn(directory, slots.reachable, payload));
+        if (damaged.reason !== undefined)
+          damagedBlocks.push({ block, reason: damaged.reason, isMissing: false });
+        if (block.space === SEGMENTS)
+          damagedSegments.push(...damagedIn(directory, slots.reachable, payload));
         verifiedBytes += payload?.length ?? 0;
       }
     } catch (error) {
       if (!isDamage(error)) throw error;
       onDamage(error);
-      damagedBlocks.push({ block, reason: error.message, isMissing: error instanceof PackVanished });
+      damagedBlocks.push({
+        block,
+        reason: error.message,
+        isMissing: error instanceof PackVanished,
+      });
     }
     await turn(number + 1, blocks.length);
   }
@@ -138,8 +150,11 @@ function* damagedIn(
     }
     const stored = payload.subarray(directory.offsets[slot], directory.offsets[slot + 1]);
     try {
-      const canonical = directory.isTokens(slot) ? unpackTokens(stored, `segment ${address}`) : stored;
-      if (addressOf(canonical) !== address) yield { record, address, reason: 'its bytes hash to something else' };
+      const canonical = directory.isTokens(slot)
+        ? unpackTokens(stored, `segment ${address}`)
+        : stored;
+      if (addressOf(canonical) !== address)
+        yield { record, address, reason: 'its bytes hash to something else' };
     } catch (error) {
       if (!(error instanceof VarveError)) throw error;
       yield { record, address, reason: error.message };
@@ -147,7 +162,9 @@ function* damagedIn(
   }
 }
 
-/** The slots that a lookup by id finds in a block, and the first record that a lookup finds nowhere. */
+/**
+ * The slots that a lookup by id finds in a block, and the first record that a lookup finds nowhere.
+ */
 function ownSlots(
   index: LocalIndex,
   block: BlockPlace & { space: Space },
@@ -170,13 +187,18 @@ function isLost(index: LocalIndex, space: Space, id: number): boolean {
   }
 }
 
-/** Files in the packs folder that the index does not name. Packs are registered before they are created, so these are nobody's. */
+/**
+ * Files in the packs folder that the index does not name. Packs are registered before they are
+ * created, so these are nobody's.
+ */
 export function strayFiles(index: LocalIndex, folder: StoreFolder): string[] {
   if (!existsSync(folder.packs)) return [];
   const files = readdirSync(folder.packs);
   folder.assertPacks();
   const known = new Set(
-    index.database.all<{ id: number }>('SELECT id FROM pack').map(({ id }) => packPath(folder.root, id)),
+    index.database
+      .all<{ id: number }>('SELECT id FROM pack')
+      .map(({ id }) => packPath(folder.root, id)),
   );
   // One that is gone again was removed by a collection between the two looks.
   return files

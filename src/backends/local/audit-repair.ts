@@ -12,10 +12,14 @@ import { DeadBytes } from './sweep.ts';
 const BATCH = 5000;
 
 /**
- * Sets counts right. Writers may have changed a count since the audit's snapshot, so what is applied is the difference that the audit found, not
- * the value. A record that was condemned although it is referenced comes back to life: its bytes are still there.
+ * Sets counts right. Writers may have changed a count since the audit's snapshot, so what is
+ * applied is the difference that the audit found, not the value. A record that was condemned
+ * although it is referenced comes back to life: its bytes are still there.
  */
-export async function repairCounts({ index, clock }: MaintenanceContext, wrong: readonly WrongCount[]): Promise<void> {
+export async function repairCounts(
+  { index, clock }: MaintenanceContext,
+  wrong: readonly WrongCount[],
+): Promise<void> {
   for (let start = 0; start < wrong.length; start += BATCH) {
     await index.database.write(() => {
       index.refresh();
@@ -23,7 +27,12 @@ export async function repairCounts({ index, clock }: MaintenanceContext, wrong: 
       for (const { space, record, stored, actual } of wrong.slice(start, start + BATCH)) {
         const current = index.ledger.count(space, record);
         if (current === SWEPT) revived.add(index, space, record);
-        index.ledger.set(space, record, Math.max(0, Math.max(0, current) + actual - Math.max(0, stored)), clock());
+        index.ledger.set(
+          space,
+          record,
+          Math.max(0, Math.max(0, current) + actual - Math.max(0, stored)),
+          clock(),
+        );
       }
       for (const [block, bytes] of revived.byBlock)
         index.database.run('UPDATE block SET dead = dead - ? WHERE id = ?', bytes, block);
@@ -47,16 +56,22 @@ export async function repairFingerprints(
 }
 
 /**
- * Marks segments, so that the next put of the same bytes stores them anew under the ids that they have. Those that can be
- * read by now are left alone.
+ * Marks segments, so that the next put of the same bytes stores them anew under the ids that they
+ * have. Those that can be read by now are left alone.
  */
-export async function markDamaged({ index }: MaintenanceContext, records: readonly number[]): Promise<void> {
+export async function markDamaged(
+  { index }: MaintenanceContext,
+  records: readonly number[],
+): Promise<void> {
   for (let start = 0; start < records.length; start += BATCH) {
     await index.database.write(() => {
       index.refresh();
       const unreadable = new Set<number>();
-      const damaged = records.slice(start, start + BATCH).filter((record) => isDamagedNow(index, record, unreadable));
-      for (const record of damaged) index.database.run('INSERT OR IGNORE INTO damage VALUES (?)', record);
+      const damaged = records
+        .slice(start, start + BATCH)
+        .filter((record) => isDamagedNow(index, record, unreadable));
+      for (const record of damaged)
+        index.database.run('INSERT OR IGNORE INTO damage VALUES (?)', record);
       if (damaged.length > 0) index.bumpEpoch();
     });
   }
@@ -83,7 +98,10 @@ function isDamagedNow(index: LocalIndex, record: number, unreadable: Set<number>
   }
 }
 
-/** Removes a file that the index does not name, unless it has been registered since, or has commits that the index lacks. */
+/**
+ * Removes a file that the index does not name, unless it has been registered since, or has commits
+ * that the index lacks.
+ */
 export async function repairStrayFile(
   { index, folder }: MaintenanceContext,
   path: string,

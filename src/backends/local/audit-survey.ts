@@ -54,12 +54,16 @@ export async function surveyReferences(
   };
   const total = index.database.value<number>('SELECT count(*) FROM manifest') ?? 0;
   for (let last = 0; ; ) {
-    const rows = index.database.all<ManifestRow>('SELECT * FROM manifest WHERE id > ? ORDER BY id LIMIT 500', last);
+    const rows = index.database.all<ManifestRow>(
+      'SELECT * FROM manifest WHERE id > ? ORDER BY id LIMIT 500',
+      last,
+    );
     if (rows.length === 0) return survey;
     for (const row of rows) {
       survey.manifests++;
       survey.fingerprints.expect(row.id, manifestFingerprint(index.manifests.key(row)));
-      for (const body of index.manifests.bodies(row)) surveyBody(index, row, body, isSuspect, onDamage, survey);
+      for (const body of index.manifests.bodies(row))
+        surveyBody(index, row, body, isSuspect, onDamage, survey);
     }
     last = (rows.at(-1) as ManifestRow).id;
     await turn(survey.manifests, total);
@@ -118,7 +122,8 @@ export interface WrongCount {
 }
 
 /**
- * Compares counts with the truth. Records that are swept and unreferenced, or garbage and unreferenced, are as they should be.
+ * Compares counts with the truth. Records that are swept and unreferenced, or garbage and
+ * unreferenced, are as they should be.
  *
  * @param present records that some block holds.
  */

@@ -26,8 +26,9 @@ export type UnaccountedFinding = Omit<Finding, 'repaired'> & {
 };
 
 /**
- * Bytes behind what the index knows of a pack, where they hold blocks. A commit that was cut off leaves
- * such bytes; so does an index that is older than the packs, which is told from it by two commits or more.
+ * Bytes behind what the index knows of a pack, where they hold blocks. A commit that was cut off
+ * leaves such bytes; so does an index that is older than the packs, which is told from it by two
+ * commits or more.
  */
 export async function findUnaccounted(context: MaintenanceContext): Promise<UnaccountedFinding[]> {
   const findings: UnaccountedFinding[] = [];
@@ -54,7 +55,9 @@ export async function findUnaccounted(context: MaintenanceContext): Promise<Unac
     }
     findings.push({
       kind: 'stale-writer',
-      message: `${path} has ${length} bytes that the index does not account for: a commit that was cut off, or the last one before the index was copied${held}`,
+      message:
+        `${path} has ${length} bytes that the index does not account for: a commit that was ` +
+        `cut off, or the last one before the index was copied${held}`,
       location,
       manifests: [],
       repair: 'seal the pack, so that a collection gives the bytes back',
@@ -71,8 +74,14 @@ interface Tail {
   readonly unaccounted: Unaccounted;
 }
 
-/** What is behind the known end of a pack; `undefined` when nothing is, or when its writer lives and may commit it. */
-async function settledTail({ index, root, owner }: MaintenanceContext, pack: number): Promise<Tail | undefined> {
+/**
+ * What is behind the known end of a pack; `undefined` when nothing is, or when its writer lives and
+ * may commit it.
+ */
+async function settledTail(
+  { index, root, owner }: MaintenanceContext,
+  pack: number,
+): Promise<Tail | undefined> {
   for (let attempt = 1; ; attempt++) {
     const { row, newest } = index.database.snapshot(() => ({
       row: index.database.get<PackRow>('SELECT id, size, owner FROM pack WHERE id = ?', pack),
@@ -104,5 +113,7 @@ export function manifestsIn({ records }: Unaccounted): ManifestKey[] {
 function list(manifests: readonly ManifestKey[]): string {
   const shown = manifests.slice(0, 3).map(({ kind, id }) => `${kind} ${JSON.stringify(id)}`);
   const more = manifests.length - shown.length;
-  return more > 0 ? `${shown.join(', ')} and ${more}${manifests.length === NAMED ? ' or' : ''} more` : shown.join(', ');
+  return more > 0
+    ? `${shown.join(', ')} and ${more}${manifests.length === NAMED ? ' or' : ''} more`
+    : shown.join(', ');
 }

@@ -26,7 +26,9 @@ import { PackReader, PackVanished, packPath } from './pack-files.ts';
 import { BODIES, KIND_NUMBERS, SEGMENTS } from './schema.ts';
 import { segmentEntry } from './segment-resolver.ts';
 
-/** An audit that met a pack which a collection removed meanwhile starts again, at most this often. */
+/**
+ * An audit that met a pack which a collection removed meanwhile starts again, at most this often.
+ */
 const ATTEMPTS = 5;
 
 /** Work between two turns of the event loop, in ms. */
@@ -40,10 +42,14 @@ interface AuditResult {
 }
 
 /**
- * Verifies a local store. It reads through a connection of its own, in one snapshot, so that writers neither wait nor
- * confuse it; the write-ahead log grows meanwhile. Repairs are transactions on the main connection.
+ * Verifies a local store. It reads through a connection of its own, in one snapshot, so that
+ * writers neither wait nor confuse it; the write-ahead log grows meanwhile. Repairs are
+ * transactions on the main connection.
  */
-export async function auditLocal(context: MaintenanceContext, options: AuditSettings): Promise<AuditResult> {
+export async function auditLocal(
+  context: MaintenanceContext,
+  options: AuditSettings,
+): Promise<AuditResult> {
   for (let attempt = 1; ; attempt++) {
     const database = context.index.database.sibling();
     const packs = new PackReader(context.folder);
@@ -53,7 +59,10 @@ export async function auditLocal(context: MaintenanceContext, options: AuditSett
       index.refresh();
       return await new Audit(context, index, options).run();
     } catch (cause) {
-      const error = cause instanceof PackVanished && !isNamed(context, cause.pack) ? new SnapshotOutdated() : cause;
+      const error =
+        cause instanceof PackVanished && !isNamed(context, cause.pack)
+          ? new SnapshotOutdated()
+          : cause;
       if (!(error instanceof SnapshotOutdated) || attempt === ATTEMPTS) throw error;
     } finally {
       packs.closeAll();
@@ -70,7 +79,10 @@ function isNamed({ index }: MaintenanceContext, pack: number): boolean {
 /** A pack of the snapshot was removed by a collection. */
 class SnapshotOutdated extends VarveError {
   constructor() {
-    super('BUSY', 'collections kept removing packs under the audit: run it again when they have ended');
+    super(
+      'BUSY',
+      'collections kept removing packs under the audit: run it again when they have ended',
+    );
   }
 }
 
@@ -100,7 +112,8 @@ class Audit {
     );
     const damaged = new IdSet();
     for (const { record } of blocks.damagedSegments) damaged.add(record);
-    const isSuspect = (segment: number) => damaged.has(segment) || !blocks.presentSegments.has(segment);
+    const isSuspect = (segment: number) =>
+      damaged.has(segment) || !blocks.presentSegments.has(segment);
     const references = await surveyReferences(this.#index, isSuspect, onDamage, (done, total) =>
       this.#turn('manifests', done, total),
     );
@@ -121,7 +134,14 @@ class Audit {
     const durationMs = performance.now() - this.#started;
     return {
       findings,
-      report: { manifests, segments, verifiedBytes, findings: findings.length, unrepaired, durationMs },
+      report: {
+        manifests,
+        segments,
+        verifiedBytes,
+        findings: findings.length,
+        unrepaired,
+        durationMs,
+      },
     };
   }
 
@@ -130,7 +150,9 @@ class Audit {
     for (const fault of faults) {
       this.#add({
         kind: 'corrupt-data',
-        message: `the index is damaged: ${fault.replaceAll('\n', ' ')}; rebuild the store from its packs with varve salvage`,
+        message:
+          `the index is damaged: ${fault.replaceAll('\n', ' ')}; rebuild the store from its ` +
+          'packs with varve salvage',
         location: join(this.#context.root, 'varve.db'),
         harmful: true,
       });
@@ -140,7 +162,8 @@ class Audit {
 
   /** Starts over when a pack that the snapshot names is gone because everything in it was moved. */
   #assertCurrent(error: VarveError): void {
-    if (error instanceof PackVanished && !isNamed(this.#context, error.pack)) throw new SnapshotOutdated();
+    if (error instanceof PackVanished && !isNamed(this.#context, error.pack))
+      throw new SnapshotOutdated();
   }
 
   async #reportBlocks(
@@ -156,7 +179,9 @@ class Audit {
       });
     }
     if (this.#options.repair) {
-      const records = damagedSegments.map(({ record }) => record).filter((record) => !this.#index.damaged.has(record));
+      const records = damagedSegments
+        .map(({ record }) => record)
+        .filter((record) => !this.#index.damaged.has(record));
       if (records.length > 0) await markDamaged(this.#context, records);
     }
     for (const { record, address, reason } of damagedSegments) {
@@ -175,7 +200,9 @@ class Audit {
     for (const { space, block, record } of unreachable) {
       this.#add({
         kind: 'missing-data',
-        message: `${describeRecord(space, record)} is in block ${block}, but the index does not lead there`,
+        message:
+          `${describeRecord(space, record)} is in block ${block}, but the index does not lead ` +
+          'there',
         location: `block ${block}`,
         harmful: true,
       });
@@ -208,21 +235,32 @@ class Audit {
     }
   }
 
-  async #reportCounts({ present }: BlockSurvey, { references, bodies, broken }: ReferenceSurvey): Promise<void> {
+  async #reportCounts(
+    { present }: BlockSurvey,
+    { references, bodies, broken }: ReferenceSurvey,
+  ): Promise<void> {
     const wrong: WrongCount[] = [
       ...wrongCounts(this.#index, SEGMENTS, present[SEGMENTS], (record) => references.get(record)),
-      ...wrongCounts(this.#index, BODIES, present[BODIES], (record) => (bodies.has(record) ? 1 : 0)),
+      ...wrongCounts(this.#index, BODIES, present[BODIES], (record) =>
+        bodies.has(record) ? 1 : 0,
+      ),
     ];
-    // What a manifest that cannot be read references is not known, so a count that looks too high may be right.
-    const certain = wrong.filter(({ stored, actual }) => broken.length === 0 || actual > Math.max(0, stored));
+    // What a manifest that cannot be read references is not known, so a count that looks too high
+    // may be right.
+    const certain = wrong.filter(
+      ({ stored, actual }) => broken.length === 0 || actual > Math.max(0, stored),
+    );
     const repaired = this.#options.repair;
     if (repaired && certain.length > 0) await repairCounts(this.#context, certain);
     for (const { space, record, stored, actual } of certain) {
       const place = space === SEGMENTS ? this.#index.records.locate(SEGMENTS, record) : undefined;
-      const holders = actual === 1 ? '1 manifest entry references it' : `${actual} manifest entries reference it`;
+      const holders =
+        actual === 1 ? '1 manifest entry references it' : `${actual} manifest entries reference it`;
       this.#add({
         kind: 'wrong-count',
-        message: `${describeRecord(space, record)} is counted ${describeCount(stored)}, but ${holders}`,
+        message:
+          `${describeRecord(space, record)} is counted ${describeCount(stored)}, but ` +
+          `${holders}`,
         ...(place === undefined ? {} : { address: place.directory.address(place.slot) }),
         repair: 'set the count to what the manifests say',
         repaired,
@@ -231,7 +269,10 @@ class Audit {
     }
   }
 
-  async #reportFingerprints(blocks: BlockSurvey, { references, fingerprints }: ReferenceSurvey): Promise<void> {
+  async #reportFingerprints(
+    blocks: BlockSurvey,
+    { references, fingerprints }: ReferenceSurvey,
+  ): Promise<void> {
     const { present } = blocks;
     const repaired = this.#options.repair;
     const segments: FingerprintEntry[] = [];
@@ -246,8 +287,17 @@ class Audit {
         if (place === undefined) continue;
         const address = place.directory.address(place.slot);
         segments.push(segmentEntry(address, record));
-        const message = `segment ${address} is stored, but a lookup does not find it, so it would be stored again`;
-        this.#add({ kind: 'unindexed', message, address, repair: 'enter it into the index', repaired, harmful: false });
+        const message =
+          `segment ${address} is stored, but a lookup does not find it, so it would be stored ` +
+          'again';
+        this.#add({
+          kind: 'unindexed',
+          message,
+          address,
+          repair: 'enter it into the index',
+          repaired,
+          harmful: false,
+        });
       }
       await this.#turn('fingerprints', 0, 0);
     }
@@ -306,12 +356,20 @@ class Audit {
       const unknown = unknownCommits(index.database, path);
       if (unknown !== undefined) {
         const manifests = manifestsIn(unknown);
-        this.#add({ kind: 'missing-data', message: outdatedIndex(path, 0), location: path, manifests, harmful: true });
+        this.#add({
+          kind: 'missing-data',
+          message: outdatedIndex(path, 0),
+          location: path,
+          manifests,
+          harmful: true,
+        });
         continue;
       }
       const isRepaired =
         this.#options.repair &&
-        (await repairStrayFile(this.#context, path, () => strayFiles(index, folder).includes(path)));
+        (await repairStrayFile(this.#context, path, () =>
+          strayFiles(index, folder).includes(path),
+        ));
       this.#add({
         kind: 'orphaned-data',
         message: `${path} does not belong to the store`,

@@ -20,7 +20,15 @@ import type { BackupOptions, BackupReport } from '../maintenance.ts';
 import { BLOCK_HEADER_BYTES } from './block.ts';
 import { IndexDatabase } from './index-database.ts';
 import { PackVanished, packPath } from './pack-files.ts';
-import { assertPlain, createFile, lengthOfFile, makeFolder, modesOf, openFile, syncFolder } from './plain-files.ts';
+import {
+  assertPlain,
+  createFile,
+  lengthOfFile,
+  makeFolder,
+  modesOf,
+  openFile,
+  syncFolder,
+} from './plain-files.ts';
 import { BACKUP_MARK, CREATED } from './schema.ts';
 import { INDEX_FILE, type StoreFolder } from './store-folder.ts';
 import { isWriterAlive } from './writer-lock.ts';
@@ -37,16 +45,16 @@ interface PackRow {
 }
 
 /**
- * Copies a store, as it is at one moment, into a folder: the index first, as one snapshot, then the packs that it names.
- * Packs are appended to only behind what that snapshot knows, and never changed; one that a collection has removed meanwhile
- * means that there is a newer state to take.
+ * Copies a store, as it is at one moment, into a folder: the index first, as one snapshot, then the
+ * packs that it names. Packs are appended to only behind what that snapshot knows, and never
+ * changed; one that a collection has removed meanwhile means that there is a newer state to take.
  *
- * A folder that holds an older backup keeps what packs the two have in common, and is a whole backup at any moment: packs are added before the
- * index is replaced, and removed after.
+ * A folder that holds an older backup keeps what packs the two have in common, and is a whole
+ * backup at any moment: packs are added before the index is replaced, and removed after.
  *
  * @param mark when this is, in ms, for a backup; `undefined` for a store that is to be written to.
- * @throws `INVALID_ARGUMENT` when the folder holds anything but a backup, `BUSY` when collections never let it be,
- *   `NO_SPACE`, `IO`.
+ * @throws `INVALID_ARGUMENT` when the folder holds anything but a backup, `BUSY` when collections
+ *   never let it be, `NO_SPACE`, `IO`.
  */
 export async function backUp(
   store: StoreFolder,
@@ -98,7 +106,8 @@ export async function backUp(
     }
     const kept = new Set(rows.map(({ id }) => packPath(folder, id)));
     publish(folder, partial, kept);
-    const bytes = rows.reduce((total, { size }) => total + size, 0) + lengthOfFile(join(folder, INDEX_FILE));
+    const bytes =
+      rows.reduce((total, { size }) => total + size, 0) + lengthOfFile(join(folder, INDEX_FILE));
     return {
       location: folder,
       packs: rows.length,
@@ -109,7 +118,10 @@ export async function backUp(
   }
 }
 
-/** Whether the store as it is now has something in the pack. Collections take that out before they remove the file. */
+/**
+ * Whether the store as it is now has something in the pack. Collections take that out before they
+ * remove the file.
+ */
 function isNeeded(database: IndexDatabase, { id }: PackRow): boolean {
   return database.get('SELECT 1 FROM block WHERE pack = ?', id) !== undefined;
 }
@@ -139,13 +151,16 @@ function prepareTarget(root: string, folder: string, created: number): void {
       if (index.meta(BACKUP_MARK) === 0) {
         throw new VarveError(
           'INVALID_ARGUMENT',
-          `${folder} holds a store, or a backup that was written to: name a new or empty folder, or move it away`,
+          `${folder} holds a store, or a backup that was written to: name a new or empty ` +
+            'folder, or move it away',
         );
       }
       if (index.meta(CREATED) !== created) {
         throw new VarveError(
           'INVALID_ARGUMENT',
-          `${folder} holds a backup of another store, made ${new Date(index.meta(BACKUP_MARK)).toISOString()}: name a new or empty folder, or move it away`,
+          `${folder} holds a backup of another store, made ` +
+            `${new Date(index.meta(BACKUP_MARK)).toISOString()}: name a new or empty folder, ` +
+            'or move it away',
         );
       }
     } finally {
@@ -170,10 +185,16 @@ function inspectBackup(folder: string): IndexDatabase {
 }
 
 /**
- * Brings the copy of a pack up to what the index knows of it; returns how many bytes that took, or `undefined` when the pack is gone.
- * What an older backup has of it is kept if the blocks in it are the same, which their checksums tell.
+ * Brings the copy of a pack up to what the index knows of it; returns how many bytes that took, or
+ * `undefined` when the pack is gone. What an older backup has of it is kept if the blocks in it are
+ * the same, which their checksums tell.
  */
-function copyPack(store: StoreFolder, folder: string, index: IndexDatabase, { id, size }: PackRow): number | undefined {
+function copyPack(
+  store: StoreFolder,
+  folder: string,
+  index: IndexDatabase,
+  { id, size }: PackRow,
+): number | undefined {
   const source = openIfThere(packPath(store.root, id), 'read');
   try {
     store.assertPacks();
@@ -181,7 +202,8 @@ function copyPack(store: StoreFolder, folder: string, index: IndexDatabase, { id
     if (source !== undefined) closeSync(source);
     throw error;
   }
-  if (source === undefined) return index.get('SELECT 1 FROM block WHERE pack = ?', id) === undefined ? 0 : undefined;
+  if (source === undefined)
+    return index.get('SELECT 1 FROM block WHERE pack = ?', id) === undefined ? 0 : undefined;
   const path = packPath(folder, id);
   const target = openIfThere(path, 'write') ?? createFile(path, modesOf(folder, undefined));
   try {
@@ -206,9 +228,11 @@ function copyPack(store: StoreFolder, folder: string, index: IndexDatabase, { id
 }
 
 /**
- * How many of the first `size` bytes of a pack its copy has: whole blocks, whose checksums are compared.
+ * How many of the first `size` bytes of a pack its copy has: whole blocks, whose checksums are
+ * compared.
  *
- * @throws `INVALID_ARGUMENT` when they differ: to write over it would break the older backup before the new one is there.
+ * @throws `INVALID_ARGUMENT` when they differ: to write over it would break the older backup before
+ *   the new one is there.
  */
 function commonBytes(
   source: number,
@@ -227,7 +251,10 @@ function commonBytes(
     readSync(source, ours, 0, BLOCK_HEADER_BYTES, start);
     readSync(target, theirs, 0, BLOCK_HEADER_BYTES, start);
     if (ours.equals(theirs)) continue;
-    throw new VarveError('INVALID_ARGUMENT', `${path} is of another store, or damaged: back up to a new folder`);
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `${path} is of another store, or damaged: back up to a new folder`,
+    );
   }
   const last = blocks.at(-1);
   return last === undefined ? 0 : last.start + last.length;
@@ -238,7 +265,8 @@ function publish(folder: string, partial: string, kept: ReadonlySet<string>): vo
   syncFile(partial);
   syncFolder(join(folder, 'packs'));
   // The log of an older backup must not be applied to the new one.
-  for (const suffix of ['-wal', '-shm']) rmSync(join(folder, `${INDEX_FILE}${suffix}`), { force: true });
+  for (const suffix of ['-wal', '-shm'])
+    rmSync(join(folder, `${INDEX_FILE}${suffix}`), { force: true });
   renameSync(partial, join(folder, INDEX_FILE));
   syncFolder(folder);
   for (const name of readdirSync(join(folder, 'packs'))) {

@@ -10,7 +10,9 @@ export interface BlockTuning {
   readonly level: number;
 }
 
-/** Gathers records of one space into blocks, appends those to a pack and enters them into the index. */
+/**
+ * Gathers records of one space into blocks, appends those to a pack and enters them into the index.
+ */
 export class BlockStager {
   readonly #index: IndexDatabase;
   readonly #appender: PackAppender;
@@ -28,7 +30,8 @@ export class BlockStager {
 
   /** Takes a record; ids must ascend. */
   add(record: BlockRecord): void {
-    if (this.#bytes > 0 && this.#bytes + record.bytes.length > this.#tuning.blockBytes) this.flush();
+    if (this.#bytes > 0 && this.#bytes + record.bytes.length > this.#tuning.blockBytes)
+      this.flush();
     this.#records.push(record);
     this.#bytes += record.bytes.length;
   }
@@ -38,7 +41,12 @@ export class BlockStager {
     const first = this.#records[0];
     if (first === undefined) return;
     const block = this.write(this.#records);
-    this.#index.run('INSERT INTO extent (space, first, block) VALUES (?, ?, ?)', this.#space, first.id, block);
+    this.#index.run(
+      'INSERT INTO extent (space, first, block) VALUES (?, ?, ?)',
+      this.#space,
+      first.id,
+      block,
+    );
     this.#records = [];
     this.#bytes = 0;
   }

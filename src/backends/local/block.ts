@@ -8,7 +8,8 @@ import { FINGERPRINT_BITS } from './fingerprint.ts';
 import { SEGMENTS, type Space } from './schema.ts';
 
 /**
- * A block: the unit of compression and of reading. It holds records of one space, in ascending order of their ids.
+ * A block: the unit of compression and of reading. It holds records of one space, in ascending
+ * order of their ids.
  *
  * | bytes | what |
  * |---|---|
@@ -23,9 +24,9 @@ import { SEGMENTS, type Space } from './schema.ts';
  * | … | directory |
  * | … | frame (frame.ts) of all records, one after the other |
  *
- * Directory: varint count of id runs; for each, varint distance from the end of the run before (from 0), varint number
- * of consecutive ids. Then for each record varint `stored length × 2 + (1 if tokens)`. Then, for segments, the 32-byte
- * address of each.
+ * Directory: varint count of id runs; for each, varint distance from the end of the run before
+ * (from 0), varint number of consecutive ids. Then for each record varint
+ * `stored length × 2 + (1 if tokens)`. Then, for segments, the 32-byte address of each.
  */
 export const BLOCK_MAGIC = Buffer.from('VBLK');
 const VERSION = 1;
@@ -87,12 +88,21 @@ export class BlockDirectory {
   readonly space: Space;
   /** Ascending. */
   readonly ids: Float64Array;
-  /** Where each record starts in the raw bytes; one more than records, so that neighbours give lengths. */
+  /**
+   * Where each record starts in the raw bytes; one more than records, so that neighbours give
+   * lengths.
+   */
   readonly offsets: Float64Array;
   readonly #tokens: Uint8Array;
   readonly #addresses: Buffer;
 
-  constructor(space: Space, ids: Float64Array, offsets: Float64Array, tokens: Uint8Array, addresses: Buffer) {
+  constructor(
+    space: Space,
+    ids: Float64Array,
+    offsets: Float64Array,
+    tokens: Uint8Array,
+    addresses: Buffer,
+  ) {
     this.space = space;
     this.ids = ids;
     this.offsets = offsets;
@@ -139,20 +149,27 @@ export class BlockDirectory {
   }
 
   address(slot: number): Address {
-    return this.#addresses.toString('hex', slot * ADDRESS_BYTES, (slot + 1) * ADDRESS_BYTES) as Address;
+    return this.#addresses.toString(
+      'hex',
+      slot * ADDRESS_BYTES,
+      (slot + 1) * ADDRESS_BYTES,
+    ) as Address;
   }
 }
 
 /**
- * Whether an error tells that stored bytes cannot be read. A block of an unknown format counts: a newer Varve would have
- * raised the version of the store, which is checked when it is opened.
+ * Whether an error tells that stored bytes cannot be read. A block of an unknown format counts: a
+ * newer Varve would have raised the version of the store, which is checked when it is opened.
  */
 export function isDamage(error: unknown): error is VarveError {
   return isVarveError(error, 'CORRUPT') || isVarveError(error, 'UNSUPPORTED_FORMAT');
 }
 
 /** Lengths of the parts of a block, read from its first {@link BLOCK_HEADER_BYTES} bytes. */
-export function decodeBlockHeader(header: Buffer, what: string): { directoryBytes: number; frameBytes: number } {
+export function decodeBlockHeader(
+  header: Buffer,
+  what: string,
+): { directoryBytes: number; frameBytes: number } {
   if (header.length < BLOCK_HEADER_BYTES || !header.subarray(0, 4).equals(BLOCK_MAGIC)) {
     throw new VarveError('CORRUPT', `${what}: no block starts here`);
   }
@@ -189,7 +206,11 @@ export function decodeBlockDirectory(block: Buffer, what: string): BlockDirector
 }
 
 /** Decodes the records of a whole block, one after the other as the directory's offsets say. */
-export function decodeBlockPayload(block: Buffer, directory: BlockDirectory, what: string): Uint8Array {
+export function decodeBlockPayload(
+  block: Buffer,
+  directory: BlockDirectory,
+  what: string,
+): Uint8Array {
   const { directoryBytes, frameBytes } = decodeBlockHeader(block, what);
   const start = BLOCK_HEADER_BYTES + directoryBytes;
   const frame = block.subarray(start, start + frameBytes);
@@ -199,7 +220,10 @@ export function decodeBlockPayload(block: Buffer, directory: BlockDirectory, wha
   }
   const raw = decodeFrame(frame, what);
   if (raw.length !== directory.offsets[directory.records]) {
-    throw new VarveError('CORRUPT', `${what}: the block holds ${raw.length} bytes, its directory says otherwise`);
+    throw new VarveError(
+      'CORRUPT',
+      `${what}: the block holds ${raw.length} bytes, its directory says otherwise`,
+    );
   }
   return raw;
 }

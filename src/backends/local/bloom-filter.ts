@@ -1,9 +1,9 @@
 import { FINGERPRINT_BITS } from './fingerprint.ts';
 
 /**
- * A blocked Bloom filter (Putze, Sanders, Singler, "Cache-, hash- and space-efficient Bloom filters", 2007) over
- * fingerprints, which are already uniform: one 64-byte block a key, 6 bits in it, 10 bits a key in all; about 1.3 % of absent keys
- * pass.
+ * A blocked Bloom filter (Putze, Sanders, Singler, "Cache-, hash- and space-efficient Bloom
+ * filters", 2007) over fingerprints, which are already uniform: one 64-byte block a key, 6 bits in
+ * it, 10 bits a key in all; about 1.3 % of absent keys pass.
  */
 const BITS_PER_KEY = 10;
 const BLOCK_BYTES = 64;
@@ -38,7 +38,10 @@ export function mayContain(filter: Uint8Array, key: number): boolean {
   return true;
 }
 
-/** Keys in ascending order have blocks in ascending order, so building and probing in order is kind to caches. */
+/**
+ * Keys in ascending order have blocks in ascending order, so building and probing in order is kind
+ * to caches.
+ */
 function blockOf(filter: Uint8Array, key: number): number {
   return Math.floor((key / 2 ** FINGERPRINT_BITS) * (filter.length / BLOCK_BYTES)) * BLOCK_BYTES;
 }

@@ -1,13 +1,13 @@
 import { ByteReader, ByteWriter } from '../../varint.ts';
 
 /**
- * The record of a manifest entry: two bytes of a hash of the manifest's kind and id (`ownerMark`); varint number of
- * references; for each a zigzag varint, the segment's record id minus that of the reference before (from 0); then the
- * body as the layers above wrote it.
+ * The record of a manifest entry: two bytes of a hash of the manifest's kind and id (`ownerMark`);
+ * varint number of references; for each a zigzag varint, the segment's record id minus that of the
+ * reference before (from 0); then the body as the layers above wrote it.
  *
- * Ids are small and near each other, so a reference costs a byte or two before compression where an address would cost
- * 32 that do not compress. The mark lets a reader notice that the index led it to the body of another manifest, whose
- * text would verify: the pages of SQLite carry no checksum.
+ * Ids are small and near each other, so a reference costs a byte or two before compression where an
+ * address would cost 32 that do not compress. The mark lets a reader notice that the index led it
+ * to the body of another manifest, whose text would verify: the pages of SQLite carry no checksum.
  */
 export interface BodyRecord {
   /** 0 to 65,535. */

@@ -17,8 +17,16 @@ export interface SweepPlan extends ExpireTotals {
   readonly dead: ReadonlyMap<number, number>;
 }
 
-/** Plays the deletions and the sweep of a collection through without doing them. To be called in a snapshot. */
-export function planSweep(context: MaintenanceContext, graceMs: number, now: number, scope: CollectScope): SweepPlan {
+/**
+ * Plays the deletions and the sweep of a collection through without doing them. To be called in a
+ * snapshot.
+ */
+export function planSweep(
+  context: MaintenanceContext,
+  graceMs: number,
+  now: number,
+  scope: CollectScope,
+): SweepPlan {
   const { index } = context;
   const cutoff = cutoffOf(now, graceMs);
   const dead = new DeadBytes();
@@ -27,7 +35,8 @@ export function planSweep(context: MaintenanceContext, graceMs: number, now: num
   const meet = (space: Space, record: number, since: number) => {
     if (!scope.hasRecord(record)) return;
     if (since > cutoff && space !== SEGMENTS) return;
-    const length = since <= cutoff ? dead.add(index, space, record) : index.records.length(space, record);
+    const length =
+      since <= cutoff ? dead.add(index, space, record) : index.records.length(space, record);
     if (space !== SEGMENTS) return;
     const total = since <= cutoff ? swept : waiting;
     total.count++;
@@ -48,13 +57,27 @@ export function planSweep(context: MaintenanceContext, graceMs: number, now: num
     }
   }
   for (const segment of released.ids()) {
-    if (index.ledger.count(SEGMENTS, segment) === released.get(segment)) meet(SEGMENTS, segment, now);
+    if (index.ledger.count(SEGMENTS, segment) === released.get(segment))
+      meet(SEGMENTS, segment, now);
   }
-  return { expired: counts.expired, abandoned: counts.abandoned, swept, waiting, dead: dead.byBlock };
+  return {
+    expired: counts.expired,
+    abandoned: counts.abandoned,
+    swept,
+    waiting,
+    dead: dead.byBlock,
+  };
 }
 
-/** What an entry references; `undefined` when its body cannot be read: then its deletion leaves it alone. */
-function segmentsOf(index: LocalIndex, row: ManifestRow, body: number): ReadonlySet<number> | undefined {
+/**
+ * What an entry references; `undefined` when its body cannot be read: then its deletion leaves it
+ * alone.
+ */
+function segmentsOf(
+  index: LocalIndex,
+  row: ManifestRow,
+  body: number,
+): ReadonlySet<number> | undefined {
   try {
     return new Set(index.body(body, index.manifests.key(row)).segments);
   } catch (error) {

@@ -37,7 +37,9 @@ export class CollectScope {
 
   /** A condition of SQL that says the same as {@link hasRecord} of a column. */
   recordCondition(column: string): string {
-    return this.count === 1 ? 'TRUE' : `(${column} / ${SHARD_RECORDS}) % ${this.count} = ${this.index}`;
+    return this.count === 1
+      ? 'TRUE'
+      : `(${column} / ${SHARD_RECORDS}) % ${this.count} = ${this.index}`;
   }
 
   /** A condition of SQL that says the same as {@link hasNumber} of a column. */
@@ -46,7 +48,10 @@ export class CollectScope {
   }
 }
 
-/** Since when at least nothing may have referenced what is swept; without a grace all garbage is, whatever clocks say. */
+/**
+ * Since when at least nothing may have referenced what is swept; without a grace all garbage is,
+ * whatever clocks say.
+ */
 export function cutoffOf(now: number, graceMs: number): number {
   return graceMs === 0 ? Number.MAX_SAFE_INTEGER : now - graceMs;
 }

@@ -1,35 +1,65 @@
 import type { CollectReport, CollectSettings, Remnant } from '../maintenance.ts';
 import { planSweep } from './collect-plan.ts';
 import { CollectScope, cutoffOf } from './collect-scope.ts';
-import { claimStainedPacks, findRemnants, forgetUnusedNames, removeStrayPacks, scrubIndex } from './erase.ts';
+import {
+  claimStainedPacks,
+  findRemnants,
+  forgetUnusedNames,
+  removeStrayPacks,
+  scrubIndex,
+} from './erase.ts';
 import { deleteExpired } from './expire.ts';
 import { rebuildFingerprints } from './fingerprint-rebuild.ts';
 import { compactLog, isLogDue } from './log/log-compaction.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
-import { deadBytes, duePacks, type PackSurvey, rewriteReasons, share, surveyPacks } from './pack-survey.ts';
+import {
+  deadBytes,
+  duePacks,
+  type PackSurvey,
+  rewriteReasons,
+  share,
+  surveyPacks,
+} from './pack-survey.ts';
 import { removeEmptyPacks, rewritePacks } from './rewrite.ts';
 import { surveyWaiting, sweep } from './sweep.ts';
 import { removeDeadLocks } from './writer-lock.ts';
 
 /**
- * Collection on a local store: expire, sweep, rewrite. Every step is a transaction of its own, so it may stop anywhere and
- * the next run goes on from there. Shards divide records, manifests and packs by their numbers.
+ * Collection on a local store: expire, sweep, rewrite. Every step is a transaction of its own, so
+ * it may stop anywhere and the next run goes on from there. Shards divide records, manifests and
+ * packs by their numbers.
  */
-export async function collectLocal(context: MaintenanceContext, options: CollectSettings): Promise<CollectReport> {
+export async function collectLocal(
+  context: MaintenanceContext,
+  options: CollectSettings,
+): Promise<CollectReport> {
   const scope = new CollectScope(options);
-  return options.dryRun ? planCollection(context, options, scope) : runCollection(context, options, scope);
+  return options.dryRun
+    ? planCollection(context, options, scope)
+    : runCollection(context, options, scope);
 }
 
-function planCollection(context: MaintenanceContext, options: CollectSettings, scope: CollectScope): CollectReport {
+function planCollection(
+  context: MaintenanceContext,
+  options: CollectSettings,
+  scope: CollectScope,
+): CollectReport {
   const started = performance.now();
   const { erase, full } = options;
   const graceMs = graceOf(options);
   const { index } = context;
   return index.database.snapshot(() => {
     index.refresh();
-    const { expired, abandoned, swept, waiting, dead } = planSweep(context, graceMs, context.clock(), scope);
+    const { expired, abandoned, swept, waiting, dead } = planSweep(
+      context,
+      graceMs,
+      context.clock(),
+      scope,
+    );
     const packs = surveyPacks(context, dead);
-    const due = erase ? packs.filter((pack) => deadBytes([pack]) > 0) : duePacks(context, packs, full, scope);
+    const due = erase
+      ? packs.filter((pack) => deadBytes([pack]) > 0)
+      : duePacks(context, packs, full, scope);
     return {
       dryRun: true,
       isComplete: true,
@@ -106,8 +136,8 @@ async function runCollection(
 }
 
 /**
- * Compacts the log after all else, so that a plan need not know how long a snapshot of it is. What that leaves
- * dead waits for a next run, unless this one is to give back everything.
+ * Compacts the log after all else, so that a plan need not know how long a snapshot of it is. What
+ * that leaves dead waits for a next run, unless this one is to give back everything.
  *
  * @returns bytes given back; below 0 when more were appended.
  */

@@ -11,14 +11,20 @@ interface Pending {
   readonly signal: AbortSignal | undefined;
   readonly resolve: (outcomes: WriteOutcome[]) => void;
   readonly reject: (error: unknown) => void;
-  /** `applied`: it may be in the store by now, so only the transaction says what became of it. `left`: it is rejected. */
+  /**
+   * `applied`: it may be in the store by now, so only the transaction says what became of it.
+   * `left`: it is rejected.
+   */
   state: 'waiting' | 'applied' | 'left';
 }
 
 /** A group takes commits until it has this many writes. */
 const GROUP_WRITES = 4096;
 
-/** Runs commits one group at a time: those that arrive together share one flush of the pack and one of the index. */
+/**
+ * Runs commits one group at a time: those that arrive together share one flush of the pack and one
+ * of the index.
+ */
 export class CommitQueue {
   readonly #index: LocalIndex;
   readonly #owner: PackOwner;
@@ -75,7 +81,8 @@ export class CommitQueue {
   }
 
   async #run(group: readonly Pending[]): Promise<void> {
-    // The lock may be long in coming: whoever's signal fires by then leaves the group, and when all have, nobody waits.
+    // The lock may be long in coming: whoever's signal fires by then leaves the group, and when all
+    // have, nobody waits.
     const deserted = new AbortController();
     const listeners = group.map((pending) => {
       const leave = () => {
@@ -98,7 +105,10 @@ export class CommitQueue {
     }
   }
 
-  #transact(group: readonly Pending[], deserted: AbortSignal): Promise<[Pending, WriteOutcome[]][]> {
+  #transact(
+    group: readonly Pending[],
+    deserted: AbortSignal,
+  ): Promise<[Pending, WriteOutcome[]][]> {
     return this.#owner.append((appender) => {
       this.#index.refresh();
       const transaction = new CommitTransaction(this.#index, appender, this.#tuning, this.#clock());

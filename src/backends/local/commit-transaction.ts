@@ -85,8 +85,9 @@ interface Released {
 /**
  * One write transaction: the writes of a group of commits, applied one after the other.
  *
- * A write is first planned, which may fail and changes nothing, then applied, which fails only as the whole transaction does. Blocks are appended
- * to the pack on the way; {@link finish} makes them durable before the index can name them.
+ * A write is first planned, which may fail and changes nothing, then applied, which fails only as
+ * the whole transaction does. Blocks are appended to the pack on the way; {@link finish} makes them
+ * durable before the index can name them.
  */
 export class CommitTransaction {
   readonly #index: LocalIndex;
@@ -137,7 +138,8 @@ export class CommitTransaction {
           return this.#adopt(write);
       }
     } catch (error) {
-      if (error instanceof VarveError && error.code !== 'INTERNAL') return { status: 'failed', error };
+      if (error instanceof VarveError && error.code !== 'INTERNAL')
+        return { status: 'failed', error };
       throw error;
     }
   }
@@ -153,20 +155,25 @@ export class CommitTransaction {
     this.#appender.sync();
     const { database, ledger, segmentFingerprints, manifestFingerprints } = this.#index;
     ledger.settle(this.#firstSegment, this.#now);
-    const segmentEntries = Array.from(this.#newSegments, ([address, record]) => segmentEntry(address, record));
+    const segmentEntries = Array.from(this.#newSegments, ([address, record]) =>
+      segmentEntry(address, record),
+    );
     const changedSegments = segmentFingerprints.add(segmentEntries);
     const changedManifests = manifestFingerprints.add(this.#manifestEntries);
     if (changedSegments || changedManifests) this.#index.bumpRuns();
     if (this.#nextSegment > this.#firstSegment) database.setMeta('next_segment', this.#nextSegment);
     if (this.#nextBody > this.#firstBody) database.setMeta('next_body', this.#nextBody);
     database.run('UPDATE pack SET size = ? WHERE id = ?', this.#appender.end, this.#appender.pack);
-    for (const [address, record] of this.#newSegments) this.#index.segments.remember(address, record);
+    for (const [address, record] of this.#newSegments)
+      this.#index.segments.remember(address, record);
   }
 
   #put(write: WithLocalKey<PutWrite>): WriteOutcome {
     const existing = this.#find(write.key);
     checkRevision(write.key, existing, write.ifRevision);
-    const decided = this.#decidePut(write, existing, () => this.#isStored(existing as ManifestRow, write.entries));
+    const decided = this.#decidePut(write, existing, () =>
+      this.#isStored(existing as ManifestRow, write.entries),
+    );
     if (decided !== undefined) {
       if (decided.status === 'unchanged') this.#heal(write.entries);
       return decided;
@@ -184,13 +191,24 @@ export class CommitTransaction {
     const existing = this.#find(write.key);
     const { idempotencyKey, fields = {} } = write;
     if (existing === undefined)
-      throw new VarveError('NOT_FOUND', `${describe(write.key)} does not exist, so nothing can be appended to it`);
+      throw new VarveError(
+        'NOT_FOUND',
+        `${describe(write.key)} does not exist, so nothing can be appended to it`,
+      );
     const nonce = idempotencyKey === undefined ? null : Buffer.from(idempotencyKey);
-    if (nonce !== null && this.#index.manifests.hasNonce(existing, nonce)) return unchanged(existing);
+    if (nonce !== null && this.#index.manifests.hasNonce(existing, nonce))
+      return unchanged(existing);
     checkRevision(write.key, existing, write.ifRevision);
     const staged = this.#stage(write.entries);
     const bodies = this.#store(staged, write.owner ?? write.key);
-    const row = this.#index.manifests.extend(existing, bodies, nonce, write.logicalBytes, fields, this.#now);
+    const row = this.#index.manifests.extend(
+      existing,
+      bodies,
+      nonce,
+      write.logicalBytes,
+      fields,
+      this.#now,
+    );
     this.#log.append(row, bodies, nonce);
     return success('appended', row, staged);
   }
@@ -214,9 +232,16 @@ export class CommitTransaction {
     checkRevision(key, existing, ifRevision);
     const { holds } = this.#index;
     const before = holds.find(existing.id);
-    const isSame = held ? before !== undefined && (reason === undefined || reason === before.reason) : !before;
+    const isSame = held
+      ? before !== undefined && (reason === undefined || reason === before.reason)
+      : !before;
     if (isSame) return unchanged(existing);
-    if (held) holds.place(existing.id, { since: this.#now, ...before, ...(reason !== undefined && { reason }) });
+    if (held)
+      holds.place(existing.id, {
+        since: this.#now,
+        ...before,
+        ...(reason !== undefined && { reason }),
+      });
     else holds.release(existing.id);
     this.#log.hold(existing);
     return { ...unchanged(existing), status: held ? 'held' : 'released' };
@@ -237,7 +262,9 @@ export class CommitTransaction {
     }
     const existing = this.#find(write.key);
     checkRevision(write.key, existing, write.ifRevision);
-    const decided = this.#decidePut(write, existing, () => this.#isSame(existing as ManifestRow, upload));
+    const decided = this.#decidePut(write, existing, () =>
+      this.#isSame(existing as ManifestRow, upload),
+    );
     if (decided !== undefined) {
       this.#release(this.#planRelease(upload));
       this.#index.manifests.remove(upload);
@@ -257,7 +284,9 @@ export class CommitTransaction {
     };
   }
 
-  /** The outcome of a put that need not store anything, or throws, or `undefined` when it has to. */
+  /**
+   * The outcome of a put that need not store anything, or throws, or `undefined` when it has to.
+   */
   #decidePut(
     { key, ifExists, fields }: Pick<WithLocalKey<PutWrite>, 'key' | 'ifExists' | 'fields'>,
     existing: ManifestRow | undefined,
@@ -265,7 +294,8 @@ export class CommitTransaction {
   ): WriteOutcome | undefined {
     if (existing === undefined) return undefined;
     try {
-      if (this.#index.manifests.hasFields(existing, fields) && hasSameEntries()) return unchanged(existing);
+      if (this.#index.manifests.hasFields(existing, fields) && hasSameEntries())
+        return unchanged(existing);
     } catch (error) {
       // To replace what cannot be read is how one restores it.
       if (!isDamage(error) || ifExists !== 'replace') throw error;
@@ -274,7 +304,8 @@ export class CommitTransaction {
     if (ifExists === 'skip') return { ...unchanged(existing), status: 'skipped' };
     throw new VarveError(
       'ALREADY_EXISTS',
-      `${describe(key)} exists with other content: choose what to do with ifExists (skip, replace or append)`,
+      `${describe(key)} exists with other content: choose what to do with ifExists (skip, ` +
+        'replace or append)',
     );
   }
 
@@ -299,7 +330,12 @@ export class CommitTransaction {
         }
         const tokens = segment.encoding === 'tokens';
         const record = next++;
-        segments.set(segment.address, { address: segment.address, record, bytes: checkedBytes(segment), tokens });
+        segments.set(segment.address, {
+          address: segment.address,
+          record,
+          bytes: checkedBytes(segment),
+          tokens,
+        });
         return record;
       });
       return { segments: records, body: entry.body };
@@ -327,7 +363,12 @@ export class CommitTransaction {
   #store({ entries, segments }: Staged, key: LocalKey): number[] {
     this.#changed = true;
     for (const { address, record, bytes, tokens } of segments.values()) {
-      this.#segmentBlocks.add({ id: record, bytes: tokens ? packTokens(bytes) : bytes, tokens, address });
+      this.#segmentBlocks.add({
+        id: record,
+        bytes: tokens ? packTokens(bytes) : bytes,
+        tokens,
+        address,
+      });
       this.#newSegments.set(address, record);
       this.#nextSegment = record + 1;
     }
@@ -353,7 +394,13 @@ export class CommitTransaction {
       this.#log.put(row, bodies, dropped);
       return row;
     }
-    const row = this.#index.manifests.insert(KIND_NUMBERS[key.kind], key.id, bodies, fields, this.#now);
+    const row = this.#index.manifests.insert(
+      KIND_NUMBERS[key.kind],
+      key.id,
+      bodies,
+      fields,
+      this.#now,
+    );
     this.#log.put(row, bodies, []);
     this.#newManifests.set(manifestName(key), row.id);
     this.#manifestEntries.push(manifestEntry(key, row.id));
@@ -361,8 +408,8 @@ export class CommitTransaction {
   }
 
   /**
-   * Reads what a manifest references, to be released. A body that cannot be read, or is another manifest's, is left
-   * alone: what it holds leaks until an audit.
+   * Reads what a manifest references, to be released. A body that cannot be read, or is another
+   * manifest's, is left alone: what it holds leaks until an audit.
    */
   #planRelease(row: ManifestRow | undefined): Released[] {
     if (row === undefined) return [];
@@ -395,13 +442,18 @@ export class CommitTransaction {
       return (
         stored.segments.length === entry.segments.length &&
         Buffer.compare(stored.body, entry.body) === 0 &&
-        entry.segments.every((segment: NewSegment, at) => this.#resolve(segment.address) === stored.segments[at])
+        entry.segments.every(
+          (segment: NewSegment, at) => this.#resolve(segment.address) === stored.segments[at],
+        )
       );
     });
   }
 
   #isSame(a: ManifestRow, b: ManifestRow): boolean {
-    const [bodiesOfA, bodiesOfB] = [this.#index.manifests.bodies(a), this.#index.manifests.bodies(b)];
+    const [bodiesOfA, bodiesOfB] = [
+      this.#index.manifests.bodies(a),
+      this.#index.manifests.bodies(b),
+    ];
     if (bodiesOfA.length !== bodiesOfB.length) return false;
     return bodiesOfA.every((id, number) => {
       const [first, second] = [this.#bodyOf(a, id), this.#bodyOf(b, bodiesOfB[number] as number)];
@@ -420,7 +472,11 @@ export class CommitTransaction {
   }
 }
 
-function checkRevision(key: LocalKey, existing: ManifestRow | undefined, expected: Revision | undefined): void {
+function checkRevision(
+  key: LocalKey,
+  existing: ManifestRow | undefined,
+  expected: Revision | undefined,
+): void {
   if (expected === undefined) return;
   const actual = existing === undefined ? undefined : revisionOf(existing);
   if (actual === expected) return;
@@ -439,7 +495,11 @@ function unchanged(row: ManifestRow): WriteSuccess {
   return { status: 'unchanged', revision: revisionOf(row), newSegments: 0, newBytes: 0 };
 }
 
-function success(status: WriteSuccess['status'], row: ManifestRow, { segments }: Staged): WriteSuccess {
+function success(
+  status: WriteSuccess['status'],
+  row: ManifestRow,
+  { segments }: Staged,
+): WriteSuccess {
   let newBytes = 0;
   for (const { bytes } of segments.values()) newBytes += bytes.length;
   return { status, revision: revisionOf(row), newSegments: segments.size, newBytes };

@@ -15,8 +15,8 @@ interface PackRow {
 const REBUILD = 'rebuild the store from its packs with varve salvage, or restore it from a backup';
 
 /**
- * Compares the sizes of packs with what the index says. A connection would leave a log and shared memory beside an
- * index that nobody has open, so that one is copied first.
+ * Compares the sizes of packs with what the index says. A connection would leave a log and shared
+ * memory beside an index that nobody has open, so that one is copied first.
  */
 export function examineIndex(
   root: string,
@@ -36,11 +36,16 @@ export function examineIndex(
     try {
       const version = pragma(connection, 'user_version');
       if (pragma(connection, 'application_id') !== APPLICATION_ID) {
-        return [fault(`${path} is not the index of a Varve store`, 'name the directory of a store')];
+        return [
+          fault(`${path} is not the index of a Varve store`, 'name the directory of a store'),
+        ];
       }
       if (version > FORMAT_VERSION) {
         return [
-          fault(`${path} has format ${version}, this Varve knows up to ${FORMAT_VERSION}`, 'install a newer one'),
+          fault(
+            `${path} has format ${version}, this Varve knows up to ${FORMAT_VERSION}`,
+            'install a newer one',
+          ),
         ];
       }
       packs = connection.prepare('SELECT id, size FROM pack ORDER BY id').all() as PackRow[];
@@ -61,21 +66,33 @@ function openUnchanged(path: string): { connection: Database; copy: string | und
 }
 
 function pragma(connection: Database, name: string): number {
-  return Object.values(connection.prepare(`PRAGMA ${name}`).get() as Record<string, number>)[0] ?? 0;
+  return (
+    Object.values(connection.prepare(`PRAGMA ${name}`).get() as Record<string, number>)[0] ?? 0
+  );
 }
 
-/** Packs only grow, and are removed after the index has let them go: what is shorter than it says is damaged. */
+/**
+ * Packs only grow, and are removed after the index has let them go: what is shorter than it says is
+ * damaged.
+ */
 function packFaults(root: string, packs: readonly PackRow[]): DoctorFinding[] {
   return packs.flatMap(({ id, size }) => {
     const path = packPath(root, id);
     const status = lstatSync(path, { throwIfNoEntry: false });
-    if (size === 0 || (status !== undefined && (!status.isFile() || status.size >= size))) return [];
+    if (size === 0 || (status !== undefined && (!status.isFile() || status.size >= size)))
+      return [];
     const message =
       status === undefined
         ? `${path} is missing: the index counts ${size} bytes of it`
         : `${path} has ${status.size} of the ${size} bytes that the index counts`;
     return [
-      { kind: 'pack', message, paths: [path], remedy: 'audit the store, which says what it held', harmful: true },
+      {
+        kind: 'pack',
+        message,
+        paths: [path],
+        remedy: 'audit the store, which says what it held',
+        harmful: true,
+      },
     ];
   });
 }
@@ -92,9 +109,12 @@ function strayPacks(
     if (number === undefined || dirname(path) !== join(root, 'packs') || known.has(path)) return [];
     // A pack that was begun since the index was read is newer than all that it has.
     const isNewer = Number(number) > newest;
-    const message = `${path} is a pack that the index does not know${isNewer ? '; it is newer than all it knows' : ''}`;
+    const message =
+      `${path} is a pack that the index does not ` +
+      `know${isNewer ? '; it is newer than all it knows' : ''}`;
     const remedy = isNewer
-      ? 'if no process writes just now, the index may be older than the packs: audit the store before anything else'
+      ? 'if no process writes just now, the index may be older than the packs: audit the ' +
+        'store before anything else'
       : 'audit the store';
     return [{ kind: 'pack', message, paths: [path], remedy, harmful: isNewer }];
   });

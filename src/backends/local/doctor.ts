@@ -1,4 +1,13 @@
-import { accessSync, constants, lstatSync, readdirSync, realpathSync, type Stats, statfsSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  lstatSync,
+  readdirSync,
+  realpathSync,
+  type Stats,
+  statfsSync,
+  statSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { VarveError } from '../../errors.ts';
 import { toVarveError } from '../../system-error.ts';
@@ -33,20 +42,24 @@ interface Entry {
 }
 
 /**
- * Says what is wrong with a store's surroundings: its directory, the medium, the clock. Changes nothing, and reads no
- * content; what is stored is for an audit to verify.
+ * Says what is wrong with a store's surroundings: its directory, the medium, the clock. Changes
+ * nothing, and reads no content; what is stored is for an audit to verify.
  *
- * @throws `NOT_FOUND` when there is no store, `INVALID_ARGUMENT` when the path is a file, `DENIED`, `IO`.
+ * @throws `NOT_FOUND` when there is no store, `INVALID_ARGUMENT` when the path is a file, `DENIED`,
+ *   `IO`.
  */
 export function examine(path: string): DoctorReport {
   const root = resolve(path);
   try {
     const status = statSync(root, { throwIfNoEntry: false });
-    if (status === undefined) throw new VarveError('NOT_FOUND', `there is no Varve store at ${root}`);
+    if (status === undefined)
+      throw new VarveError('NOT_FOUND', `there is no Varve store at ${root}`);
     if (!status.isDirectory())
       throw new VarveError('INVALID_ARGUMENT', `${root} is a file: a Varve store is a directory`);
     const entries = listEntries(root);
-    if (!entries.some(({ path: each }) => each === join(root, INDEX_FILE) || each.endsWith('.pack'))) {
+    if (
+      !entries.some(({ path: each }) => each === join(root, INDEX_FILE) || each.endsWith('.pack'))
+    ) {
       throw new VarveError('NOT_FOUND', `there is no Varve store at ${root}`);
     }
     const { bavail, bsize } = statfsSync(root);
@@ -95,28 +108,42 @@ function about(
   const [first] = entries;
   if (first === undefined) return [];
   const others = entries.length - 1;
-  const more = others === 0 ? '' : `, and so ${others === 1 ? 'is 1 other' : `are ${others} others`}`;
+  const more =
+    others === 0 ? '' : `, and so ${others === 1 ? 'is 1 other' : `are ${others} others`}`;
   const { fault, remedy, harmful } = finding;
-  return [{ kind, message: `${first.path} ${fault}${more}`, paths: entries.map(({ path }) => path), remedy, harmful }];
+  return [
+    {
+      kind,
+      message: `${first.path} ${fault}${more}`,
+      paths: entries.map(({ path }) => path),
+      remedy,
+      harmful,
+    },
+  ];
 }
 
 function linksIn(entries: readonly Entry[]): DoctorFinding[] {
   const known = entries.filter(({ isKnown }) => isKnown);
-  const isPlain = ({ status, isFolder }: Entry) => (isFolder ? status.isDirectory() : status.isFile());
-  const isLinked = ({ status, isFolder }: Entry) => !isFolder && status.isFile() && status.nlink > 1;
+  const isPlain = ({ status, isFolder }: Entry) =>
+    isFolder ? status.isDirectory() : status.isFile();
+  const isLinked = ({ status, isFolder }: Entry) =>
+    !isFolder && status.isFile() && status.nlink > 1;
   return [
     ...about(
       'link',
       known.filter((entry) => !isPlain(entry)),
       {
         fault: 'is a symbolic link, or not what its name says',
-        remedy: 'put the file or directory itself there; only the path of the whole store may be a link',
+        remedy:
+          'put the file or directory itself there; only the path of the whole store may be a link',
         harmful: true,
       },
     ),
     ...about('link', known.filter(isLinked), {
       fault: 'has another name (a hard link)',
-      remedy: 'replace it by a copy of its own; an index with two names is not written to, nor is such a pack',
+      remedy:
+        'replace it by a copy of its own; an index with two names is not written to, nor is ' +
+        'such a pack',
       harmful: true,
     }),
   ];
@@ -125,7 +152,10 @@ function linksIn(entries: readonly Entry[]): DoctorFinding[] {
 function modesOf(root: string, entries: readonly Entry[]): DoctorFinding[] {
   if (process.platform === 'win32') return [];
   const itself: Entry = { path: root, status: statSync(root), isKnown: true, isFolder: true };
-  const all = [itself, ...entries.filter(({ isKnown, status }) => isKnown && !status.isSymbolicLink())];
+  const all = [
+    itself,
+    ...entries.filter(({ isKnown, status }) => isKnown && !status.isSymbolicLink()),
+  ];
   const group = indexMode(root, entries) & 0o060;
   const tooFew = all.filter(({ status }) => (status.mode & group) !== group && group === 0o060);
   const unusable = all.filter(({ path, status }) => !mayUse(path, status));
@@ -176,7 +206,9 @@ function ownersOf(root: string, entries: readonly Entry[]): DoctorFinding[] {
     entries.filter(({ isKnown, status }) => isKnown && status.uid !== owner),
     {
       fault: 'belongs to another user than the directory does',
-      remedy: `chown -R ${owner} ${root}, and run Varve as one user; or share the store with a group`,
+      remedy:
+        `chown -R ${owner} ${root}, and run Varve as one user; or share the store with a ` +
+        'group',
       harmful: true,
     },
   );
@@ -188,17 +220,29 @@ function mediumOf(root: string, freeBytes: number): DoctorFinding[] {
     findings.push({ kind, message, paths: [root], remedy, harmful: true });
   const network = networkFileSystem(root);
   if (network !== undefined) {
-    add('network', `${root} is on a network file system (${network}), whose locks may not hold`, 'use a local disk');
+    add(
+      'network',
+      `${root} is on a network file system (${network}), whose locks may not hold`,
+      'use a local disk',
+    );
   }
   try {
     accessSync(root, constants.W_OK);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EROFS') {
-      add('read-only', `${root} is on a medium that cannot be written`, 'open it read-only, or mount it for writing');
+      add(
+        'read-only',
+        `${root} is on a medium that cannot be written`,
+        'open it read-only, or mount it for writing',
+      );
     }
   }
   if (freeBytes < LITTLE_SPACE) {
-    add('space', `${Math.floor(freeBytes / 1024)} KiB are free at ${root}`, 'free some: a pack takes up to 64 MiB');
+    add(
+      'space',
+      `${Math.floor(freeBytes / 1024)} KiB are free at ${root}`,
+      'free some: a pack takes up to 64 MiB',
+    );
   }
   return findings;
 }
@@ -255,7 +299,8 @@ function clockOf(entries: readonly Entry[]): DoctorFinding[] {
 function sqliteVersion(): string {
   const connection = new (sqliteDriver())(':memory:');
   try {
-    return (connection.prepare('SELECT sqlite_version() AS version').get() as { version: string }).version;
+    return (connection.prepare('SELECT sqlite_version() AS version').get() as { version: string })
+      .version;
   } finally {
     connection.close();
   }

@@ -9,7 +9,10 @@ import type { MaintenanceContext } from './maintenance-context.ts';
 import { packLength, packPath } from './pack-files.ts';
 import { BODIES } from './schema.ts';
 
-/** How long an erasure waits for readers that keep the write-ahead log, unless a deadline is given, in ms. */
+/**
+ * How long an erasure waits for readers that keep the write-ahead log, unless a deadline is given,
+ * in ms.
+ */
 const PATIENCE_MS = 60_000;
 
 interface StainedPack {
@@ -23,8 +26,8 @@ interface StainedPack {
 }
 
 /**
- * The packs that hold any byte of what is not alive: swept records, blocks that were moved, what a commit that did not
- * happen left.
+ * The packs that hold any byte of what is not alive: swept records, blocks that were moved, what a
+ * commit that did not happen left.
  */
 function stainedPacks({ root, index }: MaintenanceContext): StainedPack[] {
   const packs = index.database.all<StainedPack>(
@@ -37,15 +40,19 @@ function stainedPacks({ root, index }: MaintenanceContext): StainedPack[] {
 }
 
 /**
- * Seals every pack that is to be rewritten, whoever appends to it: its owner notices before it appends again, and goes on
- * in a new one.
+ * Seals every pack that is to be rewritten, whoever appends to it: its owner notices before it
+ * appends again, and goes on in a new one.
  *
  * @returns their numbers.
  */
-export async function claimStainedPacks(context: MaintenanceContext, signal?: AbortSignal): Promise<number[]> {
+export async function claimStainedPacks(
+  context: MaintenanceContext,
+  signal?: AbortSignal,
+): Promise<number[]> {
   const { index, owner } = context;
   const { current } = owner;
-  if (current !== undefined && stainedPacks(context).some(({ id }) => id === current)) await owner.seal(signal);
+  if (current !== undefined && stainedPacks(context).some(({ id }) => id === current))
+    await owner.seal(signal);
   return index.database.write(() => {
     const packs = stainedPacks(context);
     owner.revoke(packs.filter(({ sealed }) => sealed === 0).map(({ id }) => id));
@@ -65,10 +72,13 @@ function strayPacks({ index, folder }: MaintenanceContext): string[] {
 }
 
 /**
- * Forgets the names of models and applications that no manifest has any more. Their numbers may be given again, which
- * the epoch tells all who remember them.
+ * Forgets the names of models and applications that no manifest has any more. Their numbers may be
+ * given again, which the epoch tells all who remember them.
  */
-export async function forgetUnusedNames({ index }: MaintenanceContext, signal?: AbortSignal): Promise<void> {
+export async function forgetUnusedNames(
+  { index }: MaintenanceContext,
+  signal?: AbortSignal,
+): Promise<void> {
   await index.database.write(() => {
     const { changes } = index.database.run(
       `DELETE FROM name WHERE id NOT IN (
@@ -80,8 +90,8 @@ export async function forgetUnusedNames({ index }: MaintenanceContext, signal?: 
 }
 
 /**
- * Writes the index anew, without what deleted rows have left in its pages, and empties the write-ahead log. Both wait for
- * those who read an older state, up to the deadline.
+ * Writes the index anew, without what deleted rows have left in its pages, and empties the
+ * write-ahead log. Both wait for those who read an older state, up to the deadline.
  *
  * @returns whether nothing of the old pages is left.
  */
@@ -104,14 +114,19 @@ export async function scrubIndex(
 }
 
 /**
- * Whether there are manifest bodies that count as needed and that no manifest names: those that were damaged when theirs was
- * deleted, along with the references in them. Each body is of one entry.
+ * Whether there are manifest bodies that count as needed and that no manifest names: those that
+ * were damaged when theirs was deleted, along with the references in them. Each body is of one
+ * entry.
  */
 function hasOrphanedBodies({ index }: MaintenanceContext): boolean {
   const { database } = index;
-  const stored = database.value<number>('SELECT sum(records) FROM block WHERE space = ?', BODIES) ?? 0;
-  const gone = database.value<number>('SELECT count(*) FROM state WHERE space = ? AND refs <= 0', BODIES) ?? 0;
-  const named = database.value<number>('SELECT (SELECT count(body) FROM manifest) + (SELECT count(*) FROM entry)');
+  const stored =
+    database.value<number>('SELECT sum(records) FROM block WHERE space = ?', BODIES) ?? 0;
+  const gone =
+    database.value<number>('SELECT count(*) FROM state WHERE space = ? AND refs <= 0', BODIES) ?? 0;
+  const named = database.value<number>(
+    'SELECT (SELECT count(body) FROM manifest) + (SELECT count(*) FROM entry)',
+  );
   return stored - gone > (named ?? 0);
 }
 
@@ -123,7 +138,9 @@ export function findRemnants(context: MaintenanceContext, isScrubbed: boolean): 
     remnants.push({
       location: root,
       reason:
-        'a manifest could not be read when it was deleted or replaced, so what it held still counts as needed: audit with repair, replace what that cannot mend, then erase again',
+        'a manifest could not be read when it was deleted or replaced, so what it held ' +
+        'still counts as needed: audit with repair, replace what that cannot mend, then ' +
+        'erase again',
     });
   }
   for (const { id, sealed } of stainedPacks(context)) {
@@ -131,7 +148,8 @@ export function findRemnants(context: MaintenanceContext, isScrubbed: boolean): 
       location: packPath(root, id),
       reason:
         sealed === 1
-          ? 'it could not be rewritten whole, because it is damaged or the deadline came first: audit the store'
+          ? 'it could not be rewritten whole, because it is damaged or the deadline came ' +
+            'first: audit the store'
           : 'it was written to meanwhile: erase again',
     });
   }
@@ -141,7 +159,9 @@ export function findRemnants(context: MaintenanceContext, isScrubbed: boolean): 
   if (!isScrubbed) {
     remnants.push({
       location: join(root, 'varve.db-wal'),
-      reason: 'a process has been reading an older state of the index all the time: end its reads, then erase again',
+      reason:
+        'a process has been reading an older state of the index all the time: end its ' +
+        'reads, then erase again',
     });
   }
   return remnants;

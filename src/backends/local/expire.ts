@@ -17,7 +17,10 @@ export interface ExpireTotals {
   readonly abandoned: CollectShare;
 }
 
-/** Manifests whose time has come and that nobody holds, and uploads whose process is gone, a batch at a time. */
+/**
+ * Manifests whose time has come and that nobody holds, and uploads whose process is gone, a batch
+ * at a time.
+ */
 export function* listExpired(
   { index, owner }: MaintenanceContext,
   now: number,
@@ -25,7 +28,8 @@ export function* listExpired(
 ): Generator<readonly ManifestRow[], void, undefined> {
   const page = (condition: string, ...parameters: number[]) =>
     index.database.all<ManifestRow>(
-      `SELECT * FROM manifest WHERE ${condition} AND ${scope.numberCondition('id')} ORDER BY id LIMIT ${BATCH}`,
+      `SELECT * FROM manifest WHERE ${condition} AND ${scope.numberCondition('id')} ORDER ` +
+        `BY id LIMIT ${BATCH}`,
       ...parameters,
     );
   for (let last = 0; ; ) {
@@ -83,5 +87,9 @@ export class ExpireCounts implements ExpireTotals {
 }
 
 function deletion({ index }: MaintenanceContext, row: ManifestRow): LocalWrite {
-  return { operation: 'delete', key: index.manifests.key(row), ifRevision: revisionOf(row) as Revision };
+  return {
+    operation: 'delete',
+    key: index.manifests.key(row),
+    ifRevision: revisionOf(row) as Revision,
+  };
 }

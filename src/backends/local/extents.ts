@@ -14,7 +14,9 @@ export interface SlotSurvey {
   readonly others: readonly number[];
 }
 
-/** Others than the reachable were taken over by another block, see {@link takeOver}, or are lost. */
+/**
+ * Others than the reachable were taken over by another block, see {@link takeOver}, or are lost.
+ */
 export function surveySlots(
   database: IndexDatabase,
   space: Space,
@@ -46,32 +48,49 @@ export function surveySlots(
   return { reachable, others };
 }
 
-/** Lets a block take over a record from the one that holds it until now; that one keeps all others. */
-export function takeOver(database: IndexDatabase, space: Space, record: number, target: number): void {
+/**
+ * Lets a block take over a record from the one that holds it until now; that one keeps all others.
+ */
+export function takeOver(
+  database: IndexDatabase,
+  space: Space,
+  record: number,
+  target: number,
+): void {
   const source = database.value<number>(
     'SELECT block FROM extent WHERE space = ? AND first <= ? ORDER BY first DESC LIMIT 1',
     space,
     record,
   );
   database.run(
-    'INSERT INTO extent (space, first, block) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET block = excluded.block',
+    'INSERT INTO extent (space, first, block) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET ' +
+      'block = excluded.block',
     space,
     record,
     target,
   );
   if (source === undefined) return;
-  database.run('INSERT OR IGNORE INTO extent (space, first, block) VALUES (?, ?, ?)', space, record + 1, source);
+  database.run(
+    'INSERT OR IGNORE INTO extent (space, first, block) VALUES (?, ?, ?)',
+    space,
+    record + 1,
+    source,
+  );
 }
 
 /** Drops the extents of a block that only repeat what the extent before them says. */
 export function joinExtents(database: IndexDatabase, space: Space, block: number): void {
-  const firsts = database.all<{ first: number }>('SELECT first FROM extent WHERE block = ? ORDER BY first', block);
+  const firsts = database.all<{ first: number }>(
+    'SELECT first FROM extent WHERE block = ? ORDER BY first',
+    block,
+  );
   for (const { first } of firsts.slice(1)) {
     const previous = database.value<number>(
       'SELECT block FROM extent WHERE space = ? AND first < ? ORDER BY first DESC LIMIT 1',
       space,
       first,
     );
-    if (previous === block) database.run('DELETE FROM extent WHERE space = ? AND first = ?', space, first);
+    if (previous === block)
+      database.run('DELETE FROM extent WHERE space = ? AND first = ?', space, first);
   }
 }

@@ -5,8 +5,8 @@ import { IdSet } from './id-set.ts';
 const PAGE = 4096;
 
 /**
- * Tells which of many ids their fingerprints lead to. Lookups one by one would decode a page of the index each; this reads
- * every page once.
+ * Tells which of many ids their fingerprints lead to. Lookups one by one would decode a page of the
+ * index each; this reads every page once.
  */
 export class FingerprintCheck {
   /** By id, the key plus one; zero where none is expected. */

@@ -2,8 +2,9 @@ import { ByteReader, ByteWriter } from '../../varint.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
 
 /**
- * A page of a fingerprint run: varint number of entries; then for each, ascending by key, varint key minus the key before (from 0) and
- * zigzag varint id minus the id before (from 0). Sorted keys are near each other, so an entry takes 5 to 8 bytes.
+ * A page of a fingerprint run: varint number of entries; then for each, ascending by key, varint
+ * key minus the key before (from 0) and zigzag varint id minus the id before (from 0). Sorted keys
+ * are near each other, so an entry takes 5 to 8 bytes.
  */
 export class FingerprintPage {
   readonly keys: Float64Array;
@@ -46,7 +47,8 @@ export class FingerprintPage {
   /** Adds the ids under `key` to `found`. */
   lookup(key: number, found: number[]): void {
     const keys = this.keys;
-    for (let at = lowerBound(keys, key); at < keys.length && keys[at] === key; at++) found.push(this.ids[at] as number);
+    for (let at = lowerBound(keys, key); at < keys.length && keys[at] === key; at++)
+      found.push(this.ids[at] as number);
   }
 }
 

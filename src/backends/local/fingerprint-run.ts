@@ -10,7 +10,10 @@ const FENCE_BYTES = FINGERPRINT_BITS / 8;
 /** Entries a page: so that a row about fills a 4 KiB leaf of SQLite and does not overflow. */
 const PAGE_ENTRIES = 480;
 
-/** Runs up to this many entries are kept in memory whole; of larger ones the filter and the fences are. */
+/**
+ * Runs up to this many entries are kept in memory whole; of larger ones the filter and the fences
+ * are.
+ */
 const RESIDENT_ENTRIES = 16 * 1024;
 
 interface RunRow {
@@ -46,8 +49,12 @@ export class FingerprintRun {
   }
 
   static load(index: IndexDatabase, id: number): FingerprintRun {
-    const row = index.get<RunRow>('SELECT id, entries, first_page, pages, fences, filter FROM run WHERE id = ?', id);
-    if (row === undefined) throw new VarveError('CORRUPT', `the index names fingerprint run ${id}, which is missing`);
+    const row = index.get<RunRow>(
+      'SELECT id, entries, first_page, pages, fences, filter FROM run WHERE id = ?',
+      id,
+    );
+    if (row === undefined)
+      throw new VarveError('CORRUPT', `the index names fingerprint run ${id}, which is missing`);
     return new FingerprintRun(index, row);
   }
 
@@ -56,14 +63,22 @@ export class FingerprintRun {
    *
    * @param most how many there are at the most.
    */
-  static write(index: IndexDatabase, space: number, most: number, entries: Iterable<FingerprintEntry>): FingerprintRun {
+  static write(
+    index: IndexDatabase,
+    space: number,
+    most: number,
+    entries: Iterable<FingerprintEntry>,
+  ): FingerprintRun {
     const fences: Buffer[] = [];
     const filter = most > RESIDENT_ENTRIES ? Buffer.alloc(filterBytes(most)) : null;
     let firstPage = 0;
     let written = 0;
     let page: FingerprintEntry[] = [];
     const flush = () => {
-      const { lastInsertRowid } = index.run('INSERT INTO run_page (entries) VALUES (?)', encodePage(page));
+      const { lastInsertRowid } = index.run(
+        'INSERT INTO run_page (entries) VALUES (?)',
+        encodePage(page),
+      );
       if (fences.length === 0) firstPage = Number(lastInsertRowid);
       const fence = Buffer.alloc(FENCE_BYTES);
       fence.writeUIntBE((page[0] as FingerprintEntry).key, 0, FENCE_BYTES);
@@ -85,7 +100,8 @@ export class FingerprintRun {
       filter,
     };
     const { lastInsertRowid } = index.run(
-      'INSERT INTO run (space, entries, first_page, pages, fences, filter) VALUES (?, ?, ?, ?, ?, ?)',
+      'INSERT INTO run (space, entries, first_page, pages, fences, filter) VALUES (?, ?, ?, ' +
+        '?, ?, ?)',
       space,
       row.entries,
       row.first_page,
@@ -99,12 +115,15 @@ export class FingerprintRun {
   /** Adds the ids stored under `key` to `found`. */
   lookup(key: number, found: number[]): void {
     if (this.entries <= RESIDENT_ENTRIES) {
-      this.#resident ??= FingerprintPage.join(Array.from({ length: this.#pages }, (_, page) => this.#page(page)));
+      this.#resident ??= FingerprintPage.join(
+        Array.from({ length: this.#pages }, (_, page) => this.#page(page)),
+      );
       this.#resident.lookup(key, found);
       return;
     }
     if (this.#filter !== null && !mayContain(this.#filter, key)) return;
-    // The first page that may hold the key is the last whose fence is below it; equal keys may run over several pages.
+    // The first page that may hold the key is the last whose fence is below it; equal keys may run
+    // over several pages.
     const first = Math.max(0, lowerBound(this.#fences, key) - 1);
     for (let page = first; page < this.#pages && (this.#fences[page] as number) <= key; page++) {
       this.#page(page).lookup(key, found);
@@ -115,7 +134,8 @@ export class FingerprintRun {
   *scan(): Generator<FingerprintEntry, void, undefined> {
     for (let page = 0; page < this.#pages; page++) {
       const { keys, ids } = this.#page(page);
-      for (let at = 0; at < keys.length; at++) yield { key: keys[at] as number, id: ids[at] as number };
+      for (let at = 0; at < keys.length; at++)
+        yield { key: keys[at] as number, id: ids[at] as number };
     }
   }
 
@@ -133,7 +153,8 @@ export class FingerprintRun {
       'SELECT entries FROM run_page WHERE id = ?',
       this.#firstPage + page,
     );
-    if (row === undefined) throw new VarveError('CORRUPT', `page ${page} of fingerprint run ${this.id} is missing`);
+    if (row === undefined)
+      throw new VarveError('CORRUPT', `page ${page} of fingerprint run ${this.id} is missing`);
     return FingerprintPage.decode(row.entries);
   }
 }

@@ -1,6 +1,7 @@
 /**
- * Bits of a hash that make a fingerprint. At ten million entries one lookup in a hundred thousand meets the fingerprint of
- * something else, and then compares the full address or name in vain; fewer bits would save little.
+ * Bits of a hash that make a fingerprint. At ten million entries one lookup in a hundred thousand
+ * meets the fingerprint of something else, and then compares the full address or name in vain;
+ * fewer bits would save little.
  */
 export const FINGERPRINT_BITS = 40;
 

@@ -6,10 +6,12 @@ import type { LocalIndex } from './local-index.ts';
 import { SEGMENTS } from './schema.ts';
 
 /**
- * Damaged segments whose bytes a writer has brought again, to be stored under the record ids that they had.
+ * Damaged segments whose bytes a writer has brought again, to be stored under the record ids that
+ * they had.
  *
- * Invariant L5: a record id stands for one address for ever. So a good copy under the same id heals every manifest that
- * references it, counts and fingerprints stay right, and the damaged copy is dead space in its block.
+ * Invariant L5: a record id stands for one address for ever. So a good copy under the same id heals
+ * every manifest that references it, counts and fingerprints stay right, and the damaged copy is
+ * dead space in its block.
  */
 export class Healing {
   readonly #index: LocalIndex;
@@ -24,7 +26,10 @@ export class Healing {
     return this.#index.damaged.has(record) && !this.#records.has(record);
   }
 
-  /** Takes bytes as they are stored in blocks, of which the caller has checked that they hash to the address. */
+  /**
+   * Takes bytes as they are stored in blocks, of which the caller has checked that they hash to the
+   * address.
+   */
   take(record: number, address: Address, bytes: Uint8Array, tokens: boolean): void {
     this.#records.set(record, { id: record, address, bytes, tokens });
   }
@@ -33,7 +38,10 @@ export class Healing {
     return this.#records.size === 0;
   }
 
-  /** Writes what was taken, to be made durable with the rest of the transaction, and lets the index lead there. */
+  /**
+   * Writes what was taken, to be made durable with the rest of the transaction, and lets the index
+   * lead there.
+   */
   finish(stager: BlockStager, blockBytes: number): void {
     if (this.isEmpty) return;
     let block: BlockRecord[] = [];
@@ -60,7 +68,11 @@ export class Healing {
       const place = places[at];
       if (place !== undefined) {
         const length = place.directory.storedLength(place.slot);
-        database.run('UPDATE block SET dead = dead + ?, records = records - 1 WHERE id = ?', length, place.block.id);
+        database.run(
+          'UPDATE block SET dead = dead + ?, records = records - 1 WHERE id = ?',
+          length,
+          place.block.id,
+        );
       }
       takeOver(database, SEGMENTS, id, target);
       database.run('DELETE FROM damage WHERE record = ?', id);

@@ -5,7 +5,10 @@ import { HOLD_TABLE } from './schema.ts';
 /** The holds on manifests, by row id; those ids are never reused. */
 export class HoldTable {
   readonly #index: IndexDatabase;
-  /** Whether the index was seen to have the table: a store from before there were holds gets it with the first one. */
+  /**
+   * Whether the index was seen to have the table: a store from before there were holds gets it with
+   * the first one.
+   */
   #exists = false;
 
   constructor(index: IndexDatabase) {
@@ -29,7 +32,8 @@ export class HoldTable {
   place(manifest: number, { since, reason }: ManifestHold): void {
     if (!this.exists) this.#index.execute(HOLD_TABLE);
     this.#index.run(
-      'INSERT INTO hold VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET since = excluded.since, reason = excluded.reason',
+      'INSERT INTO hold VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET since = excluded.since, ' +
+        'reason = excluded.reason',
       manifest,
       since,
       reason ?? null,

@@ -22,10 +22,15 @@ import { INDEX_FILE, type StoreFolder } from './store-folder.ts';
 /** Memory for SQLite's page cache, in KiB. */
 const CACHE_KIB = 32 * 1024;
 
-/** The same for work that comes by each page once: with more, a sweep of a million segments takes no less time. */
+/**
+ * The same for work that comes by each page once: with more, a sweep of a million segments takes no
+ * less time.
+ */
 const SWEEP_CACHE_KIB = 8 * 1024;
 
-/** The write-ahead log is copied into the database when it has grown to this many pages of 4 KiB. */
+/**
+ * The write-ahead log is copied into the database when it has grown to this many pages of 4 KiB.
+ */
 const CHECKPOINT_PAGES = 4000;
 
 /** What a write-ahead log file is cut back to after a checkpoint, in bytes. */
@@ -57,8 +62,9 @@ export class IndexDatabase {
   /**
    * Opens the index of a store, creating it where allowed, and pins its folder.
    *
-   * @throws `NOT_FOUND` when there is none and it may not be created, `INVALID_ARGUMENT` when the folder holds
-   *   something else, `UNSUPPORTED_FORMAT` when a newer Varve wrote it, `CORRUPT` when it is not an index.
+   * @throws `NOT_FOUND` when there is none and it may not be created, `INVALID_ARGUMENT` when the
+   *   folder holds something else, `UNSUPPORTED_FORMAT` when a newer Varve wrote it, `CORRUPT` when
+   *   it is not an index.
    */
   static open(folder: StoreFolder, options: IndexOptions): IndexDatabase {
     const { root, index: path } = folder;
@@ -81,7 +87,10 @@ export class IndexDatabase {
       }
       return index;
     } catch (cause) {
-      throw toVarveError(isUnclear(cause) ? refusalOf(root, cause) : cause, `opening the store at ${root}`);
+      throw toVarveError(
+        isUnclear(cause) ? refusalOf(root, cause) : cause,
+        `opening the store at ${root}`,
+      );
     }
   }
 
@@ -105,7 +114,9 @@ export class IndexDatabase {
   }
 
   hasTable(name: string): boolean {
-    return this.get("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", name) !== undefined;
+    return (
+      this.get("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", name) !== undefined
+    );
   }
 
   /** The first row, or undefined. */
@@ -128,7 +139,11 @@ export class IndexDatabase {
   }
 
   setMeta(key: string, value: number): void {
-    this.run('INSERT INTO header VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value', key, value);
+    this.run(
+      'INSERT INTO header VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value',
+      key,
+      value,
+    );
   }
 
   /** Runs `work` in one snapshot. `work` must be synchronous. */
@@ -144,11 +159,14 @@ export class IndexDatabase {
   }
 
   /**
-   * Runs `work` in a write transaction: durable when the promise resolves, without effect on the index when it rejects.
-   * Waits for other processes without blocking this one. `work` must be synchronous.
+   * Runs `work` in a write transaction: durable when the promise resolves, without effect on the
+   * index when it rejects. Waits for other processes without blocking this one. `work` must be
+   * synchronous.
    *
-   * @param undo is called with the error when it rejects, if possible before other processes can write.
-   * @throws `BUSY` when the lock was not to be had in time, `IO` when the path of the index leads to another one by now.
+   * @param undo is called with the error when it rejects, if possible before other processes can
+   *   write.
+   * @throws `BUSY` when the lock was not to be had in time, `IO` when the path of the index leads
+   *   to another one by now.
    */
   async write<Result>(
     work: () => Result,
@@ -158,7 +176,10 @@ export class IndexDatabase {
     const deadline = performance.now() + this.#lockTimeoutMs;
     for (let attempt = 0; !this.#tryBegin(); attempt++) {
       if (performance.now() > deadline) {
-        throw new VarveError('BUSY', `another process kept the store locked for ${this.#lockTimeoutMs} ms; try again`);
+        throw new VarveError(
+          'BUSY',
+          `another process kept the store locked for ${this.#lockTimeoutMs} ms; try again`,
+        );
       }
       throwIfAborted(signal);
       await sleep(Math.random() * Math.min(50, 2 ** attempt));
@@ -177,7 +198,10 @@ export class IndexDatabase {
     }
   }
 
-  /** Calls `forget` after every {@link write} that did not happen, before anything else can run: ids it gave are given again. */
+  /**
+   * Calls `forget` after every {@link write} that did not happen, before anything else can run: ids
+   * it gave are given again.
+   */
   onRollback(forget: () => void): void {
     this.#forget = forget;
   }
@@ -188,7 +212,10 @@ export class IndexDatabase {
     this.foldLog();
   }
 
-  /** Copies the write-ahead log into the database and empties it, as far as readers and writers allow. */
+  /**
+   * Copies the write-ahead log into the database and empties it, as far as readers and writers
+   * allow.
+   */
   foldLog(): void {
     try {
       this.#connection.exec('PRAGMA wal_checkpoint(TRUNCATE)');
@@ -199,8 +226,9 @@ export class IndexDatabase {
   }
 
   /**
-   * Writes the whole file anew, so that nothing of deleted rows is left in it; blocks this process, and writers, for
-   * about a second for every 100 MB. Returns `false` when another process was writing: then call again.
+   * Writes the whole file anew, so that nothing of deleted rows is left in it; blocks this process,
+   * and writers, for about a second for every 100 MB. Returns `false` when another process was
+   * writing: then call again.
    */
   rewriteFile(): boolean {
     try {
@@ -216,7 +244,10 @@ export class IndexDatabase {
     }
   }
 
-  /** Copies the write-ahead log into the database and empties it; `false` when somebody reads or writes: then call again. */
+  /**
+   * Copies the write-ahead log into the database and empties it; `false` when somebody reads or
+   * writes: then call again.
+   */
   emptyLog(): boolean {
     try {
       return this.get<{ busy: number }>('PRAGMA wal_checkpoint(TRUNCATE)')?.busy === 0;
@@ -234,9 +265,14 @@ export class IndexDatabase {
     }, 0);
   }
 
-  /** A second connection to the same index, for a long snapshot beside other work. Close it soon. */
+  /**
+   * A second connection to the same index, for a long snapshot beside other work. Close it soon.
+   */
   sibling(): IndexDatabase {
-    const connection = openSqlite(this.#connection.name, { readonly: true, timeout: BUSY_TIMEOUT_MS });
+    const connection = openSqlite(this.#connection.name, {
+      readonly: true,
+      timeout: BUSY_TIMEOUT_MS,
+    });
     try {
       // It was opened by its path.
       this.#folder?.assertIndex();
@@ -252,7 +288,12 @@ export class IndexDatabase {
 
   /** The index at `path`, to be read; nothing is created or changed. Close it soon. */
   static inspect(path: string): IndexDatabase {
-    const index = new IndexDatabase(openSqlite(path, { readonly: true, fileMustExist: true }), 0, undefined, undefined);
+    const index = new IndexDatabase(
+      openSqlite(path, { readonly: true, fileMustExist: true }),
+      0,
+      undefined,
+      undefined,
+    );
     try {
       index.#verify(path, { readOnly: true, create: false, lockTimeoutMs: 0 });
       return index;
@@ -263,8 +304,8 @@ export class IndexDatabase {
   }
 
   /**
-   * Writes a copy of the index as it is at one moment to `path`, which must not exist or be empty; not flushed. Blocks this process for about a
-   * second for every 100 MB, and nobody else.
+   * Writes a copy of the index as it is at one moment to `path`, which must not exist or be empty;
+   * not flushed. Blocks this process for about a second for every 100 MB, and nobody else.
    *
    * @param meta entries of the copy's own, `undefined` to leave one out.
    */
@@ -276,7 +317,8 @@ export class IndexDatabase {
       for (const [key, value] of Object.entries(meta)) {
         const name = key.replaceAll("'", "''");
         copy.exec(`DELETE FROM ${table} WHERE key = '${name}'`);
-        if (value !== undefined) copy.exec(`INSERT INTO ${table} VALUES ('${name}', ${Math.floor(value)})`);
+        if (value !== undefined)
+          copy.exec(`INSERT INTO ${table} VALUES ('${name}', ${Math.floor(value)})`);
       }
     } finally {
       copy.close();
@@ -315,7 +357,8 @@ export class IndexDatabase {
     try {
       this.#connection.exec('COMMIT');
     } catch (cause) {
-      // After a failed flush nobody can tell whether the log reached the medium: a recovery may find the transaction.
+      // After a failed flush nobody can tell whether the log reached the medium: a recovery may
+      // find the transaction.
       if (String((cause as { code?: unknown }).code) !== 'SQLITE_IOERR_FSYNC') throw cause;
       throw new VarveError(
         'OUTCOME_UNKNOWN',
@@ -349,7 +392,10 @@ export class IndexDatabase {
     }
     if (version === 0) {
       assertNoPacks(dirname(path));
-      throw new VarveError('NOT_FOUND', `there is no Varve store at ${dirname(path)}: ${path} is empty`);
+      throw new VarveError(
+        'NOT_FOUND',
+        `there is no Varve store at ${dirname(path)}: ${path} is empty`,
+      );
     }
     if (version < FORMAT_VERSION) {
       if (readOnly) this.#connection.exec(standInFor(version));
@@ -369,12 +415,16 @@ export class IndexDatabase {
     }));
     if (applicationId === 0 && version === 0 && tables === 0) return 0;
     if (applicationId !== APPLICATION_ID) {
-      throw new VarveError('INVALID_ARGUMENT', `${path} is a SQLite database, but not the index of a Varve store`);
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        `${path} is a SQLite database, but not the index of a Varve store`,
+      );
     }
     if (version > FORMAT_VERSION) {
       throw new VarveError(
         'UNSUPPORTED_FORMAT',
-        `${path} has store format ${version}; this version of Varve knows formats up to ${FORMAT_VERSION}: install a newer version`,
+        `${path} has store format ${version}; this version of Varve knows formats up to ` +
+          `${FORMAT_VERSION}: install a newer version`,
       );
     }
     return version;
@@ -386,7 +436,8 @@ export class IndexDatabase {
     if (this.#format === undefined || version === this.#format) return;
     throw new VarveError(
       'UNSUPPORTED_FORMAT',
-      `the store has format ${version} now, it had ${this.#format} when this process opened it: open it again, with a Varve that knows the new one`,
+      `the store has format ${version} now, it had ${this.#format} when this process opened ` +
+        'it: open it again, with a Varve that knows the new one',
     );
   }
 
@@ -394,7 +445,8 @@ export class IndexDatabase {
     // Kept in the file; to set it again would write there.
     if (isNew) this.#connection.exec('PRAGMA auto_vacuum = INCREMENTAL');
     this.#connection.exec('PRAGMA journal_mode = WAL');
-    // Only set once WAL is on does this hold: better-sqlite3 otherwise runs NORMAL in WAL, whatever the pragma reports.
+    // Only set once WAL is on does this hold: better-sqlite3 otherwise runs NORMAL in WAL, whatever
+    // the pragma reports.
     this.#connection.exec('PRAGMA synchronous = FULL');
     this.#connection.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
     this.#connection.exec(`PRAGMA journal_size_limit = ${WAL_LIMIT}`);

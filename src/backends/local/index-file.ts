@@ -16,7 +16,10 @@ import { createFile, type Modes, makeFolder, modesOf, type SharedWith } from './
 import { type Database, openSqlite } from './sqlite-driver.ts';
 import { INDEX_FILE, PARTIAL_INDEX_FILE } from './store-folder.ts';
 
-/** How long SQLite itself waits for a lock before it answers "busy", in ms. Writers wait longer, without blocking. */
+/**
+ * How long SQLite itself waits for a lock before it answers "busy", in ms. Writers wait longer,
+ * without blocking.
+ */
 export const BUSY_TIMEOUT_MS = 250;
 
 export interface IndexOptions {
@@ -31,26 +34,36 @@ export interface IndexOptions {
 /** A new index beside old packs would give their names again and call what they hold garbage. */
 export function assertNoPacks(root: string): void {
   const folder = join(root, 'packs');
-  const pack = existsSync(folder) ? readdirSync(folder).find((name) => name.endsWith('.pack')) : undefined;
+  const pack = existsSync(folder)
+    ? readdirSync(folder).find((name) => name.endsWith('.pack'))
+    : undefined;
   if (pack === undefined) return;
   throw new VarveError(
     'CORRUPT',
-    `the index ${join(root, INDEX_FILE)} is missing or empty, but ${join(folder, pack)} is there: rebuild the store from its packs with varve salvage`,
+    `the index ${join(root, INDEX_FILE)} is missing or empty, but ${join(folder, pack)} is ` +
+      'there: rebuild the store from its packs with varve salvage',
   );
 }
 
-/** @throws `INVALID_ARGUMENT` when a salvage into a folder was cut off: its packs lack what was not written yet. */
+/**
+ * @throws `INVALID_ARGUMENT` when a salvage into a folder was cut off: its packs lack what was not
+ * written yet.
+ */
 export function assertFinished(root: string): void {
   // A backup has such a file, too, but no empty index.
   if (!existsSync(join(root, PARTIAL_INDEX_FILE))) return;
   if (lstatSync(join(root, INDEX_FILE), { throwIfNoEntry: false })?.size !== 0) return;
   throw new VarveError(
     'INVALID_ARGUMENT',
-    `a salvage into ${root} has not ended: if it does not run any more, remove the folder, and salvage the store again`,
+    `a salvage into ${root} has not ended: if it does not run any more, remove the folder, ` +
+      'and salvage the store again',
   );
 }
 
-/** Whether an error may be a refusal to write in disguise: SQLite cannot open, or Node cannot make a folder, for whatever reason. */
+/**
+ * Whether an error may be a refusal to write in disguise: SQLite cannot open, or Node cannot make a
+ * folder, for whatever reason.
+ */
 export function isUnclear(cause: unknown): boolean {
   const code = String((cause as { code?: unknown }).code);
   return code.startsWith('SQLITE_CANTOPEN') || code === 'ENOENT';
@@ -85,7 +98,8 @@ export function prepareFolder(root: string, { create, readOnly, sharedWith }: In
   if (foreign.length > 0) {
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `${root} is not a Varve store and is not empty (it holds ${JSON.stringify(foreign[0])}): name a new or empty folder`,
+      `${root} is not a Varve store and is not empty (it holds ` +
+        `${JSON.stringify(foreign[0])}): name a new or empty folder`,
     );
   }
   // Another process may have created the store since the caller looked.
@@ -104,16 +118,27 @@ function createIndexFile(root: string, modes: Modes): void {
   }
 }
 
-/** Whether SQLite could not make the memory that its connections share: the medium is read-only, or full. */
+/**
+ * Whether SQLite could not make the memory that its connections share: the medium is read-only, or
+ * full.
+ */
 function isUnshared(code: string): boolean {
-  return code === 'SQLITE_CANTOPEN' || code === 'SQLITE_IOERR_SHMSIZE' || code.startsWith('SQLITE_READONLY');
+  return (
+    code === 'SQLITE_CANTOPEN' ||
+    code === 'SQLITE_IOERR_SHMSIZE' ||
+    code.startsWith('SQLITE_READONLY')
+  );
 }
 
 /**
- * Connects to the index, which must be no link. On a medium that cannot be written, or is full, SQLite cannot make the shared memory that its write-ahead
- * log needs, so there a reader works on a private copy of the index.
+ * Connects to the index, which must be no link. On a medium that cannot be written, or is full,
+ * SQLite cannot make the shared memory that its write-ahead log needs, so there a reader works on a
+ * private copy of the index.
  */
-export function connect(path: string, readOnly: boolean): { connection: Database; copy: string | undefined } {
+export function connect(
+  path: string,
+  readOnly: boolean,
+): { connection: Database; copy: string | undefined } {
   const options = { timeout: BUSY_TIMEOUT_MS, fileMustExist: readOnly, readonly: readOnly };
   const connection = openSqlite(path, options);
   try {
@@ -127,7 +152,10 @@ export function connect(path: string, readOnly: boolean): { connection: Database
   return connectToCopy(path);
 }
 
-/** Connects to a private copy of the index. Only where no process has it open, for one that closes it drops its locks. */
+/**
+ * Connects to a private copy of the index. Only where no process has it open, for one that closes
+ * it drops its locks.
+ */
 export function connectToCopy(path: string): { connection: Database; copy: string } {
   const copy = mkdtempSync(join(tmpdir(), 'varve-index-'));
   try {

@@ -72,7 +72,10 @@ export interface LocalOptions {
   readonly signal?: AbortSignal;
   /** Open a store on a network file system, whose locks may not hold. Default: false. */
   readonly allowNetworkFileSystem?: boolean;
-  /** How long a write waits for other processes' writes before it fails with `BUSY`, in ms. Default: 60,000. */
+  /**
+   * How long a write waits for other processes' writes before it fails with `BUSY`, in ms. Default:
+   * 60,000.
+   */
   readonly lockTimeoutMs?: number;
   /** Who may use what is created. Default: as the store's index has it, `owner` for a new store. */
   readonly sharedWith?: SharedWith;
@@ -93,13 +96,18 @@ export interface LocalComponents {
   readonly clock?: () => number;
 }
 
-/** A lookup that met a vanished pack is made again in a new snapshot, at most this often in a row. */
+/**
+ * A lookup that met a vanished pack is made again in a new snapshot, at most this often in a row.
+ */
 const SNAPSHOT_ATTEMPTS = 10;
 
 /** Manifests read, and segments located, before other work gets its turn. */
 const TURN_ITEMS = 64;
 
-/** A store in a directory: compressed blocks in pack files, and a SQLite index. See ARCHITECTURE.md for formats and invariants. */
+/**
+ * A store in a directory: compressed blocks in pack files, and a SQLite index. See ARCHITECTURE.md
+ * for formats and invariants.
+ */
 export class LocalBackend implements Backend {
   readonly capabilities: BackendCapabilities;
   readonly location: string;
@@ -125,12 +133,21 @@ export class LocalBackend implements Backend {
     components: LocalComponents,
   ) {
     const { readOnly = false, inlineBelow = 512, compressionLevel: level = 5 } = options;
-    const { segmentBlockBytes = 256 * 1024, bodyBlockBytes = 1024 * 1024, packBytes = 64 * 1024 * 1024 } = options;
+    const {
+      segmentBlockBytes = 256 * 1024,
+      bodyBlockBytes = 1024 * 1024,
+      packBytes = 64 * 1024 * 1024,
+    } = options;
     const { root } = folder;
     this.#root = root;
     this.#folder = folder;
     this.location = `file:${root}`;
-    this.capabilities = { writable: !readOnly, multiMachine: false, countsReferencesOf: 'entries', inlineBelow };
+    this.capabilities = {
+      writable: !readOnly,
+      multiMachine: false,
+      countsReferencesOf: 'entries',
+      inlineBelow,
+    };
     this.#database = database;
     this.#packs = new PackReader(folder);
     const reports = new LocalReportLog(database);
@@ -159,9 +176,14 @@ export class LocalBackend implements Backend {
   /**
    * Opens the store in a directory.
    *
-   * @throws `NOT_FOUND`, `INVALID_ARGUMENT`, `UNSUPPORTED_FORMAT`, `CORRUPT`, `DENIED`, `READ_ONLY`.
+   * @throws `NOT_FOUND`, `INVALID_ARGUMENT`, `UNSUPPORTED_FORMAT`, `CORRUPT`, `DENIED`,
+   *   `READ_ONLY`.
    */
-  static async open(path: string, options: LocalOptions = {}, components: LocalComponents = {}): Promise<LocalBackend> {
+  static async open(
+    path: string,
+    options: LocalOptions = {},
+    components: LocalComponents = {},
+  ): Promise<LocalBackend> {
     const {
       create = true,
       readOnly = false,
@@ -179,7 +201,8 @@ export class LocalBackend implements Backend {
       if (network !== undefined && !readOnly && !allowNetworkFileSystem) {
         throw new VarveError(
           'INVALID_ARGUMENT',
-          `${root} is on a network file system (${network}), whose locks do not protect a store: use a local disk or an s3: location`,
+          `${root} is on a network file system (${network}), whose locks do not protect a ` +
+            'store: use a local disk or an s3: location',
         );
       }
     } catch (cause) {
@@ -189,7 +212,12 @@ export class LocalBackend implements Backend {
       throwIfAborted(options.signal);
       const folder = new StoreFolder(root);
       try {
-        const database = IndexDatabase.open(folder, { create, readOnly, lockTimeoutMs, sharedWith });
+        const database = IndexDatabase.open(folder, {
+          create,
+          readOnly,
+          lockTimeoutMs,
+          sharedWith,
+        });
         const backend = new LocalBackend(folder, database, options, components);
         if (!readOnly) backend.#takeLock();
         return backend;
@@ -212,7 +240,10 @@ export class LocalBackend implements Backend {
     }
   }
 
-  async commit(writes: readonly ManifestWrite[], { signal }: AbortOptions = {}): Promise<WriteOutcome[]> {
+  async commit(
+    writes: readonly ManifestWrite[],
+    { signal }: AbortOptions = {},
+  ): Promise<WriteOutcome[]> {
     this.#assertWritable();
     return commitTaken(writes, (taken) => this.#commit(taken, signal));
   }
@@ -224,12 +255,18 @@ export class LocalBackend implements Backend {
     options: AbortOptions = {},
   ): Promise<WriteOutcome> {
     this.#assertWritable();
-    const commit = (writes: readonly LocalWrite[], signal: AbortSignal | undefined) => this.#commit(writes, signal);
+    const commit = (writes: readonly LocalWrite[], signal: AbortSignal | undefined) =>
+      this.#commit(writes, signal);
     const owner = await this.#tracked('writing to', () => this.#owner.name);
-    return publishTaken(write, entries, fields, (...taken) => publishStream(commit, owner, ...taken, options));
+    return publishTaken(write, entries, fields, (...taken) =>
+      publishStream(commit, owner, ...taken, options),
+    );
   }
 
-  async read(keys: readonly ManifestKey[], options: ReadManifestOptions = {}): Promise<(StoredManifest | undefined)[]> {
+  async read(
+    keys: readonly ManifestKey[],
+    options: ReadManifestOptions = {},
+  ): Promise<(StoredManifest | undefined)[]> {
     return this.#each(takeKeys(keys), options, (key) => {
       const row = this.#index.manifests.find(key);
       if (row === undefined) return undefined;
@@ -242,14 +279,21 @@ export class LocalBackend implements Backend {
     });
   }
 
-  async heads(keys: readonly ManifestKey[], options: AbortOptions = {}): Promise<(ManifestHead | undefined)[]> {
+  async heads(
+    keys: readonly ManifestKey[],
+    options: AbortOptions = {},
+  ): Promise<(ManifestHead | undefined)[]> {
     return this.#each(takeKeys(keys), options, (key) => {
       const row = this.#index.manifests.find(key);
       return row === undefined ? undefined : this.#index.manifests.head(row);
     });
   }
 
-  async *list(kind: ManifestKind, filter: ListFilter = {}, { signal }: AbortOptions = {}): AsyncIterable<ManifestHead> {
+  async *list(
+    kind: ManifestKind,
+    filter: ListFilter = {},
+    { signal }: AbortOptions = {},
+  ): AsyncIterable<ManifestHead> {
     const taken = takeFilter(kind, filter);
     let cursor: ListCursor | undefined;
     for (;;) {
@@ -276,12 +320,16 @@ export class LocalBackend implements Backend {
     return this.#each(takeLocators(locators), options, (locator) => {
       const place = this.#place(locator);
       const bytes = this.#index.records.segment(place);
-      // Token ids are unpacked for each reader; other bytes are a part of a block that stays in memory.
+      // Token ids are unpacked for each reader; other bytes are a part of a block that stays in
+      // memory.
       return place.directory.isTokens(place.slot) ? bytes : ownCopy(bytes);
     });
   }
 
-  async describe(locators: readonly Locator[], options: AbortOptions = {}): Promise<SegmentDescription[]> {
+  async describe(
+    locators: readonly Locator[],
+    options: AbortOptions = {},
+  ): Promise<SegmentDescription[]> {
     return this.#each(takeLocators(locators), options, (locator) => {
       const place = this.#place(locator);
       const { directory, slot } = place;
@@ -289,7 +337,9 @@ export class LocalBackend implements Backend {
       return {
         address: directory.address(slot),
         encoding: isTokens ? 'tokens' : 'bytes',
-        length: isTokens ? countTokens(this.#index.records.stored(place)) * 4 : directory.storedLength(slot),
+        length: isTokens
+          ? countTokens(this.#index.records.stored(place)) * 4
+          : directory.storedLength(slot),
         references: this.#index.ledger.count(SEGMENTS, Number(locator)),
       };
     });
@@ -302,7 +352,10 @@ export class LocalBackend implements Backend {
     });
   }
 
-  async find(addresses: readonly Address[], options: AbortOptions = {}): Promise<(Locator | undefined)[]> {
+  async find(
+    addresses: readonly Address[],
+    options: AbortOptions = {},
+  ): Promise<(Locator | undefined)[]> {
     const find = (address: Address) => this.#index.segments.find(address) as Locator | undefined;
     return this.#each(takeAddresses(addresses), options, find);
   }
@@ -371,7 +424,8 @@ export class LocalBackend implements Backend {
       try {
         this.#folder.assertInPlace();
         if (this.capabilities.writable) {
-          for (const path of [this.#folder.root, this.#folder.packs]) accessSync(path, constants.R_OK | constants.W_OK);
+          for (const path of [this.#folder.root, this.#folder.packs])
+            accessSync(path, constants.R_OK | constants.W_OK);
         }
       } catch (cause) {
         throw toVarveError(cause, `looking at the store at ${this.#folder.root}`);
@@ -413,7 +467,8 @@ export class LocalBackend implements Backend {
       if (this.capabilities.writable) await this.#owner.release();
     } catch (cause) {
       const error = toVarveError(cause, `closing the store at ${this.#root}`);
-      // What could not be noted on a full disk, say, the next process notes: everything acknowledged is stored.
+      // What could not be noted on a full disk, say, the next process notes: everything
+      // acknowledged is stored.
       if (error.code === 'INTERNAL') throw error;
     } finally {
       this.#packs.closeAll();
@@ -452,7 +507,10 @@ export class LocalBackend implements Backend {
     return results;
   }
 
-  /** Runs `work` in one snapshot of the index; again in a new one when a pack was rewritten meanwhile. */
+  /**
+   * Runs `work` in one snapshot of the index; again in a new one when a pack was rewritten
+   * meanwhile.
+   */
   #snapshot<Result>(work: () => Result): Result {
     this.assertOpen();
     let vanished: number | undefined;
@@ -463,7 +521,8 @@ export class LocalBackend implements Backend {
           return work();
         });
       } catch (cause) {
-        if (!(cause instanceof PackVanished)) throw toVarveError(cause, `reading the store at ${this.#root}`);
+        if (!(cause instanceof PackVanished))
+          throw toVarveError(cause, `reading the store at ${this.#root}`);
         if (cause.pack === vanished || attempt === SNAPSHOT_ATTEMPTS) throw cause;
         vanished = cause.pack;
       }
@@ -491,7 +550,10 @@ export class LocalBackend implements Backend {
   ): Promise<Result> {
     this.assertOpen();
     throwIfAborted(options.signal);
-    const signal = AbortSignal.any([this.#ending.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+    const signal = AbortSignal.any([
+      this.#ending.signal,
+      ...(options.signal === undefined ? [] : [options.signal]),
+    ]);
     try {
       return await this.#tracked(doing, () => {
         this.#folder.assertInPlace();

@@ -1,6 +1,10 @@
 import { VarveError } from '../../errors.ts';
 import { type BodyRecord, decodeBodyRecord } from './body-record.ts';
-import { FingerprintIndex, MANIFEST_FINGERPRINTS, SEGMENT_FINGERPRINTS } from './fingerprint-index.ts';
+import {
+  FingerprintIndex,
+  MANIFEST_FINGERPRINTS,
+  SEGMENT_FINGERPRINTS,
+} from './fingerprint-index.ts';
 import { HoldTable } from './hold-table.ts';
 import type { IndexDatabase } from './index-database.ts';
 import { LogTail } from './log/log-tail.ts';
@@ -54,7 +58,9 @@ export class LocalIndex {
     this.segments.forget();
     this.names.invalidate();
     this.damaged = new Set(
-      this.database.all<{ record: number }>('SELECT record FROM damage').map(({ record }) => record),
+      this.database
+        .all<{ record: number }>('SELECT record FROM damage')
+        .map(({ record }) => record),
     );
     this.#epoch = epoch;
     const erasures = this.database.meta('erasures');
@@ -70,12 +76,17 @@ export class LocalIndex {
     this.manifestFingerprints.adopt(runs);
   }
 
-  /** Tells other processes, and the next transaction of this one, that records were swept or moved. */
+  /**
+   * Tells other processes, and the next transaction of this one, that records were swept or moved.
+   */
   bumpEpoch(): void {
     this.database.setMeta('epoch', this.database.meta('epoch') + 1);
   }
 
-  /** Tells all processes that what their caches hold of deleted content is to go. Only in a write transaction. */
+  /**
+   * Tells all processes that what their caches hold of deleted content is to go. Only in a write
+   * transaction.
+   */
   bumpErasures(): void {
     this.database.setMeta('erasures', this.database.meta('erasures') + 1);
     this.bumpEpoch();
@@ -94,7 +105,8 @@ export class LocalIndex {
     if (owner.kind !== 'upload' && record.owner !== ownerMark(owner)) {
       throw new VarveError(
         'CORRUPT',
-        `the index is damaged: manifest body ${id} is not of ${owner.kind} ${JSON.stringify(owner.id)}`,
+        `the index is damaged: manifest body ${id} is not of ${owner.kind} ` +
+          `${JSON.stringify(owner.id)}`,
       );
     }
     return record;

@@ -1,5 +1,11 @@
 import { hash } from 'node:crypto';
-import type { ManifestFields, ManifestHead, ManifestKey, ManifestKind, Revision } from '../manifests.ts';
+import type {
+  ManifestFields,
+  ManifestHead,
+  ManifestKey,
+  ManifestKind,
+  Revision,
+} from '../manifests.ts';
 import { FINGERPRINT_BITS, type FingerprintEntry } from './fingerprint.ts';
 import type { FingerprintIndex } from './fingerprint-index.ts';
 import type { HoldTable } from './hold-table.ts';
@@ -43,7 +49,13 @@ export function countEntries({ body, entries }: ManifestRow): number {
 const KINDS = Object.keys(KIND_NUMBERS) as LocalKind[];
 
 /** The key of a row. */
-export function keyOf({ kind, name }: { readonly kind: number; readonly name: Uint8Array }): LocalKey {
+export function keyOf({
+  kind,
+  name,
+}: {
+  readonly kind: number;
+  readonly name: Uint8Array;
+}): LocalKey {
   return { kind: KINDS[kind] as LocalKind, id: Buffer.from(name).toString('utf8') };
 }
 
@@ -54,7 +66,12 @@ export class ManifestTable {
   readonly #names: NameTable;
   readonly #holds: HoldTable;
 
-  constructor(index: IndexDatabase, fingerprints: FingerprintIndex, names: NameTable, holds: HoldTable) {
+  constructor(
+    index: IndexDatabase,
+    fingerprints: FingerprintIndex,
+    names: NameTable,
+    holds: HoldTable,
+  ) {
     this.#index = index;
     this.#fingerprints = fingerprints;
     this.#names = names;
@@ -64,7 +81,8 @@ export class ManifestTable {
   /**
    * The row of a manifest.
    *
-   * @param staged rows of the transaction under way, which the fingerprints do not hold yet, by {@link manifestName}.
+   * @param staged rows of the transaction under way, which the fingerprints do not hold yet, by
+   *   {@link manifestName}.
    */
   find(key: LocalKey, staged?: ReadonlyMap<string, number>): ManifestRow | undefined {
     const kind = KIND_NUMBERS[key.kind];
@@ -91,7 +109,9 @@ export class ManifestTable {
     return [...(newestOnly && later.length > 0 ? [] : first), ...later.map(({ body }) => body)];
   }
 
-  /** All entries of a manifest: the record ids of their bodies, and idempotency keys by position. */
+  /**
+   * All entries of a manifest: the record ids of their bodies, and idempotency keys by position.
+   */
   entries(row: ManifestRow): { bodies: number[]; nonces: [number, Buffer][] } {
     if (row.entries === null) return { bodies: this.bodies(row), nonces: [] };
     const rows = this.#index.all<{ number: number; nonce: Buffer }>(
@@ -103,10 +123,15 @@ export class ManifestTable {
 
   /** Whether an append of that idempotency key was taken. */
   hasNonce(row: ManifestRow, nonce: Buffer): boolean {
-    return this.#index.get('SELECT 1 FROM entry WHERE manifest = ? AND nonce = ?', row.id, nonce) !== undefined;
+    return (
+      this.#index.get('SELECT 1 FROM entry WHERE manifest = ? AND nonce = ?', row.id, nonce) !==
+      undefined
+    );
   }
 
-  /** Whether the fields a put gives are those stored; a creation time not given counts as the same. */
+  /**
+   * Whether the fields a put gives are those stored; a creation time not given counts as the same.
+   */
   hasFields(row: ManifestRow, fields: ManifestFields): boolean {
     return (
       row.application === this.#find(fields.application) &&
@@ -117,7 +142,13 @@ export class ManifestTable {
     );
   }
 
-  insert(kind: number, id: string, bodies: readonly number[], fields: ManifestFields, now: number): ManifestRow {
+  insert(
+    kind: number,
+    id: string,
+    bodies: readonly number[],
+    fields: ManifestFields,
+    now: number,
+  ): ManifestRow {
     const columns = this.#columns(fields, now);
     const row = {
       kind,
@@ -173,12 +204,21 @@ export class ManifestTable {
       isApart ? null : (bodies[0] ?? null),
     );
     bodies.forEach((body, number) => {
-      if (number > 0 || isApart) this.#addEntries(row.id, number, [body], nonces.get(number) ?? null);
+      if (number > 0 || isApart)
+        this.#addEntries(row.id, number, [body], nonces.get(number) ?? null);
     });
   }
 
-  /** Gives a row other entries. Its place in the order of archiving stays; so does its creation time unless given. */
-  replace(row: ManifestRow, bodies: readonly number[], fields: ManifestFields, now: number): ManifestRow {
+  /**
+   * Gives a row other entries. Its place in the order of archiving stays; so does its creation time
+   * unless given.
+   */
+  replace(
+    row: ManifestRow,
+    bodies: readonly number[],
+    fields: ManifestFields,
+    now: number,
+  ): ManifestRow {
     const columns = this.#columns(fields, row.created);
     this.#index.run('DELETE FROM entry WHERE manifest = ?', row.id);
     this.#index.run(
@@ -268,7 +308,12 @@ export class ManifestTable {
     };
   }
 
-  #addEntries(manifest: number, from: number, bodies: readonly number[], nonce: Uint8Array | null): void {
+  #addEntries(
+    manifest: number,
+    from: number,
+    bodies: readonly number[],
+    nonce: Uint8Array | null,
+  ): void {
     bodies.forEach((body, index) => {
       // The first entry of an append carries its idempotency key.
       this.#index.run(
@@ -282,7 +327,10 @@ export class ManifestTable {
   }
 }
 
-/** Row ids are never reused and revisions of a row only grow, so no two states of an id share a revision. */
+/**
+ * Row ids are never reused and revisions of a row only grow, so no two states of an id share a
+ * revision.
+ */
 export function revisionOf(row: Pick<ManifestRow, 'id' | 'revision'>): Revision {
   return `${row.id.toString(36)}.${row.revision ?? 1}` as Revision;
 }

@@ -24,7 +24,9 @@ export class NameTable {
   intern(text: string): number {
     const known = this.find(text);
     if (known !== undefined) return known;
-    const number = Number(this.#index.run('INSERT INTO name (text) VALUES (?)', text).lastInsertRowid);
+    const number = Number(
+      this.#index.run('INSERT INTO name (text) VALUES (?)', text).lastInsertRowid,
+    );
     this.#remember(number, text);
     return number;
   }
@@ -34,7 +36,10 @@ export class NameTable {
     if (known !== undefined) return known;
     const text = this.#index.value<string>('SELECT text FROM name WHERE id = ?', number);
     if (text === undefined)
-      throw new VarveError('CORRUPT', `the index names model or application ${number}, which is missing`);
+      throw new VarveError(
+        'CORRUPT',
+        `the index names model or application ${number}, which is missing`,
+      );
     this.#remember(number, text);
     return text;
   }

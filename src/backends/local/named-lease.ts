@@ -5,7 +5,10 @@ import { checkLease } from '../write-validation.ts';
 import type { IndexDatabase } from './index-database.ts';
 import { LEASE_TABLE } from './schema.ts';
 
-/** Takes a lease, a row of the index, unless somebody has it. All processes of a store share one machine and its clock. */
+/**
+ * Takes a lease, a row of the index, unless somebody has it. All processes of a store share one
+ * machine and its clock.
+ */
 export async function acquireLease(
   index: IndexDatabase,
   clock: () => number,
@@ -20,14 +23,22 @@ export async function acquireLease(
     const now = clock();
     const until = index.value<number>('SELECT until FROM lease WHERE name = ?', name);
     if (until !== undefined && until > now) return false;
-    index.run('INSERT OR REPLACE INTO lease VALUES (?, ?, ?)', name, holder, Math.floor(now + ttlMs));
+    index.run(
+      'INSERT OR REPLACE INTO lease VALUES (?, ?, ?)',
+      name,
+      holder,
+      Math.floor(now + ttlMs),
+    );
     return true;
   }, signal);
   if (!isTaken) return undefined;
   const extend = (duration: number, options: AbortOptions): Promise<boolean> =>
     index.write(() => {
       const until = Math.floor(clock() + duration);
-      return index.run('UPDATE lease SET until = ? WHERE name = ? AND holder = ?', until, name, holder).changes > 0;
+      return (
+        index.run('UPDATE lease SET until = ? WHERE name = ? AND holder = ?', until, name, holder)
+          .changes > 0
+      );
     }, options.signal);
   return {
     renew: (duration, options = {}) => extend(duration, options),

@@ -16,7 +16,10 @@ const NETWORK: ReadonlyMap<number, string> = new Map([
   [0x47504653, 'GPFS'],
 ]);
 
-/** The name of the network file system that holds `path`, or where it would be created; `undefined` for a local or unknown one. */
+/**
+ * The name of the network file system that holds `path`, or where it would be created; `undefined`
+ * for a local or unknown one.
+ */
 export function networkFileSystem(path: string): string | undefined {
   if (process.platform !== 'linux') return undefined;
   if (!existsSync(path) && path !== dirname(path)) return networkFileSystem(dirname(path));

@@ -1,4 +1,12 @@
-import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, readSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasyncSync,
+  fstatSync,
+  ftruncateSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import { VarveError } from '../../errors.ts';
@@ -15,13 +23,19 @@ export function packLength(root: string, pack: number): number {
   return lengthOfFile(packPath(root, pack));
 }
 
-/** Thrown when a pack is not there: it was rewritten since the caller looked at the index, or it is lost. */
+/**
+ * Thrown when a pack is not there: it was rewritten since the caller looked at the index, or it is
+ * lost.
+ */
 export class PackVanished extends VarveError {
   readonly pack: number;
 
   constructor(root: string, pack: number) {
     const path = packPath(root, pack);
-    super('CORRUPT', `${path} is missing: restore it from a copy, or run an audit to see what it held`);
+    super(
+      'CORRUPT',
+      `${path} is missing: restore it from a copy, or run an audit to see what it held`,
+    );
     this.pack = pack;
   }
 }
@@ -110,7 +124,10 @@ export class PackAppender {
   #committed: number;
   #broken = false;
 
-  /** Opens or creates the file of a pack that the index already names, to append behind whatever it holds. */
+  /**
+   * Opens or creates the file of a pack that the index already names, to append behind whatever it
+   * holds.
+   */
   constructor(folder: StoreFolder, pack: number) {
     this.pack = pack;
     this.#folder = folder;
@@ -145,12 +162,18 @@ export class PackAppender {
     return start;
   }
 
-  /** Whether a flush failed: then the kernel may have dropped what was written, and this appender must not be used again. */
+  /**
+   * Whether a flush failed: then the kernel may have dropped what was written, and this appender
+   * must not be used again.
+   */
   get isBroken(): boolean {
     return this.#broken;
   }
 
-  /** One `stat`. @throws `IO` when the path of the pack leads to another file: what was appended could not be found. */
+  /**
+   * One `stat`. @throws `IO` when the path of the pack leads to another file: what was appended
+   * could not be found.
+   */
   assertInPlace(): void {
     this.#folder.assertSame(this.#path, this.#file);
   }
@@ -177,9 +200,9 @@ export class PackAppender {
   }
 
   /**
-   * Cuts off what was appended since the last commit, before anybody else can commit: ids that it holds
-   * are given again, and what looks like a commit must be one. Where that fails, and after a flush
-   * that failed (P4), the pack is not used again, and whoever seals it notes those bytes.
+   * Cuts off what was appended since the last commit, before anybody else can commit: ids that it
+   * holds are given again, and what looks like a commit must be one. Where that fails, and after a
+   * flush that failed (P4), the pack is not used again, and whoever seals it notes those bytes.
    */
   rollback(): void {
     if (!this.hasAppended) return;

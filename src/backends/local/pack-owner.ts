@@ -19,9 +19,10 @@ class PackRevoked extends Error {}
 /**
  * Gives this process a pack to append to.
  *
- * Invariant P1: only the owner that the index names appends to a pack, under the write lock, and it is named before the
- * first byte is written. A pack is taken over only from an owner that is gone, and then appended to behind whatever that
- * owner left. A sealed pack is never appended to again; anybody who holds the write lock may seal one.
+ * Invariant P1: only the owner that the index names appends to a pack, under the write lock, and it
+ * is named before the first byte is written. A pack is taken over only from an owner that is gone,
+ * and then appended to behind whatever that owner left. A sealed pack is never appended to again;
+ * anybody who holds the write lock may seal one.
  */
 export class PackOwner {
   readonly #folder: StoreFolder;
@@ -54,8 +55,9 @@ export class PackOwner {
   }
 
   /**
-   * Runs `work` in a write transaction that appends to a pack. One at a time: appends of two would mix. What was appended
-   * belongs to the store once the promise resolves, and is overwritten when it rejects. `work` may run more than once.
+   * Runs `work` in a write transaction that appends to a pack. One at a time: appends of two would
+   * mix. What was appended belongs to the store once the promise resolves, and is overwritten when
+   * it rejects. `work` may run more than once.
    */
   append<Result>(work: (appender: PackAppender) => Result, signal?: AbortSignal): Promise<Result> {
     return this.#exclusively(async () => {
@@ -102,28 +104,35 @@ export class PackOwner {
     return this.#appender?.pack;
   }
 
-  /** Whoever holds the write lock may take a pack away from its owner, who appends only under that lock. */
+  /**
+   * Whoever holds the write lock may take a pack away from its owner, who appends only under that
+   * lock.
+   */
   #assertOwned({ pack, end }: PackAppender): void {
-    const row = this.#database.get<OpenPack>('SELECT id, owner, size FROM pack WHERE id = ? AND sealed = 0', pack);
+    const row = this.#database.get<OpenPack>(
+      'SELECT id, owner, size FROM pack WHERE id = ? AND sealed = 0',
+      pack,
+    );
     if (row?.owner !== this.name) throw new PackRevoked();
     if (row.size < end) this.#noteVoid(pack, row.size, end);
   }
 
   /**
-   * Seals packs whose owner was cut off between writing to them and committing: what it wrote has ids
-   * that the transaction under way will give again. Nobody else is in a transaction now.
+   * Seals packs whose owner was cut off between writing to them and committing: what it wrote has
+   * ids that the transaction under way will give again. Nobody else is in a transaction now.
    */
   #sealCutOff(own: number): void {
     const owned = this.#database.all<Pick<OpenPack, 'id' | 'size'>>(
       'SELECT id, size FROM pack WHERE sealed = 0 AND owner IS NOT NULL AND id <> ?',
       own,
     );
-    for (const { id, size } of owned) if (packLength(this.#folder.root, id) > size) this.#markSealed(id);
+    for (const { id, size } of owned)
+      if (packLength(this.#folder.root, id) > size) this.#markSealed(id);
   }
 
   /**
-   * Seals packs whoever owns them, so that they can be rewritten: their owners go on in new ones. Only in a write
-   * transaction.
+   * Seals packs whoever owns them, so that they can be rewritten: their owners go on in new ones.
+   * Only in a write transaction.
    */
   revoke(packs: readonly number[]): void {
     for (const pack of packs) this.#markSealed(pack);
@@ -159,11 +168,15 @@ export class PackOwner {
 
   /** The open packs that no living process appends to. */
   abandoned(): number[] {
-    const open = this.#database.all<OpenPack>('SELECT id, owner, size FROM pack WHERE sealed = 0 ORDER BY id');
+    const open = this.#database.all<OpenPack>(
+      'SELECT id, owner, size FROM pack WHERE sealed = 0 ORDER BY id',
+    );
     return open.filter(({ owner }) => this.#isFree(owner)).map(({ id }) => id);
   }
 
-  /** Seals those of the given packs that no living process appends to. Only in a write transaction. */
+  /**
+   * Seals those of the given packs that no living process appends to. Only in a write transaction.
+   */
   sealAbandoned(packs: readonly number[]): void {
     const wanted = new Set(packs);
     for (const pack of this.abandoned()) if (wanted.has(pack)) this.#markSealed(pack);
@@ -200,7 +213,9 @@ export class PackOwner {
   #register(): number {
     // What is written to is a store of its own from now on, and no older state of another.
     this.#database.run('DELETE FROM header WHERE key = ?', BACKUP_MARK);
-    for (const pack of this.#database.all<OpenPack>('SELECT id, owner, size FROM pack WHERE sealed = 0 ORDER BY id')) {
+    for (const pack of this.#database.all<OpenPack>(
+      'SELECT id, owner, size FROM pack WHERE sealed = 0 ORDER BY id',
+    )) {
       if (!this.#isFree(pack.owner)) continue;
       if (pack.size < this.packBytes && this.#isIntact(pack)) {
         this.#database.run('UPDATE pack SET owner = ? WHERE id = ?', this.name, pack.id);
@@ -209,11 +224,15 @@ export class PackOwner {
       this.#markSealed(pack.id);
     }
     for (;;) {
-      const id = Number(this.#database.run('INSERT INTO pack (owner) VALUES (?)', this.name).lastInsertRowid);
-      // A file that no index of this store has named is not written to: it may be all that is left of a newer one.
+      const id = Number(
+        this.#database.run('INSERT INTO pack (owner) VALUES (?)', this.name).lastInsertRowid,
+      );
+      // A file that no index of this store has named is not written to: it may be all that is left
+      // of a newer one.
       const path = packPath(this.#folder.root, id);
       if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return id;
-      if (unknownCommits(this.#database, path) !== undefined) throw new VarveError('CORRUPT', outdatedIndex(path, 0));
+      if (unknownCommits(this.#database, path) !== undefined)
+        throw new VarveError('CORRUPT', outdatedIndex(path, 0));
       this.#database.run('DELETE FROM pack WHERE id = ?', id);
     }
   }
@@ -227,14 +246,19 @@ export class PackOwner {
   }
 
   /**
-   * Notes that bytes of a pack belong to no commit, and never will: what a commit that did not happen
-   * left. They count as dead from now on, to be given back.
+   * Notes that bytes of a pack belong to no commit, and never will: what a commit that did not
+   * happen left. They count as dead from now on, to be given back.
    *
    * @throws `CORRUPT` when they hold commits that the index does not know.
    */
   #noteVoid(pack: number, start: number, end: number): void {
     assertNoCommits(this.#folder.root, pack, { start, end }, this.#database.meta('log'));
-    this.#database.run('INSERT INTO void (pack, start, length) VALUES (?, ?, ?)', pack, start, end - start);
+    this.#database.run(
+      'INSERT INTO void (pack, start, length) VALUES (?, ?, ?)',
+      pack,
+      start,
+      end - start,
+    );
     this.#database.run('UPDATE pack SET size = ? WHERE id = ?', end, pack);
   }
 
@@ -243,8 +267,9 @@ export class PackOwner {
   }
 
   /**
-   * Whether the file holds at least what the index says: appending to one that was cut short would bury the damage. One that
-   * has another name (a hard link) is left as it is, for it may belong to another store by that.
+   * Whether the file holds at least what the index says: appending to one that was cut short would
+   * bury the damage. One that has another name (a hard link) is left as it is, for it may belong to
+   * another store by that.
    */
   #isIntact({ id, size }: OpenPack): boolean {
     const file = lstatSync(packPath(this.#folder.root, id), { throwIfNoEntry: false });

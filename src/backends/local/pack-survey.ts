@@ -7,13 +7,17 @@ import { LOG } from './schema.ts';
 /** A pack is rewritten once less than this share of it is alive. */
 const LIVE_RATIO = 0.7;
 
-/** A pack is rewritten, too, once it has this many blocks of less than a quarter of the full size. */
+/**
+ * A pack is rewritten, too, once it has this many blocks of less than a quarter of the full size.
+ */
 const SMALL_BLOCKS = 64;
 
 /** What is known of a pack without reading it. */
 export interface PackSurvey {
   readonly id: number;
-  /** Stored bytes; of a pack that is open, with what a commit that did not happen left at its end. */
+  /**
+   * Stored bytes; of a pack that is open, with what a commit that did not happen left at its end.
+   */
   readonly size: number;
   readonly sealed: number;
   /** Stored bytes of what is alive, by the share of each block's records. */
@@ -41,7 +45,12 @@ export function surveyPacks(
        coalesce(sum((space <> ${LOG}) * raw * 1.0 / CASE space WHEN 0 THEN ? ELSE ? END), 0) AS ideal,
        coalesce(sum(space <> ${LOG} AND raw * 4 < CASE space WHEN 0 THEN ? ELSE ? END), 0) AS small
      FROM pack LEFT JOIN block ON block.pack = pack.id GROUP BY pack.id`,
-    ...[tuning.segments.blockBytes, tuning.bodies.blockBytes, tuning.segments.blockBytes, tuning.bodies.blockBytes],
+    ...[
+      tuning.segments.blockBytes,
+      tuning.bodies.blockBytes,
+      tuning.segments.blockBytes,
+      tuning.bodies.blockBytes,
+    ],
   );
   const died = new Map<number, number>();
   for (const [id, bytes] of swept) {
@@ -50,15 +59,25 @@ export function surveyPacks(
       id,
     );
     if (block === undefined) continue;
-    died.set(block.pack, (died.get(block.pack) ?? 0) + (block.length * bytes) / Math.max(block.raw, 1));
+    died.set(
+      block.pack,
+      (died.get(block.pack) ?? 0) + (block.length * bytes) / Math.max(block.raw, 1),
+    );
   }
   return packs.map((pack) => {
     const length = pack.sealed === 1 ? 0 : packLength(root, pack.id);
-    return { ...pack, size: Math.max(pack.size, length), live: pack.live - (died.get(pack.id) ?? 0) };
+    return {
+      ...pack,
+      size: Math.max(pack.size, length),
+      live: pack.live - (died.get(pack.id) ?? 0),
+    };
   });
 }
 
-/** Of the packs, those to rewrite: no other process appends to them, and rewriting them gains enough. */
+/**
+ * Of the packs, those to rewrite: no other process appends to them, and rewriting them gains
+ * enough.
+ */
 export function duePacks(
   { owner }: MaintenanceContext,
   packs: readonly PackSurvey[],
@@ -83,7 +102,10 @@ export function deadBytes(packs: readonly PackSurvey[]): number {
 }
 
 /** Why these packs are rewritten. */
-export function rewriteReasons(due: readonly PackSurvey[], full: boolean): CollectReport['reasons'] {
+export function rewriteReasons(
+  due: readonly PackSurvey[],
+  full: boolean,
+): CollectReport['reasons'] {
   const dead = due.filter((pack) => (full ? deadIn(pack) > 0 : isMostlyDead(pack)));
   const small = due.filter((pack) => !dead.includes(pack));
   return {
@@ -113,15 +135,17 @@ function isDue(pack: PackSurvey, full: boolean, packBytes: number): boolean {
 }
 
 /**
- * Whether merging makes fewer blocks. A rewrite joins whole blocks, so of two neighbours that it leaves apart more than one
- * full block remains: it leaves at most twice as many as needed, and one for each of its steps. What is below
- * that would be rewritten again and again for nothing.
+ * Whether merging makes fewer blocks. A rewrite joins whole blocks, so of two neighbours that it
+ * leaves apart more than one full block remains: it leaves at most twice as many as needed, and one
+ * for each of its steps. What is below that would be rewritten again and again for nothing.
  */
 function isScattered({ blocks, ideal }: PackSurvey): boolean {
   return blocks > 2.5 * ideal + 4;
 }
 
-/** Whether a full rewrite gains anything: the last pack is a small one, which alone is no reason. */
+/**
+ * Whether a full rewrite gains anything: the last pack is a small one, which alone is no reason.
+ */
 function isWorthwhile(due: readonly PackSurvey[]): boolean {
   return due.length > 1 || due.some((pack) => deadIn(pack) > 0 || pack.small > 2);
 }

@@ -16,8 +16,9 @@ import { VarveError } from '../../errors.ts';
 import { INDEX_FILE } from './store-folder.ts';
 
 /**
- * Files and folders below that of a store. None of them is ever a link, so that nobody who may write
- * there can make Varve read or change something elsewhere. The path of the store itself may be one.
+ * Files and folders below that of a store. None of them is ever a link, so that nobody who may
+ * write there can make Varve read or change something elsewhere. The path of the store itself may
+ * be one.
  */
 
 /** Windows has neither flag, and no modes. */
@@ -43,7 +44,9 @@ const MODES: Readonly<Record<SharedWith, Modes>> = {
 const GROUP_READS = 0o040;
 const GROUP_WRITES = 0o020;
 
-/** What is made in a store that exists: its index says what the group may do; others may do nothing. */
+/**
+ * What is made in a store that exists: its index says what the group may do; others may do nothing.
+ */
 function modesLike(index: number): Modes {
   if ((index & GROUP_WRITES) !== 0) return MODES.group;
   return (index & GROUP_READS) === 0 ? MODES.owner : { file: 0o640, folder: 0o750 };
@@ -65,7 +68,8 @@ export function modesOf(root: string, wanted: SharedWith | undefined): Modes {
   throw new VarveError(
     'INVALID_ARGUMENT',
     `the store at ${root} is not shared with its ${wanted} (${INDEX_FILE} has mode ${octal}): ` +
-      'leave sharedWith out, or change the modes of what is there first; they are never changed here',
+      'leave sharedWith out, or change the modes of what is there first; they are never ' +
+      'changed here',
   );
 }
 
@@ -82,7 +86,9 @@ export function createFile(path: string, modes: Modes): number {
   }
 }
 
-/** Makes a folder and those above it, durably. (`mkdir` with `recursive` never returns below /proc.) */
+/**
+ * Makes a folder and those above it, durably. (`mkdir` with `recursive` never returns below /proc.)
+ */
 export function makeFolder(path: string, modes: Modes): void {
   if (existsSync(path)) return;
   makeFolder(dirname(path), modes);
@@ -111,8 +117,14 @@ export function syncFolder(path: string): void {
  *
  * @throws `CORRUPT` when it is a link, or no file; `ENOENT` as the file system does.
  */
-export function openFile(path: string, access: 'read' | 'write'): { fd: number; status: BigIntStats } {
-  const flags = (access === 'read' ? constants.O_RDONLY : constants.O_RDWR) | NOT_THROUGH_LINKS | WITHOUT_WAITING;
+export function openFile(
+  path: string,
+  access: 'read' | 'write',
+): { fd: number; status: BigIntStats } {
+  const flags =
+    (access === 'read' ? constants.O_RDONLY : constants.O_RDWR) |
+    NOT_THROUGH_LINKS |
+    WITHOUT_WAITING;
   let fd: number | undefined;
   try {
     fd = openSync(path, flags);
@@ -133,7 +145,10 @@ export function lengthOfFile(path: string): number {
   return status?.isFile() ? status.size : 0;
 }
 
-/** @throws `INVALID_ARGUMENT` when something that SQLite or Node would open by its path is a link, or neither file nor folder. */
+/**
+ * @throws `INVALID_ARGUMENT` when something that SQLite or Node would open by its path is a link,
+ * or neither file nor folder.
+ */
 export function assertPlain(root: string): void {
   for (const suffix of ['', '-wal', '-shm', '-journal']) {
     const path = join(root, INDEX_FILE + suffix);
@@ -141,7 +156,8 @@ export function assertPlain(root: string): void {
   }
   for (const name of ['packs', 'locks']) {
     const path = join(root, name);
-    if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === false) throw unfit(path, 'directory');
+    if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === false)
+      throw unfit(path, 'directory');
   }
 }
 
@@ -157,7 +173,8 @@ export function assertOneName(root: string): void {
   throw new VarveError(
     'INVALID_ARGUMENT',
     `${path} has another name (a hard link), so two stores would write to one index: ` +
-      'replace it by a copy of its own (cp varve.db varve.db.copy && mv varve.db.copy varve.db), or open it read-only',
+      'replace it by a copy of its own (cp varve.db varve.db.copy && mv varve.db.copy ' +
+      'varve.db), or open it read-only',
   );
 }
 
@@ -165,13 +182,15 @@ function unfit(path: string, kind: 'file' | 'directory'): VarveError {
   return new VarveError(
     'INVALID_ARGUMENT',
     `${path} is a symbolic link, or no ${kind}: nothing inside a store may lead elsewhere. ` +
-      `Move the ${kind} itself there; to keep a store on another disk, make the path of the whole store a link`,
+      `Move the ${kind} itself there; to keep a store on another disk, make the path of the ` +
+      'whole store a link',
   );
 }
 
 function notPlain(path: string): VarveError {
   return new VarveError(
     'CORRUPT',
-    `${path} is a symbolic link, or no file: nothing inside a store may lead elsewhere; put the file itself there`,
+    `${path} is a symbolic link, or no file: nothing inside a store may lead elsewhere; put ` +
+      'the file itself there',
   );
 }

@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { throwIfAborted, VarveError } from '../../errors.ts';
-import type { AbortOptions, ManifestFields, NewEntry, WriteOutcome, WriteSuccess } from '../manifests.ts';
+import type {
+  AbortOptions,
+  ManifestFields,
+  NewEntry,
+  WriteOutcome,
+  WriteSuccess,
+} from '../manifests.ts';
 import { loadSegment, type PublishWrite } from '../write-intake.ts';
 import type { AdoptWrite, LocalWrite } from './commit-transaction.ts';
 import type { LocalKey } from './manifest-table.ts';
@@ -8,11 +14,15 @@ import type { LocalKey } from './manifest-table.ts';
 /** Entries are stored once they have gathered this many bytes of segments. */
 const FLUSH_BYTES = 8 * 1024 * 1024;
 
-type Commit = (writes: readonly LocalWrite[], signal: AbortSignal | undefined) => Promise<WriteOutcome[]>;
+type Commit = (
+  writes: readonly LocalWrite[],
+  signal: AbortSignal | undefined,
+) => Promise<WriteOutcome[]>;
 
 /**
- * Stores entries as they arrive under a manifest of the internal kind `upload`, and gives them to the manifest they are for in the last
- * transaction. An upload is named after the lock of its process, so that a collection can tell whether it was abandoned.
+ * Stores entries as they arrive under a manifest of the internal kind `upload`, and gives them to
+ * the manifest they are for in the last transaction. An upload is named after the lock of its
+ * process, so that a collection can tell whether it was abandoned.
  */
 export async function publishStream(
   commit: Commit,
@@ -96,7 +106,8 @@ class WriteFailed extends Error {
 }
 
 function succeeded([outcome]: readonly WriteOutcome[]): WriteSuccess {
-  if (outcome === undefined) throw new VarveError('INTERNAL', 'a commit of one write had no outcome');
+  if (outcome === undefined)
+    throw new VarveError('INTERNAL', 'a commit of one write had no outcome');
   if (outcome.status === 'failed') throw new WriteFailed(outcome.error);
   return outcome;
 }

@@ -46,8 +46,8 @@ interface FoundBlock {
 }
 
 /**
- * Reads records by id. Payloads and directories are cached by block ids, which are never reused and whose content never
- * changes. Only where a record is may change, with the index's epoch.
+ * Reads records by id. Payloads and directories are cached by block ids, which are never reused and
+ * whose content never changes. Only where a record is may change, with the index's epoch.
  */
 export class RecordStore {
   readonly #root: string;
@@ -77,7 +77,8 @@ export class RecordStore {
       const slot = latest.directory.slotOf(id);
       if (slot >= 0) return { block: latest.block, directory: latest.directory, slot };
     }
-    // A block may still hold records that another one has taken over: the range of its extent decides.
+    // A block may still hold records that another one has taken over: the range of its extent
+    // decides.
     const found = this.#index.get<BlockPlace & { first: number; end: number | null }>(
       `SELECT block.id, pack, start, length, found.first,
          (SELECT min(first) FROM extent WHERE space = ? AND first > found.first) AS end
@@ -112,8 +113,13 @@ export class RecordStore {
   directory(block: BlockPlace): BlockDirectory {
     let directory = this.#directories.get(block.id);
     if (directory === undefined) {
-      let head = this.#packs.read(block.pack, block.start, Math.min(block.length, DIRECTORY_GUESS_BYTES));
-      const needed = BLOCK_HEADER_BYTES + decodeBlockHeader(head, this.#nameOf(block)).directoryBytes;
+      let head = this.#packs.read(
+        block.pack,
+        block.start,
+        Math.min(block.length, DIRECTORY_GUESS_BYTES),
+      );
+      const needed =
+        BLOCK_HEADER_BYTES + decodeBlockHeader(head, this.#nameOf(block)).directoryBytes;
       if (needed > block.length)
         throw new VarveError('CORRUPT', `${this.#nameOf(block)}: the directory exceeds the block`);
       if (needed > head.length) head = this.#packs.read(block.pack, block.start, needed);
@@ -162,20 +168,25 @@ export class RecordStore {
       canonical = directory.isTokens(slot) ? unpackTokens(stored, `segment ${address}`) : stored;
     } catch (cause) {
       if (isDamage(cause)) {
-        throw new VarveError('CORRUPT', `segment ${address} cannot be read: ${cause.message}`, { cause });
+        throw new VarveError('CORRUPT', `segment ${address} cannot be read: ${cause.message}`, {
+          cause,
+        });
       }
       throw cause;
     }
     if (addressOf(canonical) !== address) {
       throw new VarveError(
         'CORRUPT',
-        `segment ${address} is damaged in ${this.#nameOf(place.block)}: its bytes hash to something else`,
+        `segment ${address} is damaged in ${this.#nameOf(place.block)}: its bytes hash to ` +
+          'something else',
       );
     }
     return canonical;
   }
 
-  /** Forgets which block a record was found in: records may have moved or gone, and packs with them. */
+  /**
+   * Forgets which block a record was found in: records may have moved or gone, and packs with them.
+   */
   forgetPlaces(): void {
     this.#latest.length = 0;
     // A descriptor would keep the space of a pack that was removed.

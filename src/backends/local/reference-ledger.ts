@@ -4,8 +4,8 @@ import { SEGMENTS, type Space, SWEPT } from './schema.ts';
 /**
  * Counts references to records. A record that was stored has one; only other counts have a row.
  *
- * Invariant L1: the count of a segment equals the number of manifest entries whose body references it. Changes are gathered
- * during a transaction and written once a record, at its end.
+ * Invariant L1: the count of a segment equals the number of manifest entries whose body references
+ * it. Changes are gathered during a transaction and written once a record, at its end.
  */
 export class ReferenceLedger {
   readonly #index: IndexDatabase;
@@ -17,7 +17,13 @@ export class ReferenceLedger {
 
   /** How many references a record has; {@link SWEPT} when it is gone for good. */
   count(space: Space, record: number): number {
-    return this.#index.value<number>('SELECT refs FROM state WHERE space = ? AND record = ?', space, record) ?? 1;
+    return (
+      this.#index.value<number>(
+        'SELECT refs FROM state WHERE space = ? AND record = ?',
+        space,
+        record,
+      ) ?? 1
+    );
   }
 
   /** Notes that the number of entries which reference a segment grows by `change`. */
@@ -25,7 +31,10 @@ export class ReferenceLedger {
     this.#changes.set(segment, (this.#changes.get(segment) ?? 0) + change);
   }
 
-  /** Writes the noted changes. Segments from `firstNew` on were stored by this transaction and start at 0. */
+  /**
+   * Writes the noted changes. Segments from `firstNew` on were stored by this transaction and start
+   * at 0.
+   */
   settle(firstNew: number, now: number): void {
     for (const [segment, change] of this.#changes) {
       const before = segment >= firstNew ? 0 : this.count(SEGMENTS, segment);
@@ -55,10 +64,14 @@ export class ReferenceLedger {
     );
   }
 
-  /** Marks a record as gone for good if nothing has referenced it since `cutoff` (ms); returns whether. */
+  /**
+   * Marks a record as gone for good if nothing has referenced it since `cutoff` (ms); returns
+   * whether.
+   */
   sweep(space: Space, record: number, cutoff: number): boolean {
     const { changes } = this.#index.run(
-      'UPDATE state SET refs = ?, since = NULL WHERE space = ? AND record = ? AND refs = 0 AND since <= ?',
+      'UPDATE state SET refs = ?, since = NULL WHERE space = ? AND record = ? AND refs = 0 ' +
+        'AND since <= ?',
       SWEPT,
       space,
       record,

@@ -3,7 +3,10 @@ import { checkReport } from '../write-validation.ts';
 import type { IndexDatabase } from './index-database.ts';
 import { REPORT_TABLE } from './schema.ts';
 
-/** Reports as rows of the index. A store from before there were reports gets the table with the first one. */
+/**
+ * Reports as rows of the index. A store from before there were reports gets the table with the
+ * first one.
+ */
 export class LocalReportLog implements ReportLog {
   readonly #index: IndexDatabase;
 
@@ -15,7 +18,11 @@ export class LocalReportLog implements ReportLog {
     checkReport(report);
     await this.#index.write(() => {
       this.#index.execute(REPORT_TABLE);
-      this.#index.run('INSERT INTO report (time, body) VALUES (?, ?)', Math.floor(report.time), report.body);
+      this.#index.run(
+        'INSERT INTO report (time, body) VALUES (?, ?)',
+        Math.floor(report.time),
+        report.body,
+      );
       this.#index.run(
         `DELETE FROM report WHERE id IN
            (SELECT id FROM report ORDER BY time DESC, id DESC LIMIT -1 OFFSET ${KEPT_REPORTS})`,

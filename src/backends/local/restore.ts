@@ -12,9 +12,14 @@ import { INDEX_FILE, StoreFolder } from './store-folder.ts';
 /**
  * Makes a store of a backup, in a new or empty folder; the backup stays as it is.
  *
- * @throws `NOT_FOUND` when there is no backup, `INVALID_ARGUMENT` when the folder of the store is not empty.
+ * @throws `NOT_FOUND` when there is no backup, `INVALID_ARGUMENT` when the folder of the store is
+ *   not empty.
  */
-export async function restoreBackup(backup: string, target: string, options: BackupOptions): Promise<BackupReport> {
+export async function restoreBackup(
+  backup: string,
+  target: string,
+  options: BackupOptions,
+): Promise<BackupReport> {
   const [from, to] = [resolve(backup), resolve(target)];
   try {
     assertPlain(from);
@@ -25,7 +30,8 @@ export async function restoreBackup(backup: string, target: string, options: Bac
     if (other !== undefined) {
       throw new VarveError(
         'INVALID_ARGUMENT',
-        `${to} is not empty (it holds ${JSON.stringify(other)}): a backup is restored into a new or empty folder`,
+        `${to} is not empty (it holds ${JSON.stringify(other)}): a backup is restored into ` +
+          'a new or empty folder',
       );
     }
     const index = IndexDatabase.inspect(join(from, INDEX_FILE));
@@ -35,7 +41,8 @@ export async function restoreBackup(backup: string, target: string, options: Bac
       if (index.meta(BACKUP_MARK) === 0) {
         throw new VarveError(
           'INVALID_ARGUMENT',
-          `${from} holds a store, not a backup, or a backup that was written to: open it as a store, or back that up`,
+          `${from} holds a store, not a backup, or a backup that was written to: open it as ` +
+            'a store, or back that up',
         );
       }
       return await backUp(folder, index, to, options, undefined);

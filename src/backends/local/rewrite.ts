@@ -21,10 +21,12 @@ interface BlockRow extends BlockPlace {
 }
 
 /**
- * Moves what is alive in the given sealed packs into new blocks of full size, then removes the packs that are left without any.
+ * Moves what is alive in the given sealed packs into new blocks of full size, then removes the
+ * packs that are left without any.
  *
- * Crash order: new blocks are written and flushed, then one transaction makes the extents name them and drops the old ones, then the
- * emptied pack is unlinked, then its row goes. Readers that still hold the old snapshot read the unlinked file or retry.
+ * Crash order: new blocks are written and flushed, then one transaction makes the extents name them
+ * and drops the old ones, then the emptied pack is unlinked, then its row goes. Readers that still
+ * hold the old snapshot read the unlinked file or retry.
  */
 export async function rewritePacks(
   context: MaintenanceContext,
@@ -55,9 +57,14 @@ export interface RewriteOutcome {
 }
 
 /** Removes sealed packs that hold no block any more; returns the bytes that gave back. */
-export async function removeEmptyPacks({ folder, index, packs }: MaintenanceContext): Promise<number> {
+export async function removeEmptyPacks({
+  folder,
+  index,
+  packs,
+}: MaintenanceContext): Promise<number> {
   const empty = index.database.all<{ id: number; size: number }>(
-    'SELECT id, size FROM pack WHERE sealed = 1 AND NOT EXISTS (SELECT 1 FROM block WHERE pack = pack.id)',
+    'SELECT id, size FROM pack WHERE sealed = 1 AND NOT EXISTS (SELECT 1 FROM block WHERE ' +
+      'pack = pack.id)',
   );
   if (empty.length === 0) return 0;
   for (const { id } of empty) {
@@ -118,7 +125,11 @@ async function rewriteGroup(
   }, signal);
 }
 
-function rewriteBlocks(context: MaintenanceContext, appender: PackAppender, group: readonly BlockRow[]): void {
+function rewriteBlocks(
+  context: MaintenanceContext,
+  appender: PackAppender,
+  group: readonly BlockRow[],
+): void {
   const { index, tuning } = context;
   const space = (group[0] as BlockRow).space;
   const blockTuning = space === SEGMENTS ? tuning.segments : tuning.bodies;
@@ -148,17 +159,19 @@ function rewriteBlocks(context: MaintenanceContext, appender: PackAppender, grou
 }
 
 /**
- * The records of a block that are not swept and that the index leads to it; what is swept loses its last trace in the
- * index. `undefined` when the block was rewritten by somebody else, or is damaged: then it stays where it is, for an audit
- * to name.
+ * The records of a block that are not swept and that the index leads to it; what is swept loses its
+ * last trace in the index. `undefined` when the block was rewritten by somebody else, or is
+ * damaged: then it stays where it is, for an audit to name.
  */
 function liveRecords(index: LocalIndex, block: BlockRow): BlockRecord[] | undefined {
-  if (index.database.get('SELECT 1 FROM block WHERE id = ?', block.id) === undefined) return undefined;
+  if (index.database.get('SELECT 1 FROM block WHERE id = ?', block.id) === undefined)
+    return undefined;
   try {
     const directory = index.records.directory(block);
     const { ids } = directory;
     const { reachable, others } = surveySlots(index.database, block.space, block.id, directory);
-    // What another block has taken over is dead here; what is lost to the index is kept for an audit to name.
+    // What another block has taken over is dead here; what is lost to the index is kept for an
+    // audit to name.
     const lost = others.filter(
       (slot) =>
         !isOutdated(index, block, ids[slot] as number) &&
@@ -170,8 +183,10 @@ function liveRecords(index: LocalIndex, block: BlockRow): BlockRecord[] | undefi
     const gone = new Set(swept);
     const slots = own.filter((slot) => !gone.has(ids[slot] as number));
     // Where nothing is alive, damage to the rest does not matter.
-    const live = slots.length === 0 ? [] : recordsOf(directory, index.records.readPayload(block), slots);
-    for (const id of swept) index.database.run('DELETE FROM state WHERE space = ? AND record = ?', block.space, id);
+    const live =
+      slots.length === 0 ? [] : recordsOf(directory, index.records.readPayload(block), slots);
+    for (const id of swept)
+      index.database.run('DELETE FROM state WHERE space = ? AND record = ?', block.space, id);
     return live;
   } catch (error) {
     if (isDamage(error)) return undefined;
@@ -180,7 +195,11 @@ function liveRecords(index: LocalIndex, block: BlockRow): BlockRecord[] | undefi
 }
 
 /** Whether a record of the log says nothing that later ones do not. */
-export function isOutdated({ database }: LocalIndex, { space }: { space: Space }, record: number): boolean {
+export function isOutdated(
+  { database }: LocalIndex,
+  { space }: { space: Space },
+  record: number,
+): boolean {
   return space === LOG && record < database.meta('log_floor');
 }
 
@@ -196,7 +215,11 @@ function sweptRecords(index: LocalIndex, space: Space, ids: Float64Array): numbe
   return rows.map(({ record }) => record);
 }
 
-function recordsOf(directory: BlockDirectory, payload: Uint8Array, slots: readonly number[]): BlockRecord[] {
+function recordsOf(
+  directory: BlockDirectory,
+  payload: Uint8Array,
+  slots: readonly number[],
+): BlockRecord[] {
   return slots.map((slot) => {
     const id = directory.ids[slot] as number;
     const bytes = payload.subarray(directory.offsets[slot], directory.offsets[slot + 1]);
@@ -207,7 +230,10 @@ function recordsOf(directory: BlockDirectory, payload: Uint8Array, slots: readon
   });
 }
 
-/** Lets the extents of a block name the one that took over its records, or nothing when none were left. */
+/**
+ * Lets the extents of a block name the one that took over its records, or nothing when none were
+ * left.
+ */
 function replaceBlock(index: LocalIndex, source: number, target: number | undefined): void {
   if (target === undefined) index.database.run('DELETE FROM extent WHERE block = ?', source);
   else index.database.run('UPDATE extent SET block = ? WHERE block = ?', target, source);

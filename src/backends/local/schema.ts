@@ -16,21 +16,32 @@ export const FORMAT_VERSION = 3;
 /** The entry of `header` that marks an index as that of a backup which nobody has written to. */
 export const BACKUP_MARK = 'backup';
 
-/** The entry of `header` that tells when the store was made, which its backups and what is restored of them keep. */
+/**
+ * The entry of `header` that tells when the store was made, which its backups and what is restored
+ * of them keep.
+ */
 export const CREATED = 'created';
 
-/** Numbers of manifest kinds in the index. `upload` is internal: what a stream has stored so far. */
+/**
+ * Numbers of manifest kinds in the index. `upload` is internal: what a stream has stored so far.
+ */
 export const KIND_NUMBERS = { conversation: 0, blob: 1, pin: 2, upload: 3 } as const;
 
-/** A record that nothing references any more and that a sweep has condemned: never to be read or counted again. */
+/**
+ * A record that nothing references any more and that a sweep has condemned: never to be read or
+ * counted again.
+ */
 export const SWEPT = -1;
 
-/** Segments that an audit found damaged, by record id: the next put of the same bytes stores them anew under that id. */
+/**
+ * Segments that an audit found damaged, by record id: the next put of the same bytes stores them
+ * anew under that id.
+ */
 export const DAMAGE_TABLE = 'CREATE TABLE damage (record INTEGER PRIMARY KEY);';
 
 /**
- * Bytes of packs that no commit accounts for: what a writer left that died before its commit. Nobody
- * writes there again. stated: whether a record of the log says so.
+ * Bytes of packs that no commit accounts for: what a writer left that died before its commit.
+ * Nobody writes there again. stated: whether a record of the log says so.
  */
 export const VOID_TABLE = `
   CREATE TABLE void (
@@ -40,11 +51,12 @@ export const VOID_TABLE = `
 `;
 
 /** Packs that a process may be appending to; every commit looks at them. */
-export const OWNED_PACKS = 'CREATE INDEX pack_owned ON pack (id) WHERE sealed = 0 AND owner IS NOT NULL;';
+export const OWNED_PACKS =
+  'CREATE INDEX pack_owned ON pack (id) WHERE sealed = 0 AND owner IS NOT NULL;';
 
 /**
- * Manifests that are held: by row id, since when (ms), and why. Apart from {@link SCHEMA}, because a store that was made
- * before there were holds gets the table with its first one.
+ * Manifests that are held: by row id, since when (ms), and why. Apart from {@link SCHEMA}, because
+ * a store that was made before there were holds gets the table with its first one.
  */
 export const HOLD_TABLE = `
   CREATE TABLE IF NOT EXISTS hold (manifest INTEGER PRIMARY KEY, since INTEGER NOT NULL, reason TEXT);
@@ -61,8 +73,9 @@ export const LEASE_TABLE = `
 `;
 
 /**
- * The index. Integers are narrow on purpose (SQLite stores 0 and 1 in no bytes, NULL likewise), and there is no row a
- * segment: one `block` row stands for hundreds, found by the first record id of its `extent`.
+ * The index. Integers are narrow on purpose (SQLite stores 0 and 1 in no bytes, NULL likewise), and
+ * there is no row a segment: one `block` row stands for hundreds, found by the first record id of
+ * its `extent`.
  */
 export const SCHEMA = `
   -- next_segment, next_body: next record id of each space; epoch: bumped whenever a record may have

@@ -29,13 +29,17 @@ export class SegmentResolver {
   /**
    * The record of a segment that is stored and not swept.
    *
-   * @param isLatest whether the snapshot is that of a write transaction: a pack missing there is lost, not rewritten.
+   * @param isLatest whether the snapshot is that of a write transaction: a pack missing there is
+   *   lost, not rewritten.
    */
   find(address: Address, isLatest = false): number | undefined {
     const known = this.#cache.get(address);
     if (known !== undefined) return known;
     for (const record of this.#fingerprints.lookup(segmentFingerprint(address))) {
-      if (this.#holds(record, address, isLatest) && this.#ledger.count(SEGMENTS, record) !== SWEPT) {
+      if (
+        this.#holds(record, address, isLatest) &&
+        this.#ledger.count(SEGMENTS, record) !== SWEPT
+      ) {
         this.#cache.set(address, record);
         return record;
       }
@@ -43,7 +47,10 @@ export class SegmentResolver {
     return undefined;
   }
 
-  /** Whether a record holds that address. One whose block is damaged counts as not: the next put stores it again. */
+  /**
+   * Whether a record holds that address. One whose block is damaged counts as not: the next put
+   * stores it again.
+   */
   #holds(record: number, address: Address, isLatest: boolean): boolean {
     try {
       const place = this.#records.locate(SEGMENTS, record);

@@ -1,9 +1,9 @@
 /**
- * The SQLite driver. better-sqlite3 13 carries prebuilt binaries, but crashes the process where Node
- * lacks Node-API 10; better-sqlite3 12 aborts the process on Node 24.19 and newer, as soon as a
- * connection is collected (nodejs/node#65446). npm installs the major that fits, by its `engines`.
- * A lock file holds one major only, so projects that run on Node 20 and on newer ones from one lock
- * file install 12 under a second name. Everything else imports SQLite from here.
+ * The SQLite driver. better-sqlite3 13 carries prebuilt binaries, but crashes the process where
+ * Node lacks Node-API 10; better-sqlite3 12 aborts the process on Node 24.19 and newer, as soon as
+ * a connection is collected (nodejs/node#65446). npm installs the major that fits, by its
+ * `engines`. A lock file holds one major only, so projects that run on Node 20 and on newer ones
+ * from one lock file install 12 under a second name. Everything else imports SQLite from here.
  */
 import { createRequire } from 'node:module';
 import type BetterSqlite from 'better-sqlite3';
@@ -43,7 +43,8 @@ export function openSqlite(path: string, options?: BetterSqlite.Options): Databa
 /**
  * The class of connections. Loaded with the first call.
  *
- * @throws `IO` when no driver is installed that runs on this Node; the message says what to install.
+ * @throws `IO` when no driver is installed that runs on this Node; the message says what to
+ *   install.
  */
 export function sqliteDriver(): typeof BetterSqlite {
   driver ??= loadDriver();
@@ -63,7 +64,10 @@ export function chooseDriver(installed: readonly InstalledDriver[], runtime: Run
     faults.push(`${name} ${version} ${fault}`);
   }
   const reason = faults.length === 0 ? 'better-sqlite3 is not installed' : faults.join('; ');
-  throw new VarveError('IO', `no SQLite driver for Node ${runtime.node}: ${reason}. ${remedy(runtime)}`);
+  throw new VarveError(
+    'IO',
+    `no SQLite driver for Node ${runtime.node}: ${reason}. ${remedy(runtime)}`,
+  );
 }
 
 function loadDriver(): typeof BetterSqlite {
@@ -81,7 +85,8 @@ function loadDriver(): typeof BetterSqlite {
       .join(' ');
     throw new VarveError(
       'IO',
-      `the SQLite driver ${name} cannot be loaded (${detail}). Let npm run its install script: npm rebuild ${name}`,
+      `the SQLite driver ${name} cannot be loaded (${detail}). Let npm run its install ` +
+        `script: npm rebuild ${name}`,
       { cause },
     );
   }
@@ -104,7 +109,10 @@ function faultOf(version: string, runtime: Runtime): string | undefined {
 
 function remedy(runtime: Runtime): string {
   if (hasNodeApi10(runtime)) return 'Run: npm install better-sqlite3@13.2.0';
-  return 'Install Node 22.14 or newer, or run: npm install better-sqlite3-node20@npm:better-sqlite3@12.11.1';
+  return (
+    'Install Node 22.14 or newer, or run: npm install ' +
+    'better-sqlite3-node20@npm:better-sqlite3@12.11.1'
+  );
 }
 
 function hasNodeApi10({ napi }: Runtime): boolean {

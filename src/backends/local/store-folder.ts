@@ -8,26 +8,36 @@ export const INDEX_FILE = 'varve.db';
 /** The index of a store that is being put together, until it is whole. */
 export const PARTIAL_INDEX_FILE = `${INDEX_FILE}.partial`;
 
-/** Which file something is. The number of a file that is gone is given again, so one that is compared is kept open. */
+/**
+ * Which file something is. The number of a file that is gone is given again, so one that is
+ * compared is kept open.
+ */
 export type FileIdentity = Pick<BigIntStats, 'dev' | 'ino'>;
 
-/** Thrown when a path inside the store leads to another file than the one that the store was opened with. */
+/**
+ * Thrown when a path inside the store leads to another file than the one that the store was opened
+ * with.
+ */
 class FolderMoved extends VarveError {
   constructor(root: string, path: string) {
     super(
       'IO',
-      `the directory ${root} was moved, replaced or removed while the store was open (${path} is not what it was): ` +
-        'close this store and open it again; what was acknowledged is in the directory that was opened',
+      `the directory ${root} was moved, replaced or removed while the store was open ` +
+        `(${path} is not what it was): ` +
+        'close this store and open it again; what was acknowledged is in the directory that ' +
+        'was opened',
     );
   }
 }
 
 /**
- * The directory of an open store. SQLite and open packs stay with the files that were opened, whatever becomes of their
- * names; everything else goes by path. So a path is compared with what was opened before anything is acknowledged that
- * depends on it, and before anything is created or removed through it.
+ * The directory of an open store. SQLite and open packs stay with the files that were opened,
+ * whatever becomes of their names; everything else goes by path. So a path is compared with what
+ * was opened before anything is acknowledged that depends on it, and before anything is created or
+ * removed through it.
  *
- * Paths are only ever looked at with `stat`: to open and close the index would drop the locks that SQLite has on it.
+ * Paths are only ever looked at with `stat`: to open and close the index would drop the locks that
+ * SQLite has on it.
  */
 export class StoreFolder {
   readonly root: string;
@@ -40,7 +50,10 @@ export class StoreFolder {
   #packs: FileIdentity | undefined;
   #descriptor: number | undefined;
 
-  /** @param index - the name of the index; a store whose index has another one is not to be found yet. */
+  /**
+   * @param index - the name of the index; a store whose index has another one is not to be found
+   * yet.
+   */
   constructor(root: string, index = INDEX_FILE) {
     this.root = root;
     this.packs = join(root, 'packs');
@@ -53,12 +66,18 @@ export class StoreFolder {
     this.#pinPacks();
   }
 
-  /** One `stat`. @throws {@link FolderMoved} when the path of the index leads to another one, or to none. */
+  /**
+   * One `stat`. @throws {@link FolderMoved} when the path of the index leads to another one, or to
+   * none.
+   */
   assertIndex(): void {
     this.assertSame(this.index, this.#opened);
   }
 
-  /** One `stat`. @throws {@link FolderMoved} when the path of the packs leads to another folder, or to none. */
+  /**
+   * One `stat`. @throws {@link FolderMoved} when the path of the packs leads to another folder, or
+   * to none.
+   */
   assertPacks(): void {
     // A store that is read may have been copied without its folder of packs, for want of any.
     if (this.#packs === undefined) this.#pinPacks();
@@ -81,7 +100,10 @@ export class StoreFolder {
     }
   }
 
-  /** One `stat`. @throws {@link FolderMoved} when a path does not lead to the file that was opened there. */
+  /**
+   * One `stat`. @throws {@link FolderMoved} when a path does not lead to the file that was opened
+   * there.
+   */
   assertSame(path: string, opened: FileIdentity | undefined): void {
     const found = identityAt(path);
     if (found === undefined || found.ino !== opened?.ino || found.dev !== opened.dev) {

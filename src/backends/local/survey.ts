@@ -7,7 +7,10 @@ import { PackVanished } from './pack-files.ts';
 import type { RecordPlace } from './record-store.ts';
 import { BODIES, SEGMENTS } from './schema.ts';
 
-/** What a manifest takes and references, in one snapshot; `undefined` when it is gone. What is damaged counts as nothing. */
+/**
+ * What a manifest takes and references, in one snapshot; `undefined` when it is gone. What is
+ * damaged counts as nothing.
+ */
 export function surveyManifest(index: LocalIndex, key: ManifestKey): ManifestSurvey | undefined {
   const row = index.manifests.find(key);
   if (row === undefined) return undefined;
@@ -25,7 +28,8 @@ export function surveyManifest(index: LocalIndex, key: ManifestKey): ManifestSur
     bodyBytes += entry.body.length;
     bodyStoredBytes += entry.stored;
     for (const record of entry.segments) usesOf.set(record, (usesOf.get(record) ?? 0) + 1);
-    for (const record of new Set(entry.segments)) entriesOf.set(record, (entriesOf.get(record) ?? 0) + 1);
+    for (const record of new Set(entry.segments))
+      entriesOf.set(record, (entriesOf.get(record) ?? 0) + 1);
   }
   const segments = [...entriesOf].flatMap(([record, entries]) => {
     const uses = usesOf.get(record) as number;
@@ -34,7 +38,12 @@ export function surveyManifest(index: LocalIndex, key: ManifestKey): ManifestSur
   return { head: index.manifests.head(row), bodyBytes, bodyStoredBytes, segments };
 }
 
-function surveySegment(index: LocalIndex, record: number, entries: number, uses: number): SurveyedSegment | undefined {
+function surveySegment(
+  index: LocalIndex,
+  record: number,
+  entries: number,
+  uses: number,
+): SurveyedSegment | undefined {
   const place = index.records.locate(SEGMENTS, record);
   if (place === undefined) return undefined;
   const { directory, slot } = place;

@@ -10,7 +10,9 @@ import { SEGMENTS, type Space } from './schema.ts';
 /** Records condemned in one transaction. */
 const BATCH = 5000;
 
-/** Records listed at once: in the order of ids each block's directory is then read once or twice. */
+/**
+ * Records listed at once: in the order of ids each block's directory is then read once or twice.
+ */
 const LISTED = 50_000;
 
 export interface Garbage {
@@ -20,20 +22,24 @@ export interface Garbage {
   readonly since: number;
 }
 
-/** Records that nothing has referenced since `cutoff`, at most {@link LISTED} of them, in the order of ids. */
+/**
+ * Records that nothing has referenced since `cutoff`, at most {@link LISTED} of them, in the order
+ * of ids.
+ */
 function listDue({ index }: MaintenanceContext, cutoff: number, scope: CollectScope): Garbage[] {
   const condition = scope.recordCondition('record');
   return index.database
     .all<Garbage>(
-      `SELECT space, record, since FROM state WHERE refs = 0 AND since <= ? AND ${condition} LIMIT ${LISTED}`,
+      'SELECT space, record, since FROM state WHERE refs = 0 AND since <= ? AND ' +
+        `${condition} LIMIT ${LISTED}`,
       cutoff,
     )
     .sort((a, b) => a.space - b.space || a.record - b.record);
 }
 
 /**
- * Condemns records that nothing has referenced since `cutoff`. From the commit of such a transaction on nobody finds, counts or
- * reads them; the epoch tells the caches of all processes.
+ * Condemns records that nothing has referenced since `cutoff`. From the commit of such a
+ * transaction on nobody finds, counts or reads them; the epoch tells the caches of all processes.
  *
  * @returns the segments among them.
  */
@@ -46,8 +52,10 @@ export async function sweep(
   const { index } = context;
   const condition = scope.recordCondition('record');
   const total =
-    index.database.value<number>(`SELECT count(*) FROM state WHERE refs = 0 AND since <= ? AND ${condition}`, cutoff) ??
-    0;
+    index.database.value<number>(
+      `SELECT count(*) FROM state WHERE refs = 0 AND since <= ? AND ${condition}`,
+      cutoff,
+    ) ?? 0;
   const swept = { count: 0, bytes: 0 };
   for (let done = 0; ; ) {
     const due = listDue(context, cutoff, scope);
@@ -55,7 +63,10 @@ export async function sweep(
       throwIfAborted(signal);
       if (scope.isOver) return swept;
       const batch = due.slice(start, start + BATCH);
-      const { count, bytes } = await index.database.write(() => condemn(index, batch, cutoff), signal);
+      const { count, bytes } = await index.database.write(
+        () => condemn(index, batch, cutoff),
+        signal,
+      );
       swept.count += count;
       swept.bytes += bytes;
       done += batch.length;
@@ -66,7 +77,9 @@ export async function sweep(
   }
 }
 
-/** Marks records as swept, those that still are garbage, and their bytes in their blocks as dead. */
+/**
+ * Marks records as swept, those that still are garbage, and their bytes in their blocks as dead.
+ */
 function condemn(index: LocalIndex, batch: readonly Garbage[], cutoff: number): CollectShare {
   index.refresh();
   const dead = new DeadBytes();
@@ -75,7 +88,8 @@ function condemn(index: LocalIndex, batch: readonly Garbage[], cutoff: number): 
     if (!index.ledger.sweep(space, record, cutoff)) continue;
     const length = dead.add(index, space, record);
     if (space !== SEGMENTS) continue;
-    if (index.damaged.has(record)) index.database.run('DELETE FROM damage WHERE record = ?', record);
+    if (index.damaged.has(record))
+      index.database.run('DELETE FROM damage WHERE record = ?', record);
     swept.count++;
     swept.bytes += length;
   }
@@ -105,7 +119,10 @@ export class DeadBytes {
 }
 
 /** All garbage of a share, a page at a time in the order of ids. To be read in one snapshot. */
-export function* listGarbage(index: LocalIndex, scope: CollectScope): Generator<Garbage, void, undefined> {
+export function* listGarbage(
+  index: LocalIndex,
+  scope: CollectScope,
+): Generator<Garbage, void, undefined> {
   for (let last: Pick<Garbage, 'space' | 'record'> = { space: SEGMENTS, record: -1 }; ; ) {
     const page = index.database.all<Garbage>(
       `SELECT space, record, since FROM state WHERE refs = 0 AND (space, record) > (?, ?)
@@ -121,7 +138,11 @@ export function* listGarbage(index: LocalIndex, scope: CollectScope): Generator<
 }
 
 /** Segments of a share that nothing references, and that the grace still keeps. */
-export function surveyWaiting(index: LocalIndex, cutoff: number, scope: CollectScope): CollectShare {
+export function surveyWaiting(
+  index: LocalIndex,
+  cutoff: number,
+  scope: CollectScope,
+): CollectShare {
   const waiting = { count: 0, bytes: 0 };
   for (const { space, record, since } of listGarbage(index, scope)) {
     if (space !== SEGMENTS || since <= cutoff) continue;

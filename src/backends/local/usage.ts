@@ -17,12 +17,18 @@ export function localUsage({ root, packs }: StoreFolder, index: LocalIndex): Usa
       )
       .map(({ kind, count, bytes }) => [kind, { count, logicalBytes: bytes }]),
   );
-  const of = (kind: ManifestKind) => byKind.get(KIND_NUMBERS[kind]) ?? { count: 0, logicalBytes: 0 };
+  const of = (kind: ManifestKind) =>
+    byKind.get(KIND_NUMBERS[kind]) ?? { count: 0, logicalBytes: 0 };
   const stored = database.get<{ records: number | null; raw: number | null; dead: number | null }>(
     'SELECT sum(records) AS records, sum(raw) AS raw, sum(dead) AS dead FROM block WHERE space = ?',
     SEGMENTS,
   );
-  const swept = database.value<number>('SELECT count(*) FROM state WHERE space = ? AND refs = ?', SEGMENTS, SWEPT) ?? 0;
+  const swept =
+    database.value<number>(
+      'SELECT count(*) FROM state WHERE space = ? AND refs = ?',
+      SEGMENTS,
+      SWEPT,
+    ) ?? 0;
   const garbage = database.all<{ record: number }>(
     'SELECT record FROM state WHERE space = ? AND refs = 0 ORDER BY record',
     SEGMENTS,

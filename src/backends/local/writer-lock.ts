@@ -7,8 +7,9 @@ import { type Database, openSqlite } from './sqlite-driver.ts';
 /**
  * Tells whether the process that owns something is still alive, without trusting process ids.
  *
- * Each writing process keeps an exclusive SQLite lock on a file of its own. The operating system drops the lock when the
- * process ends, however it ends and in whatever container it ran, so "can I take its lock?" is "is it dead?".
+ * Each writing process keeps an exclusive SQLite lock on a file of its own. The operating system
+ * drops the lock when the process ends, however it ends and in whatever container it ran, so "can I
+ * take its lock?" is "is it dead?".
  */
 export class WriterLock {
   /** Names the owner in the index. Never used twice. */
@@ -28,8 +29,8 @@ export class WriterLock {
       if (connection === undefined) continue;
       connection.exec('PRAGMA journal_mode = MEMORY');
       connection.exec('BEGIN EXCLUSIVE');
-      // Until it was locked the file looked like one of the dead, and somebody may have removed it. Whoever removes one
-      // holds its lock, so from now on it stays.
+      // Until it was locked the file looked like one of the dead, and somebody may have removed it.
+      // Whoever removes one holds its lock, so from now on it stays.
       if (existsSync(path)) {
         this.name = name;
         this.#path = path;
@@ -76,8 +77,8 @@ export function removeDeadLocks(root: string): void {
 }
 
 /**
- * Runs `work` while holding a lock that nobody else holds; returns whether it could. A file that is gone has no holder,
- * nor has a link, which no process made.
+ * Runs `work` while holding a lock that nobody else holds; returns whether it could. A file that is
+ * gone has no holder, nor has a link, which no process made.
  */
 function underLock(path: string, work: () => void): boolean {
   if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) return true;

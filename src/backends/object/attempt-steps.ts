@@ -15,7 +15,9 @@ export interface Wanting {
   readonly segment: NewSegment;
 }
 
-/** The steps that every attempt to write manifests is made of, in the order that makes them safe. */
+/**
+ * The steps that every attempt to write manifests is made of, in the order that makes them safe.
+ */
 export class AttemptSteps {
   readonly #protocol: Protocol;
   readonly #taker: SegmentTaker;
@@ -33,8 +35,8 @@ export class AttemptSteps {
   /**
    * Step 1: names in `pending` what will be taken. Returns whether the object was as seen.
    *
-   * @throws `UNAVAILABLE` when that is not to be found out: an announcement that happens late does nothing but wait to be
-   *   fenced.
+   * @throws `UNAVAILABLE` when that is not to be found out: an announcement that happens late does
+   *   nothing but wait to be fenced.
    */
   async announce(job: ManifestJob, adds: Iterable<Address>): Promise<boolean> {
     const { randomness, settings, call } = this.#protocol;
@@ -46,21 +48,30 @@ export class AttemptSteps {
       this.#hints.keepWriter();
       throwIfAborted(call.signal);
       const { cause } = error;
-      throw new VarveError('UNAVAILABLE', `nothing was written: try again later${because(cause)}`, { cause });
+      throw new VarveError('UNAVAILABLE', `nothing was written: try again later${because(cause)}`, {
+        cause,
+      });
     }
   }
 
   /**
-   * Steps 2 and 3: takes references to what was announced and stores what is missing; a segment that several manifests want
-   * is asked for once. Leases are kept meanwhile. What is wrong with a writer's bytes is told to `onFault`.
+   * Steps 2 and 3: takes references to what was announced and stores what is missing; a segment
+   * that several manifests want is asked for once. Leases are kept meanwhile. What is wrong with a
+   * writer's bytes is told to `onFault`.
    */
-  async take(wanted: readonly Wanting[], onFault: (wanting: Wanting, error: VarveError) => void): Promise<void> {
+  async take(
+    wanted: readonly Wanting[],
+    onFault: (wanting: Wanting, error: VarveError) => void,
+  ): Promise<void> {
     const taking = forEach(groupBySegment(wanted), async (group) => {
       for (let rest = group; rest.length > 0; rest = rest.slice(1)) {
         const [first] = rest as [Wanting];
         const { segment } = first;
         try {
-          const taken = await this.#taker.take({ segment, tokens: rest.map(({ job }) => job.token) });
+          const taken = await this.#taker.take({
+            segment,
+            tokens: rest.map(({ job }) => job.token),
+          });
           for (const { job } of rest) job.taken.set(segment.address, taken);
           if (taken.isNew) this.stored.set(segment.address, taken.length);
           return;
@@ -80,7 +91,10 @@ export class AttemptSteps {
     await keepLeases(this.#protocol, jobs, taking);
   }
 
-  /** Looks at the data that a plan takes for stored. Returns whether some of it is lost: then the plan is another. */
+  /**
+   * Looks at the data that a plan takes for stored. Returns whether some of it is lost: then the
+   * plan is another.
+   */
   async findLost(job: ManifestJob, { reused }: Plan): Promise<boolean> {
     const isStored = await forEach(reused, ([address, gen]) => this.#taker.isStored(address, gen));
     const lost = [...reused].filter((_, at) => !isStored[at]);
@@ -88,7 +102,9 @@ export class AttemptSteps {
     return lost.length > 0;
   }
 
-  /** Step 4, the commit point. What it takes out of the manifest is let go of in {@link release}. */
+  /**
+   * Step 4, the commit point. What it takes out of the manifest is let go of in {@link release}.
+   */
   async commit(
     job: ManifestJob,
     { change, releases }: { change: RecordChange; releases: readonly Release[] },
@@ -98,7 +114,10 @@ export class AttemptSteps {
     return true;
   }
 
-  /** Step 5, after the fact: what fails here is found by its hint and by audits, so it fails no write. */
+  /**
+   * Step 5, after the fact: what fails here is found by its hint and by audits, so it fails no
+   * write.
+   */
   async release(): Promise<void> {
     try {
       await releaseAll(this.#protocol, this.#taker, this.#releasing.splice(0));
@@ -116,8 +135,8 @@ export class AttemptSteps {
   }
 
   /**
-   * Has a job whose attempt was fenced begin another. Who fenced it releases what was taken until then; what was taken since is
-   * released here.
+   * Has a job whose attempt was fenced begin another. Who fenced it releases what was taken until
+   * then; what was taken since is released here.
    */
   checkFence(job: ManifestJob): void {
     if (!job.isFenced) return;
@@ -128,8 +147,9 @@ export class AttemptSteps {
   }
 
   /**
-   * Takes attempts back that will not commit, because of `failure` where that is what ended them. Those that the end of the call or an
-   * outage ended are left to their leases, and so is what cannot be taken back: a collection fences it.
+   * Takes attempts back that will not commit, because of `failure` where that is what ended them.
+   * Those that the end of the call or an outage ended are left to their leases, and so is what
+   * cannot be taken back: a collection fences it.
    */
   async abandon(jobs: readonly ManifestJob[], failure?: VarveError): Promise<void> {
     if (failure !== undefined && (failure.code === 'ABORTED' || isOutage(failure))) {
@@ -152,10 +172,16 @@ export class AttemptSteps {
     for (let own = job.pending; own !== undefined; own = job.pending) {
       const { nonce } = job;
       const releases = own.adds.map((address): Release => ({ address, nonce }));
-      const { current, pending, releasing } = job.seen.record as NonNullable<typeof job.seen.record>;
+      const { current, pending, releasing } = job.seen.record as NonNullable<
+        typeof job.seen.record
+      >;
       const others = pending.filter((attempt) => attempt.nonce !== nonce);
       await this.#hints.announceReleases([{ objectKey: job.objectKey, releases }]);
-      const isStored = await this.swap(job, { current, pending: others, releasing: [...releasing, ...releases] });
+      const isStored = await this.swap(job, {
+        current,
+        pending: others,
+        releasing: [...releasing, ...releases],
+      });
       if (isStored) this.#releasing.push({ key: job.key, seen: job.seen, releases });
     }
   }
@@ -168,7 +194,9 @@ function isOutage(error: VarveError): boolean {
 
 function withAdvice(error: VarveError): VarveError {
   if (!isVarveError(error, 'CORRUPT')) return error;
-  return new VarveError('CORRUPT', `${error.message}; audit with repair, then write again`, { cause: error });
+  return new VarveError('CORRUPT', `${error.message}; audit with repair, then write again`, {
+    cause: error,
+  });
 }
 
 /** By segment, all that want it, in their order. */

@@ -10,8 +10,8 @@ import type { Sidecar, Token } from './sidecar.ts';
 import { isUsable, release } from './sidecar-changes.ts';
 
 /**
- * Compares the references that a sidecar counts with those that the manifests have. The scan of the manifests is older than
- * the sidecar, so whatever looks wrong is asked of the manifests again.
+ * Compares the references that a sidecar counts with those that the manifests have. The scan of the
+ * manifests is older than the sidecar, so whatever looks wrong is asked of the manifests again.
  */
 export class CountAuditor {
   readonly #protocol: Protocol;
@@ -26,7 +26,11 @@ export class CountAuditor {
     this.#holds = holds;
   }
 
-  async audit(address: Address, sidecar: Sidecar, references: SegmentReferences | undefined): Promise<Diagnosis[]> {
+  async audit(
+    address: Address,
+    sidecar: Sidecar,
+    references: SegmentReferences | undefined,
+  ): Promise<Diagnosis[]> {
     // The names of a hot segment are not kept up.
     if (sidecar.hot) return [];
     return [
@@ -36,7 +40,11 @@ export class CountAuditor {
     ];
   }
 
-  async #tooFew(address: Address, sidecar: Sidecar, references: SegmentReferences | undefined): Promise<Diagnosis[]> {
+  async #tooFew(
+    address: Address,
+    sidecar: Sidecar,
+    references: SegmentReferences | undefined,
+  ): Promise<Diagnosis[]> {
     // What has given its generation up counts nothing any more: its holds are moved.
     if (!isUsable(sidecar)) return [];
     const known = new Set(sidecar.refs);
@@ -50,7 +58,9 @@ export class CountAuditor {
     );
     const uncounted = confirmed.flat();
     if (uncounted.length === 0) return [];
-    const message = `segment ${address} counts ${counted(uncounted.length)} too few: it might be collected although it is in use`;
+    const message =
+      `segment ${address} counts ${counted(uncounted.length)} too few: it might be collected ` +
+      'although it is in use';
     const tokens = uncounted.map(({ token }) => token);
     const finding = wrongCount(
       address,
@@ -64,7 +74,9 @@ export class CountAuditor {
   async #tooMany(address: Address, sidecar: Sidecar): Promise<Diagnosis[]> {
     const leaked = await this.#scan.leaked(address, sidecar.refs);
     if (leaked.length === 0) return [];
-    const message = `segment ${address} counts ${counted(leaked.length)} that no manifest has: it could never be collected`;
+    const message =
+      `segment ${address} counts ${counted(leaked.length)} that no manifest has: it could ` +
+      'never be collected';
     const finding = wrongCount(address, message, 'count what the manifests have');
     return [{ finding, mend: () => this.#release(address, leaked), needsAllManifests: true }];
   }
@@ -72,7 +84,12 @@ export class CountAuditor {
   #misnumbered(address: Address, { refCount, refs }: Sidecar): Diagnosis[] {
     if (refCount === refs.length) return [];
     const message = `the sidecar of segment ${address} names ${counted(refs.length)} and says ${refCount}`;
-    return [{ finding: wrongCount(address, message, 'set the number right'), mend: () => this.#rewrite(address) }];
+    return [
+      {
+        finding: wrongCount(address, message, 'set the number right'),
+        mend: () => this.#rewrite(address),
+      },
+    ];
   }
 
   async #isCounted(address: Address, token: Token): Promise<boolean> {
@@ -105,7 +122,15 @@ function wrongCount(
   repair: string,
   manifests: readonly ManifestKey[] = [],
 ): Diagnosis['finding'] {
-  return { kind: 'wrong-count', message, address, location: sidecarKey(address), manifests, repair, harmful: false };
+  return {
+    kind: 'wrong-count',
+    message,
+    address,
+    location: sidecarKey(address),
+    manifests,
+    repair,
+    harmful: false,
+  };
 }
 
 function counted(count: number): string {

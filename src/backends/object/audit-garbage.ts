@@ -13,7 +13,10 @@ interface SeenSidecar {
   readonly sidecar: Sidecar | undefined;
 }
 
-/** Finds garbage that no hint leads a collection to: only a full one would find it. Knows all hinted segments, in memory. */
+/**
+ * Finds garbage that no hint leads a collection to: only a full one would find it. Knows all hinted
+ * segments, in memory.
+ */
 export class UnhintedGarbage {
   readonly #protocol: Protocol;
   readonly #hints: Hints;
@@ -28,7 +31,8 @@ export class UnhintedGarbage {
     const garbage = seen.filter(({ sidecar }) => isGarbage(sidecar));
     const isUnhinted = ({ address }: SeenSidecar) => !this.#hinted?.has(address);
     if (!garbage.some(isUnhinted)) return [];
-    // A hint is older than the garbage it tells of (rule 14): one that is read now is there, or the sidecar has changed.
+    // A hint is older than the garbage it tells of (rule 14): one that is read now is there, or the
+    // sidecar has changed.
     this.#hinted = await this.#readHints(signal);
     const confirmed = await forEach(garbage.filter(isUnhinted), async ({ address, sidecar }) => {
       const now = await unlessUnreadable(this.#protocol.sidecars.read(address));
@@ -39,7 +43,11 @@ export class UnhintedGarbage {
 
   async #readHints(signal: AbortSignal | undefined): Promise<Set<Address>> {
     const hinted = new Set<Address>();
-    for await (const { key } of listObjects(this.#protocol, RELEASE_HINTS_PREFIX, abortOf(signal))) {
+    for await (const { key } of listObjects(
+      this.#protocol,
+      RELEASE_HINTS_PREFIX,
+      abortOf(signal),
+    )) {
       const object = await this.#protocol.store.get(key, abortOf(signal));
       const hint = object && readReleaseHint(object.body, key);
       for (const address of hint?.segments ?? []) hinted.add(address);
@@ -51,7 +59,9 @@ export class UnhintedGarbage {
     return {
       finding: {
         kind: 'unindexed',
-        message: `segment ${address} is garbage, but no hint leads a collection to it: only a full one would find it`,
+        message:
+          `segment ${address} is garbage, but no hint leads a collection to it: only a full ` +
+          'one would find it',
         address,
         location: sidecarKey(address),
         manifests: [],
@@ -69,5 +79,8 @@ export class UnhintedGarbage {
 /** What a collection could take, or has begun to. */
 function isGarbage(sidecar: Sidecar | undefined): boolean {
   if (sidecar === undefined || sidecar.state === 'gone') return false;
-  return sidecar.state === 'condemned' || (sidecar.refs.length === 0 && !sidecar.hot && !sidecar.holds?.length);
+  return (
+    sidecar.state === 'condemned' ||
+    (sidecar.refs.length === 0 && !sidecar.hot && !sidecar.holds?.length)
+  );
 }

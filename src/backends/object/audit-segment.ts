@@ -11,7 +11,13 @@ import { forEach, type Protocol } from './protocol.ts';
 import type { ReferenceScan, SegmentReferences } from './reference-scan.ts';
 import { decodeSegment } from './segment-data.ts';
 import type { ListedSegment } from './segment-listing.ts';
-import { type Generation, parseGeneration, type Sidecar, type SidecarContent, type Token } from './sidecar.ts';
+import {
+  type Generation,
+  parseGeneration,
+  type Sidecar,
+  type SidecarContent,
+  type Token,
+} from './sidecar.ts';
 import { isUsable, markDamaged } from './sidecar-changes.ts';
 
 export interface SegmentAudit {
@@ -25,8 +31,9 @@ const REBUILD = 'make the sidecar again from what the manifests say';
 const MOVE = 'keep the data anew, counted, and lead the manifests to it';
 
 /**
- * Compares one segment's data and sidecar with what the manifests say. The scan of the manifests is older than what is read here, so
- * whatever looks wrong is asked of the manifests again before it is called a finding.
+ * Compares one segment's data and sidecar with what the manifests say. The scan of the manifests is
+ * older than what is read here, so whatever looks wrong is asked of the manifests again before it
+ * is called a finding.
  */
 export class SegmentAuditor {
   readonly #protocol: Protocol;
@@ -51,10 +58,18 @@ export class SegmentAuditor {
       sidecar = await this.#protocol.sidecars.read(address);
     } catch (error) {
       if (!isUnreadable(error)) throw error;
-      return { diagnoses: [this.#unreadableSidecar(listed, references, error)], sidecar, verifiedBytes: 0 };
+      return {
+        diagnoses: [this.#unreadableSidecar(listed, references, error)],
+        sidecar,
+        verifiedBytes: 0,
+      };
     }
     if (sidecar === undefined) {
-      return { diagnoses: await this.#withoutSidecar(listed, references), sidecar, verifiedBytes: 0 };
+      return {
+        diagnoses: await this.#withoutSidecar(listed, references),
+        sidecar,
+        verifiedBytes: 0,
+      };
     }
     const diagnoses = [
       ...(await this.#brokenHolds(listed, sidecar, references)),
@@ -72,27 +87,35 @@ export class SegmentAuditor {
   }
 
   /**
-   * Holds of committed manifests that cannot be read, or that nothing protects: the sidecar has another generation, or
-   * has given theirs up.
+   * Holds of committed manifests that cannot be read, or that nothing protects: the sidecar has
+   * another generation, or has given theirs up.
    */
   async #brokenHolds(
     { address, generations }: ListedSegment,
     sidecar: Sidecar | undefined,
     references: SegmentReferences | undefined,
   ): Promise<Diagnosis[]> {
-    const isCounted = (gen: Generation) => sidecar === undefined || (sidecar.gen === gen && isUsable(sidecar));
-    const suspects = [...(references?.held ?? [])].map(([token, reference]) => ({ token, ...reference }));
+    const isCounted = (gen: Generation) =>
+      sidecar === undefined || (sidecar.gen === gen && isUsable(sidecar));
+    const suspects = [...(references?.held ?? [])].map(([token, reference]) => ({
+      token,
+      ...reference,
+    }));
     const broken = await forEach(suspects, async (hold) => {
       const isListed = generations.includes(hold.gen);
       if (isListed && isCounted(hold.gen)) return [];
-      const isStored = isListed || (await this.#protocol.store.head(segmentKey(address, hold.gen))) !== undefined;
+      const isStored =
+        isListed || (await this.#protocol.store.head(segmentKey(address, hold.gen))) !== undefined;
       if (isStored && isCounted(hold.gen)) return [];
-      return (await this.#scan.isHeld(address, hold.token, hold.gen)) ? [{ ...hold, isStored }] : [];
+      return (await this.#scan.isHeld(address, hold.token, hold.gen))
+        ? [{ ...hold, isStored }]
+        : [];
     });
     const holds = broken.flat();
     const missing = holds.filter(({ isStored }) => !isStored);
     const stray = holds.filter(({ isStored }) => isStored);
-    const mend = () => this.#holds.move(address, holds, [...stray.map(({ gen }) => gen), ...generations]);
+    const mend = () =>
+      this.#holds.move(address, holds, [...stray.map(({ gen }) => gen), ...generations]);
     const aboutHolds = (some: readonly FoundHold[]) => ({
       address,
       location: segmentKey(address, (some[0] as FoundHold).gen),
@@ -113,25 +136,37 @@ export class SegmentAuditor {
     return diagnoses;
   }
 
-  /** Data of lives of the segment that are over: late writes, and what a dead collector did not get to. */
+  /**
+   * Data of lives of the segment that are over: late writes, and what a dead collector did not get
+   * to.
+   */
   #deadGenerations(
     { address, generations }: ListedSegment,
     sidecar: Sidecar,
     references: SegmentReferences | undefined,
   ): Diagnosis[] {
     const held = new Set([...(references?.held.values() ?? [])].map(({ gen }) => gen));
-    const dead = generations.filter((gen) => (gen !== sidecar.gen || sidecar.state === 'gone') && !held.has(gen));
+    const dead = generations.filter(
+      (gen) => (gen !== sidecar.gen || sidecar.state === 'gone') && !held.has(gen),
+    );
     return dead.map((gen) => this.#orphan(address, gen, 'belongs to a life of it that is over'));
   }
 
-  /** Rule 9: a half-restored mirror looks like this, so nothing is deleted that any manifest could need. */
-  async #withoutSidecar(listed: ListedSegment, references: SegmentReferences | undefined): Promise<Diagnosis[]> {
+  /**
+   * Rule 9: a half-restored mirror looks like this, so nothing is deleted that any manifest could
+   * need.
+   */
+  async #withoutSidecar(
+    listed: ListedSegment,
+    references: SegmentReferences | undefined,
+  ): Promise<Diagnosis[]> {
     const { address, generations } = listed;
     const diagnoses = await this.#brokenHolds(listed, undefined, references);
     for (const gen of generations) {
       const held = [...(references?.held ?? [])].filter(([, reference]) => reference.gen === gen);
       if (held.length === 0) {
-        if ((references?.announced.size ?? 0) === 0) diagnoses.push(this.#orphan(address, gen, 'has no sidecar'));
+        if ((references?.announced.size ?? 0) === 0)
+          diagnoses.push(this.#orphan(address, gen, 'has no sidecar'));
         continue;
       }
       const tokens = held.map(([token]) => token);
@@ -239,20 +274,30 @@ export class SegmentAuditor {
   }
 
   async #recreate(address: Address, content: SidecarContent): Promise<boolean> {
-    const change = (stored: SidecarContent | undefined) => (stored === undefined ? content : undefined);
+    const change = (stored: SidecarContent | undefined) =>
+      stored === undefined ? content : undefined;
     const sidecar = await this.#protocol.sidecars.change(address, change, { assumeAbsent: true });
     return sidecar?.gen === content.gen;
   }
 
   #content(gen: Generation, refs: readonly Token[]): SidecarContent {
-    return { gen, state: 'live', refs, ...(refs.length === 0 && { since: this.#protocol.serverClock.latest() }) };
+    return {
+      gen,
+      state: 'live',
+      refs,
+      ...(refs.length === 0 && { since: this.#protocol.serverClock.latest() }),
+    };
   }
 }
 
 function harm(
   kind: 'missing-data' | 'corrupt-data',
   message: string,
-  about: { readonly address: Address; readonly location: string; readonly manifests: readonly ManifestKey[] },
+  about: {
+    readonly address: Address;
+    readonly location: string;
+    readonly manifests: readonly ManifestKey[];
+  },
   repair: string,
 ): Omit<Finding, 'repaired'> {
   return { kind, message, ...about, repair, harmful: true };

@@ -26,7 +26,9 @@ export interface AuditContext {
 /** So many segments are looked at together. */
 const WINDOW = 64;
 
-/** Verifies an object store against its manifests, which are the truth; see {@link SegmentAuditor}. */
+/**
+ * Verifies an object store against its manifests, which are the truth; see {@link SegmentAuditor}.
+ */
 export class ObjectAudit {
   readonly #protocol: Protocol;
   readonly #context: AuditContext;
@@ -63,7 +65,10 @@ export class ObjectAudit {
     return scan.until;
   }
 
-  async *#manifests(scan: ReferenceScan, isFirst: boolean): AsyncGenerator<Finding, void, undefined> {
+  async *#manifests(
+    scan: ReferenceScan,
+    isFirst: boolean,
+  ): AsyncGenerator<Finding, void, undefined> {
     const damaged: Diagnosis[] = [];
     const stale: SeenRecord[] = [];
     await scan.run(
@@ -77,7 +82,11 @@ export class ObjectAudit {
       this.#options.signal,
     );
     if (isFirst) this.#tally.manifests = scan.manifests;
-    this.#options.onProgress?.({ phase: 'reading manifests', done: scan.manifests, total: scan.manifests });
+    this.#options.onProgress?.({
+      phase: 'reading manifests',
+      done: scan.manifests,
+      total: scan.manifests,
+    });
     yield* this.#tell(damaged);
     const { taker, hints } = this.#context;
     yield* this.#tell(
@@ -94,7 +103,12 @@ export class ObjectAudit {
   async *#segments(scan: ReferenceScan, from: string): AsyncGenerator<Finding, void, undefined> {
     const { sample, signal, onProgress } = this.#options;
     const { taker, hints } = this.#context;
-    const auditor = new SegmentAuditor(this.#protocol, scan, hints, new HoldRepair(this.#protocol, taker, hints));
+    const auditor = new SegmentAuditor(
+      this.#protocol,
+      scan,
+      hints,
+      new HoldRepair(this.#protocol, taker, hints),
+    );
     const isSampled = () => this.#protocol.randomness.fraction() < sample;
     for await (const window of segmentWindows(this.#protocol, scan, from, signal)) {
       throwIfAborted(signal);
@@ -103,7 +117,10 @@ export class ObjectAudit {
         const { address, generations } = window[at] as ListedSegment;
         this.#tally.segments += generations.length;
         this.#tally.verifiedBytes += verifiedBytes;
-        if (sidecar && (isToCool(sidecar, scan.of(address)?.held.size ?? 0) || isCooling(sidecar))) {
+        if (
+          sidecar &&
+          (isToCool(sidecar, scan.of(address)?.held.size ?? 0) || isCooling(sidecar))
+        ) {
           this.#toCool.push(address);
         }
         yield* this.#tell(this.#knowsAllReferences ? diagnoses : diagnoses.map(waiting));
@@ -112,7 +129,11 @@ export class ObjectAudit {
         .map(({ sidecar }, at) => ({ address: (window[at] as ListedSegment).address, sidecar }))
         .filter(({ address }) => (scan.of(address)?.held.size ?? 0) === 0);
       yield* this.#tell(await this.#garbage.among(unheld, signal));
-      onProgress?.({ phase: 'verifying segments', done: this.#tally.segments, total: this.#tally.segments });
+      onProgress?.({
+        phase: 'verifying segments',
+        done: this.#tally.segments,
+        total: this.#tally.segments,
+      });
     }
   }
 
@@ -127,12 +148,19 @@ export class ObjectAudit {
       const repaired = mends && (await mend());
       this.#tally.findings++;
       if (!repaired) this.#tally.unrepaired++;
-      yield { ...finding, ...(mends && finding.repair === TO_MARK && { repair: MARKED }), repaired };
+      yield {
+        ...finding,
+        ...(mends && finding.repair === TO_MARK && { repair: MARKED }),
+        repaired,
+      };
     }
   }
 }
 
-/** What is listed below `segments/` within a scan's bounds, by segment, and referenced segments that are not listed at all. */
+/**
+ * What is listed below `segments/` within a scan's bounds, by segment, and referenced segments that
+ * are not listed at all.
+ */
 async function* segmentWindows(
   protocol: Protocol,
   scan: ReferenceScan,
@@ -140,11 +168,17 @@ async function* segmentWindows(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ListedSegment[], void, undefined> {
   const unlisted = new Set(scan.referenced());
-  for await (const window of listSegments(protocol, WINDOW, { from, until: scan.until, ...abortOf(signal) })) {
+  for await (const window of listSegments(protocol, WINDOW, {
+    from,
+    until: scan.until,
+    ...abortOf(signal),
+  })) {
     for (const { address } of window) unlisted.delete(address);
     yield window;
   }
-  const lost = [...unlisted].map((address): ListedSegment => ({ address, hasSidecar: false, generations: [] }));
+  const lost = [...unlisted].map(
+    (address): ListedSegment => ({ address, hasSidecar: false, generations: [] }),
+  );
   for (let start = 0; start < lost.length; start += WINDOW) yield lost.slice(start, start + WINDOW);
 }
 
@@ -178,12 +212,17 @@ function staleWriter({ record }: SeenRecord, mend: () => Promise<boolean>): Diag
   };
 }
 
-/** What a manifest that cannot be read references is not known, so nothing is taken for unreferenced. */
+/**
+ * What a manifest that cannot be read references is not known, so nothing is taken for
+ * unreferenced.
+ */
 function waiting(diagnosis: Diagnosis): Diagnosis {
   if (!diagnosis.needsAllManifests) return diagnosis;
   return { finding: { ...diagnosis.finding, repair: WAITING }, mend: undefined };
 }
 
 function releasesOf({ record }: SeenRecord): Parameters<Hints['announceReleases']>[0] {
-  return record === undefined ? [] : [{ objectKey: manifestObjectKey(record.key), releases: record.releasing }];
+  return record === undefined
+    ? []
+    : [{ objectKey: manifestObjectKey(record.key), releases: record.releasing }];
 }

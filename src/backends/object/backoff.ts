@@ -7,8 +7,8 @@ const FIRST_BOUND_MS = 20;
 const LONGEST_BOUND_MS = 1000;
 
 /**
- * Pauses between tries of one change: full jitter (any time up to a bound that doubles; Brooker, "Exponential Backoff And
- * Jitter", 2015), until a deadline.
+ * Pauses between tries of one change: full jitter (any time up to a bound that doubles; Brooker,
+ * "Exponential Backoff And Jitter", 2015), until a deadline.
  */
 export class Backoff {
   readonly #clock: Clock;
@@ -17,7 +17,10 @@ export class Backoff {
   #bound = FIRST_BOUND_MS;
 
   /** @param bounds default: those of a step of the call that begins now. */
-  constructor({ clock, randomness, call }: Pick<Foundation, 'clock' | 'randomness' | 'call'>, bounds = call.step()) {
+  constructor(
+    { clock, randomness, call }: Pick<Foundation, 'clock' | 'randomness' | 'call'>,
+    bounds = call.step(),
+  ) {
     this.#clock = clock;
     this.#randomness = randomness;
     this.#bounds = bounds;
@@ -30,7 +33,8 @@ export class Backoff {
     const { signal, deadline } = this.#bounds;
     throwIfAborted(signal);
     const left = deadline - this.#clock.monotonic();
-    if (left <= 0) throw new VarveError('BUSY', `${what}: others changed it all the time; try again later`);
+    if (left <= 0)
+      throw new VarveError('BUSY', `${what}: others changed it all the time; try again later`);
     const wait = Math.min(left, this.#randomness.fraction() * this.#bound);
     this.#bound = Math.min(LONGEST_BOUND_MS, this.#bound * 2);
     try {

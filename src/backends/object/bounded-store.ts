@@ -17,7 +17,10 @@ export interface Link {
   isDown: boolean;
 }
 
-/** Objects as one call sees them: every request is bounded by the call, unless it is given bounds of its own. */
+/**
+ * Objects as one call sees them: every request is bounded by the call, unless it is given bounds of
+ * its own.
+ */
 export class BoundedStore implements ObjectStore {
   readonly location: string;
   readonly #store: ObjectStore;
@@ -25,7 +28,12 @@ export class BoundedStore implements ObjectStore {
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #link: Link;
 
-  constructor(store: ObjectStore, call: Call, clock: Pick<Clock, 'monotonic'>, link: Link = { isDown: false }) {
+  constructor(
+    store: ObjectStore,
+    call: Call,
+    clock: Pick<Clock, 'monotonic'>,
+    link: Link = { isDown: false },
+  ) {
     this.location = store.location;
     this.#store = store;
     this.#call = call;
@@ -43,8 +51,15 @@ export class BoundedStore implements ObjectStore {
     return this.#ask(options, (bounds) => this.#store.head(key, bounds));
   }
 
-  async put(key: string, body: Uint8Array, condition: PutCondition, options?: RequestOptions): Promise<PutResult> {
-    const result = await this.#ask(options, (bounds) => this.#store.put(key, body, condition, bounds));
+  async put(
+    key: string,
+    body: Uint8Array,
+    condition: PutCondition,
+    options?: RequestOptions,
+  ): Promise<PutResult> {
+    const result = await this.#ask(options, (bounds) =>
+      this.#store.put(key, body, condition, bounds),
+    );
     if (result.outcome === 'stored') this.#call.moved(body.length);
     if (result.outcome === 'unknown') this.#link.isDown = true;
     return result;
@@ -66,14 +81,16 @@ export class BoundedStore implements ObjectStore {
     options: Options | undefined,
     request: (bounds: Options & RequestOptions) => Promise<Result>,
   ): Promise<Result> {
-    const bounds = options?.deadline === undefined ? { ...this.#call.step(), ...(options as Options) } : options;
+    const bounds =
+      options?.deadline === undefined ? { ...this.#call.step(), ...(options as Options) } : options;
     throwIfOver(bounds, this.#clock);
     try {
       const result = await request(bounds);
       this.#link.isDown = false;
       return result;
     } catch (error) {
-      if (isVarveError(error, 'UNAVAILABLE') || isVarveError(error, 'THROTTLED')) this.#link.isDown = true;
+      if (isVarveError(error, 'UNAVAILABLE') || isVarveError(error, 'THROTTLED'))
+        this.#link.isDown = true;
       throw error;
     }
   }

@@ -30,8 +30,8 @@ export class StoreMemory {
 }
 
 /**
- * The parts of the protocol as one call uses them. Whatever they ask of the service is bounded by the call, so that
- * nothing in them has to hand its signal and its deadline on.
+ * The parts of the protocol as one call uses them. Whatever they ask of the service is bounded by
+ * the call, so that nothing in them has to hand its signal and its deadline on.
  */
 export class CallScope {
   readonly protocol: Protocol;
@@ -43,7 +43,12 @@ export class CallScope {
   readonly writer: ObjectWriter;
 
   /** @param everyCall what stands for all calls. */
-  constructor(everyCall: Omit<Foundation, 'call'>, memory: StoreMemory, call: Call, isWritable: boolean) {
+  constructor(
+    everyCall: Omit<Foundation, 'call'>,
+    memory: StoreMemory,
+    call: Call,
+    isWritable: boolean,
+  ) {
     const store = new BoundedStore(everyCall.store, call, everyCall.clock, memory.link);
     const foundation: Foundation = { ...everyCall, store, call };
     this.protocol = {
@@ -56,6 +61,13 @@ export class CallScope {
     this.hints = new Hints(foundation, memory.mark);
     this.index = new ListIndex(this.protocol, isWritable, memory.lists);
     this.damage = new DamageNotes(this.protocol, memory.damage);
-    this.writer = new ObjectWriter(this.protocol, this.taker, this.hints, this.index, this.damage, memory.writers);
+    this.writer = new ObjectWriter(
+      this.protocol,
+      this.taker,
+      this.hints,
+      this.index,
+      this.damage,
+      memory.writers,
+    );
   }
 }

@@ -6,11 +6,11 @@ import type { RequestOptions } from './object-store.ts';
 export const SLOWEST_BYTES_PER_SECOND = 128 * 1024;
 
 /**
- * What bounds one call of an open store. Every request made for it obeys the same signal and the same deadline, tries, pauses
- * and clean-up included.
+ * What bounds one call of an open store. Every request made for it obeys the same signal and the
+ * same deadline, tries, pauses and clean-up included.
  *
- * Long work (a collection, an audit, a listing, a stream that is stored) has no deadline of its own: each of its *steps*,
- * a request or the change of one object, is as a call.
+ * Long work (a collection, an audit, a listing, a stream that is stored) has no deadline of its
+ * own: each of its *steps*, a request or the change of one object, is as a call.
  */
 export class Call {
   readonly signal: AbortSignal | undefined;
@@ -32,12 +32,20 @@ export class Call {
   }
 
   /** A call that has to end `timeoutMs` from now. */
-  static short(clock: Pick<Clock, 'monotonic' | 'sleep'>, timeoutMs: number, signal?: AbortSignal): Call {
+  static short(
+    clock: Pick<Clock, 'monotonic' | 'sleep'>,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Call {
     return new Call(clock, timeoutMs, signal, false);
   }
 
   /** Work of many steps, each of which has to end `timeoutMs` after it began. */
-  static long(clock: Pick<Clock, 'monotonic' | 'sleep'>, timeoutMs: number, signal?: AbortSignal): Call {
+  static long(
+    clock: Pick<Clock, 'monotonic' | 'sleep'>,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Call {
     return new Call(clock, timeoutMs, signal, true);
   }
 
@@ -64,7 +72,10 @@ export class Call {
     const ending = signal === undefined ? ended.signal : AbortSignal.any([ended.signal, signal]);
     const over = this.#clock.sleep(Math.max(0, deadline - this.#clock.monotonic()), ending).then(
       () => {
-        throw new VarveError('BUSY', `${what}: another call of this process was not done in time; try again later`);
+        throw new VarveError(
+          'BUSY',
+          `${what}: another call of this process was not done in time; try again later`,
+        );
       },
       () => {
         if (!ended.signal.aborted) throwIfAborted(signal);
@@ -79,7 +90,10 @@ export class Call {
 }
 
 /** @throws `ABORTED`, or `UNAVAILABLE` once the deadline has passed. */
-export function throwIfOver({ signal, deadline }: RequestOptions, clock: Pick<Clock, 'monotonic'>): void {
+export function throwIfOver(
+  { signal, deadline }: RequestOptions,
+  clock: Pick<Clock, 'monotonic'>,
+): void {
   throwIfAborted(signal);
   if (deadline === undefined || clock.monotonic() < deadline) return;
   throw new VarveError(

@@ -2,7 +2,10 @@
 export interface Clock {
   /** Milliseconds of a clock that never goes back; tells durations within this process only. */
   monotonic(): number;
-  /** Milliseconds since the epoch by the local clock. For what people read, never for what is decided. */
+  /**
+   * Milliseconds since the epoch by the local clock. For what people read, never for what is
+   * decided.
+   */
   now(): number;
   /** Waits; rejects with the signal's reason when it fires. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;

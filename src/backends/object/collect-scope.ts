@@ -38,7 +38,10 @@ export class CollectScope {
 
   hasObject(key: string): boolean {
     if (this.#shard.count === 1) return true;
-    return Number.parseInt(hash('sha256', key, 'hex').slice(0, 8), 16) % this.#shard.count === this.#shard.index;
+    return (
+      Number.parseInt(hash('sha256', key, 'hex').slice(0, 8), 16) % this.#shard.count ===
+      this.#shard.index
+    );
   }
 
   /** Whether no further step may begin. @throws `ABORTED`. */

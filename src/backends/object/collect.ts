@@ -1,5 +1,11 @@
 import type { Address } from '../../address.ts';
-import type { CollectReason, CollectReport, CollectSettings, CollectShare, Remnant } from '../maintenance.ts';
+import type {
+  CollectReason,
+  CollectReport,
+  CollectSettings,
+  CollectShare,
+  Remnant,
+} from '../maintenance.ts';
 import type { DeleteWrite, WriteOutcome } from '../manifests.ts';
 import { CollectScope, type CollectTotals } from './collect-scope.ts';
 import { deleteAll } from './delete-all.ts';
@@ -22,7 +28,10 @@ import { Suspects } from './suspects.ts';
 import { type Look, look, sweep, type Verdict } from './sweep.ts';
 import { unlessUnreadable } from './unreadable.ts';
 
-/** A writer that has not renewed its mark for so long has ended, or rests: what it left may be looked for. */
+/**
+ * A writer that has not renewed its mark for so long has ended, or rests: what it left may be
+ * looked for.
+ */
 const STALE_WRITER_MS = 15 * 60 * 1000;
 
 /** So many segments are walked at once. */
@@ -44,8 +53,8 @@ export interface CollectContext {
 }
 
 /**
- * One collection. The everyday run follows hints, so it costs in proportion to the garbage; `full` walks the keyspace, and
- * finds what no hint tells of.
+ * One collection. The everyday run follows hints, so it costs in proportion to the garbage; `full`
+ * walks the keyspace, and finds what no hint tells of.
  */
 export class Collection {
   readonly #context: CollectContext;
@@ -100,7 +109,10 @@ export class Collection {
     };
   }
 
-  /** Fences the attempts of writers whose marks have grown old; in a full run, of all whose leases have run out. */
+  /**
+   * Fences the attempts of writers whose marks have grown old; in a full run, of all whose leases
+   * have run out.
+   */
   async #finishCrashed(): Promise<void> {
     const { protocol, index, taker, hints } = this.#context;
     const marks: ListedObject[] = [];
@@ -147,7 +159,9 @@ export class Collection {
     let done = 0;
     for await (const page of listSegments(protocol, WALK_WINDOW, abortOf(this.#scope.signal))) {
       if (this.#scope.isOver()) return;
-      await suspects.add(await this.#look(page.filter(({ hasSidecar }) => hasSidecar).map(({ address }) => address)));
+      await suspects.add(
+        await this.#look(page.filter(({ hasSidecar }) => hasSidecar).map(({ address }) => address)),
+      );
       done += page.length;
       this.#scope.progress('walk segments', done);
     }
@@ -204,7 +218,9 @@ export class Collection {
     if (this.#scope.dryRun || this.#scope.isCut) return;
     // What another shard has yet to collect is not done.
     const others = segments.filter((address) => !isOurs(address));
-    const open = (await look(this.#context.protocol, others, this.#sweeping())).map(({ verdict }) => verdict);
+    const open = (await look(this.#context.protocol, others, this.#sweeping())).map(
+      ({ verdict }) => verdict,
+    );
     const isOpen = new Set([
       ...verdicts
         .filter(({ outcome }) => outcome === 'waiting' || outcome === 'unreadable')
@@ -212,12 +228,16 @@ export class Collection {
       ...open.filter(({ outcome }) => outcome !== 'referenced').map(({ address }) => address),
     ]);
     const isReferenced = new Set(
-      [...verdicts, ...open].filter(({ outcome }) => outcome === 'referenced').map(({ address }) => address),
+      [...verdicts, ...open]
+        .filter(({ outcome }) => outcome === 'referenced')
+        .map(({ address }) => address),
     );
     const spent = hints.filter((hint, at) => {
       const told = read[at]?.segments ?? [];
-      // Rule 14: a hint goes when nothing it tells of is left to do. One that is young may be of releases under way.
-      const mayBeUnderWay = this.#isYoung(hint) && told.some((address) => isReferenced.has(address));
+      // Rule 14: a hint goes when nothing it tells of is left to do. One that is young may be of
+      // releases under way.
+      const mayBeUnderWay =
+        this.#isYoung(hint) && told.some((address) => isReferenced.has(address));
       return isFinished[at] && !mayBeUnderWay && !told.some((address) => isOpen.has(address));
     });
     await this.#delete(spent);
@@ -260,7 +280,13 @@ export class Collection {
 
   #sweeping(): Parameters<typeof sweep>[2] {
     const { graceMs, dryRun, concurrency } = this.#scope;
-    return { graceMs, dryRun, foreseen: this.#foreseen, concurrency, isOver: () => this.#scope.isOver() };
+    return {
+      graceMs,
+      dryRun,
+      foreseen: this.#foreseen,
+      concurrency,
+      isOver: () => this.#scope.isOver(),
+    };
   }
 
   async #judge(addresses: readonly Address[]): Promise<Verdict[]> {

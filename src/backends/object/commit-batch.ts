@@ -12,8 +12,9 @@ interface Planned {
 }
 
 /**
- * Makes several manifests' writes happen, in steps that all take together, so that they share requests: a sidecar that
- * many need is changed once. A manifest whose object turns out to have changed goes through the steps again.
+ * Makes several manifests' writes happen, in steps that all take together, so that they share
+ * requests: a sidecar that many need is changed once. A manifest whose object turns out to have
+ * changed goes through the steps again.
  */
 export class CommitBatch {
   readonly #protocol: Protocol;
@@ -27,7 +28,8 @@ export class CommitBatch {
   }
 
   /**
-   * Resolves with the outcomes by position. What concerns the store fails the writes that it kept from happening.
+   * Resolves with the outcomes by position. What concerns the store fails the writes that it kept
+   * from happening.
    *
    * @throws it, when it kept all of them.
    */
@@ -43,7 +45,10 @@ export class CommitBatch {
         active = active.filter(isUnsettled);
       }
     } catch (error) {
-      failure = error instanceof VarveError ? error : new VarveError('INTERNAL', 'a commit broke', { cause: error });
+      failure =
+        error instanceof VarveError
+          ? error
+          : new VarveError('INTERNAL', 'a commit broke', { cause: error });
       await this.#steps.abandon(jobs.filter(isUnsettled), failure);
     }
     await this.#steps.release();
@@ -53,8 +58,11 @@ export class CommitBatch {
   }
 
   async #round(jobs: readonly ManifestJob[]): Promise<void> {
-    const planned = (await forEach(jobs, (job) => failing(job, this.#plan(job)))).filter((each) => each !== undefined);
-    for (const { job, plan } of planned) if (!plan.isChanged) await this.#settleUnchanged(job, plan);
+    const planned = (await forEach(jobs, (job) => failing(job, this.#plan(job)))).filter(
+      (each) => each !== undefined,
+    );
+    for (const { job, plan } of planned)
+      if (!plan.isChanged) await this.#settleUnchanged(job, plan);
     const changing = planned.filter(({ plan }) => plan.isChanged);
     const ready = changing.filter(({ plan }) => plan.missing.size === 0);
     const needy = changing.filter(({ plan }) => plan.missing.size > 0);
@@ -80,7 +88,9 @@ export class CommitBatch {
     return { job, plan };
   }
 
-  /** Every write of the job failed or had nothing to do; what the attempt took meanwhile goes back. */
+  /**
+   * Every write of the job failed or had nothing to do; what the attempt took meanwhile goes back.
+   */
   async #settleUnchanged(job: ManifestJob, plan: Plan): Promise<void> {
     await this.#steps.abandon([job]);
     job.outcomes = plan.outcomes;
@@ -101,7 +111,9 @@ export class CommitBatch {
 
   async #commit(ready: readonly Planned[]): Promise<void> {
     const commits = ready.map(({ job, plan }) => ({ job, plan, ...job.committing(plan.content) }));
-    await this.#hints.announceReleases(commits.map(({ job, releases }) => ({ objectKey: job.objectKey, releases })));
+    await this.#hints.announceReleases(
+      commits.map(({ job, releases }) => ({ objectKey: job.objectKey, releases })),
+    );
     await forEach(commits, async ({ job, plan: { content } }) => {
       const expiresAt = content?.expiresAt;
       const before = job.seen.record?.current;
@@ -121,14 +133,18 @@ export class CommitBatch {
           return;
         }
         if (!isVarveError(error, 'OUTCOME_UNKNOWN')) throw error;
-        // Rule 7: it may yet happen, so nothing is taken back. If it does not, a collection fences the attempt.
+        // Rule 7: it may yet happen, so nothing is taken back. If it does not, a collection fences
+        // the attempt.
         job.failure = error;
         this.#hints.keepWriter();
       }
     });
   }
 
-  #outcomes(jobs: readonly ManifestJob[], failure: VarveError | undefined): Map<number, WriteOutcome> {
+  #outcomes(
+    jobs: readonly ManifestJob[],
+    failure: VarveError | undefined,
+  ): Map<number, WriteOutcome> {
     const writes = jobs.flatMap((job) => job.writes.map((placed) => ({ ...placed, job })));
     const outcomes = new Map<number, WriteOutcome>();
     for (const { job, position, write } of writes.sort((a, b) => a.position - b.position)) {
@@ -136,7 +152,8 @@ export class CommitBatch {
         status: 'failed' as const,
         error: job.failure ?? (failure as VarveError),
       };
-      const isStoring = ['created', 'replaced', 'appended'].includes(outcome.status) && 'entries' in write;
+      const isStoring =
+        ['created', 'replaced', 'appended'].includes(outcome.status) && 'entries' in write;
       outcomes.set(position, isStoring ? { ...outcome, ...this.#newOf(write.entries) } : outcome);
     }
     return outcomes;
@@ -157,8 +174,14 @@ export class CommitBatch {
   }
 }
 
-/** A manifest whose object cannot be read fails its own writes, and no others: then this resolves with `undefined`. */
-async function failing<Result>(job: ManifestJob, step: Promise<Result>): Promise<Result | undefined> {
+/**
+ * A manifest whose object cannot be read fails its own writes, and no others: then this resolves
+ * with `undefined`.
+ */
+async function failing<Result>(
+  job: ManifestJob,
+  step: Promise<Result>,
+): Promise<Result | undefined> {
   try {
     return await step;
   } catch (error) {
@@ -166,7 +189,8 @@ async function failing<Result>(job: ManifestJob, step: Promise<Result>): Promise
     const advice = isVarveError(error, 'CORRUPT')
       ? new VarveError(
           'CORRUPT',
-          `${error.message}; if no copy of that object is left, delete it with the means of the service, audit with repair, and write again`,
+          `${error.message}; if no copy of that object is left, delete it with the means of ` +
+            'the service, audit with repair, and write again',
           { cause: error },
         )
       : error;

@@ -13,16 +13,19 @@ export function isToCool(sidecar: Sidecar, references: number): boolean {
   return sidecar.hot === true && references < HOT_REFERENCES / 2;
 }
 
-/** Whether a cooler began with a segment; unless it is still at work, somebody has to finish for it. */
+/**
+ * Whether a cooler began with a segment; unless it is still at work, somebody has to finish for it.
+ */
 export function isCooling({ holds = [] }: Sidecar): boolean {
   return holds.some((name) => name.startsWith(COOLER));
 }
 
 /**
- * Names the references of hot segments again. First a hold, in the swap that ends the heat: from then on writers name theirs, and
- * those that did not had stored their `pending` before, where the scan that follows finds it. Only when all are named,
- * and no others, does the hold go, and a collection may look at the segment again. A cooler that dies leaves its hold to a successor, which replaces it
- * and scans anew (rule 5).
+ * Names the references of hot segments again. First a hold, in the swap that ends the heat: from
+ * then on writers name theirs, and those that did not had stored their `pending` before, where the
+ * scan that follows finds it. Only when all are named, and no others, does the hold go, and a
+ * collection may look at the segment again. A cooler that dies leaves its hold to a successor,
+ * which replaces it and scans anew (rule 5).
  */
 export async function cool(
   protocol: Protocol,
@@ -37,7 +40,10 @@ export async function cool(
   });
   const cooling = begun.flat();
   if (cooling.length === 0) return;
-  const scan = new ReferenceScan(protocol, { only: new Set(cooling), most: Number.POSITIVE_INFINITY });
+  const scan = new ReferenceScan(protocol, {
+    only: new Set(cooling),
+    most: Number.POSITIVE_INFINITY,
+  });
   let isComplete = true;
   await scan.run(
     () => {},
@@ -81,6 +87,10 @@ function dropHold(name: string, since: () => number): SidecarChange {
   return (sidecar) => {
     if (!sidecar?.holds?.includes(name)) return undefined;
     const holds = sidecar.holds.filter((each) => each !== name);
-    return { ...sidecar, holds, ...(sidecar.refs.length === 0 && { since: sidecar.since ?? since() }) };
+    return {
+      ...sidecar,
+      holds,
+      ...(sidecar.refs.length === 0 && { since: sidecar.since ?? since() }),
+    };
   };
 }

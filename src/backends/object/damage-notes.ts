@@ -12,7 +12,10 @@ export class DamageMemory {
   readAt: number | undefined;
 }
 
-/** Segments that an audit found damaged: rarely any, so a writer asks once in a while and heals what it has the bytes of. */
+/**
+ * Segments that an audit found damaged: rarely any, so a writer asks once in a while and heals what
+ * it has the bytes of.
+ */
 export class DamageNotes {
   readonly #protocol: Pick<Protocol, 'store' | 'serverClock' | 'clock'>;
   readonly #memory: DamageMemory;

@@ -24,8 +24,8 @@ interface DueManifest {
 }
 
 /**
- * Deletes manifests whose time has come and that nobody holds, each only at the revision that says so (rule 11): those that
- * hints tell of, in a full run all.
+ * Deletes manifests whose time has come and that nobody holds, each only at the revision that says
+ * so (rule 11): those that hints tell of, in a full run all.
  */
 export async function expireManifests(
   protocol: Protocol,
@@ -45,7 +45,8 @@ export async function expireManifests(
     await expireWindow(protocol, window, scope, foreseen, now, remove, total);
     window = [];
   }
-  if (window.length > 0 && !scope.isOver()) await expireWindow(protocol, window, scope, foreseen, now, remove, total);
+  if (window.length > 0 && !scope.isOver())
+    await expireWindow(protocol, window, scope, foreseen, now, remove, total);
   return total;
 }
 
@@ -57,7 +58,11 @@ async function* dueManifests(
 ): AsyncGenerator<DueManifest, void, undefined> {
   const abort = abortOf(scope.signal);
   const told = new Set<string>();
-  for await (const { key: hintKey, lastModified } of listObjects(protocol, EXPIRY_HINTS_PREFIX, abort)) {
+  for await (const { key: hintKey, lastModified } of listObjects(
+    protocol,
+    EXPIRY_HINTS_PREFIX,
+    abort,
+  )) {
     if (hintKey > `${expiryPrefix(now)}~`) break;
     if (!scope.hasObject(hintKey)) continue;
     const object = await protocol.store.get(hintKey, abort);
@@ -92,29 +97,40 @@ async function expireWindow(
   // Several hints may tell of one manifest.
   const told = new Set<string>();
   const due = records.filter((record): record is ManifestRecord => {
-    if (!isDue(record, now) || record?.current?.hold || foreseen.hasTouched(record.key)) return false;
+    if (!isDue(record, now) || record?.current?.hold || foreseen.hasTouched(record.key))
+      return false;
     const before = told.size;
     return told.add(manifestObjectKey(record.key)).size > before;
   });
   const writes = due.map(
-    ({ key, current }): DeleteWrite => ({ operation: 'delete', key, ...(current && { ifRevision: current.revision }) }),
+    ({ key, current }): DeleteWrite => ({
+      operation: 'delete',
+      key,
+      ...(current && { ifRevision: current.revision }),
+    }),
   );
   const outcomes = scope.dryRun || writes.length === 0 ? [] : await remove(writes);
   for (const [at, record] of due.entries()) {
     if (!scope.dryRun && outcomes[at]?.status !== 'deleted') continue;
     total.count++;
     total.bytes += record.current?.logicalBytes ?? 0;
-    const releases = [...(record.current?.holds ?? [])].map(([address, { nonce }]) => ({ address, nonce }));
+    const releases = [...(record.current?.holds ?? [])].map(([address, { nonce }]) => ({
+      address,
+      nonce,
+    }));
     if (scope.dryRun) foreseen.add(record.key, releases);
   }
   scope.progress('expire', total.count);
   if (scope.dryRun) return;
   // A hint goes once it tells of nothing: what is held, or was not deleted, is still to come.
   const deleted = new Set(
-    due.filter((_, at) => outcomes[at]?.status === 'deleted').map(({ key }) => manifestObjectKey(key)),
+    due
+      .filter((_, at) => outcomes[at]?.status === 'deleted')
+      .map(({ key }) => manifestObjectKey(key)),
   );
   const spent = window.flatMap(({ key, hint }, at) => {
-    const isOpen = seen[at] === undefined || (isDue(records[at], now) && !deleted.has(manifestObjectKey(key)));
+    const isOpen =
+      seen[at] === undefined || (isDue(records[at], now) && !deleted.has(manifestObjectKey(key)));
     return hint?.isOld && !isOpen ? [hint.key] : [];
   });
   await deleteAll(protocol.store, spent);

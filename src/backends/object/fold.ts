@@ -14,7 +14,12 @@ import type {
   WriteOutcome,
 } from '../manifests.ts';
 import { heldError } from '../write-validation.ts';
-import { type ArchivedAt, type DraftContent, type RecordEntry, revisionOf } from './manifest-record.ts';
+import {
+  type ArchivedAt,
+  type DraftContent,
+  type RecordEntry,
+  revisionOf,
+} from './manifest-record.ts';
 import { neededBy } from './spill.ts';
 
 /** A write and its place among those that were handed in together. */
@@ -50,10 +55,15 @@ export interface Folded {
 const NOTHING_NEW = { newSegments: 0, newBytes: 0 };
 
 /**
- * Applies writes to a manifest's content, in order, each whole or not at all. Pure: it is asked again whenever the content
- * turns out to be another, so that every predicate is judged on the very body that is replaced.
+ * Applies writes to a manifest's content, in order, each whole or not at all. Pure: it is asked
+ * again whenever the content turns out to be another, so that every predicate is judged on the very
+ * body that is replaced.
  */
-export function fold(stored: DraftContent | undefined, writes: readonly PlacedWrite[], context: FoldContext): Folded {
+export function fold(
+  stored: DraftContent | undefined,
+  writes: readonly PlacedWrite[],
+  context: FoldContext,
+): Folded {
   const outcomes = new Map<number, WriteOutcome>();
   const sources = new Map<Address, NewSegment>();
   const named = new Set<Address>();
@@ -72,14 +82,23 @@ export function fold(stored: DraftContent | undefined, writes: readonly PlacedWr
   return { content, isChanged: content !== stored, outcomes, sources, named };
 }
 
-/** A put says so of all that the manifest has, an append of what it names; a write that was skipped of nothing. */
-function* namedBy({ content, outcome }: Step, write: ManifestWrite): Generator<Address, void, undefined> {
+/**
+ * A put says so of all that the manifest has, an append of what it names; a write that was skipped
+ * of nothing.
+ */
+function* namedBy(
+  { content, outcome }: Step,
+  write: ManifestWrite,
+): Generator<Address, void, undefined> {
   if (!('entries' in write) || outcome.status === 'skipped') return;
   if (write.operation === 'put') for (const entry of content?.entries ?? []) yield* neededBy(entry);
   else for (const { segments } of write.entries) for (const { address } of segments) yield address;
 }
 
-/** Has a write that changes nothing bring back what was lost: its outcome stays, its segments are taken anew. */
+/**
+ * Has a write that changes nothing bring back what was lost: its outcome stays, its segments are
+ * taken anew.
+ */
 function takenAgain(step: Step, write: ManifestWrite, lost: ReadonlySet<Address>): Step {
   const { content, outcome, isChanged } = step;
   if (lost.size === 0 || content === undefined || isChanged || !('entries' in write)) return step;
@@ -96,7 +115,12 @@ interface Step {
   readonly outcome: WriteOutcome;
 }
 
-function apply(content: DraftContent | undefined, position: number, write: ManifestWrite, context: FoldContext): Step {
+function apply(
+  content: DraftContent | undefined,
+  position: number,
+  write: ManifestWrite,
+  context: FoldContext,
+): Step {
   switch (write.operation) {
     case 'put':
       return put(content, position, write, context);
@@ -109,8 +133,14 @@ function apply(content: DraftContent | undefined, position: number, write: Manif
   }
 }
 
-function put(content: DraftContent | undefined, position: number, write: PutWrite, context: FoldContext): Step {
-  if (write.ifRevision !== undefined && write.ifRevision !== content?.revision) throw conflict(write.key);
+function put(
+  content: DraftContent | undefined,
+  position: number,
+  write: PutWrite,
+  context: FoldContext,
+): Step {
+  if (write.ifRevision !== undefined && write.ifRevision !== content?.revision)
+    throw conflict(write.key);
   if (content !== undefined) {
     const same = (status: 'unchanged' | 'skipped'): Step => ({
       content,
@@ -122,7 +152,8 @@ function put(content: DraftContent | undefined, position: number, write: PutWrit
     if (write.ifExists === 'error') {
       throw new VarveError(
         'ALREADY_EXISTS',
-        `${nameOf(write.key)} exists with other content: choose what to do with ifExists (skip, replace or append)`,
+        `${nameOf(write.key)} exists with other content: choose what to do with ifExists ` +
+          '(skip, replace or append)',
       );
     }
     if (content.hold !== undefined) throw heldError(write.key, content.hold);
@@ -145,17 +176,26 @@ function put(content: DraftContent | undefined, position: number, write: PutWrit
   };
 }
 
-function append(content: DraftContent | undefined, position: number, write: AppendWrite, context: FoldContext): Step {
+function append(
+  content: DraftContent | undefined,
+  position: number,
+  write: AppendWrite,
+  context: FoldContext,
+): Step {
   const { idempotencyKey, entries, fields = {} } = write;
   if (content === undefined) {
-    throw new VarveError('NOT_FOUND', `${nameOf(write.key)} does not exist, so nothing can be appended to it`);
+    throw new VarveError(
+      'NOT_FOUND',
+      `${nameOf(write.key)} does not exist, so nothing can be appended to it`,
+    );
   }
   const appendName = idempotencyKey === undefined ? undefined : shortName(idempotencyKey);
   if (appendName !== undefined && content.idempotencyKeys.includes(appendName)) {
     const outcome = { status: 'unchanged' as const, revision: content.revision, ...NOTHING_NEW };
     return { content, isChanged: false, outcome };
   }
-  if (write.ifRevision !== undefined && write.ifRevision !== content.revision) throw conflict(write.key);
+  if (write.ifRevision !== undefined && write.ifRevision !== content.revision)
+    throw conflict(write.key);
   const revision = revisionOf(context.nonce, position);
   const longer: DraftContent = {
     ...content,
@@ -163,15 +203,22 @@ function append(content: DraftContent | undefined, position: number, write: Appe
     logicalBytes: content.logicalBytes + write.logicalBytes,
     revision,
     updatedAt: context.now,
-    idempotencyKeys: appendName === undefined ? content.idempotencyKeys : [...content.idempotencyKeys, appendName],
+    idempotencyKeys:
+      appendName === undefined ? content.idempotencyKeys : [...content.idempotencyKeys, appendName],
     entries: [...content.entries, ...entries.map(recordEntry)],
   };
-  return { content: longer, isChanged: true, outcome: { status: 'appended', revision, ...NOTHING_NEW } };
+  return {
+    content: longer,
+    isChanged: true,
+    outcome: { status: 'appended', revision, ...NOTHING_NEW },
+  };
 }
 
 function remove(content: DraftContent | undefined, write: DeleteWrite): Step {
-  if (content === undefined) return { content, isChanged: false, outcome: { status: 'absent', ...NOTHING_NEW } };
-  if (write.ifRevision !== undefined && write.ifRevision !== content.revision) throw conflict(write.key);
+  if (content === undefined)
+    return { content, isChanged: false, outcome: { status: 'absent', ...NOTHING_NEW } };
+  if (write.ifRevision !== undefined && write.ifRevision !== content.revision)
+    throw conflict(write.key);
   if (content.hold !== undefined) throw heldError(write.key, content.hold);
   return { content: undefined, isChanged: true, outcome: { status: 'deleted', ...NOTHING_NEW } };
 }
@@ -188,10 +235,15 @@ function hold(content: DraftContent | undefined, write: HoldWrite, { now }: Fold
     isChanged: changed !== content,
     outcome: { status, revision: content.revision, ...NOTHING_NEW },
   });
-  const isSame = held ? before !== undefined && (reason === undefined || reason === before.reason) : !before;
+  const isSame = held
+    ? before !== undefined && (reason === undefined || reason === before.reason)
+    : !before;
   if (isSame) return step('unchanged', content);
   if (!held) return step('released', free);
-  return step('held', { ...free, hold: { since: now, ...before, ...(reason !== undefined && { reason }) } });
+  return step('held', {
+    ...free,
+    hold: { since: now, ...before, ...(reason !== undefined && { reason }) },
+  });
 }
 
 /** Fields and entries are content; a `createdAt` that the writer left open is not. */
@@ -255,7 +307,10 @@ function nameOf({ kind, id }: ManifestKey): string {
 }
 
 function conflict(key: ManifestKey): VarveError {
-  return new VarveError('CONFLICT', `${nameOf(key)} is not at the expected revision: read it again, then decide`);
+  return new VarveError(
+    'CONFLICT',
+    `${nameOf(key)} is not at the expected revision: read it again, then decide`,
+  );
 }
 
 /** What a write's own getters throw concerns that write alone. */

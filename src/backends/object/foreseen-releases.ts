@@ -5,7 +5,10 @@ import type { Release } from './manifest-record.ts';
 import { type Sidecar, type Token, tokenOf } from './sidecar.ts';
 import { release } from './sidecar-changes.ts';
 
-/** References that a dry run would have let go of by now, so that it can judge segments as a run would. */
+/**
+ * References that a dry run would have let go of by now, so that it can judge segments as a run
+ * would.
+ */
 export class ForeseenReleases {
   readonly #tokens = new Map<Address, Set<Token>>();
   readonly #manifests = new Set<string>();
@@ -40,6 +43,8 @@ export class ForeseenReleases {
     const released = this.#tokens.get(address);
     if (released === undefined) return sidecar;
     const changed = release(released, () => now)(sidecar, 0);
-    return changed === undefined ? sidecar : { ...sidecar, ...changed, refCount: changed.refs.length };
+    return changed === undefined
+      ? sidecar
+      : { ...sidecar, ...changed, refCount: changed.refs.length };
   }
 }

@@ -5,15 +5,24 @@ import type { ServerClock } from './server-clock.ts';
 
 /** Settings of the protocol: each may differ from one opening to the next. */
 export interface ProtocolSettings {
-  /** How long an attempt may go without a sign of life before anybody may fence it, in ms. Default: 30,000. */
+  /**
+   * How long an attempt may go without a sign of life before anybody may fence it, in ms. Default:
+   * 30,000.
+   */
   readonly leaseMs: number;
-  /** How long a call may take, outage and clean-up included, in ms; see {@link Call}. Default: 60,000. */
+  /**
+   * How long a call may take, outage and clean-up included, in ms; see {@link Call}. Default:
+   * 60,000.
+   */
   readonly timeoutMs: number;
   /** zstd level of segments, 1 to 19. Default: 9. */
   readonly compressionLevel: number;
   /** A manifest whose inline bodies have more bytes keeps them in segments. Default: 64 KiB. */
   readonly spillAbove: number;
-  /** Most references that an audit keeps in memory; where there are more it reads the manifests again. Default: 1,000,000. */
+  /**
+   * Most references that an audit keeps in memory; where there are more it reads the manifests
+   * again. Default: 1,000,000.
+   */
   readonly scannedReferences: number;
 }
 

@@ -18,7 +18,10 @@ import { decodeJson, type JsonFormat } from './stored-json.ts';
 /** How long a writer's mark stands for what it does, in ms: renewed before it does more. */
 const WRITER_MARK_MS = 10 * 60 * 1000;
 
-/** What may have become garbage: segments that references were taken from, and the manifests that did. */
+/**
+ * What may have become garbage: segments that references were taken from, and the manifests that
+ * did.
+ */
 export interface ReleaseHint {
   readonly segments: readonly Address[];
   /** Keys of their objects. */
@@ -36,9 +39,15 @@ const RELEASE_HINT = z.strictObject({
   manifests: z.array(z.string()),
 });
 
-const EXPIRY_HINT = z.strictObject({ v: z.literal(1), kind: z.enum(['conversation', 'blob', 'pin']), id: z.string() });
+const EXPIRY_HINT = z.strictObject({
+  v: z.literal(1),
+  kind: z.enum(['conversation', 'blob', 'pin']),
+  id: z.string(),
+});
 
-/** The mark of a process that may leave attempts unfinished, shared by all calls of an open store. */
+/**
+ * The mark of a process that may leave attempts unfinished, shared by all calls of an open store.
+ */
 export class WriterMark {
   readonly key: string;
   /** By the monotonic clock. */
@@ -52,8 +61,9 @@ export class WriterMark {
 }
 
 /**
- * Leaves word of what a collection will have to look at, before it comes to be (rule 14): so that its everyday run need not
- * walk the keyspace. Hints say too much rather than too little, and losing one costs space, never content.
+ * Leaves word of what a collection will have to look at, before it comes to be (rule 14): so that
+ * its everyday run need not walk the keyspace. Hints say too much rather than too little, and
+ * losing one costs space, never content.
  */
 export class Hints {
   readonly #foundation: Pick<Foundation, 'store' | 'clock' | 'randomness'>;
@@ -64,7 +74,10 @@ export class Hints {
     this.#mark = mark;
   }
 
-  /** Before a `pending` is stored: should this process die, its mark makes a collection look for what it left. */
+  /**
+   * Before a `pending` is stored: should this process die, its mark makes a collection look for
+   * what it left.
+   */
   async announceWriter(): Promise<void> {
     const now = this.#foundation.clock.monotonic();
     if (this.#mark.markedAt !== undefined && now - this.#mark.markedAt < WRITER_MARK_MS) return;
@@ -95,7 +108,9 @@ export class Hints {
     const releasing = manifests.filter(({ releases }) => releases.length > 0);
     if (releasing.length === 0) return;
     const hint: ReleaseHint = {
-      segments: [...new Set(releasing.flatMap(({ releases }) => releases.map(({ address }) => address)))],
+      segments: [
+        ...new Set(releasing.flatMap(({ releases }) => releases.map(({ address }) => address))),
+      ],
       manifests: releasing.map(({ objectKey }) => objectKey),
     };
     await this.write(hint);
@@ -134,7 +149,9 @@ export class Hints {
     if (result.outcome === 'stored') return;
     const cause = result.outcome === 'unknown' ? result.error : undefined;
     if (isVarveError(cause, 'ABORTED')) throw cause;
-    throw new VarveError('UNAVAILABLE', `nothing was written: try again later${because(cause)}`, { cause });
+    throw new VarveError('UNAVAILABLE', `nothing was written: try again later${because(cause)}`, {
+      cause,
+    });
   }
 }
 
@@ -144,7 +161,10 @@ export function expiryPrefix(expiresAt: number): string {
   return `${EXPIRY_HINTS_PREFIX}${String(ms).padStart(16, '0')}`;
 }
 
-/** The manifest that a hint names; `undefined` for one that cannot be read, which a full collection makes up for. */
+/**
+ * The manifest that a hint names; `undefined` for one that cannot be read, which a full collection
+ * makes up for.
+ */
 export function readExpiryHint(body: Uint8Array, hintKey: string): ManifestKey | undefined {
   const hint = read(body, { name: 'hint', schema: EXPIRY_HINT }, hintKey);
   return hint === undefined || hint === 'newer' ? undefined : { kind: hint.kind, id: hint.id };
@@ -153,10 +173,16 @@ export function readExpiryHint(body: Uint8Array, hintKey: string): ManifestKey |
 /** What a hint names; `undefined` for one that is damaged, which a full collection makes up for. */
 export function readReleaseHint(body: Uint8Array, hintKey: string): ReadReleaseHint | undefined {
   const hint = read(body, { name: 'hint', schema: RELEASE_HINT }, hintKey);
-  return hint === 'newer' ? { segments: [], manifests: [], isNewer: true } : (hint as ReleaseHint | undefined);
+  return hint === 'newer'
+    ? { segments: [], manifests: [], isNewer: true }
+    : (hint as ReleaseHint | undefined);
 }
 
-function read<Value>(body: Uint8Array, format: JsonFormat<Value>, hintKey: string): Value | 'newer' | undefined {
+function read<Value>(
+  body: Uint8Array,
+  format: JsonFormat<Value>,
+  hintKey: string,
+): Value | 'newer' | undefined {
   try {
     return decodeJson(body, format, hintKey);
   } catch (error) {

@@ -18,8 +18,8 @@ export interface FoundHold {
 }
 
 /**
- * Brings sidecars and what committed manifests hold together again. References are added, never taken away, so it needs
- * no manifest but those that it was given.
+ * Brings sidecars and what committed manifests hold together again. References are added, never
+ * taken away, so it needs no manifest but those that it was given.
  */
 export class HoldRepair {
   readonly #protocol: Protocol;
@@ -50,11 +50,16 @@ export class HoldRepair {
   }
 
   /**
-   * Moves holds to the generation that the sidecar has, or to a new one: what they hold was given up, and its data may be
-   * deleted any moment (rule 3). Data comes from any of `generations`. Without any the sidecar waits, marked, for the next
-   * put of the bytes. Returns whether the segment can be read again.
+   * Moves holds to the generation that the sidecar has, or to a new one: what they hold was given
+   * up, and its data may be deleted any moment (rule 3). Data comes from any of `generations`.
+   * Without any the sidecar waits, marked, for the next put of the bytes. Returns whether the
+   * segment can be read again.
    */
-  async move(address: Address, holds: readonly FoundHold[], generations: Iterable<Generation>): Promise<boolean> {
+  async move(
+    address: Address,
+    holds: readonly FoundHold[],
+    generations: Iterable<Generation>,
+  ): Promise<boolean> {
     const [first] = holds;
     if (first === undefined) return false;
     const { encoding, length } = parseGeneration(first.gen);
@@ -75,7 +80,10 @@ export class HoldRepair {
   }
 
   /** The bytes of the first generation whose data is whole. */
-  async #bytesOf(address: Address, generations: Iterable<Generation>): Promise<Uint8Array | undefined> {
+  async #bytesOf(
+    address: Address,
+    generations: Iterable<Generation>,
+  ): Promise<Uint8Array | undefined> {
     for (const gen of new Set(generations)) {
       const object = await this.#protocol.store.get(segmentKey(address, gen));
       if (object === undefined) continue;
@@ -88,17 +96,25 @@ export class HoldRepair {
     return undefined;
   }
 
-  /** Has a manifest hold another generation, if it still has the hold. The content and its revision stay. */
+  /**
+   * Has a manifest hold another generation, if it still has the hold. The content and its revision
+   * stay.
+   */
   async #point(address: Address, { key, token }: FoundHold, gen: Generation): Promise<boolean> {
     const { manifests } = this.#protocol;
     const holder = holderOf(manifestObjectKey(key));
     for (let seen = await manifests.read(key); ; ) {
       const { current, pending = [], releasing = [] } = seen.record ?? {};
       const hold = current?.holds.get(address);
-      if (current === undefined || hold === undefined || tokenOf(holder, hold.nonce) !== token) return true;
+      if (current === undefined || hold === undefined || tokenOf(holder, hold.nonce) !== token)
+        return true;
       if (hold.gen === gen) return true;
       const holds = new Map(current.holds).set(address, { ...hold, gen });
-      const swapped = await manifests.swap(key, seen, { current: { ...current, holds }, pending, releasing });
+      const swapped = await manifests.swap(key, seen, {
+        current: { ...current, holds },
+        pending,
+        releasing,
+      });
       if (swapped.isStored) return true;
       seen = swapped.seen;
     }

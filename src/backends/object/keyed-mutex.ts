@@ -7,7 +7,10 @@ export class KeyedMutex {
    *
    * @param wait waits for those who came before; when it gives up, so does this.
    */
-  async lock(keys: readonly string[], wait: (before: Promise<unknown>) => Promise<void>): Promise<() => void> {
+  async lock(
+    keys: readonly string[],
+    wait: (before: Promise<unknown>) => Promise<void>,
+  ): Promise<() => void> {
     let open = (): void => {};
     const mine = new Promise<void>((resolve) => {
       open = resolve;

@@ -4,8 +4,8 @@ import type { ManifestKey, ManifestKind } from '../manifests.ts';
 import type { Generation } from './sidecar.ts';
 
 /**
- * Where everything lies below the store's prefix. A sidecar sorts right before the data of its segment, and the 64 digits
- * of an address split the keyspace evenly.
+ * Where everything lies below the store's prefix. A sidecar sorts right before the data of its
+ * segment, and the 64 digits of an address split the keyspace evenly.
  */
 export const DESCRIPTOR_KEY = 'varve.json';
 export const SEGMENTS_PREFIX = 'segments/';
@@ -22,7 +22,10 @@ export const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
 
 const SIDECAR_SUFFIX = '.meta';
 
-/** Longest escaped id in a key; longer ones go by their hash. S3 keys end at 1,024 bytes, prefix included. */
+/**
+ * Longest escaped id in a key; longer ones go by their hash. S3 keys end at 1,024 bytes, prefix
+ * included.
+ */
 const MAX_ESCAPED_ID = 200;
 
 export function sidecarKey(address: Address): string {
@@ -41,16 +44,22 @@ export function rollupsPrefix(kind: ManifestKind): string {
   return `index/${kind}/`;
 }
 
-/** An injective name: no two ids share one, not even where names are compared without regard to case. */
+/**
+ * An injective name: no two ids share one, not even where names are compared without regard to
+ * case.
+ */
 export function manifestObjectKey({ kind, id }: ManifestKey): string {
   const escaped = escapeId(id);
-  const name = escaped.length <= MAX_ESCAPED_ID ? escaped : `=x${hash('sha256', id, 'hex').slice(0, 48)}`;
+  const name =
+    escaped.length <= MAX_ESCAPED_ID ? escaped : `=x${hash('sha256', id, 'hex').slice(0, 48)}`;
   return `${manifestsPrefix(kind)}${name}.json`;
 }
 
 /** The manifest whose object has a key; `undefined` where the key has only a hash of the id. */
 export function manifestOfObjectKey(objectKey: string): ManifestKey | undefined {
-  const match = /^manifests\/(conversation|blob|pin)\/((?:[a-z0-9_.-]|=[0-9a-f]{2})+)\.json$/.exec(objectKey);
+  const match = /^manifests\/(conversation|blob|pin)\/((?:[a-z0-9_.-]|=[0-9a-f]{2})+)\.json$/.exec(
+    objectKey,
+  );
   if (match === null) return undefined;
   const [, kind, escaped = ''] = match;
   const hex = escaped.replaceAll(/=[0-9a-f]{2}|./g, (part) =>
@@ -60,7 +69,9 @@ export function manifestOfObjectKey(objectKey: string): ManifestKey | undefined 
 }
 
 /** What a key below `segments/` names; `undefined` for what Varve did not put there. */
-export function parseSegmentKey(key: string): { address: Address; generation: Generation | undefined } | undefined {
+export function parseSegmentKey(
+  key: string,
+): { address: Address; generation: Generation | undefined } | undefined {
   const match = /^segments\/([0-9a-f]{64})(?:\.meta|\/([A-Za-z0-9_-]+))$/.exec(key);
   if (match === null) return undefined;
   return { address: match[1] as Address, generation: match[2] as Generation | undefined };
@@ -72,14 +83,15 @@ export function holderOf(objectKey: string): string {
 }
 
 /**
- * Lower-case letters, digits, `-` and `_` stand for themselves, and a dot between two of them; every other byte is `=`
- * and two hex digits.
+ * Lower-case letters, digits, `-` and `_` stand for themselves, and a dot between two of them;
+ * every other byte is `=` and two hex digits.
  */
 function escapeId(id: string): string {
   let escaped = '';
   for (const byte of Buffer.from(id, 'utf8')) {
     const character = String.fromCharCode(byte);
-    const isPlain = /[a-z0-9_-]/.test(character) || (character === '.' && /[a-z0-9_-]$/.test(escaped));
+    const isPlain =
+      /[a-z0-9_-]/.test(character) || (character === '.' && /[a-z0-9_-]$/.test(escaped));
     escaped += isPlain ? character : `=${byte.toString(16).padStart(2, '0')}`;
   }
   return escaped;

@@ -6,8 +6,9 @@ import type { Protocol } from './protocol.ts';
 const BEATS_PER_LEASE = 3;
 
 /**
- * Waits for `work`, renewing meanwhile the leases of attempts whose `pending` is stored. Nothing else may swap their
- * records until it has settled. A lease that cannot be renewed is not an error: the commit finds out.
+ * Waits for `work`, renewing meanwhile the leases of attempts whose `pending` is stored. Nothing
+ * else may swap their records until it has settled. A lease that cannot be renewed is not an error:
+ * the commit finds out.
  */
 export async function keepLeases<Result>(
   protocol: Protocol,
@@ -24,7 +25,11 @@ export async function keepLeases<Result>(
   }
 }
 
-async function renewUntil(protocol: Protocol, jobs: readonly ManifestJob[], ended: AbortSignal): Promise<void> {
+async function renewUntil(
+  protocol: Protocol,
+  jobs: readonly ManifestJob[],
+  ended: AbortSignal,
+): Promise<void> {
   const { clock, settings } = protocol;
   for (;;) {
     try {
@@ -37,10 +42,17 @@ async function renewUntil(protocol: Protocol, jobs: readonly ManifestJob[], ende
   }
 }
 
-async function renew({ manifests, randomness, settings }: Protocol, job: ManifestJob): Promise<void> {
+async function renew(
+  { manifests, randomness, settings }: Protocol,
+  job: ManifestJob,
+): Promise<void> {
   if (job.pending === undefined) return;
   try {
-    const { seen } = await manifests.swap(job.key, job.seen, job.announcing([], randomness.nonce(), settings.leaseMs));
+    const { seen } = await manifests.swap(
+      job.key,
+      job.seen,
+      job.announcing([], randomness.nonce(), settings.leaseMs),
+    );
     job.sees(seen);
   } catch (error) {
     if (!isVarveError(error)) throw error;

@@ -31,7 +31,12 @@ export class LimitedStore implements ObjectStore {
     return this.#run(options, () => this.#store.head(key, options));
   }
 
-  put(key: string, body: Uint8Array, condition: PutCondition, options?: RequestOptions): Promise<PutResult> {
+  put(
+    key: string,
+    body: Uint8Array,
+    condition: PutCondition,
+    options?: RequestOptions,
+  ): Promise<PutResult> {
     return this.#run(options, () => this.#store.put(key, body, condition, options));
   }
 
@@ -47,7 +52,10 @@ export class LimitedStore implements ObjectStore {
     return this.#store.close();
   }
 
-  async #run<Result>({ signal }: RequestOptions = {}, request: () => Promise<Result>): Promise<Result> {
+  async #run<Result>(
+    { signal }: RequestOptions = {},
+    request: () => Promise<Result>,
+  ): Promise<Result> {
     if (signal === undefined) return this.#limit(request);
     throwIfAborted(signal);
     let leave = (): void => {};

@@ -50,7 +50,11 @@ type ByKind<Value> = Record<ManifestKind, Value>;
 /** What all calls of an open store share of the lists. */
 export class ListMemory {
   /** By tag: no two bodies are ever equal. */
-  readonly known: ByKind<Map<string, KnownManifest>> = { conversation: new Map(), blob: new Map(), pin: new Map() };
+  readonly known: ByKind<Map<string, KnownManifest>> = {
+    conversation: new Map(),
+    blob: new Map(),
+    pin: new Map(),
+  };
   /** Rollups whose heads are known, and how many each has, stale ones included. */
   readonly read = new Map<string, number>();
   /** By key of the object. */
@@ -64,10 +68,11 @@ export class ListMemory {
 }
 
 /**
- * Lists manifests without reading them. A LIST tells the tag of every manifest's object; *rollups* hold the heads of
- * many, each with the tag of its body. A head counts only under that tag, so a rollup is never wrong, only out of date,
- * and only manifests whose tag no rollup has are read. Writers leave a rollup every few hundred manifests, readers leave
- * what they had to look up; what is out of date goes when rollups are merged, and all of them may be deleted at any time.
+ * Lists manifests without reading them. A LIST tells the tag of every manifest's object; *rollups*
+ * hold the heads of many, each with the tag of its body. A head counts only under that tag, so a
+ * rollup is never wrong, only out of date, and only manifests whose tag no rollup has are read.
+ * Writers leave a rollup every few hundred manifests, readers leave what they had to look up; what
+ * is out of date goes when rollups are merged, and all of them may be deleted at any time.
  */
 export class ListIndex {
   readonly #protocol: Protocol;
@@ -77,7 +82,11 @@ export class ListIndex {
   readonly #unwritten: ListMemory['unwritten'];
   readonly #unmerged: ListMemory['unmerged'];
 
-  constructor(protocol: Protocol, isWritable: boolean, { known, read, unwritten, unmerged }: ListMemory) {
+  constructor(
+    protocol: Protocol,
+    isWritable: boolean,
+    { known, read, unwritten, unmerged }: ListMemory,
+  ) {
     this.#protocol = protocol;
     this.#isWritable = isWritable;
     this.#known = known;
@@ -96,7 +105,8 @@ export class ListIndex {
   async flush(isLast = false): Promise<void> {
     if (!this.#isWritable) return;
     for (const kind of KINDS) {
-      if (this.#unwritten[kind].size >= (isLast ? WORTHWHILE_HEADS : ROLLUP_HEADS)) await this.#write(kind);
+      if (this.#unwritten[kind].size >= (isLast ? WORTHWHILE_HEADS : ROLLUP_HEADS))
+        await this.#write(kind);
       const isDue = this.#unmerged[kind] >= (isLast ? 1 : MERGED_ROLLUPS);
       if (isDue) await this.#mergeUnread(kind);
     }
@@ -138,7 +148,8 @@ export class ListIndex {
       if (seen.record !== undefined && !isSettled(seen.record)) unsettled.push(seen);
     }
     if (this.#isWritable) {
-      if (this.#unwritten[kind].size >= WORTHWHILE_HEADS) this.#learn(kind, await this.#write(kind));
+      if (this.#unwritten[kind].size >= WORTHWHILE_HEADS)
+        this.#learn(kind, await this.#write(kind));
       await this.#mergeRead(kind, rollups);
     }
     return { manifests: manifests.filter(({ head }) => head !== undefined), unsettled, unreadable };
@@ -176,7 +187,8 @@ export class ListIndex {
   /** Takes note of every rollup that is there and was not read. Returns them all. */
   async #readRollups(kind: ManifestKind, { signal }: AbortOptions): Promise<ListedObject[]> {
     const rollups: ListedObject[] = [];
-    for await (const rollup of listObjects(this.#protocol, rollupsPrefix(kind), abortOf(signal))) rollups.push(rollup);
+    for await (const rollup of listObjects(this.#protocol, rollupsPrefix(kind), abortOf(signal)))
+      rollups.push(rollup);
     const unread = rollups.filter(({ key }) => !this.#read.has(key));
     for await (const rollup of this.#entriesOf(unread, signal)) this.#learn(kind, [rollup]);
     return rollups;
@@ -215,7 +227,10 @@ export class ListIndex {
     const live = new Map<string, number>();
     for (const { rollup } of known) live.set(rollup, (live.get(rollup) ?? 0) + 1);
     const due = rollups
-      .filter(({ key, size }) => size < SMALL_ROLLUP_BYTES || 2 * (live.get(key) ?? 0) <= (this.#read.get(key) ?? 0))
+      .filter(
+        ({ key, size }) =>
+          size < SMALL_ROLLUP_BYTES || 2 * (live.get(key) ?? 0) <= (this.#read.get(key) ?? 0),
+      )
       .map(({ key }) => key);
     if (due.length < MERGED_ROLLUPS) return;
     const merged = new Set(due);

@@ -5,13 +5,19 @@ import { decodeFrame, encodeFrame } from '../../frame.ts';
 import { ByteReader, ByteWriter } from '../../varint.ts';
 import type { ManifestKey } from '../manifests.ts';
 import { manifestObjectKey } from './keys.ts';
-import type { Hold, ManifestContent, ManifestRecord, RecordBody, RecordEntry } from './manifest-record.ts';
+import type {
+  Hold,
+  ManifestContent,
+  ManifestRecord,
+  RecordBody,
+  RecordEntry,
+} from './manifest-record.ts';
 import { assertReadable, decodeJson, type JsonFormat } from './stored-json.ts';
 
 /**
- * A manifest's object is a checksummed frame of: varint length of the header, the header (JSON, {@link HEADER}), and the
- * bodies that are inline, one after the other, in the order of their entries. Addresses are written once, in
- * `addresses`; everything else refers to them by position.
+ * A manifest's object is a checksummed frame of: varint length of the header, the header (JSON,
+ * {@link HEADER}), and the bodies that are inline, one after the other, in the order of their
+ * entries. Addresses are written once, in `addresses`; everything else refers to them by position.
  */
 const LEVEL = 9;
 
@@ -56,7 +62,14 @@ const HEADER = z.strictObject({
     })
     .optional(),
   pending: z
-    .array(z.strictObject({ nonce: z.string(), beat: z.string(), leaseMs: z.number(), adds: z.array(count) }))
+    .array(
+      z.strictObject({
+        nonce: z.string(),
+        beat: z.string(),
+        leaseMs: z.number(),
+        adds: z.array(count),
+      }),
+    )
     .optional(),
   releasing: z.array(z.tuple([count, z.string()])).optional(),
 });
@@ -78,8 +91,14 @@ export function encodeRecord(record: ManifestRecord): Buffer {
     nonce,
     applied: [...applied],
     current: current && encodeContent(current, addresses, bodies),
-    pending: pending.length === 0 ? undefined : pending.map((each) => ({ ...each, adds: each.adds.map(addresses.of) })),
-    releasing: releasing.length === 0 ? undefined : releasing.map((each) => [addresses.of(each.address), each.nonce]),
+    pending:
+      pending.length === 0
+        ? undefined
+        : pending.map((each) => ({ ...each, adds: each.adds.map(addresses.of) })),
+    releasing:
+      releasing.length === 0
+        ? undefined
+        : releasing.map((each) => [addresses.of(each.address), each.nonce]),
   };
   const whole = { ...header, addresses: addresses.all };
   assertReadable(whole, FORMAT, manifestObjectKey(key));
@@ -92,7 +111,11 @@ export function encodeRecord(record: ManifestRecord): Buffer {
 }
 
 /** @throws `CORRUPT`, naming the object; `UNSUPPORTED_FORMAT` for one that a newer Varve wrote. */
-export function decodeRecord(stored: Uint8Array, objectKey: string, expected: ManifestKey | undefined): ManifestRecord {
+export function decodeRecord(
+  stored: Uint8Array,
+  objectKey: string,
+  expected: ManifestKey | undefined,
+): ManifestRecord {
   const reader = new ByteReader(decodeFrame(stored, objectKey), objectKey);
   const header = decodeJson(reader.bytes(reader.varint()), FORMAT, objectKey);
   const key: ManifestKey = { kind: header.kind, id: header.id };
@@ -101,7 +124,8 @@ export function decodeRecord(stored: Uint8Array, objectKey: string, expected: Ma
   }
   const addressAt = (position: number): Address => {
     const address = header.addresses[position];
-    if (address === undefined) throw new VarveError('CORRUPT', `${objectKey}: names an address that it does not list`);
+    if (address === undefined)
+      throw new VarveError('CORRUPT', `${objectKey}: names an address that it does not list`);
     return address as Address;
   };
   const current = header.current && decodeContent(header.current, addressAt, reader);
@@ -117,7 +141,11 @@ export function decodeRecord(stored: Uint8Array, objectKey: string, expected: Ma
   };
 }
 
-function encodeContent(content: ManifestContent, addresses: Positions, bodies: Uint8Array[]): Header['current'] {
+function encodeContent(
+  content: ManifestContent,
+  addresses: Positions,
+  bodies: Uint8Array[],
+): Header['current'] {
   const { holds, entries, idempotencyKeys, archived, ...fields } = content;
   return {
     ...fields,
@@ -131,7 +159,10 @@ function encodeContent(content: ManifestContent, addresses: Positions, bodies: U
         return [body.bytes.length, positions];
       }
       const { digest, offset, length } = body;
-      const parts = body.parts.map((part): [number, number] => [addresses.of(part.address), part.length]);
+      const parts = body.parts.map((part): [number, number] => [
+        addresses.of(part.address),
+        part.length,
+      ]);
       return [{ digest, offset, length, parts }, positions];
     }),
   };

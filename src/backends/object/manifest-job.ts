@@ -27,11 +27,16 @@ export interface Plan {
   readonly outcomes: ReadonlyMap<number, WriteOutcome>;
   /** Segments whose references have yet to be taken. */
   readonly missing: ReadonlyMap<Address, NewSegment>;
-  /** What the writes name and the content holds already: they may not succeed before its data was looked at (rule 16). */
+  /**
+   * What the writes name and the content holds already: they may not succeed before its data was
+   * looked at (rule 16).
+   */
   readonly reused: ReadonlyMap<Address, Generation>;
 }
 
-/** A manifest that is created may have so many times the inline bytes of one that is written again. */
+/**
+ * A manifest that is created may have so many times the inline bytes of one that is written again.
+ */
 const SPILL_FACTOR_OF_NEW = 16;
 
 /** One attempt after the other to apply writes to one manifest. */
@@ -58,7 +63,12 @@ export class ManifestJob {
   failure: VarveError | undefined;
   readonly #archived: ArchivedAt;
 
-  constructor(key: ManifestKey, writes: readonly PlacedWrite[], nonce: string, archived: ArchivedAt) {
+  constructor(
+    key: ManifestKey,
+    writes: readonly PlacedWrite[],
+    nonce: string,
+    archived: ArchivedAt,
+  ) {
     this.key = key;
     this.objectKey = manifestObjectKey(key);
     this.holder = holderOf(this.objectKey);
@@ -75,7 +85,10 @@ export class ManifestJob {
     return this.seen.record?.pending.find(({ nonce }) => nonce === this.nonce);
   }
 
-  /** Whether the attempt took references that it can never commit, because its entry in `pending` is gone. */
+  /**
+   * Whether the attempt took references that it can never commit, because its entry in `pending` is
+   * gone.
+   */
   get isFenced(): boolean {
     return this.taken.size > 0 && this.pending === undefined;
   }
@@ -84,7 +97,13 @@ export class ManifestJob {
     const current = this.seen.record?.current;
     const writes = this.writes.filter(({ position }) => !this.failures.has(position));
     const lost = this.#lostOf(current);
-    const folded = fold(current, writes, { key: this.key, nonce: this.nonce, now, archived: this.#archived, lost });
+    const folded = fold(current, writes, {
+      key: this.key,
+      nonce: this.nonce,
+      now,
+      archived: this.#archived,
+      lost,
+    });
     const outcomes = new Map([...folded.outcomes, ...this.failures]);
     const reused = new Map<Address, Generation>();
     for (const address of folded.named) {
@@ -103,7 +122,8 @@ export class ManifestJob {
       for (const address of neededBy(entry)) {
         const hold = current?.holds.get(address);
         const isGiven = folded.sources.has(address) || sources.has(address);
-        if (hold !== undefined && sources.has(address) && !lost.has(address)) reused.set(address, hold.gen);
+        if (hold !== undefined && sources.has(address) && !lost.has(address))
+          reused.set(address, hold.gen);
         // What no write of these brings stays as it is.
         const isHeld = hold !== undefined && !(lost.has(address) && isGiven);
         if (isHeld || this.taken.has(address)) continue;
@@ -118,14 +138,21 @@ export class ManifestJob {
     const { current, pending = [], releasing = [] } = this.seen.record ?? {};
     const announced = new Set([...(this.pending?.adds ?? []), ...adds]);
     const own: PendingAttempt = { nonce: this.nonce, beat, leaseMs, adds: [...announced] };
-    return { current, pending: [...pending.filter(({ nonce }) => nonce !== this.nonce), own], releasing };
+    return {
+      current,
+      pending: [...pending.filter(({ nonce }) => nonce !== this.nonce), own],
+      releasing,
+    };
   }
 
   /**
-   * The record with the content committed: the references that nothing needs any more, of the content before and of the
-   * attempt, go to `releasing` in the same swap (rules 2 and 6).
+   * The record with the content committed: the references that nothing needs any more, of the
+   * content before and of the attempt, go to `releasing` in the same swap (rules 2 and 6).
    */
-  committing(content: DraftContent | undefined): { change: RecordChange; releases: readonly Release[] } {
+  committing(content: DraftContent | undefined): {
+    change: RecordChange;
+    releases: readonly Release[];
+  } {
     const { current: before, pending = [], releasing = [] } = this.seen.record ?? {};
     const current = content && this.#withHolds(content, before);
     const releases: Release[] = [];
@@ -133,10 +160,14 @@ export class ManifestJob {
       if (current?.holds.get(address)?.nonce !== nonce) releases.push({ address, nonce });
     }
     for (const address of this.pending?.adds ?? []) {
-      if (current?.holds.get(address)?.nonce !== this.nonce) releases.push({ address, nonce: this.nonce });
+      if (current?.holds.get(address)?.nonce !== this.nonce)
+        releases.push({ address, nonce: this.nonce });
     }
     const others = pending.filter(({ nonce }) => nonce !== this.nonce);
-    return { change: { current, pending: others, releasing: withReleases(releasing, releases) }, releases };
+    return {
+      change: { current, pending: others, releasing: withReleases(releasing, releases) },
+      releases,
+    };
   }
 
   #withHolds(content: DraftContent, before: ManifestContent | undefined): ManifestContent {
@@ -147,7 +178,10 @@ export class ManifestJob {
         const renewed = lost.has(address) ? this.#taken(address) : undefined;
         const hold = renewed ?? before?.holds.get(address) ?? this.#taken(address);
         if (hold === undefined)
-          throw new VarveError('INTERNAL', `segment ${address} is to be committed without a reference`);
+          throw new VarveError(
+            'INTERNAL',
+            `segment ${address} is to be committed without a reference`,
+          );
         holds.set(address, hold);
       }
     }
@@ -156,14 +190,20 @@ export class ManifestJob {
 
   /** What is lost of that content. */
   #lostOf(content: ManifestContent | undefined): ReadonlySet<Address> {
-    const isLost = ([address, gen]: [Address, Generation]) => content?.holds.get(address)?.gen === gen;
+    const isLost = ([address, gen]: [Address, Generation]) =>
+      content?.holds.get(address)?.gen === gen;
     return new Set([...this.lost].filter(isLost).map(([address]) => address));
   }
 
-  /** A reference that the attempt took and may commit: its `pending`, which names it, still stands (rules 1 and 2). */
+  /**
+   * A reference that the attempt took and may commit: its `pending`, which names it, still stands
+   * (rules 1 and 2).
+   */
   #taken(address: Address): Hold | undefined {
     const taken = this.taken.get(address);
-    return taken && this.pending?.adds.includes(address) ? { gen: taken.gen, nonce: this.nonce } : undefined;
+    return taken && this.pending?.adds.includes(address)
+      ? { gen: taken.gen, nonce: this.nonce }
+      : undefined;
   }
 
   /** Begins anew after the attempt was fenced: its tokens are somebody else's to release. */
@@ -173,8 +213,8 @@ export class ManifestJob {
   }
 
   /**
-   * Whether a plan still holds: the content is what it was made on, and the attempt may commit. Renewing a lease may have found
-   * otherwise (rules 2 and 11).
+   * Whether a plan still holds: the content is what it was made on, and the attempt may commit.
+   * Renewing a lease may have found otherwise (rules 2 and 11).
    */
   isCurrent({ base }: Plan): boolean {
     return !this.isFenced && this.seen.record?.current === base;
@@ -190,7 +230,9 @@ export class ManifestJob {
   failSegment(address: Address, outcome: WriteOutcome): void {
     for (const { position, write } of this.writes) {
       if (!('entries' in write) || this.failures.has(position)) continue;
-      const names = write.entries.some(({ segments }) => segments.some((segment) => segment.address === address));
+      const names = write.entries.some(({ segments }) =>
+        segments.some((segment) => segment.address === address),
+      );
       if (names) this.failures.set(position, outcome);
     }
   }

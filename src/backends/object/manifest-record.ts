@@ -2,7 +2,10 @@ import type { Address } from '../../address.ts';
 import type { ManifestHead, ManifestKey, Revision } from '../manifests.ts';
 import type { Generation } from './sidecar.ts';
 
-/** A manifest's hold on one segment: the generation of its data, and the nonce of the attempt that took the reference. */
+/**
+ * A manifest's hold on one segment: the generation of its data, and the nonce of the attempt that
+ * took the reference.
+ */
 export interface Hold {
   readonly gen: Generation;
   readonly nonce: string;
@@ -32,7 +35,10 @@ export interface RecordEntry {
   readonly segments: readonly Address[];
 }
 
-/** Where a manifest stands in the order of archiving: ms of the writer's clock, then a count within it. */
+/**
+ * Where a manifest stands in the order of archiving: ms of the writer's clock, then a count within
+ * it.
+ */
 export type ArchivedAt = readonly [ms: number, count: number];
 
 /** What a manifest holds: its committed state. */
@@ -47,7 +53,10 @@ export interface ManifestContent extends Omit<ManifestHead, 'key' | 'entryCount'
 /** A manifest's content whose references are not taken yet. */
 export type DraftContent = Omit<ManifestContent, 'holds'>;
 
-/** An attempt under way: it may take references to these segments, under its nonce, until it is fenced. */
+/**
+ * An attempt under way: it may take references to these segments, under its nonce, until it is
+ * fenced.
+ */
 export interface PendingAttempt {
   readonly nonce: string;
   /** Changes whenever its owner renews the lease. */
@@ -64,15 +73,17 @@ export interface Release {
 }
 
 /**
- * The object of a manifest: its committed state, and its own write-ahead record. Without `current` and `pending` and
- * `releasing` it is a tombstone.
+ * The object of a manifest: its committed state, and its own write-ahead record. Without `current`
+ * and `pending` and `releasing` it is a tombstone.
  */
 export interface ManifestRecord {
   readonly key: ManifestKey;
   /** Counts the bodies this object has had; no two bodies are ever equal. */
   readonly seq: number;
   readonly nonce: string;
-  /** Nonces of the newest bodies, this one last: tells whether a write of unknown outcome happened. */
+  /**
+   * Nonces of the newest bodies, this one last: tells whether a write of unknown outcome happened.
+   */
   readonly applied: readonly string[];
   readonly current: ManifestContent | undefined;
   readonly pending: readonly PendingAttempt[];
@@ -104,8 +115,14 @@ export function nextRecord(
   };
 }
 
-/** Whether `body` was ever stored, as told by a record read after it may have been; `undefined`: too long ago to tell. */
-export function wasApplied(body: ManifestRecord, later: ManifestRecord | undefined): boolean | undefined {
+/**
+ * Whether `body` was ever stored, as told by a record read after it may have been; `undefined`: too
+ * long ago to tell.
+ */
+export function wasApplied(
+  body: ManifestRecord,
+  later: ManifestRecord | undefined,
+): boolean | undefined {
   if (later === undefined || later.seq < body.seq) return false;
   const position = later.applied.length - 1 - (later.seq - body.seq);
   return position < 0 ? undefined : later.applied[position] === body.nonce;
@@ -117,7 +134,10 @@ export function withReleases(releasing: readonly Release[], added: readonly Rele
   return [...releasing, ...added.filter((release) => !known.has(nameOfRelease(release)))];
 }
 
-export function withoutReleases(releasing: readonly Release[], done: readonly Release[]): Release[] {
+export function withoutReleases(
+  releasing: readonly Release[],
+  done: readonly Release[],
+): Release[] {
   const gone = new Set(done.map(nameOfRelease));
   return releasing.filter((release) => !gone.has(nameOfRelease(release)));
 }

@@ -4,7 +4,12 @@ import { Backoff } from './backoff.ts';
 import type { Foundation } from './foundation.ts';
 import { manifestObjectKey } from './keys.ts';
 import { decodeRecord, encodeRecord } from './manifest-codec.ts';
-import { type ManifestRecord, nextRecord, type RecordChange, wasApplied } from './manifest-record.ts';
+import {
+  type ManifestRecord,
+  nextRecord,
+  type RecordChange,
+  wasApplied,
+} from './manifest-record.ts';
 import type { RequestOptions } from './object-store.ts';
 
 /** A manifest's object as it was seen. */
@@ -38,21 +43,29 @@ export class ManifestTable {
   }
 
   /** As {@link read}, for whoever knows the object and not the manifest. */
-  async readObject(objectKey: string, expected?: ManifestKey, options: RequestOptions = {}): Promise<SeenRecord> {
+  async readObject(
+    objectKey: string,
+    expected?: ManifestKey,
+    options: RequestOptions = {},
+  ): Promise<SeenRecord> {
     const object = await this.#foundation.store.get(objectKey, options);
     if (object === undefined) return NOTHING_SEEN;
     this.#foundation.serverClock.observe(object.serverTime);
     const record = decodeRecord(object.body, objectKey, expected);
     if (expected === undefined && manifestObjectKey(record.key) !== objectKey) {
-      throw new VarveError('CORRUPT', `${objectKey}: holds ${record.key.kind} ${JSON.stringify(record.key.id)}`);
+      throw new VarveError(
+        'CORRUPT',
+        `${objectKey}: holds ${record.key.kind} ${JSON.stringify(record.key.id)}`,
+      );
     }
     return { record, etag: object.etag, lastModified: object.lastModified };
   }
 
   /**
-   * Replaces the object that was seen. Asks with the very same body until it is known what became of it, so that an answer
-   * lost on the way is found out: the body is there, or something else is and this one can never come. One step of the call:
-   * its signal and its deadline end the asking, too.
+   * Replaces the object that was seen. Asks with the very same body until it is known what became
+   * of it, so that an answer lost on the way is found out: the body is there, or something else is
+   * and this one can never come. One step of the call: its signal and its deadline end the asking,
+   * too.
    *
    * @throws `OUTCOME_UNKNOWN` when that is not decided by then; `BUSY`; what the store throws.
    */
@@ -61,12 +74,18 @@ export class ManifestTable {
     const record = nextRecord(key, base.record, change, this.#foundation.randomness.nonce());
     const body = encodeRecord(record);
     const condition =
-      base.etag === undefined ? { kind: 'absent' as const } : { kind: 'match' as const, etag: base.etag };
+      base.etag === undefined
+        ? { kind: 'absent' as const }
+        : { kind: 'match' as const, etag: base.etag };
     const bounds = this.#foundation.call.step();
     const backoff = new Backoff(this.#foundation, bounds);
     let unknown: Error | undefined;
     for (;;) {
-      const result = await unlessLost(unknown, key, this.#foundation.store.put(objectKey, body, condition, bounds));
+      const result = await unlessLost(
+        unknown,
+        key,
+        this.#foundation.store.put(objectKey, body, condition, bounds),
+      );
       if (result.outcome === 'stored') {
         this.#foundation.serverClock.observe(result.serverTime);
         return { isStored: true, seen: { record, etag: result.etag } };
@@ -81,7 +100,11 @@ export class ManifestTable {
         if (applied === undefined && unknown !== undefined) throw outcomeUnknown(key, unknown);
         return { isStored: false, seen: now };
       }
-      await unlessLost(unknown, key, backoff.pause(`changing ${key.kind} ${JSON.stringify(key.id)}`));
+      await unlessLost(
+        unknown,
+        key,
+        backoff.pause(`changing ${key.kind} ${JSON.stringify(key.id)}`),
+      );
     }
   }
 }
@@ -102,7 +125,8 @@ async function unlessLost<Result>(
 function outcomeUnknown({ kind, id }: ManifestKey, cause?: unknown): VarveError {
   return new VarveError(
     'OUTCOME_UNKNOWN',
-    `${kind} ${JSON.stringify(id)} may or may not have been written: read it before you write it again${because(cause)}`,
+    `${kind} ${JSON.stringify(id)} may or may not have been written: read it before you ` +
+      `write it again${because(cause)}`,
     { cause },
   );
 }

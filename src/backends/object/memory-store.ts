@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto';
 import { throwIfAborted } from '../../errors.ts';
 import type { AbortOptions } from '../manifests.ts';
-import { checkDeletedKeys, checkListLimit, checkObjectKey, MAX_LISTED_OBJECTS } from './object-limits.ts';
+import {
+  checkDeletedKeys,
+  checkListLimit,
+  checkObjectKey,
+  MAX_LISTED_OBJECTS,
+} from './object-limits.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,
@@ -19,8 +24,8 @@ interface Stored {
 }
 
 /**
- * Objects in this process's memory: for tests, simulations and stores that need not last. Tags are MD5, as on
- * S3, and what S3 refuses is refused.
+ * Objects in this process's memory: for tests, simulations and stores that need not last. Tags are
+ * MD5, as on S3, and what S3 refuses is refused.
  */
 export class MemoryObjectStore implements ObjectStore {
   readonly location: string;
@@ -48,7 +53,12 @@ export class MemoryObjectStore implements ObjectStore {
     return { etag, lastModified, size: body.length, serverTime: this.#now() };
   }
 
-  async put(key: string, body: Uint8Array, condition: PutCondition, options?: AbortOptions): Promise<PutResult> {
+  async put(
+    key: string,
+    body: Uint8Array,
+    condition: PutCondition,
+    options?: AbortOptions,
+  ): Promise<PutResult> {
     throwIfAborted(options?.signal);
     checkObjectKey(key);
     const stored = this.#objects.get(key);

@@ -10,7 +10,10 @@ import type {
 } from './object-store.ts';
 import type { RequestMeter, RequestVerb } from './request-meter.ts';
 
-/** Counts the calls of a store that sends one request for each. (The S3 store counts its requests itself.) */
+/**
+ * Counts the calls of a store that sends one request for each. (The S3 store counts its requests
+ * itself.)
+ */
 export class MeteredStore implements ObjectStore {
   readonly location: string;
   readonly #store: ObjectStore;
@@ -32,8 +35,15 @@ export class MeteredStore implements ObjectStore {
     return this.#count('head', 0, () => this.#store.head(key, options));
   }
 
-  async put(key: string, body: Uint8Array, condition: PutCondition, options?: RequestOptions): Promise<PutResult> {
-    const result = await this.#count('put', body.length, () => this.#store.put(key, body, condition, options));
+  async put(
+    key: string,
+    body: Uint8Array,
+    condition: PutCondition,
+    options?: RequestOptions,
+  ): Promise<PutResult> {
+    const result = await this.#count('put', body.length, () =>
+      this.#store.put(key, body, condition, options),
+    );
     if (result.outcome === 'refused') this.#meter.refused();
     if (result.outcome === 'unknown') this.#meter.failed();
     return result;
@@ -51,7 +61,11 @@ export class MeteredStore implements ObjectStore {
     return this.#store.close();
   }
 
-  async #count<Result>(verb: RequestVerb, bytesUp: number, call: () => Promise<Result>): Promise<Result> {
+  async #count<Result>(
+    verb: RequestVerb,
+    bytesUp: number,
+    call: () => Promise<Result>,
+  ): Promise<Result> {
     this.#meter.sent(verb, bytesUp);
     try {
       return await call();

@@ -8,9 +8,10 @@ import { abortOf, type Protocol } from './protocol.ts';
 const BODY = z.object({ holder: z.string(), ttlMs: z.number() });
 
 /**
- * Takes the lease `leases/<name>.json` by compare-and-swap, unless somebody has it. Its age is the difference of two times of the
- * server's. A released lease is one of no duration: objects are not deleted, as that would not be atomic everywhere.
- * Whoever does not learn whether a swap succeeded behaves as if it had not.
+ * Takes the lease `leases/<name>.json` by compare-and-swap, unless somebody has it. Its age is the
+ * difference of two times of the server's. A released lease is one of no duration: objects are not
+ * deleted, as that would not be atomic everywhere. Whoever does not learn whether a swap succeeded
+ * behaves as if it had not.
  */
 export async function acquireLease(
   { store, randomness }: Pick<Protocol, 'store' | 'randomness'>,
@@ -21,7 +22,8 @@ export async function acquireLease(
   checkLease(name, ttlMs);
   const key = `${LEASES_PREFIX}${encodeURIComponent(name)}.json`;
   const present = await store.get(key, abortOf(signal));
-  if (present !== undefined && present.serverTime - present.lastModified < durationOf(present.body)) return undefined;
+  if (present !== undefined && present.serverTime - present.lastModified < durationOf(present.body))
+    return undefined;
   const holder = randomness.nonce();
   let etag = present?.etag;
   const swap = async (duration: number, options: AbortOptions): Promise<boolean> => {

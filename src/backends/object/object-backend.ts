@@ -77,7 +77,10 @@ export interface ObjectComponents {
   readonly identity?: string;
 }
 
-/** Once its caller wants it to end, or nobody answers, a store says what is left to say within so many ms. */
+/**
+ * Once its caller wants it to end, or nobody answers, a store says what is left to say within so
+ * many ms.
+ */
 const LAST_WORDS_MS = 400;
 
 /** A store on an object storage service: see ARCHITECTURE.md for objects, steps and invariants. */
@@ -94,8 +97,17 @@ export class ObjectBackend implements Backend {
   readonly #ended = new AbortController();
   #closing: Promise<void> | undefined;
 
-  constructor(store: ObjectStore, options: ObjectBackendOptions = {}, components: ObjectComponents = {}) {
-    const { readOnly = false, inlineBelow = 4096, concurrency = 32, cacheBytes = 64 * 1024 * 1024 } = options;
+  constructor(
+    store: ObjectStore,
+    options: ObjectBackendOptions = {},
+    components: ObjectComponents = {},
+  ) {
+    const {
+      readOnly = false,
+      inlineBelow = 4096,
+      concurrency = 32,
+      cacheBytes = 64 * 1024 * 1024,
+    } = options;
     const { clock = new SystemClock(), randomness = new SystemRandomness() } = components;
     const settings: ProtocolSettings = {
       leaseMs: options.leaseMs ?? DEFAULT_SETTINGS.leaseMs,
@@ -109,9 +121,20 @@ export class ObjectBackend implements Backend {
     const limited = new LimitedStore(metered, concurrency);
     this.location = store.location;
     this.identity = components.identity;
-    this.capabilities = { writable: !readOnly, multiMachine: true, countsReferencesOf: 'manifests', inlineBelow };
+    this.capabilities = {
+      writable: !readOnly,
+      multiMachine: true,
+      countsReferencesOf: 'manifests',
+      inlineBelow,
+    };
     this.#signal = options.signal;
-    this.#foundation = { store: limited, clock, serverClock: new ServerClock(clock), randomness, settings };
+    this.#foundation = {
+      store: limited,
+      clock,
+      serverClock: new ServerClock(clock),
+      randomness,
+      settings,
+    };
     this.#memory = new StoreMemory(randomness, cacheBytes);
     this.reports = {
       add: (report, options = {}) =>
@@ -139,16 +162,24 @@ export class ObjectBackend implements Backend {
   ): Promise<WriteOutcome> {
     return this.#work(() => {
       this.#assertWritable();
-      return publishTaken(write, entries, fields, (...taken) => this.#long(options).writer.publish(...taken));
+      return publishTaken(write, entries, fields, (...taken) =>
+        this.#long(options).writer.publish(...taken),
+      );
     });
   }
 
-  async read(keys: readonly ManifestKey[], options: ReadManifestOptions = {}): Promise<(StoredManifest | undefined)[]> {
+  async read(
+    keys: readonly ManifestKey[],
+    options: ReadManifestOptions = {},
+  ): Promise<(StoredManifest | undefined)[]> {
     const scope = this.#short(options);
     return forEach(takeKeys(keys), (key) => readManifest(scope, key, options.entries));
   }
 
-  async heads(keys: readonly ManifestKey[], options: AbortOptions = {}): Promise<(ManifestHead | undefined)[]> {
+  async heads(
+    keys: readonly ManifestKey[],
+    options: AbortOptions = {},
+  ): Promise<(ManifestHead | undefined)[]> {
     const { protocol } = this.#short(options);
     return forEach(takeKeys(keys), async (key) => {
       const { record } = await protocol.manifests.read(key);
@@ -156,7 +187,11 @@ export class ObjectBackend implements Backend {
     });
   }
 
-  async *list(kind: ManifestKind, filter: ListFilter = {}, options: AbortOptions = {}): AsyncIterable<ManifestHead> {
+  async *list(
+    kind: ManifestKind,
+    filter: ListFilter = {},
+    options: AbortOptions = {},
+  ): AsyncIterable<ManifestHead> {
     const taken = takeFilter(kind, filter);
     const { manifests, unreadable } = await this.#long(options).index.survey(kind);
     for (const { archived: _, ...head } of ordered(manifests, taken)) {
@@ -171,7 +206,10 @@ export class ObjectBackend implements Backend {
     return this.#short(options).reader.fetch(takeLocators(locators));
   }
 
-  async describe(locators: readonly Locator[], options: AbortOptions = {}): Promise<SegmentDescription[]> {
+  async describe(
+    locators: readonly Locator[],
+    options: AbortOptions = {},
+  ): Promise<SegmentDescription[]> {
     return this.#short(options).reader.describe(takeLocators(locators));
   }
 
@@ -180,7 +218,10 @@ export class ObjectBackend implements Backend {
     return takeLocators(locators).map((locator) => reader.addressOf(locator));
   }
 
-  async find(addresses: readonly Address[], options: AbortOptions = {}): Promise<(Locator | undefined)[]> {
+  async find(
+    addresses: readonly Address[],
+    options: AbortOptions = {},
+  ): Promise<(Locator | undefined)[]> {
     return this.#short(options).reader.find(takeAddresses(addresses));
   }
 
@@ -198,7 +239,10 @@ export class ObjectBackend implements Backend {
     if (settings.repair) this.#assertWritable();
     const scope = this.#long(settings, this.#ended.signal);
     try {
-      return yield* whileOpen(this, new ObjectAudit(this.#maintenance(scope), within(scope, settings)).run());
+      return yield* whileOpen(
+        this,
+        new ObjectAudit(this.#maintenance(scope), within(scope, settings)).run(),
+      );
     } finally {
       scope.damage.forget();
     }
@@ -214,7 +258,8 @@ export class ObjectBackend implements Backend {
     return healthBy(async () => {
       const found = await findStore(protocol.store);
       if (this.identity === undefined || found?.created === this.identity) return;
-      const now = found === undefined ? 'there is no store any more' : 'another store was made in its place';
+      const now =
+        found === undefined ? 'there is no store any more' : 'another store was made in its place';
       throw new VarveError('NOT_FOUND', `${this.location}: ${now}`);
     });
   }
@@ -274,21 +319,27 @@ export class ObjectBackend implements Backend {
   #short(options: AbortOptions): CallScope {
     this.#assertOpen(options);
     const { clock, settings } = this.#foundation;
-    return this.#scope(Call.short(clock, settings.timeoutMs, joined([this.#signal, options.signal])));
+    return this.#scope(
+      Call.short(clock, settings.timeoutMs, joined([this.#signal, options.signal])),
+    );
   }
 
   /** The same for work of many steps. */
   #long(options: AbortOptions, ...others: AbortSignal[]): CallScope {
     this.#assertOpen(options);
     const { clock, settings } = this.#foundation;
-    return this.#scope(Call.long(clock, settings.timeoutMs, joined([this.#signal, options.signal, ...others])));
+    return this.#scope(
+      Call.long(clock, settings.timeoutMs, joined([this.#signal, options.signal, ...others])),
+    );
   }
 
   /** For what is still to be said when the work is done, or was ended. */
   #lastWords(): CallScope {
     const { clock, settings } = this.#foundation;
     const isHasty = this.#signal?.aborted || this.#memory.link.isDown;
-    return this.#scope(Call.short(clock, isHasty ? Math.min(LAST_WORDS_MS, settings.timeoutMs) : settings.timeoutMs));
+    return this.#scope(
+      Call.short(clock, isHasty ? Math.min(LAST_WORDS_MS, settings.timeoutMs) : settings.timeoutMs),
+    );
   }
 
   #scope(call: Call): CallScope {
@@ -340,7 +391,9 @@ async function readManifest(
       const spilled = [...new Set(parts.map(({ address }) => address))];
       return {
         ...headOfRecord(key, current),
-        ...(spilled.length > 0 && { spilled: spilled.map((address) => reader.locate(address, current.holds)) }),
+        ...(spilled.length > 0 && {
+          spilled: spilled.map((address) => reader.locate(address, current.holds)),
+        }),
         entries: wanted.map(({ segments }, at) => ({
           body: bodies[at] as Uint8Array,
           segments: segments.map((address) => reader.locate(address, current.holds)),

@@ -1,8 +1,8 @@
 import { VarveError } from '../../errors.ts';
 
 /**
- * What S3 and services like it accept. Stores in memory enforce the same, so that tests find what a service
- * would refuse.
+ * What S3 and services like it accept. Stores in memory enforce the same, so that tests find what a
+ * service would refuse.
  */
 
 /** Keys in one `delete`. */
@@ -24,7 +24,8 @@ export function checkObjectKey(key: string): void {
   if (isSafe && bytes > 0 && bytes <= MAX_KEY_BYTES) return;
   throw new VarveError(
     'INVALID_ARGUMENT',
-    `a key is 1 to ${MAX_KEY_BYTES} bytes of UTF-8, without control characters and without "." or ".." between ` +
+    `a key is 1 to ${MAX_KEY_BYTES} bytes of UTF-8, without control characters and without ` +
+      '"." or ".." between ' +
       `slashes; not ${JSON.stringify(key)}`,
   );
 }
@@ -42,5 +43,8 @@ export function checkDeletedKeys(keys: readonly string[]): void {
 /** @throws `INVALID_ARGUMENT` for a number of objects that no page may have. */
 export function checkListLimit(limit: number): void {
   if (Number.isInteger(limit) && limit >= 1 && limit <= MAX_LISTED_OBJECTS) return;
-  throw new VarveError('INVALID_ARGUMENT', `a page has 1 to ${MAX_LISTED_OBJECTS} objects; not ${limit}`);
+  throw new VarveError(
+    'INVALID_ARGUMENT',
+    `a page has 1 to ${MAX_LISTED_OBJECTS} objects; not ${limit}`,
+  );
 }

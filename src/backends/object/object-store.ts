@@ -2,40 +2,56 @@ import type { AbortOptions } from '../manifests.ts';
 
 /** What bounds a request. */
 export interface RequestOptions extends AbortOptions {
-  /** From then on, by the clock's monotonic time in ms, nothing is begun and nothing waited for. Default: never. */
+  /**
+   * From then on, by the clock's monotonic time in ms, nothing is begun and nothing waited for.
+   * Default: never.
+   */
   readonly deadline?: number;
 }
 
 /**
- * What the protocol needs of an object storage service, and nothing more. An implementation adds no meaning: it tells
- * what happened, and above all whether it is *known* what happened.
+ * What the protocol needs of an object storage service, and nothing more. An implementation adds no
+ * meaning: it tells what happened, and above all whether it is *known* what happened.
  *
- * Every method throws a `VarveError`: `DENIED`, `NOT_FOUND` (no such bucket), `INVALID_ARGUMENT` (wrong region or endpoint,
- * a request the service can never accept), `THROTTLED`, `UNAVAILABLE`, `ABORTED`, `CORRUPT` (a body that does not match its checksum).
- * What is `retryable` may be asked again. No method but {@link ObjectStore.delete} and reading may be repeated
- * blindly, so `put` does not throw when its outcome is unknown: it says so.
+ * Every method throws a `VarveError`: `DENIED`, `NOT_FOUND` (no such bucket), `INVALID_ARGUMENT`
+ * (wrong region or endpoint, a request the service can never accept), `THROTTLED`, `UNAVAILABLE`,
+ * `ABORTED`, `CORRUPT` (a body that does not match its checksum). What is `retryable` may be asked
+ * again. No method but {@link ObjectStore.delete} and reading may be repeated blindly, so `put`
+ * does not throw when its outcome is unknown: it says so.
  */
 export interface ObjectStore {
   /** The location without credentials, for people. */
   readonly location: string;
 
-  /** An object, whole; `undefined` when there is none. Strongly consistent: sees every write that was answered. */
+  /**
+   * An object, whole; `undefined` when there is none. Strongly consistent: sees every write that
+   * was answered.
+   */
   get(key: string, options?: RequestOptions): Promise<StoredObject | undefined>;
 
   /** What is known of an object without its bytes; `undefined` when there is none. */
   head(key: string, options?: RequestOptions): Promise<ObjectHead | undefined>;
 
   /** Stores an object if `condition` holds, atomically. */
-  put(key: string, body: Uint8Array, condition: PutCondition, options?: RequestOptions): Promise<PutResult>;
+  put(
+    key: string,
+    body: Uint8Array,
+    condition: PutCondition,
+    options?: RequestOptions,
+  ): Promise<PutResult>;
 
   /**
-   * Deletes objects; those that do not exist are no error. It may be repeated. At most 1,000 keys: use `deleteAll`.
+   * Deletes objects; those that do not exist are no error. It may be repeated. At most 1,000 keys:
+   * use `deleteAll`.
    *
    * @throws `INVALID_ARGUMENT` for more.
    */
   delete(keys: readonly string[], options?: RequestOptions): Promise<void>;
 
-  /** Up to 1,000 objects whose key begins with `prefix`, in the order of the keys' UTF-8 bytes, after `after`. */
+  /**
+   * Up to 1,000 objects whose key begins with `prefix`, in the order of the keys' UTF-8 bytes,
+   * after `after`.
+   */
   list(prefix: string, options?: ListObjectsOptions): Promise<ObjectPage>;
 
   /** Lets go of connections. */
@@ -43,8 +59,8 @@ export interface ObjectStore {
 }
 
 /**
- * `any`: always. `absent`: only where there is no object (`If-None-Match: *`). `match`: only in place of the object with
- * that tag (`If-Match`).
+ * `any`: always. `absent`: only where there is no object (`If-None-Match: *`). `match`: only in
+ * place of the object with that tag (`If-Match`).
  */
 export type PutCondition =
   | { readonly kind: 'any' }
@@ -54,9 +70,15 @@ export type PutCondition =
 export type PutResult =
   /** It is stored, under this tag. */
   | { readonly outcome: 'stored'; readonly etag: string; readonly serverTime: number }
-  /** The condition does not hold (412, or 404 for `match`), or a race with another request was lost (409): nothing was stored by this request. */
+  /**
+   * The condition does not hold (412, or 404 for `match`), or a race with another request was lost
+   * (409): nothing was stored by this request.
+   */
   | { readonly outcome: 'refused' }
-  /** No answer, or one that does not tell (timeout, reset, 5xx): it may have been stored, or may be so any moment yet. */
+  /**
+   * No answer, or one that does not tell (timeout, reset, 5xx): it may have been stored, or may be
+   * so any moment yet.
+   */
   | { readonly outcome: 'unknown'; readonly error: Error };
 
 export interface ObjectHead {
@@ -65,7 +87,10 @@ export interface ObjectHead {
   readonly size: number;
   /** Milliseconds since the epoch, by the server's clock; whole seconds on many. */
   readonly lastModified: number;
-  /** When the server answered (its `Date`), in ms. Ages are differences of server times, never of a local clock's. */
+  /**
+   * When the server answered (its `Date`), in ms. Ages are differences of server times, never of a
+   * local clock's.
+   */
   readonly serverTime: number;
 }
 

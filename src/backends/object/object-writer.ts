@@ -1,6 +1,13 @@
 import type { Address } from '../../address.ts';
 import { isVarveError, throwIfAborted } from '../../errors.ts';
-import type { ManifestFields, ManifestKey, ManifestWrite, NewEntry, NewSegment, WriteOutcome } from '../manifests.ts';
+import type {
+  ManifestFields,
+  ManifestKey,
+  ManifestWrite,
+  NewEntry,
+  NewSegment,
+  WriteOutcome,
+} from '../manifests.ts';
 import type { PublishWrite } from '../write-intake.ts';
 import { AttemptSteps } from './attempt-steps.ts';
 import { CommitBatch } from './commit-batch.ts';
@@ -129,7 +136,9 @@ export class ObjectWriter {
     }
   }
 
-  /** Writes that changed nothing bring bytes, too: those that are damaged in the store are healed. */
+  /**
+   * Writes that changed nothing bring bytes, too: those that are damaged in the store are healed.
+   */
   async #heal(jobs: readonly ManifestJob[]): Promise<void> {
     const damaged = await this.#damage.known();
     if (damaged.size === 0) return;
@@ -137,7 +146,8 @@ export class ObjectWriter {
     for (const { write } of jobs.flatMap(({ writes }) => writes)) {
       if (!('entries' in write)) continue;
       for (const segment of write.entries.flatMap(({ segments }) => segments)) {
-        if (damaged.has(segment.address) && segment.bytes !== null) sources.set(segment.address, segment);
+        if (damaged.has(segment.address) && segment.bytes !== null)
+          sources.set(segment.address, segment);
       }
     }
     for (const segment of sources.values()) {

@@ -3,7 +3,11 @@ import { BoundedStore } from './bounded-store.ts';
 import { Call } from './call.ts';
 import { createStore, findStore, type StoreDescriptor } from './descriptor.ts';
 import { DEFAULT_SETTINGS } from './foundation.ts';
-import { ObjectBackend, type ObjectBackendOptions, type ObjectComponents } from './object-backend.ts';
+import {
+  ObjectBackend,
+  type ObjectBackendOptions,
+  type ObjectComponents,
+} from './object-backend.ts';
 import type { ObjectStore } from './object-store.ts';
 import { SystemClock } from './system-clock.ts';
 
@@ -13,12 +17,13 @@ export interface OpenObjectsOptions extends ObjectBackendOptions {
 }
 
 /**
- * Opens the store among these objects. Opening is a call as others are: `timeoutMs` and `signal` bound all of it.
+ * Opens the store among these objects. Opening is a call as others are: `timeoutMs` and `signal`
+ * bound all of it.
  *
- * @param verify makes sure, before anything is written, that the service keeps its promises; throws where it does not. Gets the
- *   objects as this call sees them, and the call.
- * @throws `NOT_FOUND` when there is none and it may not be created; `UNSUPPORTED_FORMAT`; `CORRUPT`; what `verify` and the service
- *   throw. Then the objects are closed.
+ * @param verify makes sure, before anything is written, that the service keeps its promises; throws
+ *   where it does not. Gets the objects as this call sees them, and the call.
+ * @throws `NOT_FOUND` when there is none and it may not be created; `UNSUPPORTED_FORMAT`;
+ *   `CORRUPT`; what `verify` and the service throw. Then the objects are closed.
  */
 export async function openObjects(
   store: ObjectStore,
@@ -26,7 +31,12 @@ export async function openObjects(
   components: ObjectComponents = {},
   verify: (objects: ObjectStore, call: Call) => Promise<void> = async () => {},
 ): Promise<ObjectBackend> {
-  const { readOnly = false, create = !readOnly, timeoutMs = DEFAULT_SETTINGS.timeoutMs, signal } = options;
+  const {
+    readOnly = false,
+    create = !readOnly,
+    timeoutMs = DEFAULT_SETTINGS.timeoutMs,
+    signal,
+  } = options;
   const { clock = new SystemClock() } = components;
   // What one of the two finds ends the other.
   const failed = new AbortController();
@@ -34,10 +44,14 @@ export async function openObjects(
   const call = Call.short(clock, timeoutMs, either);
   const objects = new BoundedStore(store, call, clock);
   try {
-    const [found] = await Promise.all([findStore(objects), readOnly ? undefined : verify(objects, call)]);
+    const [found] = await Promise.all([
+      findStore(objects),
+      readOnly ? undefined : verify(objects, call),
+    ]);
     let descriptor: StoreDescriptor | undefined = found;
     if (descriptor === undefined) {
-      if (!create || readOnly) throw new VarveError('NOT_FOUND', `there is no Varve store at ${store.location}`);
+      if (!create || readOnly)
+        throw new VarveError('NOT_FOUND', `there is no Varve store at ${store.location}`);
       descriptor = await createStore(objects, clock.now());
     }
     return new ObjectBackend(store, options, { identity: descriptor.created, ...components });

@@ -9,7 +9,9 @@ const STALE_PROBE_MS = 60 * 60 * 1000;
 
 /** What probes left that were cut off long ago, by the server's time. */
 export function probeRemains(listed: readonly ListedObject[], now: number): string[] {
-  return listed.filter(({ lastModified }) => now - lastModified > STALE_PROBE_MS).map(({ key }) => key);
+  return listed
+    .filter(({ lastModified }) => now - lastModified > STALE_PROBE_MS)
+    .map(({ key }) => key);
 }
 
 /** Deletes it. */

@@ -7,7 +7,10 @@ import { probeRemains } from './probe-remains.ts';
 
 const MAX_RACES = 5;
 
-/** Times that a probe begins anew because an answer was lost; how long it goes on is the call's to say. */
+/**
+ * Times that a probe begins anew because an answer was lost; how long it goes on is the call's to
+ * say.
+ */
 const MAX_PROBES = 20;
 
 /** What a probe saw besides that the service can be relied upon. */
@@ -19,12 +22,14 @@ export interface ProbeFacts {
 }
 
 /**
- * Whether a service really does what the protocol rests on: of two racing creations one wins; If-Match holds with the right tag, and not
- * with an old one or on an absent key; a write is seen at once by reading and listing. About nine requests; a service that
- * pretends would silently lose references. A write that is not answered proves nothing, so the probe begins anew under another key.
- * What probes left that were cut off goes along.
+ * Whether a service really does what the protocol rests on: of two racing creations one wins;
+ * If-Match holds with the right tag, and not with an old one or on an absent key; a write is seen
+ * at once by reading and listing. About nine requests; a service that pretends would silently lose
+ * references. A write that is not answered proves nothing, so the probe begins anew under another
+ * key. What probes left that were cut off goes along.
  *
- * @throws `INVALID_ARGUMENT` that names what the service does wrong; `UNAVAILABLE` when writes are not answered; what the store throws.
+ * @throws `INVALID_ARGUMENT` that names what the service does wrong; `UNAVAILABLE` when writes are
+ *   not answered; what the store throws.
  */
 export async function probeConditions(
   store: ObjectStore,
@@ -67,7 +72,10 @@ async function probe(store: ObjectStore, name: string, options: RequestOptions):
   let remains: readonly string[] = [];
   try {
     const { first, body } = await race(store, key, absentKey, options);
-    const [seen, page] = await Promise.all([store.get(key, options), store.list(PROBE_PREFIX, options)]);
+    const [seen, page] = await Promise.all([
+      store.get(key, options),
+      store.list(PROBE_PREFIX, options),
+    ]);
     remains = probeRemains(page.objects, page.serverTime);
     // Where a thousand others come before it.
     const listed = page.isTruncated ? await store.list(name, options) : page;
@@ -77,14 +85,19 @@ async function probe(store: ObjectStore, name: string, options: RequestOptions):
     if (!listed.objects.some((object) => object.key === key && object.etag === first.etag)) {
       throw refused('a listing after a write does not see it', STALE);
     }
-    const second = known(await store.put(key, Buffer.from('second'), { kind: 'match', etag: first.etag }, options));
-    if (second.outcome !== 'stored') throw refused('a write with If-Match and the right tag is refused', QUOTED);
+    const second = known(
+      await store.put(key, Buffer.from('second'), { kind: 'match', etag: first.etag }, options),
+    );
+    if (second.outcome !== 'stored')
+      throw refused('a write with If-Match and the right tag is refused', QUOTED);
     const [stale, again] = await Promise.all([
       store.put(key, Buffer.from('third'), { kind: 'match', etag: first.etag }, options),
       store.head(key, options),
     ]);
-    if (known(stale).outcome === 'stored') throw refused('a write with If-Match and an old tag is accepted', NONE);
-    if (again?.etag !== second.etag) throw refused('a read after an overwrite does not see it', STALE);
+    if (known(stale).outcome === 'stored')
+      throw refused('a write with If-Match and an old tag is accepted', NONE);
+    if (again?.etag !== second.etag)
+      throw refused('a read after an overwrite does not see it', STALE);
     return second.serverTime - Date.now();
   } finally {
     // What stays is harmless, and what went wrong before matters more.
@@ -93,7 +106,8 @@ async function probe(store: ObjectStore, name: string, options: RequestOptions):
 }
 
 const NONE =
-  'it does not honour conditional writes, which Varve needs: use one that does (AWS S3, Ceph 20, MinIO of 2025-09, R2)';
+  'it does not honour conditional writes, which Varve needs: use one that does (AWS S3, ' +
+  'Ceph 20, MinIO of 2025-09, R2)';
 const QUOTED = 'Ceph 16 and 18 compare tags without their quotes: upgrade it to 20';
 const ABSENT = 'MinIO before 2025-09 does that: upgrade it';
 const STALE = 'it is not strongly consistent, or a cache is in between: use its own endpoint';
@@ -110,16 +124,25 @@ async function race(
   for (let races = 0; races < MAX_RACES; races++) {
     const [absent, ...creations] = (
       await Promise.allSettled([
-        store.put(absentKey, Buffer.from('x'), { kind: 'match', etag: '"00000000000000000000000000000000"' }, options),
+        store.put(
+          absentKey,
+          Buffer.from('x'),
+          { kind: 'match', etag: '"00000000000000000000000000000000"' },
+          options,
+        ),
         ...bodies.map((body) => store.put(key, body, { kind: 'absent' }, options)),
       ])
     ).map((result) => {
       if (result.status === 'rejected') throw result.reason;
       return known(result.value);
     });
-    if (absent?.outcome === 'stored') throw refused('a write with If-Match on an absent key is accepted', ABSENT);
-    const winners = creations.flatMap((result, at) => (result.outcome === 'stored' ? [{ result, at }] : []));
-    if (winners.length > 1) throw refused('two writes with If-None-Match both created one key', NONE);
+    if (absent?.outcome === 'stored')
+      throw refused('a write with If-Match on an absent key is accepted', ABSENT);
+    const winners = creations.flatMap((result, at) =>
+      result.outcome === 'stored' ? [{ result, at }] : [],
+    );
+    if (winners.length > 1)
+      throw refused('two writes with If-None-Match both created one key', NONE);
     const [winner] = winners;
     if (winner !== undefined) return { first: winner.result, body: bodies[winner.at] as Buffer };
     // Both may lose to each other, with nothing there.
@@ -128,10 +151,14 @@ async function race(
 }
 
 function known(result: PutResult): Exclude<PutResult, { outcome: 'unknown' }> {
-  if (result.outcome === 'unknown') throw new Unanswered('a write was not answered', { cause: result.error });
+  if (result.outcome === 'unknown')
+    throw new Unanswered('a write was not answered', { cause: result.error });
   return result;
 }
 
 function refused(fault: string, advice: string): VarveError {
-  return new VarveError('INVALID_ARGUMENT', `this storage service cannot keep a store: ${fault}; ${advice}`);
+  return new VarveError(
+    'INVALID_ARGUMENT',
+    `this storage service cannot keep a store: ${fault}; ${advice}`,
+  );
 }

@@ -1,6 +1,12 @@
 import type { Address } from '../../address.ts';
 import { isVarveError, throwIfAborted, type VarveError } from '../../errors.ts';
-import type { ManifestFields, NewEntry, NewSegment, WriteOutcome, WriteSuccess } from '../manifests.ts';
+import type {
+  ManifestFields,
+  NewEntry,
+  NewSegment,
+  WriteOutcome,
+  WriteSuccess,
+} from '../manifests.ts';
 import { loadSegment, type PublishWrite } from '../write-intake.ts';
 import type { AttemptSteps } from './attempt-steps.ts';
 import type { CommitBatch } from './commit-batch.ts';
@@ -19,8 +25,9 @@ interface Progress {
 }
 
 /**
- * Publishes a manifest whose entries arrive over time. The attempt's `pending` grows with them, always before a sidecar is
- * touched (rule 1); other writers of the manifest are not held up, and what they do is judged at the end.
+ * Publishes a manifest whose entries arrive over time. The attempt's `pending` grows with them,
+ * always before a sidecar is touched (rule 1); other writers of the manifest are not held up, and
+ * what they do is judged at the end.
  */
 export async function publishStream(
   protocol: Protocol,
@@ -42,7 +49,12 @@ export async function publishStream(
     await steps.abandon([job], isVarveError(error) ? error : undefined);
     throw error;
   }
-  job.writes = [{ position: 0, write: { ...write, operation: 'put', fields: fields(), entries: progress.entries } }];
+  job.writes = [
+    {
+      position: 0,
+      write: { ...write, operation: 'put', fields: fields(), entries: progress.entries },
+    },
+  ];
   const outcome = (await batch.run([job])).get(0) as WriteOutcome;
   if (!['created', 'replaced'].includes(outcome.status)) return outcome;
   const { newSegments, newBytes } = progress;
@@ -117,5 +129,8 @@ async function storeSegments(
 }
 
 function withoutBytes({ body, segments }: NewEntry): NewEntry {
-  return { body, segments: segments.map(({ address, encoding }) => ({ address, encoding, bytes: null })) };
+  return {
+    body,
+    segments: segments.map(({ address, encoding }) => ({ address, encoding, bytes: null })),
+  };
 }

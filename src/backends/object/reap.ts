@@ -19,35 +19,56 @@ export function isStale(protocol: Protocol, seen: SeenRecord): boolean {
   );
 }
 
-/** A renewed lease is a new body, so the body's age is the time since the last sign of life of all. In ms. */
-function ageOf({ serverClock }: Protocol, { lastModified = Number.POSITIVE_INFINITY }: SeenRecord): number {
+/**
+ * A renewed lease is a new body, so the body's age is the time since the last sign of life of all.
+ * In ms.
+ */
+function ageOf(
+  { serverClock }: Protocol,
+  { lastModified = Number.POSITIVE_INFINITY }: SeenRecord,
+): number {
   return serverClock.earliest() - lastModified;
 }
 
-/** What a reaper fences in a record, and what it lets go of; `undefined` while nothing of it is stale. */
+/**
+ * What a reaper fences in a record, and what it lets go of; `undefined` while nothing of it is
+ * stale.
+ */
 export function leftBehind(
   protocol: Protocol,
   record: ManifestRecord,
   seen: SeenRecord,
-): { stale: readonly PendingAttempt[]; fenced: readonly Release[]; releases: readonly Release[] } | undefined {
+):
+  | { stale: readonly PendingAttempt[]; fenced: readonly Release[]; releases: readonly Release[] }
+  | undefined {
   const age = ageOf(protocol, seen);
   const stale = record.pending.filter(({ leaseMs }) => age > leaseMs + MARGIN_MS);
-  const isReleasingStale = record.releasing.length > 0 && age > protocol.settings.leaseMs + MARGIN_MS;
+  const isReleasingStale =
+    record.releasing.length > 0 && age > protocol.settings.leaseMs + MARGIN_MS;
   if (stale.length === 0 && !isReleasingStale) return undefined;
   const kept = new Map(record.current?.holds);
-  // Rule 6: what is committed meanwhile is not pending any more, but a segment may be both held and announced anew.
+  // Rule 6: what is committed meanwhile is not pending any more, but a segment may be both held and
+  // announced anew.
   const fenced = stale.flatMap(({ nonce, adds }) =>
-    adds.filter((address) => kept.get(address)?.nonce !== nonce).map((address): Release => ({ address, nonce })),
+    adds
+      .filter((address) => kept.get(address)?.nonce !== nonce)
+      .map((address): Release => ({ address, nonce })),
   );
   return { stale, fenced, releases: [...record.releasing, ...fenced] };
 }
 
 /**
- * Finishes what a crashed writer began. Attempts whose lease has run out are fenced (rule 2): once their entries are out of
- * `pending` they can never commit, so their tokens may leave the sidecars. To fence a writer that is alive after all costs it
- * a second attempt, nothing else. Returns whether nothing of the record is left to finish.
+ * Finishes what a crashed writer began. Attempts whose lease has run out are fenced (rule 2): once
+ * their entries are out of `pending` they can never commit, so their tokens may leave the sidecars.
+ * To fence a writer that is alive after all costs it a second attempt, nothing else. Returns
+ * whether nothing of the record is left to finish.
  */
-export async function reap(protocol: Protocol, taker: SegmentTaker, hints: Hints, seen: SeenRecord): Promise<boolean> {
+export async function reap(
+  protocol: Protocol,
+  taker: SegmentTaker,
+  hints: Hints,
+  seen: SeenRecord,
+): Promise<boolean> {
   const { record } = seen;
   if (record === undefined) return true;
   const left = leftBehind(protocol, record, seen);

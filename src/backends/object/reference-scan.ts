@@ -36,8 +36,9 @@ export interface ScanScope {
 }
 
 /**
- * The references to segments, told by the manifests themselves: the truth that counts are repaired from (rule 14: no index is
- * asked). Where there are more than memory shall hold, those of the highest addresses are left to another scan.
+ * The references to segments, told by the manifests themselves: the truth that counts are repaired
+ * from (rule 14: no index is asked). Where there are more than memory shall hold, those of the
+ * highest addresses are left to another scan.
  */
 export class ReferenceScan {
   readonly #protocol: Protocol;
@@ -50,7 +51,10 @@ export class ReferenceScan {
   readonly #objectKeys = new Map<string, string>();
   manifests = 0;
 
-  constructor(protocol: Protocol, { from = '', only, most = protocol.settings.scannedReferences }: ScanScope = {}) {
+  constructor(
+    protocol: Protocol,
+    { from = '', only, most = protocol.settings.scannedReferences }: ScanScope = {},
+  ) {
     this.#protocol = protocol;
     this.#from = from;
     this.#only = only;
@@ -85,25 +89,34 @@ export class ReferenceScan {
   }
 
   /**
-   * Of the tokens in a segment's sidecar, those that no manifest has a use for. A token enters a sidecar only after the `pending` that
-   * names it is stored, and manifests leave tombstones: so what no manifest names can never be committed.
+   * Of the tokens in a segment's sidecar, those that no manifest has a use for. A token enters a
+   * sidecar only after the `pending` that names it is stored, and manifests leave tombstones: so
+   * what no manifest names can never be committed.
    */
   async leaked(address: Address, tokens: readonly Token[]): Promise<Token[]> {
     const known = this.#segments.get(address);
     const strangers = tokens.filter(
-      (token) => !known?.held.has(token) && !known?.announced.has(token) && !known?.releasing.has(token),
+      (token) =>
+        !known?.held.has(token) && !known?.announced.has(token) && !known?.releasing.has(token),
     );
-    const leaked = await forEach(strangers, async (token) => ((await this.#isLeaked(address, token)) ? [token] : []));
+    const leaked = await forEach(strangers, async (token) =>
+      (await this.#isLeaked(address, token)) ? [token] : [],
+    );
     return leaked.flat();
   }
 
-  /** Whether a manifest's committed content references the segment at that generation, by what is stored now. */
+  /**
+   * Whether a manifest's committed content references the segment at that generation, by what is
+   * stored now.
+   */
   async isHeld(address: Address, token: Token, gen: Generation): Promise<boolean> {
     const objectKey = await this.#objectKeyOf(holderOfToken(token));
     if (objectKey === undefined) return false;
     const seen = await unlessUnreadable(this.#protocol.manifests.readObject(objectKey));
     const hold = seen?.record?.current?.holds.get(address);
-    return hold !== undefined && hold.gen === gen && tokenOf(holderOf(objectKey), hold.nonce) === token;
+    return (
+      hold !== undefined && hold.gen === gen && tokenOf(holderOf(objectKey), hold.nonce) === token
+    );
   }
 
   #note(objectKey: string, { key, current, pending, releasing }: ManifestRecord): void {
@@ -115,23 +128,32 @@ export class ReferenceScan {
     for (const { nonce, adds } of pending) {
       for (const address of adds) this.#keep(address)?.announced.add(tokenOf(holder, nonce));
     }
-    for (const { address, nonce } of releasing) this.#keep(address)?.releasing.add(tokenOf(holder, nonce));
+    for (const { address, nonce } of releasing)
+      this.#keep(address)?.releasing.add(tokenOf(holder, nonce));
     if (this.#kept > this.#most) this.#narrow();
   }
 
   /** Where to keep one more reference to a segment; `undefined`: not here. */
   #keep(address: Address): SegmentReferences | undefined {
-    if (address < this.#from || (this.#until !== undefined && address >= this.#until)) return undefined;
+    if (address < this.#from || (this.#until !== undefined && address >= this.#until))
+      return undefined;
     if (this.#only !== undefined && !this.#only.has(address)) return undefined;
     this.#kept++;
     const known = this.#segments.get(address);
     if (known !== undefined) return known;
-    const entry = { held: new Map<Token, Reference>(), announced: new Set<Token>(), releasing: new Set<Token>() };
+    const entry = {
+      held: new Map<Token, Reference>(),
+      announced: new Set<Token>(),
+      releasing: new Set<Token>(),
+    };
     this.#segments.set(address, entry);
     return entry;
   }
 
-  /** Drops the upper half, but never the lowest address: it may have more references than there is room for. */
+  /**
+   * Drops the upper half, but never the lowest address: it may have more references than there is
+   * room for.
+   */
   #narrow(): void {
     const addresses = [...this.#segments.keys()].sort();
     let kept = 0;

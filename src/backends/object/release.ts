@@ -14,7 +14,10 @@ export interface ReleasedManifest {
   readonly releases: readonly Release[];
 }
 
-/** Takes the tokens out of the sidecars, each sidecar once, then clears `releasing`. May be repeated. */
+/**
+ * Takes the tokens out of the sidecars, each sidecar once, then clears `releasing`. May be
+ * repeated.
+ */
 export async function releaseAll(
   protocol: Protocol,
   taker: SegmentTaker,
@@ -33,7 +36,10 @@ export async function releaseAll(
   await forEach(manifests, (manifest) => clear(protocol, manifest));
 }
 
-async function clear({ manifests }: Protocol, { key, seen, releases }: ReleasedManifest): Promise<void> {
+async function clear(
+  { manifests }: Protocol,
+  { key, seen, releases }: ReleasedManifest,
+): Promise<void> {
   for (let now = seen; ; ) {
     if (now.record === undefined) return;
     const { current, pending, releasing } = now.record;

@@ -16,11 +16,15 @@ interface StoredData {
 }
 
 /**
- * What an erasure could not get rid of: stored data that no manifest needs, by what the manifests say. The sidecars are not asked, for
- * what keeps deleted content is that one of them is wrong: it counts a reference that somebody has yet to let go of or
- * died with, it is hot, or it knows nothing of data that came late.
+ * What an erasure could not get rid of: stored data that no manifest needs, by what the manifests
+ * say. The sidecars are not asked, for what keeps deleted content is that one of them is wrong: it
+ * counts a reference that somebody has yet to let go of or died with, it is hot, or it knows
+ * nothing of data that came late.
  */
-export async function findRemnants(protocol: Protocol, signal: AbortSignal | undefined): Promise<Remnant[]> {
+export async function findRemnants(
+  protocol: Protocol,
+  signal: AbortSignal | undefined,
+): Promise<Remnant[]> {
   const suspects: StoredData[] = [];
   for (let from: string | undefined = ''; from !== undefined; ) {
     const scan: ReferenceScan = new ReferenceScan(protocol, { from });
@@ -29,7 +33,8 @@ export async function findRemnants(protocol: Protocol, signal: AbortSignal | und
     from = scan.until;
   }
   if (suspects.length === 0) return [];
-  // A writer announces before it stores, so what is needed since the first scan is told by a second one.
+  // A writer announces before it stores, so what is needed since the first scan is told by a second
+  // one.
   const again = new ReferenceScan(protocol, {
     only: new Set(suspects.map(({ address }) => address)),
     most: Number.POSITIVE_INFINITY,
@@ -56,7 +61,11 @@ async function unneeded(
   signal: AbortSignal | undefined,
 ): Promise<StoredData[]> {
   const found: StoredData[] = [];
-  for await (const page of listSegments(protocol, LISTED, { from, until: scan.until, ...abortOf(signal) })) {
+  for await (const page of listSegments(protocol, LISTED, {
+    from,
+    until: scan.until,
+    ...abortOf(signal),
+  })) {
     const stored = page.flatMap(({ address, generations }) =>
       generations.map((generation) => ({ address, generation })),
     );
@@ -88,9 +97,13 @@ async function describe(
     return [{ address, location: sidecarKey(address), reason: UNREADABLE }];
   }
   if (sidecar?.gen !== generation) return [{ address, location: key, reason: ORPHANED }];
-  if ((sidecar.holds ?? []).length > 0) return [{ address, location: sidecarKey(address), reason: HELD }];
+  if ((sidecar.holds ?? []).length > 0)
+    return [{ address, location: sidecarKey(address), reason: HELD }];
   const { refs } = sidecar;
-  const gone = new Set([...(await scan.leaked(address, refs)), ...(scan.of(address)?.releasing ?? [])]);
+  const gone = new Set([
+    ...(await scan.leaked(address, refs)),
+    ...(scan.of(address)?.releasing ?? []),
+  ]);
   // Whatever else is counted is a damaged manifest's.
   if (!sidecar.hot && refs.some((token) => !gone.has(token))) return [];
   return [{ address, location: key, reason: FORGOTTEN }];
@@ -98,10 +111,13 @@ async function describe(
 
 const HELD = 'an audit is at work on this segment: erase again when it has ended';
 
-const UNREADABLE = 'what references this segment cannot be read: audit with repair, then erase again';
+const UNREADABLE =
+  'what references this segment cannot be read: audit with repair, then erase again';
 
-const ORPHANED = 'nothing leads to this data: an audit with repair deletes it, if no manifest needs it';
+const ORPHANED =
+  'nothing leads to this data: an audit with repair deletes it, if no manifest needs it';
 
 const FORGOTTEN =
-  'nothing needs this data, and whoever let go of it has not finished or has died: erase again in a minute, ' +
+  'nothing needs this data, and whoever let go of it has not finished or has died: erase ' +
+  'again in a minute, ' +
   'and if it is still there, audit with repair first';

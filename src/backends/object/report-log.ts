@@ -51,18 +51,26 @@ export class ObjectReportLog implements ReportLog {
 
   async #keys(options: AbortOptions): Promise<string[]> {
     const keys: string[] = [];
-    for await (const { key } of listObjects(this.#protocol, REPORTS_PREFIX, options)) keys.push(key);
+    for await (const { key } of listObjects(this.#protocol, REPORTS_PREFIX, options))
+      keys.push(key);
     return keys;
   }
 }
 
-async function putReport(store: ObjectStore, key: string, body: Uint8Array, options: AbortOptions): Promise<void> {
+async function putReport(
+  store: ObjectStore,
+  key: string,
+  body: Uint8Array,
+  options: AbortOptions,
+): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const result = await store.put(key, body, { kind: 'absent' }, options);
     // The name is used once: who is refused has stored it before, without being told.
     if (result.outcome !== 'unknown') return;
     if (attempt === WRITE_ATTEMPTS) {
-      throw new VarveError('OUTCOME_UNKNOWN', `the report ${key} may not have been stored`, { cause: result.error });
+      throw new VarveError('OUTCOME_UNKNOWN', `the report ${key} may not have been stored`, {
+        cause: result.error,
+      });
     }
   }
 }

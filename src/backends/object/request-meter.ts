@@ -3,7 +3,10 @@ import type { RequestMetrics } from '../backend.ts';
 /** What a request asks for. Each request of a multipart upload counts as a `put`. */
 export type RequestVerb = 'get' | 'head' | 'put' | 'delete' | 'list';
 
-/** Counts requests. One meter serves all layers of a store: the one that sends requests and the one that repeats them. */
+/**
+ * Counts requests. One meter serves all layers of a store: the one that sends requests and the one
+ * that repeats them.
+ */
 export class RequestMeter {
   readonly #requests: Record<RequestVerb, number> = { get: 0, head: 0, put: 0, delete: 0, list: 0 };
   #bytesUp = 0;

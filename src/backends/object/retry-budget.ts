@@ -4,8 +4,8 @@ import type { Clock } from './clock.ts';
 const EARNED_BY_SUCCESS = 0.1;
 
 /**
- * A token bucket that all requests of a store share, so that an outage is met with a trickle of retries and not with a storm. A
- * retry takes a token; when there is none it waits for one.
+ * A token bucket that all requests of a store share, so that an outage is met with a trickle of
+ * retries and not with a storm. A retry takes a token; when there is none it waits for one.
  */
 export class RetryBudget {
   readonly #clock: Clock;
@@ -14,7 +14,10 @@ export class RetryBudget {
   #tokens: number;
   #filledAt: number;
 
-  /** @param capacity retries that may follow each other at once; @param perSecond those that may follow then. */
+  /**
+   * @param capacity retries that may follow each other at once; @param perSecond those that may
+   * follow then.
+   */
   constructor(clock: Clock, capacity: number, perSecond: number) {
     this.#clock = clock;
     this.#capacity = capacity;

@@ -17,9 +17,15 @@ import { RetryBudget } from './retry-budget.ts';
 import { ServiceFault } from './service-fault.ts';
 
 export interface RetryPolicy {
-  /** A request without a deadline of its own has to end so many ms after its first try began. Default: 60,000. */
+  /**
+   * A request without a deadline of its own has to end so many ms after its first try began.
+   * Default: 60,000.
+   */
   readonly deadlineMs: number;
-  /** The first pause is a random time up to this many ms, and the bound doubles with each. Default: 50. */
+  /**
+   * The first pause is a random time up to this many ms, and the bound doubles with each. Default:
+   * 50.
+   */
   readonly firstPauseMs: number;
   /** The bound never grows above this many ms. Default: 5,000. */
   readonly longestPauseMs: number;
@@ -46,16 +52,19 @@ export interface RetryComponents {
   readonly onEvent?: OnEvent;
 }
 
-/** Times that a body which does not match its checksum is asked for again: the network may have damaged it, or the disk. */
+/**
+ * Times that a body which does not match its checksum is asked for again: the network may have
+ * damaged it, or the disk.
+ */
 const MAX_DAMAGED = 2;
 
 /**
- * Repeats what failed for a reason that may pass: full jitter, a deadline, a budget that all requests share, and as long a pause as
- * the service asks for.
+ * Repeats what failed for a reason that may pass: full jitter, a deadline, a budget that all
+ * requests share, and as long a pause as the service asks for.
  *
- * A `put` is repeated with the same body and condition even when it may have happened already. Its answer stays true: once a
- * try's outcome was unknown, a later `refused` may be by that try's own success, and is told as `unknown`. Who asks
- * reads the object and compares.
+ * A `put` is repeated with the same body and condition even when it may have happened already. Its
+ * answer stays true: once a try's outcome was unknown, a later `refused` may be by that try's own
+ * success, and is told as `unknown`. Who asks reads the object and compares.
  */
 export class RetryingStore implements ObjectStore {
   readonly location: string;
@@ -69,7 +78,11 @@ export class RetryingStore implements ObjectStore {
     this.#store = store;
     this.#components = components;
     this.#policy = { ...DEFAULT_RETRY_POLICY, ...policy };
-    this.#budget = new RetryBudget(components.clock, this.#policy.retriesAtOnce, this.#policy.retriesPerSecond);
+    this.#budget = new RetryBudget(
+      components.clock,
+      this.#policy.retriesAtOnce,
+      this.#policy.retriesPerSecond,
+    );
   }
 
   async get(key: string, options: RequestOptions = {}): Promise<StoredObject | undefined> {
@@ -88,10 +101,17 @@ export class RetryingStore implements ObjectStore {
   }
 
   list(prefix: string, options: ListObjectsOptions = {}): Promise<ObjectPage> {
-    return this.repeat(`LIST ${prefix}`, options, (bounds) => this.#store.list(prefix, { ...options, ...bounds }));
+    return this.repeat(`LIST ${prefix}`, options, (bounds) =>
+      this.#store.list(prefix, { ...options, ...bounds }),
+    );
   }
 
-  async put(key: string, body: Uint8Array, condition: PutCondition, options: RequestOptions = {}): Promise<PutResult> {
+  async put(
+    key: string,
+    body: Uint8Array,
+    condition: PutCondition,
+    options: RequestOptions = {},
+  ): Promise<PutResult> {
     const bounds = this.#bounds(options);
     const pauses = this.#pauses(`PUT ${key}`, bounds);
     let unknown: Extract<PutResult, { outcome: 'unknown' }> | undefined;
@@ -178,7 +198,13 @@ class Pauses {
   /** The last failure that the service itself told. */
   #told: Error | undefined;
 
-  constructor(what: string, bounds: Bounds, policy: RetryPolicy, components: RetryComponents, budget: RetryBudget) {
+  constructor(
+    what: string,
+    bounds: Bounds,
+    policy: RetryPolicy,
+    components: RetryComponents,
+    budget: RetryBudget,
+  ) {
     this.#what = what;
     this.#bounds = bounds;
     this.#policy = policy;
@@ -191,7 +217,8 @@ class Pauses {
   /**
    * Waits until the next try may begin.
    *
-   * @throws `error`, with the number of tries, when that would be after the deadline; `ABORTED` at once when the signal fires.
+   * @throws `error`, with the number of tries, when that would be after the deadline; `ABORTED` at
+   *   once when the signal fires.
    */
   async pause(error: Error): Promise<void> {
     const { signal, deadline } = this.#bounds;
@@ -229,8 +256,11 @@ class Pauses {
 
   #gaveUp(error: Error, passed: number): Error {
     if (!isVarveError(error)) return error;
-    const tries = this.#tries === 1 ? 'one try' : `${this.#tries} tries in ${(passed / 1000).toFixed(1)} s`;
-    return new VarveError(error.code, `${error.message} (gave up after ${tries})`, { cause: error.cause });
+    const tries =
+      this.#tries === 1 ? 'one try' : `${this.#tries} tries in ${(passed / 1000).toFixed(1)} s`;
+    return new VarveError(error.code, `${error.message} (gave up after ${tries})`, {
+      cause: error.cause,
+    });
   }
 }
 

@@ -23,7 +23,11 @@ const ROLLUP = z.object({
   seqs: z.array(z.int().min(0)).optional(),
 });
 
-export function listed(objectKey: string, etag: string, { key, seq, current }: ManifestRecord): ListedManifest {
+export function listed(
+  objectKey: string,
+  etag: string,
+  { key, seq, current }: ManifestRecord,
+): ListedManifest {
   const head = current && { ...headOfRecord(key, current), archived: current.archived };
   return { objectKey, etag, head, seq };
 }
@@ -31,12 +35,18 @@ export function listed(objectKey: string, etag: string, { key, seq, current }: M
 /** The bodies of as many rollups as the entries take, each with those that are in it. */
 export function* encodeRollups(
   entries: readonly ListedManifest[],
-): Generator<{ readonly body: Buffer; readonly entries: readonly ListedManifest[] }, void, undefined> {
+): Generator<
+  { readonly body: Buffer; readonly entries: readonly ListedManifest[] },
+  void,
+  undefined
+> {
   for (let start = 0; start < entries.length; start += MAX_ROLLUP_HEADS) {
     const part = entries.slice(start, start + MAX_ROLLUP_HEADS);
     const heads = part.map(({ objectKey, etag, head }) => [objectKey, etag, head ?? null]);
     const seqs = part.map(({ seq }) => seq);
-    const body = encodeFrame(Buffer.from(JSON.stringify({ v: 1, heads, seqs })), { checksum: true });
+    const body = encodeFrame(Buffer.from(JSON.stringify({ v: 1, heads, seqs })), {
+      checksum: true,
+    });
     yield { body, entries: part };
   }
 }
@@ -44,7 +54,9 @@ export function* encodeRollups(
 /** A rollup that cannot be read counts as empty. */
 export function decodeRollup(body: Uint8Array, key: string): ListedManifest[] {
   try {
-    const { heads, seqs } = ROLLUP.parse(JSON.parse(Buffer.from(decodeFrame(body, key)).toString('utf8')));
+    const { heads, seqs } = ROLLUP.parse(
+      JSON.parse(Buffer.from(decodeFrame(body, key)).toString('utf8')),
+    );
     return heads.map(([objectKey, etag, head], at) => ({
       objectKey,
       etag,

@@ -32,10 +32,13 @@ export class SegmentReader {
     this.#cache = cache;
   }
 
-  /** Where a manifest's segment is: its address and generation, so that nothing need be looked up. */
+  /**
+   * Where a manifest's segment is: its address and generation, so that nothing need be looked up.
+   */
   locate(address: Address, holds: ReadonlyMap<Address, Hold>): Locator {
     const hold = holds.get(address);
-    if (hold === undefined) throw new VarveError('CORRUPT', `a manifest uses segment ${address} without holding it`);
+    if (hold === undefined)
+      throw new VarveError('CORRUPT', `a manifest uses segment ${address} without holding it`);
     return locatorOf(address, hold.gen);
   }
 
@@ -72,14 +75,21 @@ export class SegmentReader {
   async describe(locators: readonly Locator[]): Promise<SegmentDescription[]> {
     const distinct = [...new Set(locators)];
     const described = await forEach(distinct, (locator) => this.#describe(locator));
-    const byLocator = new Map(distinct.map((locator, at) => [locator, described[at] as SegmentDescription]));
+    const byLocator = new Map(
+      distinct.map((locator, at) => [locator, described[at] as SegmentDescription]),
+    );
     return locators.map((locator) => byLocator.get(locator) as SegmentDescription);
   }
 
   /** The bodies of entries, those that were spilled fetched. */
-  async bodies(entries: readonly RecordEntry[], holds: ReadonlyMap<Address, Hold>): Promise<Uint8Array[]> {
+  async bodies(
+    entries: readonly RecordEntry[],
+    holds: ReadonlyMap<Address, Hold>,
+  ): Promise<Uint8Array[]> {
     const spilledTo = (body: RecordBody) => (body.kind === 'spilled' ? body.parts : []);
-    const parts = entries.flatMap(({ body }) => spilledTo(body).map(({ address }) => this.locate(address, holds)));
+    const parts = entries.flatMap(({ body }) =>
+      spilledTo(body).map(({ address }) => this.locate(address, holds)),
+    );
     const bytes = parts.length === 0 ? [] : await this.#fetchShared(parts);
     let next = 0;
     return entries.map(({ body }) => {
@@ -126,7 +136,8 @@ function locatorOf(address: Address, generation: Generation): Locator {
 
 function placeOf(locator: Locator): { address: Address; generation: Generation } {
   const [, address, generation] = LOCATOR.exec(String(locator)) ?? [];
-  if (address === undefined) throw new VarveError('NOT_FOUND', `no segment is at ${shown(locator)}`);
+  if (address === undefined)
+    throw new VarveError('NOT_FOUND', `no segment is at ${shown(locator)}`);
   return { address: address as Address, generation: generation as Generation };
 }
 

@@ -28,7 +28,10 @@ export interface Taken {
   readonly length: number;
 }
 
-/** What is wrong with a segment as its writer gave it: concerns the writes that name it, and not the store. */
+/**
+ * What is wrong with a segment as its writer gave it: concerns the writes that name it, and not the
+ * store.
+ */
 export class SegmentFault extends Error {
   readonly failure: VarveError;
 
@@ -47,7 +50,10 @@ export class StoredGenerations extends LRUCache<Address, Generation> {
   }
 }
 
-/** Takes references to segments for manifests whose `pending` names them (rule 1), and stores those that are missing. */
+/**
+ * Takes references to segments for manifests whose `pending` names them (rule 1), and stores those
+ * that are missing.
+ */
 export class SegmentTaker {
   readonly #protocol: Protocol;
   readonly #stored: StoredGenerations;
@@ -58,11 +64,14 @@ export class SegmentTaker {
   }
 
   /**
-   * When it resolves, the data is stored and the sidecar, at the generation returned, holds the tokens or is hot.
+   * When it resolves, the data is stored and the sidecar, at the generation returned, holds the
+   * tokens or is hot.
    *
-   * A failure may leave the tokens in the sidecar: whoever gives up the attempt releases all that its `pending` names.
+   * A failure may leave the tokens in the sidecar: whoever gives up the attempt releases all that
+   * its `pending` names.
    *
-   * @throws `SegmentFault` when it is missing and its writer has no bytes, or wrong ones; what concerns the store.
+   * @throws `SegmentFault` when it is missing and its writer has no bytes, or wrong ones; what
+   *   concerns the store.
    */
   async take({ segment, tokens }: Wanted): Promise<Taken> {
     const { address, encoding } = segment;
@@ -73,13 +82,22 @@ export class SegmentTaker {
       tokens,
       storedGeneration: this.#stored.get(address),
       newGeneration: () => {
-        const gen = newGeneration(this.#protocol.randomness.nonce(), encoding, source.bytes().length);
+        const gen = newGeneration(
+          this.#protocol.randomness.nonce(),
+          encoding,
+          source.bytes().length,
+        );
         begun.add(gen);
         return gen;
       },
     };
-    const sidecar = await this.#protocol.sidecars.change(address, take(taking), { assumeAbsent: isGuess });
-    if (sidecar === undefined || (!sidecar.hot && !tokens.every((token) => sidecar.refs.includes(token)))) {
+    const sidecar = await this.#protocol.sidecars.change(address, take(taking), {
+      assumeAbsent: isGuess,
+    });
+    if (
+      sidecar === undefined ||
+      (!sidecar.hot && !tokens.every((token) => sidecar.refs.includes(token)))
+    ) {
       throw new VarveError('INTERNAL', `segment ${address} took a reference and does not have it`);
     }
     return this.#ensureData(address, sidecar, source, begun.has(sidecar.gen));
@@ -94,8 +112,8 @@ export class SegmentTaker {
   }
 
   /**
-   * Stores the bytes of a damaged segment again (rule 13). Returns whether nothing is left to heal; `false`: the bytes are not
-   * the segment's.
+   * Stores the bytes of a damaged segment again (rule 13). Returns whether nothing is left to heal;
+   * `false`: the bytes are not the segment's.
    */
   async heal(segment: NewSegment): Promise<boolean> {
     const { address } = segment;
@@ -115,7 +133,12 @@ export class SegmentTaker {
     );
   }
 
-  async #ensureData(address: Address, sidecar: Sidecar, source: Source, isOwn: boolean): Promise<Taken> {
+  async #ensureData(
+    address: Address,
+    sidecar: Sidecar,
+    source: Source,
+    isOwn: boolean,
+  ): Promise<Taken> {
     const { gen } = sidecar;
     if (sidecar.damaged) {
       // Rule 13: the same bytes, put again, replace what was damaged, held or not.
@@ -133,7 +156,12 @@ export class SegmentTaker {
   }
 
   /** Returns whether this stored it; `false`: it was there. */
-  async #put(address: Address, gen: Generation, source: Source, condition: PutCondition): Promise<boolean> {
+  async #put(
+    address: Address,
+    gen: Generation,
+    source: Source,
+    condition: PutCondition,
+  ): Promise<boolean> {
     const { store, settings, serverClock } = this.#protocol;
     const body = encodeSegment(source.bytes(), source.encoding, settings.compressionLevel);
     const bounds = this.#protocol.call.step();
@@ -145,7 +173,10 @@ export class SegmentTaker {
         return true;
       }
       // A refusal may be a race that both lost: only what is seen there counts.
-      if (result.outcome === 'refused' && (await store.head(segmentKey(address, gen), bounds)) !== undefined)
+      if (
+        result.outcome === 'refused' &&
+        (await store.head(segmentKey(address, gen), bounds)) !== undefined
+      )
         return false;
       try {
         await backoff.pause(`storing segment ${address}`);

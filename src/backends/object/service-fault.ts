@@ -11,16 +11,18 @@ export interface FaultDetails {
 }
 
 /**
- * Whether an answer is enough to know that a write was not applied and never will be: the service turned it away at the door. Any other
- * 5xx, a bare 503 among them, may come from something in between that had passed the request on.
+ * Whether an answer is enough to know that a write was not applied and never will be: the service
+ * turned it away at the door. Any other 5xx, a bare 503 among them, may come from something in
+ * between that had passed the request on.
  */
 export function wasTurnedAway({ name, status }: FaultDetails): boolean {
   return name === 'SlowDown' || status === 429;
 }
 
 /**
- * What a storage service or the network said: the `cause` of a `VarveError`. It is made anew from single fields, because
- * the errors of clients carry requests and responses along, and those hold credentials.
+ * What a storage service or the network said: the `cause` of a `VarveError`. It is made anew from
+ * single fields, because the errors of clients carry requests and responses along, and those hold
+ * credentials.
  */
 export class ServiceFault extends Error implements FaultDetails {
   override readonly name: string;

@@ -12,9 +12,10 @@ export interface Taking {
 }
 
 /**
- * Adds references. What is absent, condemned or gone begins a new life (rule 3: an abandoned generation never
- * returns); what is hot takes no names (rule 4: only what is live becomes hot). Many references make a segment hot, and so do many
- * writers at once: whoever was refused often ends the crowding for all.
+ * Adds references. What is absent, condemned or gone begins a new life (rule 3: an abandoned
+ * generation never returns); what is hot takes no names (rule 4: only what is live becomes hot).
+ * Many references make a segment hot, and so do many writers at once: whoever was refused often
+ * ends the crowding for all.
  */
 export function take({ tokens, storedGeneration, newGeneration }: Taking): SidecarChange {
   return (sidecar, refusals) => {
@@ -33,7 +34,9 @@ export function take({ tokens, storedGeneration, newGeneration }: Taking): Sidec
   };
 }
 
-/** Takes references away; `since` dates the moment at which nothing references the segment any more. */
+/**
+ * Takes references away; `since` dates the moment at which nothing references the segment any more.
+ */
 export function release(tokens: ReadonlySet<Token>, since: () => number): SidecarChange {
   return (sidecar) => {
     // A hot segment's names are no longer kept up; cooling finds them out anew.
@@ -50,18 +53,26 @@ export function restore(tokens: readonly Token[]): SidecarChange {
     if (sidecar === undefined || sidecar.hot || !isUsable(sidecar)) return undefined;
     const known = new Set(sidecar.refs);
     const added = tokens.filter((token) => !known.has(token));
-    return added.length === 0 ? undefined : { ...withoutSince(sidecar), refs: [...sidecar.refs, ...added] };
+    return added.length === 0
+      ? undefined
+      : { ...withoutSince(sidecar), refs: [...sidecar.refs, ...added] };
   };
 }
 
 /**
- * Counts references to a segment whose bytes are lost, and marks it for the next writer that has them. What was given up
- * begins a new life (rule 3).
+ * Counts references to a segment whose bytes are lost, and marks it for the next writer that has
+ * them. What was given up begins a new life (rule 3).
  */
 export function awaitBytes(tokens: readonly Token[], generation: Generation): SidecarChange {
   return (sidecar, refusals) => {
     if (sidecar === undefined || !isUsable(sidecar)) {
-      return { gen: generation, state: 'uploading', refs: [...tokens], damaged: true, ...holdsOf(sidecar) };
+      return {
+        gen: generation,
+        state: 'uploading',
+        refs: [...tokens],
+        damaged: true,
+        ...holdsOf(sidecar),
+      };
     }
     const counted = restore(tokens)(sidecar, refusals) ?? sidecar;
     return counted === sidecar && sidecar.damaged ? undefined : { ...counted, damaged: true };
@@ -78,7 +89,8 @@ export function isCollectable({ state, refs, hot, holds }: SidecarContent): bool
 
 export function condemn(isDue: IsDue): SidecarChange {
   return (sidecar) => {
-    if (sidecar === undefined || !isCollectable(sidecar) || !isDue(sidecar.since ?? 0)) return undefined;
+    if (sidecar === undefined || !isCollectable(sidecar) || !isDue(sidecar.since ?? 0))
+      return undefined;
     return { ...sidecar, state: 'condemned' };
   };
 }
@@ -94,7 +106,13 @@ export function bury(generation: Generation): SidecarChange {
 
 export function markDamaged(generation: Generation): SidecarChange {
   return (sidecar) => {
-    if (sidecar === undefined || sidecar.gen !== generation || sidecar.damaged || !isUsable(sidecar)) return undefined;
+    if (
+      sidecar === undefined ||
+      sidecar.gen !== generation ||
+      sidecar.damaged ||
+      !isUsable(sidecar)
+    )
+      return undefined;
     return { ...sidecar, damaged: true };
   };
 }

@@ -10,10 +10,14 @@ import type { RequestOptions } from './object-store.ts';
 import { decodeSidecar, encodeSidecar, type Sidecar, type SidecarContent } from './sidecar.ts';
 
 /**
- * What a sidecar shall become: a function of what it is and of how often the change was refused because others were faster;
- * `undefined` when it is so already. It may be asked many times, and must be idempotent: that is what makes a lost reply harmless.
+ * What a sidecar shall become: a function of what it is and of how often the change was refused
+ * because others were faster; `undefined` when it is so already. It may be asked many times, and
+ * must be idempotent: that is what makes a lost reply harmless.
  */
-export type SidecarChange = (sidecar: SidecarContent | undefined, refusals: number) => SidecarContent | undefined;
+export type SidecarChange = (
+  sidecar: SidecarContent | undefined,
+  refusals: number,
+) => SidecarContent | undefined;
 
 export interface ChangeOptions {
   /** Where nothing is known of the sidecar, try to create it before reading it. Default: false. */
@@ -50,7 +54,10 @@ export class SidecarMemory {
   readonly lanes = new Map<Address, Request[]>();
 }
 
-/** All sidecars, changed by compare-and-swap. Changes of one sidecar that meet in this process share a request. */
+/**
+ * All sidecars, changed by compare-and-swap. Changes of one sidecar that meet in this process share
+ * a request.
+ */
 export class SidecarTable {
   readonly #foundation: Foundation;
   readonly #cache: SidecarMemory['cache'];
@@ -75,9 +82,14 @@ export class SidecarTable {
   /**
    * Makes a change. Resolves with the sidecar that has it.
    *
-   * @throws `BUSY` after too long a time of contention; what the store throws; what `change` throws.
+   * @throws `BUSY` after too long a time of contention; what the store throws; what `change`
+   *   throws.
    */
-  change(address: Address, change: SidecarChange, options: ChangeOptions = {}): Promise<Sidecar | undefined> {
+  change(
+    address: Address,
+    change: SidecarChange,
+    options: ChangeOptions = {},
+  ): Promise<Sidecar | undefined> {
     return new Promise((resolve, reject) => {
       const { call } = this.#foundation;
       const request = {
@@ -98,7 +110,10 @@ export class SidecarTable {
     });
   }
 
-  /** Puts a whole sidecar in the place of one that cannot be read. Returns whether it was still that one. */
+  /**
+   * Puts a whole sidecar in the place of one that cannot be read. Returns whether it was still that
+   * one.
+   */
   async replaceDamaged(address: Address, content: SidecarContent): Promise<boolean> {
     const key = sidecarKey(address);
     const object = await this.#foundation.store.get(key);
@@ -138,7 +153,9 @@ export class SidecarTable {
     const backoff = new Backoff(this.#foundation, bounds);
     let known = this.#cache.get(address);
     if (known === undefined) {
-      known = requests.some(({ assumeAbsent }) => assumeAbsent) ? NOTHING_KNOWN : await this.#read(address, bounds);
+      known = requests.some(({ assumeAbsent }) => assumeAbsent)
+        ? NOTHING_KNOWN
+        : await this.#read(address, bounds);
     }
     for (let refusals = 0; ; ) {
       const { changed, waiting } = applyAll(requests, known.sidecar, refusals);
@@ -160,11 +177,18 @@ export class SidecarTable {
     }
   }
 
-  async #put(address: Address, content: SidecarContent, base: Known, bounds: Bounds): Promise<Sidecar | undefined> {
+  async #put(
+    address: Address,
+    content: SidecarContent,
+    base: Known,
+    bounds: Bounds,
+  ): Promise<Sidecar | undefined> {
     const key = sidecarKey(address);
     const body = encodeSidecar(content, this.#foundation.randomness.nonce());
     const condition =
-      base.etag === undefined ? { kind: 'absent' as const } : { kind: 'match' as const, etag: base.etag };
+      base.etag === undefined
+        ? { kind: 'absent' as const }
+        : { kind: 'match' as const, etag: base.etag };
     const result = await this.#foundation.store.put(key, body, condition, bounds);
     if (result.outcome !== 'stored') {
       this.#cache.delete(address);

@@ -3,23 +3,27 @@ import type { SegmentEncoding } from '../manifests.ts';
 import { assertReadable, decodeJson, type JsonFormat } from './stored-json.ts';
 
 /**
- * One life of a segment's data, a name never used twice: `<12 random characters><b|t><canonical length in base 36>`. It
- * tells the encoding and the length, so that a listing of keys tells the size of what is stored.
+ * One life of a segment's data, a name never used twice:
+ * `<12 random characters><b|t><canonical length in base 36>`. It tells the encoding and the length,
+ * so that a listing of keys tells the size of what is stored.
  */
 export type Generation = string & { readonly __brand: 'Generation' };
 
-/** Names one reference: `<holder>.<nonce>`, the manifest that references and its attempt that did. Never reused. */
+/**
+ * Names one reference: `<holder>.<nonce>`, the manifest that references and its attempt that did.
+ * Never reused.
+ */
 export type Token = string & { readonly __brand: 'Token' };
 
 /**
- * `uploading`: the data may not be there yet. `live`: it is. `condemned`: it is about to be deleted. `gone`: it was. What is
- * condemned or gone comes back under a new generation only.
+ * `uploading`: the data may not be there yet. `live`: it is. `condemned`: it is about to be
+ * deleted. `gone`: it was. What is condemned or gone comes back under a new generation only.
  */
 export type SegmentState = 'uploading' | 'live' | 'condemned' | 'gone';
 
 /**
- * The JSON object beside a segment's data that counts its references. Every body differs from every other that was ever
- * there (`nonce`), so a request conditioned on an older one can never apply.
+ * The JSON object beside a segment's data that counts its references. Every body differs from every
+ * other that was ever there (`nonce`), so a request conditioned on an older one can never apply.
  */
 export interface Sidecar {
   readonly v: 1;
@@ -29,13 +33,18 @@ export interface Sidecar {
   /** The number of `refs`; once `hot`, no more than a lower bound. */
   readonly refCount: number;
   readonly refs: readonly Token[];
-  /** So many references that they are no longer named: it cannot be collected before an audit has cooled it. */
+  /**
+   * So many references that they are no longer named: it cannot be collected before an audit has
+   * cooled it.
+   */
   readonly hot?: true;
   /** Names of those who forbid to collect it for now. */
   readonly holds?: readonly string[];
   /** The data was found damaged: the next writer that has the bytes stores them again. */
   readonly damaged?: true;
-  /** Since when nothing references it, in ms of the server's clock. Present when `refs` is empty. */
+  /**
+   * Since when nothing references it, in ms of the server's clock. Present when `refs` is empty.
+   */
   readonly since?: number;
 }
 
@@ -63,12 +72,19 @@ export const HOT_REFERENCES = 256;
 /** After so many refusals of one change, too: others change the segment all the time. */
 export const HOT_REFUSALS = 6;
 
-export function newGeneration(nonce: string, encoding: SegmentEncoding, length: number): Generation {
+export function newGeneration(
+  nonce: string,
+  encoding: SegmentEncoding,
+  length: number,
+): Generation {
   return `${nonce}${encoding === 'tokens' ? 't' : 'b'}${length.toString(36)}` as Generation;
 }
 
 /** What a generation's name tells. */
-export function parseGeneration(generation: Generation): { encoding: SegmentEncoding; length: number } {
+export function parseGeneration(generation: Generation): {
+  encoding: SegmentEncoding;
+  length: number;
+} {
   return {
     encoding: generation[12] === 't' ? 'tokens' : 'bytes',
     length: Number.parseInt(generation.slice(13), 36),

@@ -3,14 +3,17 @@ import { MAX_SEGMENT_BYTES, type NewSegment } from '../manifests.ts';
 import type { DraftContent, RecordBody, RecordEntry, SpilledPart } from './manifest-record.ts';
 
 /**
- * Moves the inline bodies of a manifest that has more than `above` bytes of them into segments of its own, so that
- * appending need not write all of it again. What was spilled once is never rewritten: growing costs what is new.
+ * Moves the inline bodies of a manifest that has more than `above` bytes of them into segments of
+ * its own, so that appending need not write all of it again. What was spilled once is never
+ * rewritten: growing costs what is new.
  */
 export function spill(
   content: DraftContent,
   above: number,
 ): { readonly content: DraftContent; readonly sources: ReadonlyMap<Address, NewSegment> } {
-  const inline = content.entries.flatMap(({ body }) => (body.kind === 'inline' ? [body.bytes] : []));
+  const inline = content.entries.flatMap(({ body }) =>
+    body.kind === 'inline' ? [body.bytes] : [],
+  );
   const total = inline.reduce((sum, { length }) => sum + length, 0);
   const sources = new Map<Address, NewSegment>();
   if (total <= above) return { content, sources };
@@ -32,7 +35,11 @@ export function spill(
   return { content: { ...content, entries }, sources };
 }
 
-function spilled(bytes: Uint8Array, position: number, parts: readonly SpilledPart[]): RecordBody & { length: number } {
+function spilled(
+  bytes: Uint8Array,
+  position: number,
+  parts: readonly SpilledPart[],
+): RecordBody & { length: number } {
   const first = Math.floor(position / MAX_SEGMENT_BYTES);
   const end = Math.ceil((position + bytes.length) / MAX_SEGMENT_BYTES);
   return {

@@ -13,30 +13,44 @@ export interface JsonFormat<Value> {
 }
 
 /**
- * Reads JSON of a format. Fields that its version does not have were written by a later one: they are refused, for who
- * writes the object again would drop them.
+ * Reads JSON of a format. Fields that its version does not have were written by a later one: they
+ * are refused, for who writes the object again would drop them.
  *
  * @param what names the object in errors: its key.
  * @throws `UNSUPPORTED_FORMAT` for what a newer Varve wrote; `CORRUPT`.
  */
-export function decodeJson<Value>(body: Uint8Array, format: JsonFormat<Value>, what: string): Value {
+export function decodeJson<Value>(
+  body: Uint8Array,
+  format: JsonFormat<Value>,
+  what: string,
+): Value {
   const { name, schema, numbered = 'v' } = format;
   const value = parseJson(body, what);
   const version = (value as Record<string, unknown> | null)?.[numbered];
-  if (typeof version === 'number' && version !== 1) throw unknownNumber(what, `${name} format`, version);
+  if (typeof version === 'number' && version !== 1)
+    throw unknownNumber(what, `${name} format`, version);
   const { success, data, error } = schema.safeParse(value);
   if (success) return data;
   const unknown = unknownFields(error.issues);
-  if (unknown.length === 0) throw new VarveError('CORRUPT', `${what}: not a ${name}: ${z.prettifyError(error)}`);
+  if (unknown.length === 0)
+    throw new VarveError('CORRUPT', `${what}: not a ${name}: ${z.prettifyError(error)}`);
   throw new VarveError(
     'UNSUPPORTED_FORMAT',
-    `${what}: the ${name} has fields that this version of Varve does not know (${unknown.join(', ')}): ` +
+    `${what}: the ${name} has fields that this version of Varve does not know ` +
+      `(${unknown.join(', ')}): ` +
       'install a newer version',
   );
 }
 
-/** @throws `INTERNAL` unless {@link decodeJson} would read the value again: nothing else is ever stored. */
-export function assertReadable<Value>(value: unknown, { name, schema }: JsonFormat<Value>, what: string): void {
+/**
+ * @throws `INTERNAL` unless {@link decodeJson} would read the value again: nothing else is ever
+ * stored.
+ */
+export function assertReadable<Value>(
+  value: unknown,
+  { name, schema }: JsonFormat<Value>,
+  what: string,
+): void {
   const { success, error } = schema.safeParse(value);
   if (success) return;
   throw new VarveError(

@@ -31,8 +31,9 @@ interface KeptManifest {
 }
 
 /**
- * Tells what manifests take, from a listing of the segments and one GET a manifest; no sidecar is read. How many hold a segment
- * is known only at the end, so the references of all manifests are in memory: some 100 bytes each, and as much a segment.
+ * Tells what manifests take, from a listing of the segments and one GET a manifest; no sidecar is
+ * read. How many hold a segment is known only at the end, so the references of all manifests are in
+ * memory: some 100 bytes each, and as much a segment.
  */
 export async function* surveyObjects(
   protocol: Protocol,
@@ -60,8 +61,14 @@ export async function* surveyObjects(
   for (const manifest of kept) yield surveyOf(manifest, known);
 }
 
-/** The data objects; a segment that has several generations at the moment is told by the last one listed. */
-async function listSegments(protocol: Protocol, signal: AbortSignal | undefined): Promise<Map<Address, KnownSegment>> {
+/**
+ * The data objects; a segment that has several generations at the moment is told by the last one
+ * listed.
+ */
+async function listSegments(
+  protocol: Protocol,
+  signal: AbortSignal | undefined,
+): Promise<Map<Address, KnownSegment>> {
   const known = new Map<Address, KnownSegment>();
   for await (const { key, size } of listObjects(protocol, SEGMENTS_PREFIX, abortOf(signal))) {
     const segment = parseSegmentKey(key);
@@ -77,9 +84,13 @@ async function readContent(
   objectKey: string,
   signal: AbortSignal | undefined,
 ): Promise<{ head: ManifestHead; manifest: ManifestContent } | undefined> {
-  const seen = await unlessUnreadable(protocol.manifests.readObject(objectKey, undefined, abortOf(signal)));
+  const seen = await unlessUnreadable(
+    protocol.manifests.readObject(objectKey, undefined, abortOf(signal)),
+  );
   const record = seen?.record;
-  return record?.current && { head: headOfRecord(record.key, record.current), manifest: record.current };
+  return (
+    record?.current && { head: headOfRecord(record.key, record.current), manifest: record.current }
+  );
 }
 
 function keep(head: ManifestHead, { entries }: ManifestContent, storedBytes: number): KeptManifest {
@@ -101,7 +112,8 @@ function surveyOf(
   let bodyStoredBytes = storedBytes;
   for (const address of spilled) {
     const segment = uses.has(address) ? undefined : known.get(address);
-    if (segment !== undefined) bodyStoredBytes += segment.storedBytes / Math.max(1, segment.manifests);
+    if (segment !== undefined)
+      bodyStoredBytes += segment.storedBytes / Math.max(1, segment.manifests);
   }
   const segments = [...uses].flatMap(([address, count]): SurveyedSegment[] => {
     const segment = known.get(address);

@@ -22,8 +22,9 @@ export interface SuspectContext {
 }
 
 /**
- * Segments that a full collection takes for garbage, by what their sidecars say. A sidecar may be wrong, so all manifests
- * are asked first (rule 17): what one names stays, and is counted again. Nothing is read where nothing seems to be garbage.
+ * Segments that a full collection takes for garbage, by what their sidecars say. A sidecar may be
+ * wrong, so all manifests are asked first (rule 17): what one names stays, and is counted again.
+ * Nothing is read where nothing seems to be garbage.
  */
 export class Suspects {
   readonly #context: SuspectContext;
@@ -49,13 +50,16 @@ export class Suspects {
     const named = await this.#findHolds(suspects);
     if (named === undefined) return;
     for (const [address, holds] of named) {
-      if (!this.#context.scope.dryRun) await this.#keep(address, suspects.get(address) as Sidecar, holds);
+      if (!this.#context.scope.dryRun)
+        await this.#keep(address, suspects.get(address) as Sidecar, holds);
     }
     await this.#context.collect([...suspects.keys()].filter((address) => !named.has(address)));
   }
 
   /** What committed manifests hold of the suspects; `undefined` when the deadline came first. */
-  async #findHolds(suspects: ReadonlyMap<Address, Sidecar>): Promise<Map<Address, FoundHold[]> | undefined> {
+  async #findHolds(
+    suspects: ReadonlyMap<Address, Sidecar>,
+  ): Promise<Map<Address, FoundHold[]> | undefined> {
     const { protocol, scope, foreseen } = this.#context;
     const found = new Map<Address, FoundHold[]>();
     const note = (address: Address, hold: FoundHold) => {

@@ -12,8 +12,9 @@ import { bury, condemn, type IsDue, isCollectable } from './sidecar-changes.ts';
 export interface Verdict {
   readonly address: Address;
   /**
-   * `collected`: its data is gone (in a dry run: would be). `waiting`: nothing references it, but it is within the grace or
-   * held. `referenced`: it is in use, or gone already. `unreadable`: its sidecar is damaged, so nothing is known of it.
+   * `collected`: its data is gone (in a dry run: would be). `waiting`: nothing references it, but
+   * it is within the grace or held. `referenced`: it is in use, or gone already. `unreadable`: its
+   * sidecar is damaged, so nothing is known of it.
    */
   readonly outcome: 'collected' | 'waiting' | 'referenced' | 'unreadable';
   /** Canonical bytes. */
@@ -33,7 +34,9 @@ export interface SweepOptions {
   readonly isOver: () => boolean;
 }
 
-/** So many segments are condemned, deleted and buried together: one request deletes the data of all. */
+/**
+ * So many segments are condemned, deleted and buried together: one request deletes the data of all.
+ */
 const SWEEP_WINDOW = 250;
 
 /** What is found about a segment without changing anything; `isDue`: a collection may take it. */
@@ -44,7 +47,11 @@ export interface Look {
 }
 
 /** Looks at segments, so many at once as the options say. */
-export function look(protocol: Protocol, addresses: readonly Address[], options: SweepOptions): Promise<Look[]> {
+export function look(
+  protocol: Protocol,
+  addresses: readonly Address[],
+  options: SweepOptions,
+): Promise<Look[]> {
   const limit = pLimit(options.concurrency);
   return forEach(addresses, (address) => limit(() => lookAt(protocol, address, options)));
 }
@@ -80,8 +87,9 @@ function dueAfter(graceMs: number, serverClock: Protocol['serverClock']): IsDue 
 }
 
 /**
- * Collects those of the segments that nothing references: condemns the generation, deletes its data, buries it. Each step may be
- * the last of a process that dies; the next collection goes on from there.
+ * Collects those of the segments that nothing references: condemns the generation, deletes its
+ * data, buries it. Each step may be the last of a process that dies; the next collection goes on
+ * from there.
  */
 export async function sweep(
   protocol: Protocol,
@@ -91,7 +99,9 @@ export async function sweep(
   const verdicts: Verdict[] = [];
   for (let start = 0; start < addresses.length; start += SWEEP_WINDOW) {
     if (options.isOver()) break;
-    verdicts.push(...(await sweepWindow(protocol, addresses.slice(start, start + SWEEP_WINDOW), options)));
+    verdicts.push(
+      ...(await sweepWindow(protocol, addresses.slice(start, start + SWEEP_WINDOW), options)),
+    );
   }
   return verdicts;
 }
@@ -115,7 +125,10 @@ async function sweepWindow(
         if (sidecar?.state !== 'condemned') return { ...verdict, outcome: 'referenced' };
       }
       condemned.push({ address, gen: sidecar.gen });
-      return { ...verdict, storedBytes: (await store.head(segmentKey(address, sidecar.gen)))?.size ?? 0 };
+      return {
+        ...verdict,
+        storedBytes: (await store.head(segmentKey(address, sidecar.gen)))?.size ?? 0,
+      };
     }),
   );
   if (dryRun || condemned.length === 0) return verdicts;

@@ -1,7 +1,9 @@
 import { isUnreadable } from '../../errors.ts';
 
 /** What `read` resolves with, `undefined` where the content cannot be read. */
-export async function unlessUnreadable<Content>(read: Promise<Content>): Promise<Content | undefined> {
+export async function unlessUnreadable<Content>(
+  read: Promise<Content>,
+): Promise<Content | undefined> {
   try {
     return await read;
   } catch (error) {

@@ -10,7 +10,11 @@ import { parseGeneration } from './sidecar.ts';
 import { unlessUnreadable } from './unreadable.ts';
 
 /** What listings and hints tell: no manifest and no sidecar but those of garbage is read. */
-export async function usageOf(protocol: Protocol, index: ListIndex, { signal }: AbortOptions): Promise<Usage> {
+export async function usageOf(
+  protocol: Protocol,
+  index: ListIndex,
+  { signal }: AbortOptions,
+): Promise<Usage> {
   const abort = abortOf(signal);
   const ofKind = async (kind: ManifestKind) => {
     const manifests = await index.all(kind, abort);
@@ -53,9 +57,13 @@ async function garbageOf(
   }
   const lengths = await forEach(hinted, async (address) => {
     const sidecar = await unlessUnreadable(protocol.sidecars.read(address));
-    if (sidecar === undefined || sidecar.refs.length > 0 || sidecar.hot || sidecar.state === 'gone') return undefined;
+    if (sidecar === undefined || sidecar.refs.length > 0 || sidecar.hot || sidecar.state === 'gone')
+      return undefined;
     return parseGeneration(sidecar.gen).length;
   });
   const garbage = lengths.filter((length) => length !== undefined);
-  return { garbageSegments: garbage.length, garbageBytes: garbage.reduce((sum, length) => sum + length, 0) };
+  return {
+    garbageSegments: garbage.length,
+    garbageBytes: garbage.reduce((sum, length) => sum + length, 0),
+  };
 }

@@ -26,7 +26,9 @@ export const addAppend: AddCommand = (program, run) => {
       const text = await readAll(source, session.signal);
       const value = parseJson(text, source.name);
       // What was given is what is stored: values would lose digits of long numbers.
-      const messages = Array.isArray(value) ? text : Buffer.concat([Buffer.from('['), text, Buffer.from(']')]);
+      const messages = Array.isArray(value)
+        ? text
+        : Buffer.concat([Buffer.from('['), text, Buffer.from(']')]);
       const count = Array.isArray(value) ? value.length : 1;
       const store = await session.open('change');
       const receipt = await store.conversations.append(id, messages, {
@@ -36,7 +38,8 @@ export const addAppend: AddCommand = (program, run) => {
       });
       const added = receipt.status === 'appended' ? count : 0;
       await session.report({ ...receipt, messages: added }, [
-        `${receipt.status} ${name(id)} at revision ${receipt.revision}: ${counted(added, 'message')} added`,
+        `${receipt.status} ${name(id)} at revision ${receipt.revision}: ` +
+          `${counted(added, 'message')} added`,
       ]);
     }),
   );

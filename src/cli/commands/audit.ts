@@ -20,11 +20,16 @@ export const addAudit: AddCommand = (program, run) => {
   const command = program
     .command('audit')
     .description(
-      'Verify the store: re-hash what is stored, recount references. Exit code 5 when anything is left unrepaired.',
+      'Verify the store: re-hash what is stored, recount references. Exit code 5 when ' +
+        'anything is left unrepaired.',
     )
     .option('--repair', 'mend what can be mended')
     .option('--deep', 'rebuild every conversation and blob as well, and verify their digests')
-    .option('--sample <share>', 'read and re-hash only this share of the data, such as 1% (default: 100%)', share);
+    .option(
+      '--sample <share>',
+      'read and re-hash only this share of the data, such as 1% (default: 100%)',
+      share,
+    );
   command.action(({ repair = false, deep = false, sample }: Options) =>
     run(command, async (session) => {
       const store = await openForAudit(session, repair);
@@ -54,7 +59,9 @@ async function openForAudit(session: Session, repair: boolean): Promise<Store> {
   try {
     return await session.open('change');
   } catch (error) {
-    const isRefused = (['READ_ONLY', 'DENIED', 'NO_SPACE'] as const).some((code) => isVarveError(error, code));
+    const isRefused = (['READ_ONLY', 'DENIED', 'NO_SPACE'] as const).some((code) =>
+      isVarveError(error, code),
+    );
     if (repair || !isRefused) throw error;
     return session.open('read');
   }
@@ -65,7 +72,8 @@ async function tell(session: Session, finding: Finding): Promise<void> {
   await session.output.line(`${finding.kind}: ${finding.message} (${fateOf(finding)})`);
   for (const { kind, id } of finding.manifests.slice(0, NAMED))
     await session.output.line(`  affects ${kind} ${name(id)}`);
-  if (finding.manifests.length > NAMED) await session.output.line(`  and ${finding.manifests.length - NAMED} more`);
+  if (finding.manifests.length > NAMED)
+    await session.output.line(`  and ${finding.manifests.length - NAMED} more`);
 }
 
 function fateOf({ repaired, repair }: Finding): string {
@@ -80,5 +88,8 @@ function summaryOf(report: AuditReport): string {
     report.findings === 0
       ? 'nothing wrong'
       : `${counted(report.findings, 'finding')}, ${report.unrepaired} left unrepaired`;
-  return `${counted(report.manifests, 'manifest')}, ${counted(report.segments, 'segment')}, ${bytes(report.verifiedBytes)} re-hashed in ${seconds(report.durationMs)}: ${found}`;
+  return (
+    `${counted(report.manifests, 'manifest')}, ${counted(report.segments, 'segment')}, ` +
+    `${bytes(report.verifiedBytes)} re-hashed in ${seconds(report.durationMs)}: ${found}`
+  );
 }

@@ -31,14 +31,22 @@ function addPut(blob: Command, run: Run): void {
     .option('--content-type <type>', 'a media type, kept as given (default: none)')
     .option('--application <name>', 'the application it belongs to (default: none)');
   command.action(
-    (blobName: string, file: string, options: Pick<PutBlobOptions, 'ifExists' | 'contentType' | 'application'>) =>
+    (
+      blobName: string,
+      file: string,
+      options: Pick<PutBlobOptions, 'ifExists' | 'contentType' | 'application'>,
+    ) =>
       run(command, async (session) => {
         const source = await session.source(file);
         const store = await session.open('write');
         const stream = source.open(session.signal) as AsyncIterable<Uint8Array>;
-        const receipt = await store.blobs.put(blobName, stream, { ...options, signal: session.signal });
+        const receipt = await store.blobs.put(blobName, stream, {
+          ...options,
+          signal: session.signal,
+        });
         await session.report(receipt, [
-          `${receipt.status} ${name(receipt.name)}: ${bytes(receipt.bytes)}, of which ${bytes(receipt.newBytes)} new`,
+          `${receipt.status} ${name(receipt.name)}: ${bytes(receipt.bytes)}, of which ` +
+            `${bytes(receipt.newBytes)} new`,
           `sha256 ${receipt.sha256}`,
         ]);
       }),
@@ -50,8 +58,15 @@ function addGet(blob: Command, run: Run): void {
     .command('get')
     .description('Print the bytes of a blob.')
     .argument('<name>', 'the name')
-    .option('--range <range>', 'only these bytes: 0-1023, or 1024- for all that follows (default: all)', byteRange)
-    .option('-o, --output <file>', 'write to a file, which appears only when it is whole (default: standard output)');
+    .option(
+      '--range <range>',
+      'only these bytes: 0-1023, or 1024- for all that follows (default: all)',
+      byteRange,
+    )
+    .option(
+      '-o, --output <file>',
+      'write to a file, which appears only when it is whole (default: standard output)',
+    );
   command.action((blobName: string, { range, output }: { range?: ByteRange; output?: string }) =>
     run(command, async (session) => {
       const store = await session.open('read');
@@ -83,7 +98,9 @@ function addList(blob: Command, run: Run): void {
       const store = await session.open('read');
       for await (const head of store.blobs.list({ ...filter, signal: session.signal })) {
         const row = [bytes(head.bytes).padStart(8), timestamp(head.createdAt), name(head.name)];
-        await session.output.line(session.json ? JSON.stringify(head) : long ? row.join('  ') : name(head.name));
+        await session.output.line(
+          session.json ? JSON.stringify(head) : long ? row.join('  ') : name(head.name),
+        );
       }
     }),
   );
@@ -113,7 +130,10 @@ function addRemove(blob: Command, run: Run): void {
 }
 
 function addStat(blob: Command, run: Run): void {
-  const command = blob.command('stat').description('Tell what is known of a blob.').argument('<name>', 'the name');
+  const command = blob
+    .command('stat')
+    .description('Tell what is known of a blob.')
+    .argument('<name>', 'the name');
   command.action((blobName: string) =>
     run(command, async (session) => {
       const store = await session.open('read');

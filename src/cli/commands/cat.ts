@@ -19,7 +19,10 @@ export const addCat: AddCommand = (program, run) => {
   command.action((id: string, { revision, segment }: Options) =>
     run(command, async (session) => {
       if (segment && revision !== undefined) {
-        throw new VarveError('INVALID_ARGUMENT', 'a segment has no revisions: leave out --revision or --segment');
+        throw new VarveError(
+          'INVALID_ARGUMENT',
+          'a segment has no revisions: leave out --revision or --segment',
+        );
       }
       const store = await session.open('read');
       const options = { signal: session.signal, ...(revision !== undefined && { revision }) };
@@ -27,7 +30,9 @@ export const addCat: AddCommand = (program, run) => {
         ? await store.segments.get(parseAddress(id), options)
         : await store.conversations.getBytes(id, options);
       if (bytes === undefined)
-        throw segment ? new VarveError('NOT_FOUND', `there is no segment ${id}`) : noConversation(id);
+        throw segment
+          ? new VarveError('NOT_FOUND', `there is no segment ${id}`)
+          : noConversation(id);
       await session.output.write(bytes);
     }),
   );

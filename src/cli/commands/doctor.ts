@@ -6,8 +6,10 @@ export const addDoctor: AddCommand = (program, run) => {
   const command = program
     .command('doctor')
     .description(
-      'Say what is wrong with the surroundings of a store in a directory: links, modes, owners, the medium, locks, ' +
-        'packs, the clock. Changes nothing. Exit code 3 with findings, 5 when a pack or the index is among them.',
+      'Say what is wrong with the surroundings of a store in a directory: links, modes, ' +
+        'owners, the medium, locks, ' +
+        'packs, the clock. Changes nothing. Exit code 3 with findings, 5 when a pack or the ' +
+        'index is among them.',
     )
     .argument('[directory]', 'the store (default: the one that --store names)');
   command.action((directory: string | undefined) =>
@@ -20,7 +22,9 @@ export const addDoctor: AddCommand = (program, run) => {
         ...findings.map(({ kind, message, remedy }) => `${kind}: ${message} (${remedy})`),
         `${location}: ${found}; ${bytes(freeBytes)} free, Node ${node}, SQLite ${sqlite}`,
       ]);
-      const isDamaged = findings.some(({ kind, harmful }) => harmful && (kind === 'index' || kind === 'pack'));
+      const isDamaged = findings.some(
+        ({ kind, harmful }) => harmful && (kind === 'index' || kind === 'pack'),
+      );
       if (findings.length > 0) session.exitCode = isDamaged ? EXIT.corruption : EXIT.partial;
     }),
   );

@@ -15,7 +15,11 @@ export const addDu: AddCommand = (program, run) => {
     .command('du')
     .description('Tell what is stored and what it takes.')
     .addOption(
-      new Option('--by <field>', 'break it down; reads every manifest').choices(['application', 'model', 'month']),
+      new Option('--by <field>', 'break it down; reads every manifest').choices([
+        'application',
+        'model',
+        'month',
+      ]),
     )
     .option(
       '--top <number>',
@@ -47,27 +51,46 @@ function rowsOf(usage: Usage): string[][] {
     ['conversations', number(conversation.count), bytes(conversation.logicalBytes), 'as given'],
     ['blobs', number(blob.count), bytes(blob.logicalBytes), 'as given'],
     ['pins', number(pin.count), bytes(pin.logicalBytes), 'as given'],
-    ['segments', number(usage.segments), bytes(usage.segmentBytes), 'each once, before compression'],
-    ['garbage', number(usage.garbageSegments), bytes(usage.garbageBytes), 'of the segments; waits for collection'],
+    [
+      'segments',
+      number(usage.segments),
+      bytes(usage.segmentBytes),
+      'each once, before compression',
+    ],
+    [
+      'garbage',
+      number(usage.garbageSegments),
+      bytes(usage.garbageBytes),
+      'of the segments; waits for collection',
+    ],
     ['stored', '', bytes(usage.storedBytes), timesSmaller(given, usage.storedBytes)],
     ['  of that index', '', bytes(usage.indexBytes), ''],
   ];
 }
 
-function partLines({ parts, total, otherBytes, usage }: UsageBreakdown, by: Options['by']): string[] {
+function partLines(
+  { parts, total, otherBytes, usage }: UsageBreakdown,
+  by: Options['by'],
+): string[] {
   const header = [by ?? '', 'count', 'as given', 'content', '- shared', '- compressed', '= stored'];
   const row = (label: string, part: UsagePart) => [
     label,
     number(part.manifests),
-    ...[part.logicalBytes, part.contentBytes, part.deduplicatedBytes, part.compressedBytes, part.storedBytes].map(
-      signed,
-    ),
+    ...[
+      part.logicalBytes,
+      part.contentBytes,
+      part.deduplicatedBytes,
+      part.compressedBytes,
+      part.storedBytes,
+    ].map(signed),
   ];
   const rest = (label: string, size: number) => [label, '', '', '', '', '', signed(size)];
   return lines(
     [
       header,
-      ...(by === undefined ? [] : parts.map((part) => row(part.key === null ? '(none)' : name(part.key), part))),
+      ...(by === undefined
+        ? []
+        : parts.map((part) => row(part.key === null ? '(none)' : name(part.key), part))),
       row('all', total),
       rest('index, garbage, unused', otherBytes),
       rest('the store', usage.storedBytes),
@@ -85,7 +108,10 @@ function topLines({ topSegments }: UsageBreakdown): string[] {
     bytes(savedBytes),
     `${example.kind} ${name(example.id)}`,
   ]);
-  return ['', ...lines([['segment', 'size', 'references', 'saved', 'for example in'], ...rows], [1, 2, 3])];
+  return [
+    '',
+    ...lines([['segment', 'size', 'references', 'saved', 'for example in'], ...rows], [1, 2, 3]),
+  ];
 }
 
 function signed(size: number): string {

@@ -7,12 +7,18 @@ export const addExport: AddCommand = (program, run) => {
   const command = program
     .command('export')
     .description(
-      'Print conversations as JSONL, byte for byte as they were imported: all in import order, or those named.',
+      'Print conversations as JSONL, byte for byte as they were imported: all in import ' +
+        'order, or those named.',
     )
     .argument('[id...]', 'ids of conversations; "--" before an id that begins with "-"')
-    .option('-o, --output <file>', 'write to a file, which appears only when it is whole (default: standard output)');
+    .option(
+      '-o, --output <file>',
+      'write to a file, which appears only when it is whole (default: standard output)',
+    );
   command.action((ids: string[], { output }: { output?: string }) =>
-    run(command, (session) => (output === undefined ? print(session, ids) : save(session, ids, output))),
+    run(command, (session) =>
+      output === undefined ? print(session, ids) : save(session, ids, output),
+    ),
   );
 };
 

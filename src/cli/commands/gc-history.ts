@@ -23,7 +23,10 @@ function resultText({ operation, result = {} }: RunReport): string {
   const amount = (field: string) => Number(result[field] ?? 0);
   switch (operation) {
     case 'gc':
-      return `collected ${counted(amount('collectedSegments'), 'segment')}, gave back ${bytes(amount('freedBytes'))}`;
+      return (
+        `collected ${counted(amount('collectedSegments'), 'segment')}, gave back ` +
+        `${bytes(amount('freedBytes'))}`
+      );
     case 'audit':
       return `${counted(amount('findings'), 'finding')}, ${amount('unrepaired')} left unrepaired`;
     case 'prune':

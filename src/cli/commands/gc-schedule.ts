@@ -5,7 +5,10 @@ import { collectLines } from '../collect-lines.ts';
 import { timestamp } from '../human.ts';
 import type { Session } from '../session.ts';
 
-/** `gc --every`: stays until a signal ends it, which is no failure. A line, or an object, for each run on standard output. */
+/**
+ * `gc --every`: stays until a signal ends it, which is no failure. A line, or an object, for each
+ * run on standard output.
+ */
 export async function collectRegularly(
   session: Session,
   options: ScheduleOptions & Omit<GarbageCollectionOptions, 'signal'>,

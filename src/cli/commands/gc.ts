@@ -29,10 +29,16 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 export const addGc: AddCommand = (program, run) => {
   const command = program
     .command('gc')
-    .description('Delete what has expired and collect what nothing references. Safe beside readers and writers.')
+    .description(
+      'Delete what has expired and collect what nothing references. Safe beside readers and ' +
+        'writers.',
+    )
     .option('-n, --dry-run', 'say what would be done, do nothing')
     .addOption(
-      new Option('--grace <duration>', 'keep what lost its last reference less long ago, such as 24h or 0')
+      new Option(
+        '--grace <duration>',
+        'keep what lost its last reference less long ago, such as 24h or 0',
+      )
         .argParser(duration)
         .default(DAY_MS, '24h'),
     )
@@ -51,7 +57,10 @@ export const addGc: AddCommand = (program, run) => {
       writtenDuration,
     )
     .addOption(
-      new Option('--history', 'tell what collections, audits and prunes did until now, newest first').conflicts([
+      new Option(
+        '--history',
+        'tell what collections, audits and prunes did until now, newest first',
+      ).conflicts([
         'dryRun',
         'grace',
         'full',
@@ -62,11 +71,16 @@ export const addGc: AddCommand = (program, run) => {
         'concurrency',
       ]),
     )
-    .addOption(new Option('--limit <number>', 'with --history: at most so many').argParser(count).default(100))
+    .addOption(
+      new Option('--limit <number>', 'with --history: at most so many')
+        .argParser(count)
+        .default(100),
+    )
     .addOption(
       new Option(
         '--erase',
-        'end only when no byte of deleted content is left in the store; does all the work, without a grace',
+        'end only when no byte of deleted content is left in the store; does all the work, ' +
+          'without a grace',
       ).conflicts(['grace', 'full', 'shard', 'concurrency']),
     )
     .option('--shard <i/n>', 'do this share of the work, from 0/n to n-1/n (default: all)', shard)
@@ -84,7 +98,8 @@ export const addGc: AddCommand = (program, run) => {
   command.action(({ every, jitter, history, limit, ...options }: Options) =>
     run(command, async (session) => {
       if (jitter !== undefined && every === undefined) throw needs('--jitter', '--every');
-      if (!history && command.getOptionValueSource('limit') === 'cli') throw needs('--limit', '--history');
+      if (!history && command.getOptionValueSource('limit') === 'cli')
+        throw needs('--limit', '--history');
       if (history) return tellHistory(session, limit);
       const { dryRun = false, grace, full = false, erase = false, deadline, ...limits } = options;
       if (every !== undefined) {
@@ -112,8 +127,12 @@ export const addGc: AddCommand = (program, run) => {
           ? store.gc.erase(collecting)
           : store.gc.run(collecting));
       progress.stop();
-      await session.report(report, [...collectLines(report), ...remnantLines(report, store.backend.capabilities)]);
-      if (report.remnants !== undefined && report.remnants.length > 0) session.exitCode = EXIT.partial;
+      await session.report(report, [
+        ...collectLines(report),
+        ...remnantLines(report, store.backend.capabilities),
+      ]);
+      if (report.remnants !== undefined && report.remnants.length > 0)
+        session.exitCode = EXIT.partial;
     }),
   );
 };

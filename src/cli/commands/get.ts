@@ -6,7 +6,9 @@ import { count } from '../option-values.ts';
 export const addGet: AddCommand = (program, run) => {
   const command = program
     .command('get')
-    .description('Print a conversation as JSON, indented; on one line, as it was stored, with --json.')
+    .description(
+      'Print a conversation as JSON, indented; on one line, as it was stored, with --json.',
+    )
     .argument('<id>', 'the conversation')
     .option('--revision <number>', 'its state after so many writes (default: the newest)', count);
   command.action((id: string, { revision }: { revision?: number }) =>

@@ -15,17 +15,27 @@ interface Options {
 export const addHold: AddCommand = (program, run) => {
   const command = program
     .command('hold')
-    .description('Keep conversations from being deleted, replaced, pruned or expired, until they are released.')
+    .description(
+      'Keep conversations from being deleted, replaced, pruned or expired, until they are released.',
+    )
     .argument('[id...]', 'the conversations')
-    .option('--reason <text>', 'why, for whoever meets the hold, at most 1,024 bytes (default: none)')
+    .option(
+      '--reason <text>',
+      'why, for whoever meets the hold, at most 1,024 bytes (default: none)',
+    )
     .addOption(new Option('--release', 'end the holds instead').conflicts(['reason', 'list']))
     .addOption(new Option('--list', 'tell what is held instead').conflicts('reason'));
   command.action((given: string[], { reason, release, list = false }: Options) =>
     run(command, async (session) => {
       if (list === given.length > 0) {
-        throw new VarveError('INVALID_ARGUMENT', list ? '--list takes no ids' : 'name conversations, or give --list');
+        throw new VarveError(
+          'INVALID_ARGUMENT',
+          list ? '--list takes no ids' : 'name conversations, or give --list',
+        );
       }
-      return list ? listHolds(session) : setHolds(session, [...new Set(given)], release ?? false, reason);
+      return list
+        ? listHolds(session)
+        : setHolds(session, [...new Set(given)], release ?? false, reason);
     }),
   );
 };
@@ -55,12 +65,19 @@ async function setHolds(
   const receipts = await (release
     ? holds.release(ids, { signal })
     : holds.place(ids, { ...(reason !== undefined && { reason }), signal }));
-  const of = (status: string) => receipts.filter((receipt) => receipt.status === status).map(({ id }) => id);
-  const [changed, unchanged, absent] = [of(release ? 'released' : 'held'), of('unchanged'), of('absent')];
-  const again = unchanged.length === 0 ? '' : `, ${unchanged.length} ${release ? 'not held' : 'held'} before`;
+  const of = (status: string) =>
+    receipts.filter((receipt) => receipt.status === status).map(({ id }) => id);
+  const [changed, unchanged, absent] = [
+    of(release ? 'released' : 'held'),
+    of('unchanged'),
+    of('absent'),
+  ];
+  const again =
+    unchanged.length === 0 ? '' : `, ${unchanged.length} ${release ? 'not held' : 'held'} before`;
   await session.report({ [release ? 'released' : 'held']: changed, unchanged, absent }, [
     `${counted(changed.length, 'conversation')} ${release ? 'released' : 'held'}${again}`,
   ]);
   for (const id of absent) session.warn(noConversation(id).message);
-  if (absent.length > 0) session.exitCode = absent.length < ids.length ? EXIT.partial : EXIT.notFound;
+  if (absent.length > 0)
+    session.exitCode = absent.length < ids.length ? EXIT.partial : EXIT.notFound;
 }

@@ -28,19 +28,29 @@ export const addImport: AddCommand = (program, run) => {
         .default('error'),
     )
     .addOption(
-      new Option('--on-error <policy>', 'when a line cannot be stored').choices(['stop', 'skip']).default('stop'),
+      new Option('--on-error <policy>', 'when a line cannot be stored')
+        .choices(['stop', 'skip'])
+        .default('stop'),
     )
     .addOption(sharingOption());
-  command.action((files: string[], options: Options) => run(command, (session) => importAll(session, files, options)));
+  command.action((files: string[], options: Options) =>
+    run(command, (session) => importAll(session, files, options)),
+  );
 };
 
-async function importAll(session: Session, files: readonly string[], { ifExists, onError }: Options): Promise<void> {
+async function importAll(
+  session: Session,
+  files: readonly string[],
+  { ifExists, onError }: Options,
+): Promise<void> {
   // All are looked for before the first is read: a misspelt name shall not end an import half-way.
   const sources = await Promise.all(files.map((file) => session.source(file)));
   const store = await session.open('write');
   const startedAt = performance.now();
   const progress = await session.progress('importing', 'bytes');
-  const size = sources.some((source) => source.size === undefined) ? 0 : sum(sources.map((source) => source.size ?? 0));
+  const size = sources.some((source) => source.size === undefined)
+    ? 0
+    : sum(sources.map((source) => source.size ?? 0));
   const reports: ImportReport[] = [];
   let current: ImportCounts | undefined;
   try {
@@ -53,7 +63,11 @@ async function importAll(session: Session, files: readonly string[], { ifExists,
         onProgress(counts) {
           current = counts;
           const { records, bytes: done } = total([...reports, counts]);
-          progress.update(done, size, `${counted(records, 'conversation')}, ${rate(done, startedAt)}`);
+          progress.update(
+            done,
+            size,
+            `${counted(records, 'conversation')}, ${rate(done, startedAt)}`,
+          );
         },
       });
       tellErrors(session, source, report);
@@ -86,8 +100,10 @@ async function importOne(
 }
 
 function tellErrors(session: Session, source: Source, { errors, failed }: ImportReport): void {
-  for (const { lineNumber, error } of errors) session.warn(`${source.name}: line ${lineNumber}: ${error.message}`);
-  if (failed > errors.length) session.warn(`${source.name}: … and ${counted(failed - errors.length, 'line')} more`);
+  for (const { lineNumber, error } of errors)
+    session.warn(`${source.name}: line ${lineNumber}: ${error.message}`);
+  if (failed > errors.length)
+    session.warn(`${source.name}: … and ${counted(failed - errors.length, 'line')} more`);
 }
 
 interface Measured {
@@ -104,7 +120,14 @@ async function summarise(
   const all = total(reports);
   const errors = reports.flatMap((report, index) =>
     report.errors.map(({ lineNumber, byteOffset, id, error }) => {
-      return { file: sources[index]?.name, lineNumber, byteOffset, id, code: error.code, message: error.message };
+      return {
+        file: sources[index]?.name,
+        lineNumber,
+        byteOffset,
+        id,
+        code: error.code,
+        message: error.message,
+      };
     }),
   );
   const outcomes = OUTCOMES.filter((outcome) => all[outcome] > 0).map(
@@ -112,10 +135,16 @@ async function summarise(
   );
   const { count, logicalBytes } = usage.manifests.conversation;
   const smaller = timesSmaller(logicalBytes, usage.storedBytes);
-  await session.report({ ...all, storedBytes: usage.storedBytes, durationMs: Math.round(durationMs), errors }, [
-    `${counted(all.records, 'conversation')}, ${bytes(all.bytes)} in ${seconds(durationMs)}: ${outcomes.join(', ') || 'nothing to store'}`,
-    `${counted(all.newSegments, 'new segment')}${all.newSegments > 0 ? ` of ${bytes(all.newBytes)}` : ''}; the store has ${counted(count, 'conversation')}, ${bytes(logicalBytes)}, in ${bytes(usage.storedBytes)}${smaller && ` (${smaller})`}`,
-  ]);
+  await session.report(
+    { ...all, storedBytes: usage.storedBytes, durationMs: Math.round(durationMs), errors },
+    [
+      `${counted(all.records, 'conversation')}, ${bytes(all.bytes)} in ` +
+        `${seconds(durationMs)}: ${outcomes.join(', ') || 'nothing to store'}`,
+      `${counted(all.newSegments, 'new segment')}${all.newSegments > 0 ? ` of ${bytes(all.newBytes)}` : ''}; ` +
+        `the store has ${counted(count, 'conversation')}, ${bytes(logicalBytes)}, in ` +
+        `${bytes(usage.storedBytes)}${smaller && ` (${smaller})`}`,
+    ],
+  );
   if (all.failed > 0) session.exitCode = all.failed < all.records ? EXIT.partial : EXIT.failure;
 }
 

@@ -9,7 +9,10 @@ export const addInfo: AddCommand = (program, run) => {
   const command = program
     .command('info')
     .description('Tell about the store: where it is, what it can do, its sizes.')
-    .option('--health', 'only tell whether the store can be worked with: exit code 0, or 7 where it cannot');
+    .option(
+      '--health',
+      'only tell whether the store can be worked with: exit code 0, or 7 where it cannot',
+    );
   command.action(({ health }: { readonly health?: boolean }) =>
     run(command, async (session) => {
       if (health) return tellHealth(session);
@@ -44,7 +47,9 @@ export const addInfo: AddCommand = (program, run) => {
 async function tellHealth(session: Session): Promise<void> {
   const { healthy, latencyMs, error } = await healthOf(session);
   const told = error && { code: error.code, message: error.message, retryable: error.retryable };
-  const line = healthy ? `healthy, answered in ${Math.round(latencyMs)} ms` : `not healthy: ${error?.message}`;
+  const line = healthy
+    ? `healthy, answered in ${Math.round(latencyMs)} ms`
+    : `not healthy: ${error?.message}`;
   await session.report({ healthy, latencyMs, ...(told && { error: told }) }, [line]);
   if (!healthy) session.exitCode = EXIT.unavailable;
 }
@@ -55,7 +60,8 @@ async function healthOf(session: Session): Promise<Health> {
   try {
     return await (await session.open('read')).health();
   } catch (error) {
-    if (!isVarveError(error) || error.code === 'INVALID_ARGUMENT' || error.code === 'ABORTED') throw error;
+    if (!isVarveError(error) || error.code === 'INVALID_ARGUMENT' || error.code === 'ABORTED')
+      throw error;
     return { healthy: false, latencyMs: performance.now() - began, error };
   }
 }

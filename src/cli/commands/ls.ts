@@ -26,7 +26,11 @@ export const addLs: AddCommand = (program, run) => {
     .argument('[glob]', 'only ids that match: * ? [abc] {a,b}')
     .option('--application <name>', 'only those of an application')
     .option('--model <name>', 'only those of a model')
-    .option('--since <time>', 'only those created since: a date, a time, or an age such as 7d or 3mo', time)
+    .option(
+      '--since <time>',
+      'only those created since: a date, a time, or an age such as 7d or 3mo',
+      time,
+    )
     .option('--until <time>', 'only those created before: the same', time)
     .option('--limit <number>', 'at most so many (default: all)', count)
     .option('-l, --long', 'tell size, creation, model and application too')
@@ -35,7 +39,11 @@ export const addLs: AddCommand = (program, run) => {
     .addHelpText('after', DURATION_HELP);
   command.action((glob: string | undefined, { newest, oldest, long, ...filter }: Options) =>
     run(command, async (session) => {
-      if (filter.since !== undefined && filter.until !== undefined && filter.since >= filter.until) {
+      if (
+        filter.since !== undefined &&
+        filter.until !== undefined &&
+        filter.since >= filter.until
+      ) {
         throw new VarveError('INVALID_ARGUMENT', '--since must be before --until');
       }
       const store = await session.open('read');
@@ -61,5 +69,11 @@ export const addLs: AddCommand = (program, run) => {
 };
 
 function longRow({ bytes: size, createdAt, model, application, id }: ConversationHead): string[] {
-  return [bytes(size), timestamp(createdAt), name(application ?? '-'), name(model ?? '-'), name(id)];
+  return [
+    bytes(size),
+    timestamp(createdAt),
+    name(application ?? '-'),
+    name(model ?? '-'),
+    name(id),
+  ];
 }

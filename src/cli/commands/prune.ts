@@ -33,13 +33,18 @@ export const addPrune: AddCommand = (program, run) => {
   const command = program
     .command('prune')
     .description(
-      'Delete conversations that meet every criterion given; at least one is needed. Those that are held stay, and are told. ' +
+      'Delete conversations that meet every criterion given; at least one is needed. Those ' +
+        'that are held stay, and are told. ' +
         'Shows what it would delete and asks; without a terminal it needs --yes. ' +
         'What nothing else references is collected later, see gc.',
     )
     .option('--older-than <age>', 'created longer ago than this: 90d, 6mo or 1y', retention)
     .option('--idle-for <age>', 'last written to longer ago than this', retention)
-    .option('--keep-last <number>', 'not among the newest so many of those that the filters below let pass', count)
+    .option(
+      '--keep-last <number>',
+      'not among the newest so many of those that the filters below let pass',
+      count,
+    )
     .addOption(
       new Option(
         '--per <field>',
@@ -48,7 +53,11 @@ export const addPrune: AddCommand = (program, run) => {
     )
     .option('--application <name>', 'only those of an application')
     .option('--model <name>', 'only those of a model')
-    .option('--where <condition>', 'only those with a value, such as metadata.tenant=acme; may be repeated', condition)
+    .option(
+      '--where <condition>',
+      'only those with a value, such as metadata.tenant=acme; may be repeated',
+      condition,
+    )
     .option('-n, --dry-run', 'say what would be deleted, delete nothing')
     .option('-y, --yes', 'delete without asking')
     .addHelpText('after', AGES);
@@ -57,11 +66,13 @@ export const addPrune: AddCommand = (program, run) => {
       if (!dryRun && !yes && !session.canAsk) {
         throw new VarveError(
           'INVALID_ARGUMENT',
-          'prune deletes, and nobody is here to be asked: give --yes to delete, or --dry-run to see what it would delete',
+          'prune deletes, and nobody is here to be asked: give --yes to delete, or ' +
+            '--dry-run to see what it would delete',
         );
       }
       const store = await session.open(dryRun ? 'read' : 'change');
-      // What is asked about and what is deleted have the same age. That there is a criterion is checked by the library.
+      // What is asked about and what is deleted have the same age. That there is a criterion is
+      // checked by the library.
       const given = { ...criteria, now: Date.now(), signal: session.signal } as PruneCriteria;
       if (dryRun) return tellEach(session, store.prune.plan(given));
       if (!yes && !(await isWanted(session, store.prune.plan(given)))) return;
@@ -89,7 +100,9 @@ async function tellEach(session: Session, decisions: Decisions): Promise<void> {
   await session.report({ report: step.value }, [summaryOf(step.value)]);
 }
 
-/** Shows the plan and asks. Where there is nothing to delete, and where the answer is no, says so. */
+/**
+ * Shows the plan and asks. Where there is nothing to delete, and where the answer is no, says so.
+ */
 async function isWanted(session: Session, plan: Decisions): Promise<boolean> {
   const progress = await session.progress('planning', 'items');
   const lines: string[] = [];
@@ -105,7 +118,8 @@ async function isWanted(session: Session, plan: Decisions): Promise<boolean> {
     await session.report({ report }, [...lines, summaryOf(report)]);
     return false;
   }
-  if (planned > lines.length) lines.push(`… and ${number(planned - lines.length)} more; --dry-run lists all`);
+  if (planned > lines.length)
+    lines.push(`… and ${number(planned - lines.length)} more; --dry-run lists all`);
   const question = `Delete ${counted(report.deleted, 'conversation')}?`;
   if (await session.confirm([...lines, summaryOf(report)], question)) return true;
   session.warn('nothing was deleted');
@@ -127,14 +141,17 @@ function lineOf({ status, id, why, hold }: PruneDecision): string {
 }
 
 function summaryOf(report: PruneReport): string {
-  const { dryRun, considered, deleted, deletedBytes, held, changed, unreadable, durationMs } = report;
+  const { dryRun, considered, deleted, deletedBytes, held, changed, unreadable, durationMs } =
+    report;
   const left = [
     ...(held > 0 ? [`${counted(held, 'conversation')} held`] : []),
     ...(changed > 0 ? [`${changed} changed meanwhile`] : []),
     ...(unreadable > 0 ? [`${unreadable} unreadable`] : []),
   ];
   return (
-    `${dryRun ? 'would delete' : 'deleted'} ${counted(deleted, 'conversation')} of ${counted(considered, 'conversation')} ` +
-    `looked at, ${bytes(deletedBytes)} as given, in ${seconds(durationMs)}${left.length > 0 ? `; ${left.join(', ')}` : ''}`
+    `${dryRun ? 'would delete' : 'deleted'} ${counted(deleted, 'conversation')} of ` +
+    `${counted(considered, 'conversation')} ` +
+    `looked at, ${bytes(deletedBytes)} as given, in ` +
+    `${seconds(durationMs)}${left.length > 0 ? `; ${left.join(', ')}` : ''}`
   );
 }

@@ -19,7 +19,10 @@ export const addPut: AddCommand = (program, run) => {
     .command('put')
     .description('Store one conversation, given as a JSON object.')
     .argument('[file]', 'the file to read; "-" reads standard input', '-')
-    .option('--id <id>', 'the id to store it under (default: its "id", else one derived from its content)')
+    .option(
+      '--id <id>',
+      'the id to store it under (default: its "id", else one derived from its content)',
+    )
     .addOption(
       new Option('--if-exists <policy>', 'when the id holds another conversation')
         .choices(['error', 'skip', 'replace', 'append'])
@@ -32,7 +35,11 @@ export const addPut: AddCommand = (program, run) => {
       const source = await session.source(file);
       const text = await readAll(source, session.signal);
       const conversation = parseJson(text, source.name);
-      if (conversation === null || typeof conversation !== 'object' || Array.isArray(conversation)) {
+      if (
+        conversation === null ||
+        typeof conversation !== 'object' ||
+        Array.isArray(conversation)
+      ) {
         throw new VarveError('MALFORMED_INPUT', `${source.name}: a conversation is a JSON object`);
       }
       const store = await session.open('write');
@@ -42,7 +49,9 @@ export const addPut: AddCommand = (program, run) => {
         ...(ifRevision !== undefined && { ifRevision: ifRevision as Revision }),
         signal: session.signal,
       });
-      await session.report(receipt, [`${receipt.status} ${name(receipt.id)} at revision ${receipt.revision}`]);
+      await session.report(receipt, [
+        `${receipt.status} ${name(receipt.id)} at revision ${receipt.revision}`,
+      ]);
     }),
   );
 };

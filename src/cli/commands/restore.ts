@@ -6,7 +6,10 @@ import { counted, seconds } from '../human.ts';
 export const addRestore: AddCommand = (program, run) => {
   const command = program
     .command('restore')
-    .description('Make a store of a backup, where there is none yet, and verify it. Exit code 5 when it is damaged.')
+    .description(
+      'Make a store of a backup, where there is none yet, and verify it. Exit code 5 when ' +
+        'it is damaged.',
+    )
     .argument('<directory>', 'the backup, which stays as it is');
   command.action((directory: string) =>
     run(command, async (session) => {
@@ -20,7 +23,8 @@ export const addRestore: AddCommand = (program, run) => {
       progress.stop();
       const { audit, findings } = report;
       await session.report(report, [
-        `${copyLine(report)}; ${counted(audit.manifests, 'manifest')} verified; took ${seconds(report.durationMs + audit.durationMs)}`,
+        `${copyLine(report)}; ${counted(audit.manifests, 'manifest')} verified; took ` +
+          `${seconds(report.durationMs + audit.durationMs)}`,
         ...unreadableLines(report),
         ...findings.map(({ kind, message }) => `${kind}: ${message}`),
       ]);

@@ -24,12 +24,18 @@ export const addRm: AddCommand = (program, run) => {
     .argument('<id...>', 'the conversations')
     .option('-f, --force', 'ids that do not exist are no error')
     .option('--if-revision <revision>', 'fail unless this revision is stored; goes with one id')
-    .option('--erase', 'end only when no byte of what was deleted is left in the store; tells what others share');
+    .option(
+      '--erase',
+      'end only when no byte of what was deleted is left in the store; tells what others share',
+    );
   command.action((given: string[], { force, ifRevision, erase }: Options) =>
     run(command, async (session) => {
       const ids = [...new Set(given)];
       if (ifRevision !== undefined && (ids.length > 1 || erase === true)) {
-        throw new VarveError('INVALID_ARGUMENT', '--if-revision goes with one id, and not with --erase');
+        throw new VarveError(
+          'INVALID_ARGUMENT',
+          '--if-revision goes with one id, and not with --erase',
+        );
       }
       const store = await session.open('change');
       const { deleted, absent, failures, hasRemnants } = erase
@@ -41,7 +47,11 @@ export const addRm: AddCommand = (program, run) => {
       const [failure] = failures;
       if (failure !== undefined || missed.length > 0) {
         session.exitCode =
-          deleted.length > 0 ? EXIT.partial : failure === undefined ? EXIT.notFound : exitCodeOf(failure);
+          deleted.length > 0
+            ? EXIT.partial
+            : failure === undefined
+              ? EXIT.notFound
+              : exitCodeOf(failure);
       } else if (hasRemnants) session.exitCode = EXIT.partial;
     }),
   );
@@ -65,7 +75,9 @@ async function removeAll(
   const found = new Set([...deleted, ...failures.keys()]);
   const absent = ids.filter((id) => !found.has(id));
   const held = [...failures].filter(([, error]) => isVarveError(error, 'HELD')).map(([id]) => id);
-  await session.report({ deleted, absent, held }, [`${counted(deleted.length, 'conversation')} deleted`]);
+  await session.report({ deleted, absent, held }, [
+    `${counted(deleted.length, 'conversation')} deleted`,
+  ]);
   return { deleted, absent, failures: [...failures.values()], hasRemnants: false };
 }
 
@@ -84,7 +96,9 @@ async function eraseAll(session: Session, store: Store, ids: readonly string[]):
   for (const { address, length, manifests } of shared) {
     const named = manifests.slice(0, NAMED).map(({ kind, id }) => `${kind} ${name(id)}`);
     const more = manifests.length > NAMED ? ` and ${manifests.length - NAMED} more` : '';
-    lines.push(`segment ${address}, ${bytes(length)}, stays: it is also in ${named.join(', ')}${more}`);
+    lines.push(
+      `segment ${address}, ${bytes(length)}, stays: it is also in ${named.join(', ')}${more}`,
+    );
   }
   await session.report(report, lines);
   const failures = held.map(({ error }) => error);
@@ -99,7 +113,10 @@ async function remove(
   failures: Map<string, VarveError>,
 ): Promise<readonly string[]> {
   if (ifRevision === undefined)
-    return store.conversations.deleteMany(ids, { signal, onFailure: (id, error) => failures.set(id, error) });
+    return store.conversations.deleteMany(ids, {
+      signal,
+      onFailure: (id, error) => failures.set(id, error),
+    });
   const [id = ''] = ids;
   return (await store.conversations.delete(id, { ifRevision, signal })) ? [id] : [];
 }

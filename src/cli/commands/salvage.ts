@@ -10,8 +10,10 @@ export const addSalvage: AddCommand = (program, run) => {
   const command = program
     .command('salvage')
     .description(
-      'Rebuild a store from its packs alone, when its index is lost, damaged or outdated. The directory is only ' +
-        'read. What is in doubt goes into a second store, NEWDIR.quarantine. Exit code 3 when something is in doubt or lost.',
+      'Rebuild a store from its packs alone, when its index is lost, damaged or outdated. ' +
+        'The directory is only ' +
+        'read. What is in doubt goes into a second store, NEWDIR.quarantine. Exit code 3 ' +
+        'when something is in doubt or lost.',
     )
     .argument('<directory>', 'the store, or what is left of it')
     .argument('<newdir>', 'the folder of the new store, which is new or empty');
@@ -31,7 +33,10 @@ export const addSalvage: AddCommand = (program, run) => {
         ...listed('lost', lost),
         ...(quarantine === undefined
           ? []
-          : [`${counted(quarantine.manifests.length, 'manifest')} in doubt, in ${quarantine.location}`]),
+          : [
+              `${counted(quarantine.manifests.length, 'manifest')} in doubt, in ` +
+                `${quarantine.location}`,
+            ]),
         ...listed('in doubt', quarantine?.manifests ?? []),
         ...findings.map(({ kind, message }) => `${kind}: ${message}`),
       ]);
@@ -44,5 +49,7 @@ function listed(what: string, manifests: readonly DoubtfulManifest[]): string[] 
   const lines = manifests
     .slice(0, LISTED)
     .map(({ kind, id, reason }) => `${what}: ${kind} ${JSON.stringify(id)}: ${reason}`);
-  return manifests.length > LISTED ? [...lines, `${what}: ${manifests.length - LISTED} more; see --json`] : lines;
+  return manifests.length > LISTED
+    ? [...lines, `${what}: ${manifests.length - LISTED} more; see --json`]
+    : lines;
 }

@@ -28,7 +28,8 @@ export const addStat: AddCommand = (program, run) => {
           ['size', `${bytes(stat.bytes)} as given`],
           [
             'segments',
-            `${number(stat.segments)}, ${bytes(stat.segmentBytes)}, of which ${bytes(stat.sharedBytes)} shared`,
+            `${number(stat.segments)}, ${bytes(stat.segmentBytes)}, of which ` +
+              `${bytes(stat.sharedBytes)} shared`,
           ],
           ['inline', bytes(stat.inlineBytes)],
         ]),

@@ -25,11 +25,16 @@ function tell(line: string): void {
   writeSync(1, `${line}\n`);
 }
 
-async function commitAll(backend: LocalBackend, { from = 0, to = 0, batch = 8 }: Job): Promise<void> {
+async function commitAll(
+  backend: LocalBackend,
+  { from = 0, to = 0, batch = 8 }: Job,
+): Promise<void> {
   for (let start = from; start < to; start += batch) {
     const writes: ManifestWrite[] = [];
-    for (let number = start; number < Math.min(to, start + batch); number++) writes.push(putOf(number));
-    for (const outcome of await backend.commit(writes)) if (outcome.status === 'failed') throw outcome.error;
+    for (let number = start; number < Math.min(to, start + batch); number++)
+      writes.push(putOf(number));
+    for (const outcome of await backend.commit(writes))
+      if (outcome.status === 'failed') throw outcome.error;
     tell(`ack ${start + writes.length}`);
   }
 }
@@ -37,14 +42,24 @@ async function commitAll(backend: LocalBackend, { from = 0, to = 0, batch = 8 }:
 /** Streams of about 12 MB, so that each is flushed more than once before it is published. */
 async function publishAll(backend: LocalBackend, { from = 0, to = 0 }: Job): Promise<void> {
   for (let number = from; number < to; number++) {
-    const write: Omit<PutWrite, 'entries' | 'fields'> = { operation: 'put', key: keyOf(number), ifExists: 'error' };
+    const write: Omit<PutWrite, 'entries' | 'fields'> = {
+      operation: 'put',
+      key: keyOf(number),
+      ifExists: 'error',
+    };
     async function* entries(): AsyncGenerator<NewEntry> {
       for (let entry = 0; entry < PUBLISHED_ENTRIES; entry++) {
         tell(`entry ${number} ${entry}`);
-        yield { ...entryOf(namesOf(number, entry)), body: Buffer.from(publishedBody(number, entry)) };
+        yield {
+          ...entryOf(namesOf(number, entry)),
+          body: Buffer.from(publishedBody(number, entry)),
+        };
       }
     }
-    const outcome = await backend.publish(write, entries(), () => ({ logicalBytes: 1, createdAt: number }));
+    const outcome = await backend.publish(write, entries(), () => ({
+      logicalBytes: 1,
+      createdAt: number,
+    }));
     if (outcome.status === 'failed') throw outcome.error;
     tell(`ack ${number + 1}`);
   }
@@ -59,7 +74,9 @@ function publishedBody(number: number, entry: number): string {
 
 const FEWEST_OPERATIONS = 11;
 
-/** Writes at random to a few ids that others write to as well; what is refused is part of the game. */
+/**
+ * Writes at random to a few ids that others write to as well; what is refused is part of the game.
+ */
 async function churn(backend: LocalBackend, { seed = 0, forMs = 1000 }: Job): Promise<void> {
   const random = new Random(seed);
   const end = performance.now() + forMs;
@@ -84,12 +101,22 @@ function randomWrite(random: Random, seed: number, round: number): ManifestWrite
   const key = keyOf(random.below(CHURNED));
   // Few names, so that segments come, go and come back.
   const entries = Array.from({ length: 1 + random.below(3) }, () =>
-    entryOf(Array.from({ length: random.below(5) }, () => `name ${random.below(40)}`).concat(`of ${seed}.${round}`)),
+    entryOf(
+      Array.from({ length: random.below(5) }, () => `name ${random.below(40)}`).concat(
+        `of ${seed}.${round}`,
+      ),
+    ),
   );
   const kind = random.below(10);
   if (kind < 3) return { operation: 'delete', key };
   if (kind < 5) return { operation: 'append', key, logicalBytes: 1, entries };
-  return { operation: 'put', key, ifExists: kind < 9 ? 'replace' : 'skip', fields: { logicalBytes: 1 }, entries };
+  return {
+    operation: 'put',
+    key,
+    ifExists: kind < 9 ? 'replace' : 'skip',
+    fields: { logicalBytes: 1 },
+    entries,
+  };
 }
 
 /** On a machine busy with other things, time alone would be over too soon. */
@@ -113,7 +140,8 @@ async function audit(backend: LocalBackend, { forMs = 1000 }: Job): Promise<void
   const end = performance.now() + forMs;
   let runs = 0;
   while (performance.now() < end || runs < FEWEST_RUNS) {
-    for await (const finding of backend.audit()) throw new Error(`the audit found ${JSON.stringify(finding)}`);
+    for await (const finding of backend.audit())
+      throw new Error(`the audit found ${JSON.stringify(finding)}`);
     runs++;
   }
   tell(`audits ${runs}`);
@@ -156,7 +184,10 @@ async function main(job: Job): Promise<void> {
 if (process.argv[2] !== undefined && import.meta.filename === process.argv[1]) {
   main(JSON.parse(process.argv[2]) as Job).catch((error: unknown) => {
     const code = error instanceof VarveError ? error.code : '';
-    writeSync(2, `${code} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    writeSync(
+      2,
+      `${code} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
     process.exitCode = 1;
   });
 }

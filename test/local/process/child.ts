@@ -9,7 +9,12 @@ export class Child {
   #errors = '';
 
   constructor(agent: string, job: object, command: readonly string[] = []) {
-    const [program = process.execPath, ...rest] = [...command, process.execPath, agent, JSON.stringify(job)];
+    const [program = process.execPath, ...rest] = [
+      ...command,
+      process.execPath,
+      agent,
+      JSON.stringify(job),
+    ];
     this.#process = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#ended = once(this.#process, 'close');
     this.#process.stdout?.on('data', (chunk: Buffer) => {
@@ -20,7 +25,10 @@ export class Child {
     });
   }
 
-  /** The lines said so far; the last may be incomplete only if the process was killed in the middle of a write. */
+  /**
+   * The lines said so far; the last may be incomplete only if the process was killed in the middle
+   * of a write.
+   */
   get lines(): string[] {
     return this.#output.split('\n').slice(0, -1);
   }
@@ -34,7 +42,8 @@ export class Child {
   /** Resolves when a line begins with `word`. */
   async says(word: string): Promise<void> {
     while (!this.lines.some((line) => line.startsWith(word))) {
-      if (this.#process.exitCode !== null) throw new Error(`the process ended without "${word}":\n${this.#errors}`);
+      if (this.#process.exitCode !== null)
+        throw new Error(`the process ended without "${word}":\n${this.#errors}`);
       await Promise.race([once(this.#process.stdout as NodeJS.EventEmitter, 'data'), this.#ended]);
     }
   }
@@ -43,7 +52,8 @@ export class Child {
   async kill(): Promise<void> {
     this.#process.kill('SIGKILL');
     await this.#ended;
-    if (this.#errors !== '') throw new Error(`the process failed before it was killed:\n${this.#errors}`);
+    if (this.#errors !== '')
+      throw new Error(`the process failed before it was killed:\n${this.#errors}`);
   }
 
   /** Waits for its end, which must be a success. */

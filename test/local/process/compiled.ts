@@ -15,7 +15,10 @@ import type {} from './run-folder.ts';
 
 const PROJECT = resolve(import.meta.dirname, '../../..');
 
-/** What every process needs: these folders are compiled, without checking types, into a folder of their own. */
+/**
+ * What every process needs: these folders are compiled, without checking types, into a folder of
+ * their own.
+ */
 const SOURCES = ['src', 'test/local/process'];
 
 /**

@@ -1,4 +1,7 @@
-/** Numbers that look random and are the same for the same seed (mulberry32, public domain, by Tommy Ettinger). */
+/**
+ * Numbers that look random and are the same for the same seed (mulberry32, public domain, by Tommy
+ * Ettinger).
+ */
 export class Random {
   #state: number;
 
@@ -32,6 +35,7 @@ export class Random {
   }
 }
 
-const WORDS = 'silt clay sand ice melt lake summer winter layer core pollen ash year count drill thin dark pale'.split(
-  ' ',
-);
+const WORDS =
+  'silt clay sand ice melt lake summer winter layer core pollen ash year count drill thin dark pale'.split(
+    ' ',
+  );

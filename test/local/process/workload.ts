@@ -9,15 +9,16 @@ import type {
 } from '../../../src/backends/manifests.ts';
 
 /**
- * Content that can be told from its name alone, so that whoever reads it can check every byte without having seen it
- * written.
+ * Content that can be told from its name alone, so that whoever reads it can check every byte
+ * without having seen it written.
  */
 
 /** The text of a segment, up to some kilobytes long. */
 function textOf(name: string): string {
   const repeats = 1 + (addressNumber(name) % 60);
   let text = `segment ${name}:`;
-  for (let line = 0; line < repeats; line++) text += ` line ${line} of ${name} ${addressNumber(`${name}/${line}`)}\n`;
+  for (let line = 0; line < repeats; line++)
+    text += ` line ${line} of ${name} ${addressNumber(`${name}/${line}`)}\n`;
   return text;
 }
 
@@ -35,9 +36,17 @@ export function entryOf(names: readonly string[]): NewEntry {
   return { body: Buffer.from(JSON.stringify(names)), segments: names.map(segmentNamed) };
 }
 
-/** Names of the segments of entry `entry` of conversation `number`: some are shared with other conversations. */
+/**
+ * Names of the segments of entry `entry` of conversation `number`: some are shared with other
+ * conversations.
+ */
 export function namesOf(number: number, entry: number): string[] {
-  return [`own ${number}.${entry}`, `own too ${number}.${entry}`, `shared ${number % 7}`, `pair ${number >> 1}`];
+  return [
+    `own ${number}.${entry}`,
+    `own too ${number}.${entry}`,
+    `shared ${number % 7}`,
+    `pair ${number >> 1}`,
+  ];
 }
 
 export function keyOf(number: number): ManifestKey {
@@ -49,7 +58,12 @@ export function putOf(number: number, entries = 1 + (number % 3)): ManifestWrite
     operation: 'put',
     key: keyOf(number),
     ifExists: 'error',
-    fields: { logicalBytes: 1000 + number, application: `application ${number % 5}`, model: 'm', createdAt: number },
+    fields: {
+      logicalBytes: 1000 + number,
+      application: `application ${number % 5}`,
+      model: 'm',
+      createdAt: number,
+    },
     entries: Array.from({ length: entries }, (_, entry) => entryOf(namesOf(number, entry))),
   };
 }
@@ -59,7 +73,10 @@ export function putOf(number: number, entries = 1 + (number % 3)): ManifestWrite
  *
  * @returns the names in each body, `undefined` when the manifest does not exist.
  */
-export async function readNames(backend: Backend, key: ManifestKey): Promise<string[][] | undefined> {
+export async function readNames(
+  backend: Backend,
+  key: ManifestKey,
+): Promise<string[][] | undefined> {
   const [manifest] = await backend.read([key]);
   return manifest === undefined ? undefined : verified(backend, manifest);
 }
@@ -72,7 +89,8 @@ async function verified(backend: Backend, manifest: StoredManifest): Promise<str
     const texts = bytes.map((each) => Buffer.from(each).toString());
     if (names.length !== texts.length || names.some((name, at) => texts[at] !== textOf(name))) {
       throw new Error(
-        `${manifest.key.id} says ${names.join()} but holds ${texts.map((text) => text.slice(0, 40)).join()}`,
+        `${manifest.key.id} says ${names.join()} but holds ` +
+          `${texts.map((text) => text.slice(0, 40)).join()}`,
       );
     }
     all.push(names);

@@ -32,8 +32,9 @@ export function idOf(seed: number, number: number): string {
 }
 
 /**
- * Puts, appends to and deletes conversations of its own, whose segments all writers share. Says what it is about to do and what was
- * acknowledged, so that whoever reads along knows what has to be there: the names in each entry, or nothing.
+ * Puts, appends to and deletes conversations of its own, whose segments all writers share. Says
+ * what it is about to do and what was acknowledged, so that whoever reads along knows what has to
+ * be there: the names in each entry, or nothing.
  */
 async function write(backend: ObjectBackend, { seed, forMs }: ObjectJob): Promise<void> {
   const random = new Random(seed);
@@ -60,15 +61,28 @@ function step(
   state: string[][] | null,
 ): { write: ManifestWrite; next: string[][] | null } {
   const key = { kind: 'conversation' as const, id: idOf(seed, number) };
-  const names = [`shared ${random.below(12)}`, `shared ${random.below(12)}`, `own ${seed} ${random.below(20)}`];
+  const names = [
+    `shared ${random.below(12)}`,
+    `shared ${random.below(12)}`,
+    `own ${seed} ${random.below(20)}`,
+  ];
   const kind = random.below(10);
   if (state !== null && kind < 3) return { write: { operation: 'delete', key }, next: null };
   if (state !== null && kind < 6) {
     const entries = [entryOf(names)];
-    return { write: { operation: 'append', key, logicalBytes: 1, entries }, next: [...state, names] };
+    return {
+      write: { operation: 'append', key, logicalBytes: 1, entries },
+      next: [...state, names],
+    };
   }
   const entries = [entryOf(names), entryOf(['shared 0'])];
-  const write: ManifestWrite = { operation: 'put', key, ifExists: 'replace', fields: { logicalBytes: 1 }, entries };
+  const write: ManifestWrite = {
+    operation: 'put',
+    key,
+    ifExists: 'replace',
+    fields: { logicalBytes: 1 },
+    entries,
+  };
   return { write, next: [names, ['shared 0']] };
 }
 
@@ -96,7 +110,10 @@ async function collect(backend: ObjectBackend, { forMs, seed }: ObjectJob): Prom
   }
 }
 
-/** What an audit beside writers finds are leaks of the killed; content that is lost or altered fails it. */
+/**
+ * What an audit beside writers finds are leaks of the killed; content that is lost or altered fails
+ * it.
+ */
 async function audit(backend: ObjectBackend, { forMs }: ObjectJob): Promise<void> {
   const end = performance.now() + forMs;
   for (let runs = 0; performance.now() < end; runs++) {
@@ -120,7 +137,10 @@ async function main(job: ObjectJob): Promise<void> {
 if (process.argv[2] !== undefined && import.meta.filename === process.argv[1]) {
   main(JSON.parse(process.argv[2]) as ObjectJob).catch((error: unknown) => {
     const code = error instanceof VarveError ? error.code : '';
-    writeSync(2, `${code} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    writeSync(
+      2,
+      `${code} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
     process.exitCode = 1;
   });
 }

@@ -4,7 +4,10 @@ import { S3Server } from '../s3/s3-server.ts';
 /** A bucket that several processes can reach. */
 export interface SharedServer {
   readonly name: string;
-  /** Of a store in the bucket. Its credentials are in the environment, which child processes inherit. */
+  /**
+   * Of a store in the bucket. Its credentials are in the environment, which child processes
+   * inherit.
+   */
   readonly location: (prefix: string) => string;
   readonly stop: () => Promise<void>;
 }
@@ -24,7 +27,10 @@ export async function sharedServer(): Promise<SharedServer> {
   const server = await real.start();
   const bucket = await newBucket(server);
   const { endpoint = '', region = '', credentials } = server.config;
-  const { accessKeyId, secretAccessKey } = credentials as { accessKeyId: string; secretAccessKey: string };
+  const { accessKeyId, secretAccessKey } = credentials as {
+    accessKeyId: string;
+    secretAccessKey: string;
+  };
   setCredentials(accessKeyId, secretAccessKey);
   return {
     name: real.name,

@@ -5,7 +5,8 @@ import { S3Server } from './s3-server.ts';
 
 describe('the test server', () => {
   test('decodes chunks, their signatures and trailers', () => {
-    const encoded = '3;chunk-signature=abc\r\nabc\r\n2\r\n\r\n\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n';
+    const encoded =
+      '3;chunk-signature=abc\r\nabc\r\n2\r\n\r\n\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n';
     const { body, trailers } = decodeAwsChunked(Buffer.from(encoded));
     expect(body.toString()).toBe('abc\r\n');
     expect(trailers).toEqual({ 'x-amz-checksum-crc32': 'AAAAAA==' });

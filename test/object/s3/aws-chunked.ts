@@ -1,5 +1,11 @@
-/** Decodes `Content-Encoding: aws-chunked`: chunks with a size in hex and perhaps a signature, then trailers. */
-export function decodeAwsChunked(encoded: Buffer): { body: Buffer; trailers: Record<string, string> } {
+/**
+ * Decodes `Content-Encoding: aws-chunked`: chunks with a size in hex and perhaps a signature, then
+ * trailers.
+ */
+export function decodeAwsChunked(encoded: Buffer): {
+  body: Buffer;
+  trailers: Record<string, string>;
+} {
   const chunks: Buffer[] = [];
   let position = 0;
   const line = () => {

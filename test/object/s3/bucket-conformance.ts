@@ -6,7 +6,8 @@ import { describeBackend } from '../../conformance/backend-conformance.ts';
 /** The suite on stores of their own below prefixes of one bucket. */
 export function describeOnBucket(name: string, configOf: () => Omit<S3Config, 'prefix'>): void {
   describeBackend(name, {
-    // Each test of the suite opens a store of its own, which takes a dozen requests: the long ones are cut short.
+    // Each test of the suite opens a store of its own, which takes a dozen requests: the long ones
+    // are cut short.
     modelRuns: 3,
     manyManifests: 1100,
     scale: 0.05,

@@ -48,7 +48,10 @@ describe('the settings of a bucket', () => {
 
   test('a missing key that answers 403 is refused with the permission that lacks', async () => {
     server.quirks.missingKeyDenied = true;
-    await expect(check()).rejects.toMatchObject({ code: 'DENIED', message: expect.stringContaining('s3:ListBucket') });
+    await expect(check()).rejects.toMatchObject({
+      code: 'DENIED',
+      message: expect.stringContaining('s3:ListBucket'),
+    });
   });
 
   test('a bucket that is not there is named', async () => {
@@ -79,11 +82,20 @@ describe('the settings of a bucket', () => {
         Status: 'Enabled',
         AbortIncompleteMultipartUpload: { DaysAfterInitiation: 7 },
       },
-      { ID: 'markers', Filter: { Prefix: '' }, Status: 'Enabled', Expiration: { ExpiredObjectDeleteMarker: true } },
+      {
+        ID: 'markers',
+        Filter: { Prefix: '' },
+        Status: 'Enabled',
+        Expiration: { ExpiredObjectDeleteMarker: true },
+      },
     ];
-    expect(await check()).toMatchObject({ harmfulRules: ['all', 'within', 'old-style', 'archive'] });
+    expect(await check()).toMatchObject({
+      harmfulRules: ['all', 'within', 'old-style', 'archive'],
+    });
     expect(warnings).toHaveLength(4);
-    expect(warnings[0]).toMatch(/lifecycle rule all of bucket bucket deletes objects below store\//);
+    expect(warnings[0]).toMatch(
+      /lifecycle rule all of bucket bucket deletes objects below store\//,
+    );
     expect(warnings[3]).toMatch(/archive class/);
   });
 });

@@ -16,7 +16,10 @@ const components = { clock: new SystemClock(), randomness: new SystemRandomness(
 describeObjectStore(
   'memory, metered and retrying',
   async () => {
-    const store = new RetryingStore(new MeteredStore(new MemoryObjectStore(), new RequestMeter()), components);
+    const store = new RetryingStore(
+      new MeteredStore(new MemoryObjectStore(), new RequestMeter()),
+      components,
+    );
     return { store, close: () => store.close() };
   },
   { keys: 'ascii' },
@@ -30,7 +33,8 @@ describeObjectStore(
     const s3 = await openAt(server.endpoint, { prefix: 'some/prefix é', partBytes: 64 * 1024 });
     const store = new RetryingStore(s3, components);
     const fill = async (keys: readonly string[]) => {
-      for (const key of keys) await server.store.put(`some/prefix é/${key}`, Buffer.from('x'), { kind: 'any' });
+      for (const key of keys)
+        await server.store.put(`some/prefix é/${key}`, Buffer.from('x'), { kind: 'any' });
     };
     const close = async () => {
       await store.close();

@@ -23,7 +23,11 @@ describe('between the client and the service', () => {
     meter = new RequestMeter();
     once = await openAt(proxy.endpoint, { partBytes: 256 * KIB }, meter);
     const components = { clock: new SystemClock(), randomness: new SystemRandomness(), meter };
-    store = new RetryingStore(once, components, { firstPauseMs: 2, longestPauseMs: 20, deadlineMs: 10_000 });
+    store = new RetryingStore(once, components, {
+      firstPauseMs: 2,
+      longestPauseMs: 20,
+      deadlineMs: 10_000,
+    });
   });
   afterEach(async () => {
     await store.close();
@@ -58,13 +62,17 @@ describe('between the client and the service', () => {
 
   test('a repeated write whose first answer was lost stays of unknown outcome', async () => {
     befall({ kind: 'drop-reply' });
-    expect(await store.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({ outcome: 'unknown' });
+    expect(await store.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({
+      outcome: 'unknown',
+    });
     expect(server.seen).toHaveLength(2);
   });
 
   test('a write that did not get through is repeated until it does', async () => {
     befall({ kind: 'refuse' }, { kind: 'refuse' });
-    expect(await store.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({ outcome: 'stored' });
+    expect(await store.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({
+      outcome: 'stored',
+    });
     expect(meter.metrics()).toMatchObject({ requests: { put: 3 }, retries: 2, failures: 2 });
   });
 
@@ -81,7 +89,8 @@ describe('between the client and the service', () => {
   });
 
   test('a listing that is cut off is never handed out short', async () => {
-    for (let index = 0; index < 50; index++) await server.store.put(`key${index}`, Buffer.from('x'), { kind: 'any' });
+    for (let index = 0; index < 50; index++)
+      await server.store.put(`key${index}`, Buffer.from('x'), { kind: 'any' });
     befall({ kind: 'truncate', bytes: 3000 });
     await expect(once.list('')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     befall({ kind: 'truncate', bytes: 3000 });
@@ -104,7 +113,9 @@ describe('between the client and the service', () => {
   test('an answer that comes too late leaves a write unknown', async () => {
     const impatient = await openAt(proxy.endpoint, { requestTimeoutMs: 300 });
     befall({ kind: 'delay', ms: 3000 });
-    expect(await impatient.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({ outcome: 'unknown' });
+    expect(await impatient.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({
+      outcome: 'unknown',
+    });
     await impatient.close();
   });
 
@@ -135,7 +146,9 @@ describe('between the client and the service', () => {
     const body = Buffer.alloc(600 * KIB, 'abcdefg');
     expect(await once.put('key', body, { kind: 'absent' })).toMatchObject({ outcome: 'stored' });
     expect(await once.put('key', body, { kind: 'absent' })).toEqual({ outcome: 'refused' });
-    expect(server.seen.filter(({ key, query }) => key === 'key' && query.has('partNumber'))).toEqual([]);
+    expect(
+      server.seen.filter(({ key, query }) => key === 'key' && query.has('partNumber')),
+    ).toEqual([]);
     expect((await server.store.list('probe/')).objects).toEqual([]);
   });
 
@@ -145,7 +158,8 @@ describe('between the client and the service', () => {
     let gets = 0;
     server.quirks.answerInstead = ({ method }) => {
       // After the size is known and the first range was asked for.
-      if (method === 'GET' && ++gets === 3) void server.store.put('key', bodies[1] as Buffer, { kind: 'any' });
+      if (method === 'GET' && ++gets === 3)
+        void server.store.put('key', bodies[1] as Buffer, { kind: 'any' });
       return undefined;
     };
     expect(isSame(await once.get('key'), bodies[1])).toBe(true);
@@ -161,14 +175,18 @@ describe('between the client and the service', () => {
       if (fraction < 0.2) return { kind: 'refuse' };
       return fraction < 0.26 ? { kind: 'truncate', bytes: Math.floor(random() * 400) } : undefined;
     };
-    const names = Array.from({ length: 6 }, (_, writer) => Array.from({ length: 5 }, (_, turn) => `${writer}.${turn}`));
+    const names = Array.from({ length: 6 }, (_, writer) =>
+      Array.from({ length: 5 }, (_, turn) => `${writer}.${turn}`),
+    );
     await Promise.all(
       names.map(async (own) => {
         for (const name of own) await addName(store, name);
       }),
     );
     proxy.choose = () => undefined;
-    const kept: string[] = JSON.parse(Buffer.from((await store.get('counter'))?.body ?? []).toString());
+    const kept: string[] = JSON.parse(
+      Buffer.from((await store.get('counter'))?.body ?? []).toString(),
+    );
     expect(kept.toSorted()).toEqual(names.flat().toSorted());
     expect(proxy.faults).toBeGreaterThan(20);
   });

@@ -1,9 +1,10 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
 /**
- * What becomes of one connection's next exchange. `drop-reply`: the request arrives, is carried out and the connection ends before
- * a byte of the answer; `reset`: as that, with RST; `refuse`: the connection ends before a byte of the request is passed on;
- * `truncate`: the answer ends after its first `bytes`; `delay`: the answer comes later; `throttle`: it comes in drops.
+ * What becomes of one connection's next exchange. `drop-reply`: the request arrives, is carried out
+ * and the connection ends before a byte of the answer; `reset`: as that, with RST; `refuse`: the
+ * connection ends before a byte of the request is passed on; `truncate`: the answer ends after its
+ * first `bytes`; `delay`: the answer comes later; `throttle`: it comes in drops.
  */
 export type Fault =
   | { readonly kind: 'drop-reply' | 'reset' | 'refuse' }
@@ -11,7 +12,10 @@ export type Fault =
   | { readonly kind: 'delay'; readonly ms: number }
   | { readonly kind: 'throttle'; readonly bytesPerMs: number };
 
-/** A TCP proxy on loopback that knows nothing of HTTP but that an exchange begins when the client speaks after the server. */
+/**
+ * A TCP proxy on loopback that knows nothing of HTTP but that an exchange begins when the client
+ * speaks after the server.
+ */
 export class FaultProxy {
   /** Asked at the beginning of each exchange. */
   choose: () => Fault | undefined = () => undefined;

@@ -54,7 +54,9 @@ test('a conflict without a condition and a bare 503 leave open what happened, Sl
   servers.push(server);
   const store = await openAt(server.endpoint);
   server.quirks.answerInstead = () => ({ status: 409, code: 'OperationAborted' });
-  expect(await store.put('key', Buffer.from('1'), { kind: 'any' })).toMatchObject({ outcome: 'unknown' });
+  expect(await store.put('key', Buffer.from('1'), { kind: 'any' })).toMatchObject({
+    outcome: 'unknown',
+  });
   server.quirks.answerInstead = () => ({ status: 503 });
   expect(await store.put('key', Buffer.from('1'), { kind: 'absent' })).toMatchObject({
     outcome: 'unknown',
@@ -67,7 +69,9 @@ test('a conflict without a condition and a bare 503 leave open what happened, Sl
 });
 
 test('a directory bucket, which lists in no order, is refused', async () => {
-  await expect(openAt('http://127.0.0.1:9', { bucket: 'name--usw2-az1--x-s3' })).rejects.toMatchObject({
+  await expect(
+    openAt('http://127.0.0.1:9', { bucket: 'name--usw2-az1--x-s3' }),
+  ).rejects.toMatchObject({
     code: 'INVALID_ARGUMENT',
   });
 });

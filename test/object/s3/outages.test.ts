@@ -16,13 +16,19 @@ const TIMEOUT_MS = 1000;
 /** For calls that have to get as far as an answer, on a busy machine, too. */
 const ANSWERED_MS = 4000;
 
-/** Longer than any call takes that obeys its deadline, on a busy machine; shorter than the 60 s that it would take by default. */
+/**
+ * Longer than any call takes that obeys its deadline, on a busy machine; shorter than the 60 s that
+ * it would take by default.
+ */
 const PATIENCE_MS = 15_000;
 
 const OUTAGE = ['UNAVAILABLE', 'THROTTLED', 'BUSY', 'OUTCOME_UNKNOWN'];
 
 const long = (text: string) => `${text} ${'.'.repeat(5000)}`;
-const conversation = (id: string, text = long(id)) => ({ id, messages: [{ role: 'user', content: text }] });
+const conversation = (id: string, text = long(id)) => ({
+  id,
+  messages: [{ role: 'user', content: text }],
+});
 
 /** Everything that a store does, each as a call that succeeds while the service does. */
 const VERBS: Readonly<Record<string, (store: Store, scratch: string) => Promise<unknown>>> = {
@@ -80,7 +86,10 @@ describe('a service that fails', () => {
     rmSync(scratch, { recursive: true, force: true });
   });
 
-  async function open(options: Parameters<typeof openStore>[1] = {}, endpoint = proxy.endpoint): Promise<Store> {
+  async function open(
+    options: Parameters<typeof openStore>[1] = {},
+    endpoint = proxy.endpoint,
+  ): Promise<Store> {
     const location = { bucket: 'bucket', region: 'here-1', endpoint, credentials: CREDENTIALS };
     const store = await openStore(location, options);
     opened.push(store);
@@ -90,7 +99,8 @@ describe('a service that fails', () => {
   const answerAll = (answer: (request: SeenRequest) => ErrorAnswer | 'hang' | undefined) => {
     server.quirks.answerInstead = answer;
   };
-  const isManifestPut = ({ method, key }: SeenRequest) => method === 'PUT' && key.startsWith('manifests/');
+  const isManifestPut = ({ method, key }: SeenRequest) =>
+    method === 'PUT' && key.startsWith('manifests/');
 
   /** Calls every verb at once. */
   function callAll(store: Store): Promise<Ended[]> {
@@ -132,14 +142,17 @@ describe('a service that fails', () => {
     },
   };
 
-  test.each(Object.entries(FAULTS))('that %s ends every verb within its deadline', async (_, befall) => {
-    const store = await open({ objects: { timeoutMs: TIMEOUT_MS, cacheBytes: 0 } });
-    befall();
-    assertGaveUp(await callAll(store), OUTAGE);
-    const closing = performance.now();
-    await store.close();
-    expect(performance.now() - closing).toBeLessThan(PATIENCE_MS);
-  });
+  test.each(Object.entries(FAULTS))(
+    'that %s ends every verb within its deadline',
+    async (_, befall) => {
+      const store = await open({ objects: { timeoutMs: TIMEOUT_MS, cacheBytes: 0 } });
+      befall();
+      assertGaveUp(await callAll(store), OUTAGE);
+      const closing = performance.now();
+      await store.close();
+      expect(performance.now() - closing).toBeLessThan(PATIENCE_MS);
+    },
+  );
 
   test('that takes no manifests lets everybody read, and nobody wait for it', async () => {
     const store = await open({ objects: { timeoutMs: TIMEOUT_MS } });
@@ -153,9 +166,15 @@ describe('a service that fails', () => {
 
   test('with SlowDown is known to have done nothing, with a bare 503 it is not', async () => {
     const store = await open({ objects: { timeoutMs: ANSWERED_MS } });
-    answerAll((request) => (isManifestPut(request) ? { status: 503, code: 'SlowDown' } : undefined));
-    await expect(store.conversations.put(conversation('x', 'hi'))).rejects.toMatchObject({ code: 'THROTTLED' });
-    await expect(store.conversations.put(conversation('y'))).rejects.toMatchObject({ code: 'THROTTLED' });
+    answerAll((request) =>
+      isManifestPut(request) ? { status: 503, code: 'SlowDown' } : undefined,
+    );
+    await expect(store.conversations.put(conversation('x', 'hi'))).rejects.toMatchObject({
+      code: 'THROTTLED',
+    });
+    await expect(store.conversations.put(conversation('y'))).rejects.toMatchObject({
+      code: 'THROTTLED',
+    });
     answerAll((request) => (isManifestPut(request) ? { status: 503 } : undefined));
     await expect(store.conversations.put(conversation('x', 'hi'))).rejects.toMatchObject({
       code: 'OUTCOME_UNKNOWN',
@@ -163,24 +182,31 @@ describe('a service that fails', () => {
     });
   });
 
-  test.each(['hang', 'throttled'] as const)('(%s) lets go of every verb as soon as a signal fires', async (how) => {
-    const leaving = new AbortController();
-    const store = await open({ signal: leaving.signal });
-    const before = server.seen.length;
-    answerAll(() => (how === 'hang' ? 'hang' : { status: 503, code: 'SlowDown' }));
-    const calls = callAll(store);
-    await vi.waitFor(() => expect(server.seen.length).toBeGreaterThan(before + 5), { timeout: 30_000 });
-    const fired = performance.now();
-    leaving.abort();
-    const ended = await calls;
-    const asked = server.seen.length;
-    await store.close();
-    // By default each would go on for a minute.
-    expect(performance.now() - fired).toBeLessThan(PATIENCE_MS);
-    for (const { verb, how } of ended) expect(['ABORTED', 'OUTCOME_UNKNOWN'], verb).toContain(how);
-    // What is under way is left to its lease: at most a report of each run, and the mark, are tried.
-    expect(server.seen.length - asked).toBeLessThan(10);
-  });
+  test.each(['hang', 'throttled'] as const)(
+    '(%s) lets go of every verb as soon as a signal fires',
+    async (how) => {
+      const leaving = new AbortController();
+      const store = await open({ signal: leaving.signal });
+      const before = server.seen.length;
+      answerAll(() => (how === 'hang' ? 'hang' : { status: 503, code: 'SlowDown' }));
+      const calls = callAll(store);
+      await vi.waitFor(() => expect(server.seen.length).toBeGreaterThan(before + 5), {
+        timeout: 30_000,
+      });
+      const fired = performance.now();
+      leaving.abort();
+      const ended = await calls;
+      const asked = server.seen.length;
+      await store.close();
+      // By default each would go on for a minute.
+      expect(performance.now() - fired).toBeLessThan(PATIENCE_MS);
+      for (const { verb, how } of ended)
+        expect(['ABORTED', 'OUTCOME_UNKNOWN'], verb).toContain(how);
+      // What is under way is left to its lease: at most a report of each run, and the mark, are
+      // tried.
+      expect(server.seen.length - asked).toBeLessThan(10);
+    },
+  );
 
   test('fails the opening within its deadline, wherever nobody answers', async () => {
     answerAll(() => 'hang');
@@ -197,11 +223,17 @@ describe('a service that fails', () => {
   });
 
   test("at one of the probe's writes does not fail the opening", async () => {
-    const answers: (ErrorAnswer | undefined)[] = [{ status: 503 }, { status: 503, code: 'SlowDown' }, { status: 500 }];
+    const answers: (ErrorAnswer | undefined)[] = [
+      { status: 503 },
+      { status: 503, code: 'SlowDown' },
+      { status: 500 },
+    ];
     for (let lost = 0; lost < 6; lost++) {
       let writes = 0;
       answerAll(({ method, key }) =>
-        method === 'PUT' && key.includes('probe/') && ++writes === lost + 1 ? answers[lost % 3] : undefined,
+        method === 'PUT' && key.includes('probe/') && ++writes === lost + 1
+          ? answers[lost % 3]
+          : undefined,
       );
       await (await open()).close();
       answerAll(() => undefined);
@@ -213,7 +245,9 @@ describe('a service that fails', () => {
   });
 
   test("at all of the probe's writes is named as the cause", async () => {
-    answerAll(({ method, key }) => (method === 'PUT' && key.includes('probe/') ? { status: 503 } : undefined));
+    answerAll(({ method, key }) =>
+      method === 'PUT' && key.includes('probe/') ? { status: 503 } : undefined,
+    );
     await expect(open({ objects: { timeoutMs: ANSWERED_MS } })).rejects.toMatchObject({
       code: 'UNAVAILABLE',
       message: expect.stringMatching(/could not be probed: a write was not answered.*503/),
@@ -222,14 +256,23 @@ describe('a service that fails', () => {
 
   test('is told of as it is waited for', async () => {
     const events: StoreEvent[] = [];
-    const store = await open({ objects: { timeoutMs: 2000 }, onEvent: (event) => events.push(event) });
+    const store = await open({
+      objects: { timeoutMs: 2000 },
+      onEvent: (event) => events.push(event),
+    });
     expect(events.map(({ type }) => type)).toEqual(['start', 'done']);
     let refusals = 0;
-    answerAll((request) => (isManifestPut(request) && refusals++ < 3 ? { status: 503, code: 'SlowDown' } : undefined));
+    answerAll((request) =>
+      isManifestPut(request) && refusals++ < 3 ? { status: 503, code: 'SlowDown' } : undefined,
+    );
     await store.conversations.put(conversation('x', 'hi'));
     const retries = events.filter((event): event is RetryEvent => event.type === 'retry');
     expect(retries.map(({ reason, attempt, what }) => ({ reason, attempt, what }))).toEqual(
-      [2, 3, 4].map((attempt) => ({ reason: 'SlowDown', attempt, what: 'PUT manifests/conversation/x.json' })),
+      [2, 3, 4].map((attempt) => ({
+        reason: 'SlowDown',
+        attempt,
+        what: 'PUT manifests/conversation/x.json',
+      })),
     );
     for (const { givesUpInMs } of retries) {
       expect(givesUpInMs).toBeGreaterThan(0);

@@ -12,21 +12,32 @@ export interface RealServer {
 
 type Start = () => Promise<RealServer>;
 
-/** A server other than ours: the one that the environment names, MinIO where containers can be run, or none. */
+/**
+ * A server other than ours: the one that the environment names, MinIO where containers can be run,
+ * or none.
+ */
 export function realServer(): { readonly name: string; readonly start: Start } | undefined {
-  const { VARVE_S3_ENDPOINT, VARVE_S3_REGION, VARVE_S3_ACCESS_KEY, VARVE_S3_SECRET_KEY } = process.env;
+  const { VARVE_S3_ENDPOINT, VARVE_S3_REGION, VARVE_S3_ACCESS_KEY, VARVE_S3_SECRET_KEY } =
+    process.env;
   if (VARVE_S3_ENDPOINT !== undefined) {
     const config = {
       endpoint: VARVE_S3_ENDPOINT,
       region: VARVE_S3_REGION ?? 'us-east-1',
-      credentials: { accessKeyId: VARVE_S3_ACCESS_KEY ?? '', secretAccessKey: VARVE_S3_SECRET_KEY ?? '' },
+      credentials: {
+        accessKeyId: VARVE_S3_ACCESS_KEY ?? '',
+        secretAccessKey: VARVE_S3_SECRET_KEY ?? '',
+      },
     };
-    return { name: 'the server of VARVE_S3_ENDPOINT', start: async () => ({ config, close: async () => {} }) };
+    return {
+      name: 'the server of VARVE_S3_ENDPOINT',
+      start: async () => ({ config, close: async () => {} }),
+    };
   }
   const hasEngine = process.env['DOCKER_HOST'] !== undefined || existsSync('/var/run/docker.sock');
   if (hasEngine) return { name: 'MinIO in a container', start: startMinio };
   console.warn(
-    '!!! SKIPPED: no real S3 server: set VARVE_S3_ENDPOINT, VARVE_S3_REGION, VARVE_S3_ACCESS_KEY, VARVE_S3_SECRET_KEY',
+    '!!! SKIPPED: no real S3 server: set VARVE_S3_ENDPOINT, VARVE_S3_REGION, ' +
+      'VARVE_S3_ACCESS_KEY, VARVE_S3_SECRET_KEY',
   );
   return undefined;
 }
@@ -51,7 +62,10 @@ async function startMinio(): Promise<RealServer> {
   const { GenericContainer, Wait } = await import('testcontainers');
   const credentials = { accessKeyId: 'varve-test', secretAccessKey: 'varve-test-secret' };
   const container = await new GenericContainer(MINIO_IMAGE)
-    .withEnvironment({ MINIO_ROOT_USER: credentials.accessKeyId, MINIO_ROOT_PASSWORD: credentials.secretAccessKey })
+    .withEnvironment({
+      MINIO_ROOT_USER: credentials.accessKeyId,
+      MINIO_ROOT_PASSWORD: credentials.secretAccessKey,
+    })
     .withCommand(['server', '/data'])
     .withExposedPorts(9000)
     .withWaitStrategy(Wait.forHttp('/minio/health/ready', 9000))

@@ -19,7 +19,8 @@ describe('the S3 client', () => {
   beforeEach(async () => {
     server = await new S3Server().start();
     directory = mkdtempSync(join(tmpdir(), 'varve-s3-'));
-    for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) vi.stubEnv(name, undefined);
+    for (const name of Object.keys(process.env))
+      if (name.startsWith('AWS_')) vi.stubEnv(name, undefined);
     // Neither the files of who runs the test nor a machine's own role.
     vi.stubEnv('AWS_CONFIG_FILE', join(directory, 'config'));
     vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', join(directory, 'credentials'));
@@ -79,7 +80,8 @@ describe('the S3 client', () => {
     writeFileSync(join(directory, 'config'), '[profile work]\nregion = there-2\n');
     writeFileSync(
       join(directory, 'credentials'),
-      `[work]\naws_access_key_id = ${CREDENTIALS.accessKeyId}\naws_secret_access_key = ${CREDENTIALS.secretAccessKey}\n`,
+      `[work]\naws_access_key_id = ${CREDENTIALS.accessKeyId}\naws_secret_access_key = ` +
+        `${CREDENTIALS.secretAccessKey}\n`,
     );
     vi.stubEnv('AWS_PROFILE', 'work');
     await ask({ credentials: undefined, region: undefined });
@@ -112,7 +114,9 @@ describe('the S3 client', () => {
       cause: { message: 'the vault is sealed' },
     });
     await store.close();
-    const error = await ask({ credentials: failing('Command failed: vault read --token a-secret') }).then(
+    const error = await ask({
+      credentials: failing('Command failed: vault read --token a-secret'),
+    }).then(
       () => expect.unreachable('it did not fail'),
       (thrown: Error) => thrown,
     );

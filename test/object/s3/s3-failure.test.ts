@@ -48,7 +48,12 @@ async function failure(promise: Promise<unknown>): Promise<VarveError> {
 describe('an S3 error', () => {
   test.each<[number, string | undefined, ErrorCode, RegExp]>([
     [404, 'NoSuchBucket', 'NOT_FOUND', /no such bucket here/],
-    [403, 'AccessDenied', 'DENIED', /GetObject bucket\/p\/key at http.*lack s3:GetObject for it, or s3:ListBucket/],
+    [
+      403,
+      'AccessDenied',
+      'DENIED',
+      /GetObject bucket\/p\/key at http.*lack s3:GetObject for it, or s3:ListBucket/,
+    ],
     [403, undefined, 'DENIED', /s3:ListBucket/],
     [401, undefined, 'DENIED', /credentials/],
     [403, 'InvalidAccessKeyId', 'DENIED', /access key is unknown/],
@@ -87,9 +92,17 @@ describe('an S3 error', () => {
 
   test('carries no credentials along', async () => {
     for (const status of [403, 500]) {
-      answer({ status, code: 'SignatureDoesNotMatch', details: { AWSAccessKeyId: CREDENTIALS.accessKeyId } });
-      const shown = inspect(await failure(store.get('key')), { depth: Number.POSITIVE_INFINITY, showHidden: true });
-      for (const secret of [...Object.values(CREDENTIALS), 'a-session-token']) expect(shown).not.toContain(secret);
+      answer({
+        status,
+        code: 'SignatureDoesNotMatch',
+        details: { AWSAccessKeyId: CREDENTIALS.accessKeyId },
+      });
+      const shown = inspect(await failure(store.get('key')), {
+        depth: Number.POSITIVE_INFINITY,
+        showHidden: true,
+      });
+      for (const secret of [...Object.values(CREDENTIALS), 'a-session-token'])
+        expect(shown).not.toContain(secret);
     }
   });
 
@@ -195,7 +208,10 @@ describe('no answer', () => {
   test('in time leaves the outcome of a write unknown, and reading unavailable', async () => {
     server.quirks.answerInstead = () => 'hang';
     const other = await openAt(server.endpoint, { requestTimeoutMs: 100 });
-    expect(await other.put('key', BODY, ANY)).toMatchObject({ outcome: 'unknown', error: { code: 'UNAVAILABLE' } });
+    expect(await other.put('key', BODY, ANY)).toMatchObject({
+      outcome: 'unknown',
+      error: { code: 'UNAVAILABLE' },
+    });
     expect(await failure(other.get('key'))).toMatchObject({ code: 'UNAVAILABLE', retryable: true });
     await other.close();
   });
@@ -215,7 +231,10 @@ describe('no answer', () => {
   });
 });
 
-async function answering(status: number, body: string): Promise<{ endpoint: string; close: () => Promise<void> }> {
+async function answering(
+  status: number,
+  body: string,
+): Promise<{ endpoint: string; close: () => Promise<void> }> {
   const { createServer } = await import('node:http');
   const other = createServer((request, response) => {
     request.resume();

@@ -3,8 +3,16 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { crc32 } from 'node:zlib';
 import { MemoryObjectStore } from '../../../src/backends/object/memory-store.ts';
-import { MAX_DELETE_KEYS, MAX_KEY_BYTES, MAX_LISTED_OBJECTS } from '../../../src/backends/object/object-limits.ts';
-import type { ObjectHead, ObjectStore, PutCondition } from '../../../src/backends/object/object-store.ts';
+import {
+  MAX_DELETE_KEYS,
+  MAX_KEY_BYTES,
+  MAX_LISTED_OBJECTS,
+} from '../../../src/backends/object/object-limits.ts';
+import type {
+  ObjectHead,
+  ObjectStore,
+  PutCondition,
+} from '../../../src/backends/object/object-store.ts';
 import { decodeAwsChunked } from './aws-chunked.ts';
 import { type Elements, texts, xml } from './s3-xml.ts';
 
@@ -62,7 +70,10 @@ type Reply = { status?: number; headers?: Record<string, string>; body?: string 
 /** Part numbers end here. */
 const MAX_PARTS = 10_000;
 
-/** An S3 service in this process over any object store: one bucket, path style, signatures seen and not verified. */
+/**
+ * An S3 service in this process over any object store: one bucket, path style, signatures seen and
+ * not verified.
+ */
 export class S3Server {
   readonly bucket = 'bucket';
   readonly store: ObjectStore;
@@ -108,7 +119,8 @@ export class S3Server {
         method: request.method ?? '',
         key: rest.join('/'),
         query: url.searchParams,
-        isSigned: request.headers.authorization?.startsWith('AWS4-HMAC-SHA256 Credential=') ?? false,
+        isSigned:
+          request.headers.authorization?.startsWith('AWS4-HMAC-SHA256 Credential=') ?? false,
         hasSessionToken: request.headers['x-amz-security-token'] !== undefined,
         hasChecksum: request.headers['x-amz-checksum-crc32'] !== undefined,
       };
@@ -120,8 +132,16 @@ export class S3Server {
       if (instead === 'hang') return;
       if (instead !== undefined) return sendError(response, instead, id);
       if (bucket !== this.bucket) throw new ErrorReply(404, 'NoSuchBucket');
-      const { status = 200, headers = {}, body: reply = '' } = await this.#answer(seen, request, body);
-      response.writeHead(status, { 'x-amz-request-id': id, 'Content-Length': Buffer.byteLength(reply), ...headers });
+      const {
+        status = 200,
+        headers = {},
+        body: reply = '',
+      } = await this.#answer(seen, request, body);
+      response.writeHead(status, {
+        'x-amz-request-id': id,
+        'Content-Length': Buffer.byteLength(reply),
+        ...headers,
+      });
       response.end(request.method === 'HEAD' ? undefined : reply);
     } catch (error) {
       if (error instanceof ErrorReply) sendError(response, error.answer, id);
@@ -129,7 +149,11 @@ export class S3Server {
     }
   }
 
-  #answer({ method, key, query }: SeenRequest, request: IncomingMessage, body: Buffer): Promise<Reply> | Reply {
+  #answer(
+    { method, key, query }: SeenRequest,
+    request: IncomingMessage,
+    body: Buffer,
+  ): Promise<Reply> | Reply {
     if (key === '') return this.#answerForBucket(method, query, body);
     if (Buffer.byteLength(key) > MAX_KEY_BYTES) throw new ErrorReply(400, 'KeyTooLongError');
     const upload = query.get('uploadId');
@@ -142,7 +166,9 @@ export class S3Server {
           ? this.#put(key, body, request)
           : this.#putPart(upload, Number(query.get('partNumber')), body);
       case 'POST':
-        return upload === null ? this.#beginUpload(key) : this.#complete(key, upload, body, request);
+        return upload === null
+          ? this.#beginUpload(key)
+          : this.#complete(key, upload, body, request);
       case 'DELETE':
         return upload === null ? this.#delete(key) : this.#abortUpload(upload);
     }
@@ -153,14 +179,16 @@ export class S3Server {
     const { settingsDenied, versioning, lifecycleRules } = this.quirks;
     const isSetting = query.has('versioning') || query.has('lifecycle');
     if (isSetting && settingsDenied) throw new ErrorReply(403, 'AccessDenied');
-    if (query.has('versioning')) return { body: xml('VersioningConfiguration', { Status: versioning }) };
+    if (query.has('versioning'))
+      return { body: xml('VersioningConfiguration', { Status: versioning }) };
     if (query.has('lifecycle')) {
       if (lifecycleRules === undefined) throw new ErrorReply(404, 'NoSuchLifecycleConfiguration');
       return { body: xml('LifecycleConfiguration', { Rule: lifecycleRules }) };
     }
     if (method === 'POST' && query.has('delete')) {
       const keys = texts(body.toString(), 'Key');
-      if (keys.length === 0 || keys.length > MAX_DELETE_KEYS) throw new ErrorReply(400, 'MalformedXML');
+      if (keys.length === 0 || keys.length > MAX_DELETE_KEYS)
+        throw new ErrorReply(400, 'MalformedXML');
       await this.store.delete(keys);
       return { body: xml('DeleteResult', {}) };
     }
@@ -170,7 +198,10 @@ export class S3Server {
   async #list(query: URLSearchParams): Promise<Reply> {
     const limit = Math.min(MAX_LISTED_OBJECTS, Number(query.get('max-keys') ?? MAX_LISTED_OBJECTS));
     const after = query.get('start-after');
-    const page = await this.store.list(query.get('prefix') ?? '', { limit, ...(after !== null && { after }) });
+    const page = await this.store.list(query.get('prefix') ?? '', {
+      limit,
+      ...(after !== null && { after }),
+    });
     const isEncoded = query.get('encoding-type') === 'url';
     const Contents = page.objects.map(({ key, etag, size, lastModified }) => ({
       Key: isEncoded ? encodeURIComponent(key).replaceAll('%2F', '/').replaceAll('%20', '+') : key,
@@ -179,23 +210,33 @@ export class S3Server {
       Size: size,
     }));
     const EncodingType = isEncoded ? 'url' : undefined;
-    return { body: xml('ListBucketResult', { IsTruncated: page.isTruncated, EncodingType, Contents }) };
+    return {
+      body: xml('ListBucketResult', { IsTruncated: page.isTruncated, EncodingType, Contents }),
+    };
   }
 
   async #read(key: string, request: IncomingMessage): Promise<Reply> {
     const object = await this.store.get(key);
-    if (object === undefined && this.quirks.missingKeyDenied) throw new ErrorReply(403, 'AccessDenied');
+    if (object === undefined && this.quirks.missingKeyDenied)
+      throw new ErrorReply(403, 'AccessDenied');
     if (object === undefined) throw new ErrorReply(404, 'NoSuchKey');
     const ifMatch = request.headers['if-match'];
-    if (ifMatch !== undefined && ifMatch !== object.etag) throw new ErrorReply(412, 'PreconditionFailed');
+    if (ifMatch !== undefined && ifMatch !== object.etag)
+      throw new ErrorReply(412, 'PreconditionFailed');
     const { body, etag, lastModified } = object;
-    const headers: Record<string, string> = { ETag: etag, 'Last-Modified': new Date(lastModified).toUTCString() };
+    const headers: Record<string, string> = {
+      ETag: etag,
+      'Last-Modified': new Date(lastModified).toUTCString(),
+    };
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
     const [start, end] =
-      range === null ? [0, body.length] : [Number(range[1]), Math.min(body.length, Number(range[2]) + 1)];
+      range === null
+        ? [0, body.length]
+        : [Number(range[1]), Math.min(body.length, Number(range[2]) + 1)];
     if (range !== null && start >= body.length) throw new ErrorReply(416, 'InvalidRange');
     if (range !== null) headers['Content-Range'] = `bytes ${start}-${end - 1}/${body.length}`;
-    else if (request.headers['x-amz-checksum-mode'] === 'ENABLED') headers['x-amz-checksum-crc32'] = crc32Base64(body);
+    else if (request.headers['x-amz-checksum-mode'] === 'ENABLED')
+      headers['x-amz-checksum-crc32'] = crc32Base64(body);
     const sent = Buffer.from(body.subarray(start, end));
     if (this.quirks.flipsBits && sent.length > 0) sent[0] = (sent[0] as number) ^ 1;
     return { status: range === null ? 200 : 206, headers, body: sent };
@@ -207,16 +248,24 @@ export class S3Server {
   }
 
   /** Stores under the condition that the request has, as far as this service honours it. */
-  async #store(key: string, body: Buffer, { headers }: IncomingMessage, isInParts: boolean): Promise<string> {
+  async #store(
+    key: string,
+    body: Buffer,
+    { headers }: IncomingMessage,
+    isInParts: boolean,
+  ): Promise<string> {
     const { quirks, store } = this;
     let condition: PutCondition = { kind: 'any' };
     const honours = !(isInParts && quirks.ignoresConditionsOfParts);
-    if (headers['if-none-match'] !== undefined && honours && !quirks.ignoresIfNoneMatch) condition = { kind: 'absent' };
+    if (headers['if-none-match'] !== undefined && honours && !quirks.ignoresIfNoneMatch)
+      condition = { kind: 'absent' };
     const etag = headers['if-match'];
     if (etag !== undefined && honours && !quirks.ignoresIfMatch) {
       const head: ObjectHead | undefined = await store.head(key);
-      if (head === undefined && !quirks.ifMatchOnAbsentStores) throw new ErrorReply(404, 'NoSuchKey');
-      if (quirks.quotedTagsNeverMatch && etag.startsWith('"')) throw new ErrorReply(412, 'PreconditionFailed');
+      if (head === undefined && !quirks.ifMatchOnAbsentStores)
+        throw new ErrorReply(404, 'NoSuchKey');
+      if (quirks.quotedTagsNeverMatch && etag.startsWith('"'))
+        throw new ErrorReply(412, 'PreconditionFailed');
       if (head !== undefined) condition = { kind: 'match', etag };
     }
     const result = await store.put(key, body, condition);
@@ -239,17 +288,26 @@ export class S3Server {
     if (!(number >= 1 && number <= MAX_PARTS)) throw new ErrorReply(400, 'InvalidArgument');
     this.#parts(upload).set(number, body);
     return {
-      headers: { ETag: `"${createHash('md5').update(body).digest('hex')}"`, 'x-amz-checksum-crc32': crc32Base64(body) },
+      headers: {
+        ETag: `"${createHash('md5').update(body).digest('hex')}"`,
+        'x-amz-checksum-crc32': crc32Base64(body),
+      },
     };
   }
 
-  async #complete(Key: string, upload: string, body: Buffer, request: IncomingMessage): Promise<Reply> {
+  async #complete(
+    Key: string,
+    upload: string,
+    body: Buffer,
+    request: IncomingMessage,
+  ): Promise<Reply> {
     const parts = this.#parts(upload);
     const numbers = texts(body.toString(), 'PartNumber').map(Number);
     const bodies = numbers.map((number) => parts.get(number));
     if (numbers.length === 0) throw new ErrorReply(400, 'MalformedXML');
     if (bodies.some((part) => part === undefined)) throw new ErrorReply(400, 'InvalidPart');
-    if (numbers.some((number, at) => number <= (numbers[at - 1] ?? 0))) throw new ErrorReply(400, 'InvalidPartOrder');
+    if (numbers.some((number, at) => number <= (numbers[at - 1] ?? 0)))
+      throw new ErrorReply(400, 'InvalidPartOrder');
     const { minPartBytes = 5 * 1024 * 1024 } = this.quirks;
     const isSmall = (part: Buffer | undefined) => (part?.length ?? 0) < minPartBytes;
     if (bodies.slice(0, -1).some(isSmall)) throw new ErrorReply(400, 'EntityTooSmall');
@@ -271,9 +329,14 @@ export class S3Server {
   }
 }
 
-function sendError(response: ServerResponse, { status, code, headers, details }: ErrorAnswer, id: string): void {
+function sendError(
+  response: ServerResponse,
+  { status, code, headers, details }: ErrorAnswer,
+  id: string,
+): void {
   // Messages are empty on some services: nothing may depend on them.
-  const body = code === undefined ? '' : xml('Error', { Code: code, Message: '', RequestId: id, ...details });
+  const body =
+    code === undefined ? '' : xml('Error', { Code: code, Message: '', RequestId: id, ...details });
   const isBodiless = response.req.method === 'HEAD';
   response.writeHead(status, {
     'x-amz-request-id': id,
@@ -283,7 +346,10 @@ function sendError(response: ServerResponse, { status, code, headers, details }:
   response.end(isBodiless ? undefined : body);
 }
 
-/** The body as its sender meant it. @throws `ErrorReply` when it does not match a checksum that came along. */
+/**
+ * The body as its sender meant it. @throws `ErrorReply` when it does not match a checksum that came
+ * along.
+ */
 function checkedBody({ headers }: IncomingMessage, received: Buffer): Buffer {
   const isChunked = headers['content-encoding']?.includes('aws-chunked') ?? false;
   const { body, trailers } = isChunked

@@ -18,7 +18,9 @@ function element(name: string, content: Content): string {
 
 /** The texts of all elements of a name, wherever they are. */
 export function texts(document: string, name: string): string[] {
-  return [...document.matchAll(new RegExp(`<${name}>([^<]*)</${name}>`, 'g'))].map(([, text = '']) => unescaped(text));
+  return [...document.matchAll(new RegExp(`<${name}>([^<]*)</${name}>`, 'g'))].map(
+    ([, text = '']) => unescaped(text),
+  );
 }
 
 function escaped(text: string): string {
@@ -27,7 +29,9 @@ function escaped(text: string): string {
 
 function unescaped(text: string): string {
   return text
-    .replaceAll(/&#(x?)([0-9a-f]+);/gi, (_, x, digits) => String.fromCodePoint(Number.parseInt(digits, x ? 16 : 10)))
+    .replaceAll(/&#(x?)([0-9a-f]+);/gi, (_, x, digits) =>
+      String.fromCodePoint(Number.parseInt(digits, x ? 16 : 10)),
+    )
     .replaceAll('&lt;', '<')
     .replaceAll('&gt;', '>')
     .replaceAll('&quot;', '"')

@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import Module, { register } from 'node:module';
 
-/** Does steps with a store in a process of its own, and prints as JSON which files of zod that loads. */
+/**
+ * Does steps with a store in a process of its own, and prints as JSON which files of zod that
+ * loads.
+ */
 
 const [, , folder = '', ...steps] = process.argv;
 const log = `${folder}.imports`;

@@ -6,7 +6,9 @@ import { patch, type Stage } from './stage.ts';
 
 const HOUR_MS = 60 * 60 * 1000;
 
-/** A play in which two manifests, with two segments each, were deleted and have not been collected. */
+/**
+ * A play in which two manifests, with two segments each, were deleted and have not been collected.
+ */
 async function withGarbage(build: ProtocolBuild): Promise<Play> {
   const play = new Play(build, false);
   const { register } = play.world;
@@ -19,7 +21,10 @@ async function withGarbage(build: ProtocolBuild): Promise<Play> {
 }
 
 function assertCollected({ world }: Play): void {
-  promise(world.watch.data.size === 0, () => `everyday collections left ${world.watch.data.size} segments`);
+  promise(
+    world.watch.data.size === 0,
+    () => `everyday collections left ${world.watch.data.size} segments`,
+  );
 }
 
 export const COLLECTION_STAGES: readonly Stage[] = [
@@ -35,7 +40,10 @@ export const COLLECTION_STAGES: readonly Stage[] = [
       promise(record?.pending.length === 1, () => 'the writer left nothing behind');
       await play.rest(HOUR_MS);
       await play.act(play.enter('collector').collect(false));
-      const left = [...watch.records.values()].flatMap(({ pending, releasing }) => [...pending, ...releasing]);
+      const left = [...watch.records.values()].flatMap(({ pending, releasing }) => [
+        ...pending,
+        ...releasing,
+      ]);
       promise(left.length === 0, () => 'what the writer left was not found');
     },
     mutants: [
@@ -44,7 +52,8 @@ export const COLLECTION_STAGES: readonly Stage[] = [
         patches: [
           patch(
             'hints.ts',
-            'if (this.#mark.markedAt !== undefined && now - this.#mark.markedAt < WRITER_MARK_MS) return;',
+            'if (this.#mark.markedAt !== undefined && now - this.#mark.markedAt < ' +
+              'WRITER_MARK_MS) return;',
             'if (now > 0) return;',
           ),
         ],

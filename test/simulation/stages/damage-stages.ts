@@ -23,7 +23,8 @@ async function put(backend: ObjectBackend, key: ManifestKey): Promise<void> {
 async function assertReadable(backend: ObjectBackend, key: ManifestKey): Promise<void> {
   const [stored] = await backend.read([key]);
   const segments = await backend.fetch(stored?.entries[0]?.segments ?? []);
-  const isWhole = segments.length === SEGMENTS.length && segments.every((bytes, at) => isSame(bytes, at));
+  const isWhole =
+    segments.length === SEGMENTS.length && segments.every((bytes, at) => isSame(bytes, at));
   promise(isWhole, () => `${key.id} is not what was put`);
 }
 
@@ -74,7 +75,13 @@ export const DAMAGE_STAGES: readonly Stage[] = [
     mutants: [
       {
         name: 'does not heal',
-        patches: [patch('segment-taker.ts', '    if (sidecar.damaged) {', '    if (sidecar.refs.length < 0) {')],
+        patches: [
+          patch(
+            'segment-taker.ts',
+            '    if (sidecar.damaged) {',
+            '    if (sidecar.refs.length < 0) {',
+          ),
+        ],
       },
     ],
   },

@@ -106,7 +106,13 @@ export const OUTCOME_STAGES: readonly Stage[] = [
     mutants: [
       {
         name: 'says that nothing happened when its caller has left',
-        patches: [patch('manifest-table.ts', "if (result.outcome === 'unknown') unknown ??= result.error;", '')],
+        patches: [
+          patch(
+            'manifest-table.ts',
+            "if (result.outcome === 'unknown') unknown ??= result.error;",
+            '',
+          ),
+        ],
       },
     ],
   },

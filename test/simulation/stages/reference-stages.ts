@@ -54,7 +54,9 @@ export const REFERENCE_STAGES: readonly Stage[] = [
     play: async (build) => {
       const play = new Play(build);
       const writer = play.enter('writer');
-      /** Begins to cool and sleeps once it knows all references, when it asks this of the sidecar. */
+      /**
+       * Begins to cool and sleeps once it knows all references, when it asks this of the sidecar.
+       */
       const cooler = async (name: string, next: 'GET' | 'PUT') => {
         const begun = play.hold({ by: name, verb: 'PUT', key: SIDECAR });
         const task = play.begin(play.enter(name).audit(true));
@@ -64,7 +66,10 @@ export const REFERENCE_STAGES: readonly Stage[] = [
         await play.reached(scanned);
         return { task, scanned };
       };
-      /** Heats the segment and lets all of its references go but for a last step, which is left to the caller. */
+      /**
+       * Heats the segment and lets all of its references go but for a last step, which is left to
+       * the caller.
+       */
       const almostForsaken = async (name: string, between: () => Promise<void>) => {
         await play.act(heat(play, writer, name));
         await play.act(between());
@@ -79,7 +84,9 @@ export const REFERENCE_STAGES: readonly Stage[] = [
       first.held.proceed();
       await play.end(first.task);
       // Hot once more, and this writer is named nowhere but in its own manifest.
-      const second = await almostForsaken('g', () => writer.commit([play.world.register.put(A, 'replace', [SEGMENT])]));
+      const second = await almostForsaken('g', () =>
+        writer.commit([play.world.register.put(A, 'replace', [SEGMENT])]),
+      );
       const successor = await cooler('the successor', 'PUT');
       second.held.proceed();
       await play.end(second.task);
@@ -90,13 +97,20 @@ export const REFERENCE_STAGES: readonly Stage[] = [
       await play.end(successor.task);
       await play.act(play.enter('reader').read(A));
       const [sidecar] = [...play.world.watch.sidecars.values()];
-      promise(sidecar?.holds === undefined && sidecar?.refs.length === 1, () => 'the successor did not cool');
+      promise(
+        sidecar?.holds === undefined && sidecar?.refs.length === 1,
+        () => 'the successor did not cool',
+      );
     },
     mutants: [
       {
         name: 'drops the holds of other coolers',
         patches: [
-          patch('cool.ts', 'if (!sidecar?.holds?.includes(name)) return', 'if (!sidecar?.holds?.length) return'),
+          patch(
+            'cool.ts',
+            'if (!sidecar?.holds?.includes(name)) return',
+            'if (!sidecar?.holds?.length) return',
+          ),
           patch('cool.ts', 'sidecar.holds.filter((each) => each !== name)', '[] as string[]'),
         ],
       },
@@ -104,15 +118,22 @@ export const REFERENCE_STAGES: readonly Stage[] = [
   },
   {
     rule: 6,
-    promise: 'what somebody is about to let go of is not forgotten when somebody else lets go of more',
+    promise:
+      'what somebody is about to let go of is not forgotten when somebody else lets go of more',
     play: async (build) => {
       const play = new Play(build);
       const { register } = play.world;
-      await play.act(play.enter('writer').commit([register.put(A, 'replace', [SEGMENTS.slice(0, 1)])]));
+      await play.act(
+        play.enter('writer').commit([register.put(A, 'replace', [SEGMENTS.slice(0, 1)])]),
+      );
       const letting = play.hold({ by: 'first', verb: 'GET', key: SIDECAR_OF_FIRST });
-      const first = play.begin(play.enter('first').commit([register.put(A, 'replace', [SEGMENTS.slice(1, 2)])]));
+      const first = play.begin(
+        play.enter('first').commit([register.put(A, 'replace', [SEGMENTS.slice(1, 2)])]),
+      );
       await play.reached(letting);
-      await play.act(play.enter('second').commit([register.put(A, 'replace', [SEGMENTS.slice(2, 3)])]));
+      await play.act(
+        play.enter('second').commit([register.put(A, 'replace', [SEGMENTS.slice(2, 3)])]),
+      );
       letting.proceed();
       await play.end(first);
       await play.act(play.enter('collector').collect(false));
@@ -121,25 +142,40 @@ export const REFERENCE_STAGES: readonly Stage[] = [
     mutants: [
       {
         name: 'forgets what is releasing when it releases more',
-        patches: [patch('manifest-record.ts', 'return [...releasing, ...added.filter(', 'return [...added.filter(')],
+        patches: [
+          patch(
+            'manifest-record.ts',
+            'return [...releasing, ...added.filter(',
+            'return [...added.filter(',
+          ),
+        ],
       },
     ],
   },
   {
     rule: 8,
-    promise: 'a collection that finishes what was let go of waits for the lease of a writer beside it',
+    promise:
+      'a collection that finishes what was let go of waits for the lease of a writer beside it',
     play: async (build) => {
       const play = new Play(build);
       const { register } = play.world;
-      await play.act(play.enter('first').commit([register.put(A, 'replace', [SEGMENTS.slice(0, 1)])]));
+      await play.act(
+        play.enter('first').commit([register.put(A, 'replace', [SEGMENTS.slice(0, 1)])]),
+      );
       const letting = play.hold({ by: 'replacer', verb: 'GET', key: SIDECAR });
-      const replacing = play.begin(play.enter('replacer').commit([register.put(A, 'replace', [[]])]));
+      const replacing = play.begin(
+        play.enter('replacer').commit([register.put(A, 'replace', [[]])]),
+      );
       await play.reached(letting);
       const taking = play.hold({ by: 'writer', verb: 'PUT', key: SIDECAR });
-      const writing = play.begin(play.enter('writer').commit([register.append(A, [SEGMENTS.slice(1, 2)])]));
+      const writing = play.begin(
+        play.enter('writer').commit([register.append(A, [SEGMENTS.slice(1, 2)])]),
+      );
       await play.reached(taking);
       promise(
-        [...play.world.watch.records.values()].some(({ pending, releasing }) => pending.length * releasing.length > 0),
+        [...play.world.watch.records.values()].some(
+          ({ pending, releasing }) => pending.length * releasing.length > 0,
+        ),
         () => 'nobody is at work on what somebody else lets go of',
       );
       await play.act(play.enter('collector').collect(false));
@@ -154,14 +190,19 @@ export const REFERENCE_STAGES: readonly Stage[] = [
       {
         name: 'fences writers without waiting for their leases',
         patches: [
-          patch('reap.ts', 'record.pending.filter(({ leaseMs }) => age > leaseMs + MARGIN_MS)', '[...record.pending]'),
+          patch(
+            'reap.ts',
+            'record.pending.filter(({ leaseMs }) => age > leaseMs + MARGIN_MS)',
+            '[...record.pending]',
+          ),
         ],
       },
     ],
   },
   {
     rule: 11,
-    promise: 'a writer that finds its manifest changed while it renews its lease makes another plan',
+    promise:
+      'a writer that finds its manifest changed while it renews its lease makes another plan',
     play: async (build) => {
       const play = new Play(build);
       const { register } = play.world;

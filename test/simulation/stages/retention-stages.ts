@@ -19,7 +19,9 @@ export const RETENTION_STAGES: readonly Stage[] = [
       const play = new Play(build);
       const { register } = play.world;
       const owner = play.enter('owner');
-      await play.act(owner.commit([register.put(PIN, 'replace', [SEGMENT], { expiresAt: EPOCH + 10 })]));
+      await play.act(
+        owner.commit([register.put(PIN, 'replace', [SEGMENT], { expiresAt: EPOCH + 10 })]),
+      );
       await play.rest(1000);
       const looking = play.hold({ by: 'collector', verb: 'GET', key: PIN_OBJECT });
       const collecting = play.begin(play.enter('collector').collect(false));
@@ -69,7 +71,8 @@ export const RETENTION_STAGES: readonly Stage[] = [
         patches: [
           patch(
             'fold.ts',
-            'if (write.ifRevision !== undefined && write.ifRevision !== content.revision) throw conflict(write.key);\n' +
+            'if (write.ifRevision !== undefined && write.ifRevision !== content.revision) ' +
+              'throw conflict(write.key);\n' +
               '  if (content.hold',
             'if (content.hold',
           ),
@@ -85,7 +88,9 @@ export const RETENTION_STAGES: readonly Stage[] = [
       const { register, history } = play.world;
       const owner = play.enter('owner');
       const other = play.enter('other');
-      await play.act(owner.commit([register.put(A, 'replace', [SEGMENT], { expiresAt: EPOCH + HOUR_MS })]));
+      await play.act(
+        owner.commit([register.put(A, 'replace', [SEGMENT], { expiresAt: EPOCH + HOUR_MS })]),
+      );
       await play.act(owner.commit([register.hold(A, true)]));
       await play.act(other.commit([register.delete(A)]));
       await play.act(other.commit([register.put(A, 'replace', [[]])]));
@@ -93,10 +98,16 @@ export const RETENTION_STAGES: readonly Stage[] = [
       await play.rest(2 * HOUR_MS);
       for (const isFull of [false, true]) await play.act(other.collect(isFull));
       await play.act(owner.read(A));
-      promise(history.latest('manifests/conversation/a.json').bodies?.length === 2, () => 'it is not as it was held');
+      promise(
+        history.latest('manifests/conversation/a.json').bodies?.length === 2,
+        () => 'it is not as it was held',
+      );
       await play.act(owner.commit([register.hold(A, false)]));
       await play.act(play.enter('collector').collect(false));
-      promise(history.latest('manifests/conversation/a.json').bodies === undefined, () => 'what has expired is left');
+      promise(
+        history.latest('manifests/conversation/a.json').bodies === undefined,
+        () => 'what has expired is left',
+      );
     },
     mutants: [
       {
@@ -112,7 +123,11 @@ export const RETENTION_STAGES: readonly Stage[] = [
       {
         name: 'replaces what is held',
         patches: [
-          patch('fold.ts', 'if (content.hold !== undefined) throw heldError(write.key, content.hold);\n  }', '}'),
+          patch(
+            'fold.ts',
+            'if (content.hold !== undefined) throw heldError(write.key, content.hold);\n  }',
+            '}',
+          ),
         ],
       },
       {
@@ -129,7 +144,8 @@ export const RETENTION_STAGES: readonly Stage[] = [
   },
   {
     rule: 14,
-    promise: 'an everyday collection finds what expires, also when it was early and the writer late',
+    promise:
+      'an everyday collection finds what expires, also when it was early and the writer late',
     play: async (build) => {
       const play = new Play(build);
       const { register, history } = play.world;
@@ -142,7 +158,10 @@ export const RETENTION_STAGES: readonly Stage[] = [
       committing.proceed();
       await play.end(writing);
       await play.act(play.enter('collector').collect(false));
-      promise(history.latest('manifests/pin/p.json').bodies === undefined, () => 'what has expired is left');
+      promise(
+        history.latest('manifests/pin/p.json').bodies === undefined,
+        () => 'what has expired is left',
+      );
     },
     mutants: [
       {
@@ -151,7 +170,9 @@ export const RETENTION_STAGES: readonly Stage[] = [
       },
       {
         name: 'leaves no hint of what expires',
-        patches: [patch('commit-batch.ts', 'await this.#hints.announceExpiry(job.key, expiresAt);', '')],
+        patches: [
+          patch('commit-batch.ts', 'await this.#hints.announceExpiry(job.key, expiresAt);', ''),
+        ],
       },
     ],
   },
@@ -174,7 +195,10 @@ export const RETENTION_STAGES: readonly Stage[] = [
         wasTold ||= (early?.remnants?.length ?? 0) > 0;
         await play.rest(HOUR_MS);
         const late = await play.act(play.enter('late').collect(true, { erase: true }));
-        promise(late?.remnants?.length === 0, () => 'an erasure cannot get rid of what a dead deleter left');
+        promise(
+          late?.remnants?.length === 0,
+          () => 'an erasure cannot get rid of what a dead deleter left',
+        );
         const isDeleted = [...watch.records.values()].every(({ current }) => current === undefined);
         promise(!isDeleted || watch.data.size === 0, () => 'an erasure left what was deleted');
       }
@@ -183,7 +207,13 @@ export const RETENTION_STAGES: readonly Stage[] = [
     mutants: [
       {
         name: 'says that it is complete when it has not looked',
-        patches: [patch('collect.ts', 'this.#remnants = await findRemnants(protocol, this.#scope.signal);', '{}')],
+        patches: [
+          patch(
+            'collect.ts',
+            'this.#remnants = await findRemnants(protocol, this.#scope.signal);',
+            '{}',
+          ),
+        ],
       },
       {
         name: 'believes in what the sidecars count',

@@ -42,7 +42,11 @@ async function alterSidecar(store: MemoryObjectStore, change: Json): Promise<voi
   await store.put(SIDECAR, Buffer.from(JSON.stringify({ ...sidecar, ...change })), { kind: 'any' });
 }
 
-async function alterManifest(store: MemoryObjectStore, key: ManifestKey, change: Json): Promise<void> {
+async function alterManifest(
+  store: MemoryObjectStore,
+  key: ManifestKey,
+  change: Json,
+): Promise<void> {
   const objectKey = manifestObjectKey(key);
   const reader = new ByteReader(decodeFrame(await bytesOf(store, objectKey), objectKey), objectKey);
   const header = JSON.parse(reader.bytes(reader.varint()).toString());
@@ -68,7 +72,8 @@ async function maintain({ ObjectBackend }: ProtocolBuild, store: MemoryObjectSto
 async function assertReadable(backend: ObjectBackend, key: ManifestKey): Promise<void> {
   const [stored] = await backend.read([key]);
   const fetched = await backend.fetch(stored?.entries[0]?.segments ?? []);
-  const isWhole = fetched.length === SEGMENTS.length && fetched.every((bytes, at) => isSame(bytes, at));
+  const isWhole =
+    fetched.length === SEGMENTS.length && fetched.every((bytes, at) => isSame(bytes, at));
   promise(isWhole, () => `${key.id} is not what was put`);
 }
 
@@ -90,7 +95,10 @@ export const TRUST_STAGES: readonly Stage[] = [
         const altered = isManifest ? manifestObjectKey(A) : SIDECAR;
         const before = await bytesOf(store, altered);
         const changed = { ...put(A), fields: { logicalBytes: 2 } } as ManifestWrite;
-        const write = new build.ObjectBackend(store).commit([changed, { operation: 'delete', key: B }]);
+        const write = new build.ObjectBackend(store).commit([
+          changed,
+          { operation: 'delete', key: B },
+        ]);
         await write.catch(() => {});
         await maintain(build, store);
         const after = await bytesOf(store, altered);
@@ -100,16 +108,28 @@ export const TRUST_STAGES: readonly Stage[] = [
     mutants: [
       {
         name: 'drops fields of manifests that it does not know, as the codec before it',
-        patches: [patch('manifest-codec.ts', 'const HEADER = z.strictObject({', 'const HEADER = z.object({')],
+        patches: [
+          patch(
+            'manifest-codec.ts',
+            'const HEADER = z.strictObject({',
+            'const HEADER = z.object({',
+          ),
+        ],
       },
       {
         name: 'drops fields of sidecars that it does not know, as the codec before it',
-        patches: [patch('sidecar.ts', 'const SIDECAR = z.strictObject({', 'const SIDECAR = z.object({')],
+        patches: [
+          patch('sidecar.ts', 'const SIDECAR = z.strictObject({', 'const SIDECAR = z.object({'),
+        ],
       },
       {
         name: 'makes sidecars anew that have fields it does not know',
         patches: [
-          patch('stored-json.ts', 'const unknown = unknownFields(error.issues);', 'const unknown: string[] = [];'),
+          patch(
+            'stored-json.ts',
+            'const unknown = unknownFields(error.issues);',
+            'const unknown: string[] = [];',
+          ),
         ],
       },
     ],
@@ -160,7 +180,11 @@ export const TRUST_STAGES: readonly Stage[] = [
       {
         name: 'brings a generation back that was given up, for those that hold it',
         patches: [
-          patch('hold-repair.ts', 'const moved = await forEach(holds', 'const moved = await forEach([] as FoundHold[]'),
+          patch(
+            'hold-repair.ts',
+            'const moved = await forEach(holds',
+            'const moved = await forEach([] as FoundHold[]',
+          ),
         ],
       },
     ],
@@ -169,13 +193,19 @@ export const TRUST_STAGES: readonly Stage[] = [
     rule: 17,
     promise: 'a full collection takes nothing that a manifest names',
     play: async (build) => {
-      for (const ruin of [NAMELESS, { ...NAMELESS, state: 'condemned' }, { ...NAMELESS, state: 'uploading' }]) {
+      for (const ruin of [
+        NAMELESS,
+        { ...NAMELESS, state: 'condemned' },
+        { ...NAMELESS, state: 'uploading' },
+      ]) {
         const store = await furnished(build);
         await alterSidecar(store, ruin);
         await new build.ObjectBackend(store).collect({ graceMs: 0, full: true });
         // What it has found stays safe from those that follow hints.
         const hint = { v: 1, segments: [SEGMENT.address], manifests: [] };
-        await store.put('hints/releases/hint.json', Buffer.from(JSON.stringify(hint)), { kind: 'any' });
+        await store.put('hints/releases/hint.json', Buffer.from(JSON.stringify(hint)), {
+          kind: 'any',
+        });
         await new build.ObjectBackend(store).collect({ graceMs: 0 });
         for (const key of [A, B]) await assertReadable(new build.ObjectBackend(store), key);
       }
@@ -183,15 +213,29 @@ export const TRUST_STAGES: readonly Stage[] = [
     mutants: [
       {
         name: 'asks no manifest',
-        patches: [patch('suspects.ts', 'if (suspects.get(address)?.gen !== hold.gen || ', 'if (address || ')],
+        patches: [
+          patch(
+            'suspects.ts',
+            'if (suspects.get(address)?.gen !== hold.gen || ',
+            'if (address || ',
+          ),
+        ],
       },
       {
         name: 'spares what is named, and counts it not',
-        patches: [patch('suspects.ts', 'if (isUsable(sidecar)) {', 'if (isUsable(sidecar)) return; else {')],
+        patches: [
+          patch('suspects.ts', 'if (isUsable(sidecar)) {', 'if (isUsable(sidecar)) return; else {'),
+        ],
       },
       {
         name: 'spares what is condemned, and leaves it so',
-        patches: [patch('suspects.ts', '} else await repair.move(', '} else if (holds.length < 0) await repair.move(')],
+        patches: [
+          patch(
+            'suspects.ts',
+            '} else await repair.move(',
+            '} else if (holds.length < 0) await repair.move(',
+          ),
+        ],
       },
     ],
   },

@@ -5,9 +5,18 @@ import type { PackAppender } from '../pack-files.ts';
 import { KIND_NUMBERS, LOG } from '../schema.ts';
 import { encodeLogRecord } from './log-codec.ts';
 import { arranged } from './log-order.ts';
-import type { LoggedEntries, LoggedState, LogOperation, LogRecord, PackSpan } from './log-record.ts';
+import type {
+  LoggedEntries,
+  LoggedState,
+  LogOperation,
+  LogRecord,
+  PackSpan,
+} from './log-record.ts';
 
-/** A commit's record is cut when its operations have about this many bytes: a block's frame is bounded. */
+/**
+ * A commit's record is cut when its operations have about this many bytes: a block's frame is
+ * bounded.
+ */
 const RECORD_BYTES = 4 * 1024 * 1024;
 
 /** Bytes of an operation besides its id, entries and reason. */
@@ -15,11 +24,11 @@ const OPERATION_BYTES = 40;
 const ENTRY_BYTES = 4;
 
 /**
- * What one write transaction does to manifests, to be appended to the pack as records of the log, in
- * blocks of their own behind the transaction's others and under the same flush.
+ * What one write transaction does to manifests, to be appended to the pack as records of the log,
+ * in blocks of their own behind the transaction's others and under the same flush.
  *
- * Invariant L6: every transaction that changes a manifest or appends new records to a pack has a record
- * in the log, written before it commits; the numbers of committed records have no gaps.
+ * Invariant L6: every transaction that changes a manifest or appends new records to a pack has a
+ * record in the log, written before it commits; the numbers of committed records have no gaps.
  */
 export class CommitLog {
   readonly #index: LocalIndex;
@@ -54,13 +63,20 @@ export class CommitLog {
       entries: { bodies, nonces },
       dropped,
     });
-    if ((row.revision ?? 1) > 1) this.#addWaste(row, OPERATION_BYTES + name.length + dropped.length * ENTRY_BYTES);
+    if ((row.revision ?? 1) > 1)
+      this.#addWaste(row, OPERATION_BYTES + name.length + dropped.length * ENTRY_BYTES);
   }
 
   append(row: ManifestRow, bodies: readonly number[], nonce: Uint8Array | null): void {
     const entries: LoggedEntries = { bodies, nonces: nonce === null ? [] : [[0, nonce]] };
     const from = countEntries(row) - bodies.length;
-    this.#add(row, { type: 'append', row: row.id, from, state: stateOf(this.#index, row), entries });
+    this.#add(row, {
+      type: 'append',
+      row: row.id,
+      from,
+      state: stateOf(this.#index, row),
+      entries,
+    });
     this.#addWaste(row, OPERATION_BYTES / 2);
   }
 
@@ -72,7 +88,8 @@ export class CommitLog {
   hold(row: ManifestRow): void {
     const hold = this.#index.holds.find(row.id);
     if (hold === undefined) this.#add(row, { type: 'release', row: row.id });
-    else this.#add(row, { type: 'hold', row: row.id, since: hold.since, reason: hold.reason ?? null });
+    else
+      this.#add(row, { type: 'hold', row: row.id, since: hold.since, reason: hold.reason ?? null });
     this.#addWaste(row, OPERATION_BYTES + (hold?.reason?.length ?? 0));
   }
 
@@ -86,11 +103,14 @@ export class CommitLog {
     if (kind !== KIND_NUMBERS.upload) this.#waste += bytes;
   }
 
-  /** Appends the records; to be called behind all other blocks of the transaction, before the flush. */
+  /**
+   * Appends the records; to be called behind all other blocks of the transaction, before the flush.
+   */
   finish(): void {
     const { database } = this.#index;
     const voids = unstatedVoids(this.#index);
-    if (this.#operations.length === 0 && voids.length === 0 && this.#appender.end === this.#start) return;
+    if (this.#operations.length === 0 && voids.length === 0 && this.#appender.end === this.#start)
+      return;
     writeRecords(this.#index, this.#appender, this.#level, voids, undefined, this.#operations);
     if (this.#waste > 0) database.setMeta('log_waste', database.meta('log_waste') + this.#waste);
   }

@@ -12,7 +12,14 @@ import {
   writeColumns,
 } from './log-columns.ts';
 import { sharedBytes } from './log-order.ts';
-import type { LoggedEntries, LoggedState, LogOperation, LogRecord, PackSpan, TouchedRows } from './log-record.ts';
+import type {
+  LoggedEntries,
+  LoggedState,
+  LogOperation,
+  LogRecord,
+  PackSpan,
+  TouchedRows,
+} from './log-record.ts';
 
 /**
  * A record of the log, before its block compresses it:
@@ -67,12 +74,18 @@ export function encodeLogRecord(record: LogRecord): Buffer {
   return out.finish();
 }
 
-/** @throws `CORRUPT` when it is damaged, `UNSUPPORTED_FORMAT` when a newer Varve wrote it; naming `what`. */
+/**
+ * @throws `CORRUPT` when it is damaged, `UNSUPPORTED_FORMAT` when a newer Varve wrote it; naming
+ * `what`.
+ */
 export function decodeLogRecord(bytes: Uint8Array, what: string): LogRecord {
   const reader = new ByteReader(bytes, what);
   const version = reader.varint();
   if (version !== VERSION) {
-    throw new VarveError('UNSUPPORTED_FORMAT', `${what}: log format ${version} is newer than this version of Varve`);
+    throw new VarveError(
+      'UNSUPPORTED_FORMAT',
+      `${what}: log format ${version} is newer than this version of Varve`,
+    );
   }
   const flags = reader.varint();
   const part = reader.varint();
@@ -84,9 +97,13 @@ export function decodeLogRecord(bytes: Uint8Array, what: string): LogRecord {
   }
   let touchedBefore: TouchedRows | undefined;
   if (flags & FLAG.touched) {
-    touchedBefore = { deleted: new IdColumn().readList(reader), changed: new IdColumn().readList(reader) };
+    touchedBefore = {
+      deleted: new IdColumn().readList(reader),
+      changed: new IdColumn().readList(reader),
+    };
   }
-  const covers = flags & FLAG.snapshot ? { first: reader.varint(), end: reader.varint() } : undefined;
+  const covers =
+    flags & FLAG.snapshot ? { first: reader.varint(), end: reader.varint() } : undefined;
   const operations = decodeOperations(reader, what);
   return {
     part,
@@ -238,7 +255,13 @@ class OperationDecoder {
         return { type: 'put', row, kind, name, state, entries, dropped: gone };
       }
       case TYPE.append:
-        return { type: 'append', row, from: from.varint(), state: this.#state(), entries: this.#entries() };
+        return {
+          type: 'append',
+          row,
+          from: from.varint(),
+          state: this.#state(),
+          entries: this.#entries(),
+        };
       case TYPE.delete:
         return { type: 'delete', row, dropped: this.#memory.dropped.readList(dropped) };
       case TYPE.hold: {
@@ -275,7 +298,8 @@ class OperationDecoder {
   #entries(): LoggedEntries {
     const columns = this.#columns;
     const bodies: number[] = [];
-    for (let left = columns.counts.varint(); left > 0; left--) bodies.push(this.#memory.bodies.read(columns.bodies));
+    for (let left = columns.counts.varint(); left > 0; left--)
+      bodies.push(this.#memory.bodies.read(columns.bodies));
     const nonces: [number, Uint8Array][] = [];
     let next = 0;
     for (let left = columns.nonces.varint(); left > 0; left--) {
@@ -288,7 +312,8 @@ class OperationDecoder {
 
   #nameOf(number: number): string | null {
     const name = this.#names[number];
-    if (name === undefined) throw new VarveError('CORRUPT', `${this.#what}: names model or application ${number}`);
+    if (name === undefined)
+      throw new VarveError('CORRUPT', `${this.#what}: names model or application ${number}`);
     return name;
   }
 }

@@ -1,10 +1,11 @@
 import { ByteReader, ByteWriter } from '../../../varint.ts';
 
 /**
- * The columns of a log record, in their order. Values of one kind lie together, because they compress
- * better so. A column is there if its bit of a mask is set:
+ * The columns of a log record, in their order. Values of one kind lie together, because they
+ * compress better so. A column is there if its bit of a mask is set:
  *
- * varint mask of the columns (1 for the first); varint length of each that is there; then the columns.
+ * varint mask of the columns (1 for the first); varint length of each that is there; then the
+ * columns.
  */
 const COLUMNS = [
   'types',
@@ -47,9 +48,14 @@ export function writeColumns(out: ByteWriter, columns: ColumnWriters): void {
 
 export function readColumns(reader: ByteReader, what: string): ColumnReaders {
   const mask = reader.varint();
-  const lengths = COLUMNS.map((_, at) => (Math.floor(mask / 2 ** at) % 2 === 1 ? reader.varint() : 0));
+  const lengths = COLUMNS.map((_, at) =>
+    Math.floor(mask / 2 ** at) % 2 === 1 ? reader.varint() : 0,
+  );
   const parts = lengths.map((length) => reader.bytes(length));
-  return fromColumns((column) => new ByteReader(parts[COLUMNS.indexOf(column)] as Buffer, `${what}, column ${column}`));
+  return fromColumns(
+    (column) =>
+      new ByteReader(parts[COLUMNS.indexOf(column)] as Buffer, `${what}, column ${column}`),
+  );
 }
 
 /** @throws `CORRUPT` unless every column was read to its end. */
@@ -58,7 +64,10 @@ export function endColumns(columns: ColumnReaders): void {
 }
 
 function fromColumns<Value>(make: (column: Column) => Value): Readonly<Record<Column, Value>> {
-  return Object.fromEntries(COLUMNS.map((column) => [column, make(column)])) as Record<Column, Value>;
+  return Object.fromEntries(COLUMNS.map((column) => [column, make(column)])) as Record<
+    Column,
+    Value
+  >;
 }
 
 /** Larger values are written as they are, so that differences stay within what a varint holds. */
@@ -68,7 +77,10 @@ function isSmall(value: number): boolean {
   return Number.isSafeInteger(value) && Math.abs(value) < SMALL;
 }
 
-/** A number as its difference from the one before: varint zigzag difference + 1; or 0 and a double, little-endian. */
+/**
+ * A number as its difference from the one before: varint zigzag difference + 1; or 0 and a double,
+ * little-endian.
+ */
 export class NumberColumn {
   #before = 0;
 
@@ -94,7 +106,10 @@ export class NumberColumn {
   }
 }
 
-/** Ids that follow one another cost a zero each: the signed difference from the one after the id before. */
+/**
+ * Ids that follow one another cost a zero each: the signed difference from the one after the id
+ * before.
+ */
 export class IdColumn {
   #next = 0;
 
@@ -121,7 +136,10 @@ export class IdColumn {
   }
 }
 
-/** Sizes: the low byte apart, for it does not compress. What is no such size is in the other column, as it is. */
+/**
+ * Sizes: the low byte apart, for it does not compress. What is no such size is in the other column,
+ * as it is.
+ */
 export class SizeColumn {
   readonly #high = new NumberColumn();
 

@@ -13,27 +13,34 @@ import { stateOf, writeRecords } from './commit-log.ts';
 import type { LogOperation, PackSpan } from './log-record.ts';
 
 /**
- * The log is compacted by a snapshot of all manifests, a range of rows a transaction. When it has come to
- * the last row, the number of its first record is the new floor: what lies below is dropped.
+ * The log is compacted by a snapshot of all manifests, a range of rows a transaction. When it has
+ * come to the last row, the number of its first record is the new floor: what lies below is
+ * dropped.
  *
- * Entries of `header`: `log` is the number of the newest record, `log_floor` that from which on the log
- * tells everything (0: not yet), `log_waste` an estimate of the bytes that a snapshot would spare.
- * Of the snapshot under way, `log_run` is the number of its first record (0: there is none), `log_row`
- * the first row that it does not cover yet.
+ * Entries of `header`: `log` is the number of the newest record, `log_floor` that from which on the
+ * log tells everything (0: not yet), `log_waste` an estimate of the bytes that a snapshot would
+ * spare. Of the snapshot under way, `log_run` is the number of its first record (0: there is none),
+ * `log_row` the first row that it does not cover yet.
  */
 
 /** Rows, and entries of these, that one transaction covers. */
 const STEP_ROWS = 4096;
 const STEP_ENTRIES = 64 * 1024;
 
-/** An everyday collection compacts a log of which more is waste, in bytes, and more than half; a full one, a quarter. */
+/**
+ * An everyday collection compacts a log of which more is waste, in bytes, and more than half; a
+ * full one, a quarter.
+ */
 const SMALLEST_WASTE = 128 * 1024;
 
 /** Blocks dropped in one transaction. */
 const DROPPED_BLOCKS = 1000;
 
 /** Whether a collection is to compact the log. */
-export function isLogDue({ database }: LocalIndex, { full = false, erase = false }: CollectOptions): boolean {
+export function isLogDue(
+  { database }: LocalIndex,
+  { full = false, erase = false }: CollectOptions,
+): boolean {
   if (database.meta('log_run') > 0) return true;
   const waste = database.meta('log_waste');
   if (erase) return waste > 0;
@@ -106,7 +113,9 @@ function snapshotStep({ index, tuning }: MaintenanceContext, appender: PackAppen
     database.setMeta('log_run', 0);
   } else database.setMeta('log_row', end);
   // The records that told of these are below the floor from now on.
-  const voids = database.all<PackSpan>(`SELECT pack, start, length FROM void ${isLast ? '' : 'WHERE stated = 0'}`);
+  const voids = database.all<PackSpan>(
+    `SELECT pack, start, length FROM void ${isLast ? '' : 'WHERE stated = 0'}`,
+  );
   writeRecords(index, appender, tuning.bodies.level, voids, { first, end }, operations);
   appender.sync();
   database.run('UPDATE pack SET size = ? WHERE id = ?', appender.end, appender.pack);
@@ -152,11 +161,15 @@ function addRow(index: LocalIndex, row: ManifestRow, operations: LogOperation[])
     operations.push({ type: 'append', row: id, from, state, entries: part(from) });
   }
   const hold = index.holds.find(id);
-  if (hold !== undefined) operations.push({ type: 'hold', row: id, since: hold.since, reason: hold.reason ?? null });
+  if (hold !== undefined)
+    operations.push({ type: 'hold', row: id, since: hold.since, reason: hold.reason ?? null });
   return bodies.length;
 }
 
-/** Drops blocks whose records are below the floor, and marks such records as dead in a block that has later ones. */
+/**
+ * Drops blocks whose records are below the floor, and marks such records as dead in a block that
+ * has later ones.
+ */
 async function dropOldRecords({ index }: MaintenanceContext, signal?: AbortSignal): Promise<void> {
   for (let dropped = DROPPED_BLOCKS; dropped === DROPPED_BLOCKS; ) {
     throwIfAborted(signal);
@@ -187,11 +200,19 @@ function dropBlock(index: LocalIndex, first: number, block: BlockPlace): void {
     return;
   }
   database.run('DELETE FROM extent WHERE space = ? AND first = ?', LOG, first);
-  database.run('INSERT OR IGNORE INTO extent (space, first, block) VALUES (?, ?, ?)', LOG, later.first, block.id);
+  database.run(
+    'INSERT OR IGNORE INTO extent (space, first, block) VALUES (?, ?, ?)',
+    LOG,
+    later.first,
+    block.id,
+  );
   database.run('UPDATE block SET dead = ? WHERE id = ?', later.dead, block.id);
 }
 
-/** The first record of a block from the floor on, and the bytes of those before; `undefined` when there is none. */
+/**
+ * The first record of a block from the floor on, and the bytes of those before; `undefined` when
+ * there is none.
+ */
 function laterRecords(
   index: LocalIndex,
   block: BlockPlace,

@@ -4,9 +4,9 @@ import type { LogOperation, PutOperation } from './log-record.ts';
 const SORTED_SHARE = 0.8;
 
 /**
- * Puts what comes first for its row first, sorted by id where ids that are alike lie scattered, because
- * they compress better side by side; then the rest in its order. What concerns one row stays in order,
- * and different rows do not depend on one another.
+ * Puts what comes first for its row first, sorted by id where ids that are alike lie scattered,
+ * because they compress better side by side; then the rest in its order. What concerns one row
+ * stays in order, and different rows do not depend on one another.
  */
 export function arranged(operations: readonly LogOperation[]): LogOperation[] {
   const known = new Set<number>();

@@ -13,7 +13,10 @@ export interface LoggedState {
   readonly revision: number;
 }
 
-/** Entries of a manifest: the record ids of their bodies, and idempotency keys by the position in this list. */
+/**
+ * Entries of a manifest: the record ids of their bodies, and idempotency keys by the position in
+ * this list.
+ */
 export interface LoggedEntries {
   readonly bodies: readonly number[];
   readonly nonces: readonly (readonly [number, Uint8Array])[];
@@ -60,7 +63,12 @@ export interface ReleaseOperation {
   readonly row: number;
 }
 
-export type LogOperation = PutOperation | AppendOperation | DeleteOperation | HoldOperation | ReleaseOperation;
+export type LogOperation =
+  | PutOperation
+  | AppendOperation
+  | DeleteOperation
+  | HoldOperation
+  | ReleaseOperation;
 
 /** Bytes of a pack. */
 export interface PackSpan {
@@ -81,15 +89,23 @@ export interface LogRecord {
   readonly part: number;
   /** Whether another one of the same commit follows. */
   readonly isContinued: boolean;
-  /** Records below this number say nothing that later ones do not; 0: the log does not reach back to all manifests. */
+  /**
+   * Records below this number say nothing that later ones do not; 0: the log does not reach back to
+   * all manifests.
+   */
   readonly floor: number;
   /** The next body id before the commit. */
   readonly firstBody: number;
   /** Bytes that no commit accounts for, see invariant L7. */
   readonly voids: readonly PackSpan[];
-  /** What the record before touched, in case that is lost; `undefined` when it could not be read. */
+  /**
+   * What the record before touched, in case that is lost; `undefined` when it could not be read.
+   */
   readonly touchedBefore: TouchedRows | undefined;
-  /** Of a snapshot: of the rows from `first` to `end` (exclusive; 0: all from `first` on) there are those put here. */
+  /**
+   * Of a snapshot: of the rows from `first` to `end` (exclusive; 0: all from `first` on) there are
+   * those put here.
+   */
   readonly covers: { readonly first: number; readonly end: number } | undefined;
   readonly operations: readonly LogOperation[];
 }

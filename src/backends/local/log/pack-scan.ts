@@ -85,7 +85,10 @@ export class PackFile {
   #blockAt(start: number, end: number): ScannedBlock | undefined {
     const what = `${this.path} at byte ${start}`;
     try {
-      const { directoryBytes, frameBytes } = decodeBlockHeader(this.read(start, BLOCK_HEADER_BYTES), what);
+      const { directoryBytes, frameBytes } = decodeBlockHeader(
+        this.read(start, BLOCK_HEADER_BYTES),
+        what,
+      );
       const length = BLOCK_HEADER_BYTES + directoryBytes + frameBytes;
       if (start + length > end) return undefined;
       const head = this.read(start, BLOCK_HEADER_BYTES + directoryBytes);

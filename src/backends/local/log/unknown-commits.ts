@@ -16,7 +16,10 @@ export interface FoundRecord {
 }
 
 /** The records in a block of the log; those that cannot be read are left out. */
-export function recordsIn(file: PackFile, { start, length, directory }: ScannedBlock): FoundRecord[] {
+export function recordsIn(
+  file: PackFile,
+  { start, length, directory }: ScannedBlock,
+): FoundRecord[] {
   const what = `${file.path} at byte ${start}`;
   const found: FoundRecord[] = [];
   try {
@@ -44,7 +47,12 @@ export interface Unaccounted {
 }
 
 /** @param newest the number of the newest record that the index knows. */
-export function surveyUnaccounted(path: string, start: number, end: number, newest: number): Unaccounted {
+export function surveyUnaccounted(
+  path: string,
+  start: number,
+  end: number,
+  newest: number,
+): Unaccounted {
   const file = new PackFile(path);
   try {
     let blocks = 0;
@@ -54,7 +62,9 @@ export function surveyUnaccounted(path: string, start: number, end: number, newe
       blocks++;
       if (found.directory.space === LOG) records.push(...recordsIn(file, found));
     }
-    const unknown = records.filter(({ number }) => number > newest).sort((a, b) => a.number - b.number);
+    const unknown = records
+      .filter(({ number }) => number > newest)
+      .sort((a, b) => a.number - b.number);
     const isIndexOutdated = unknown.some(({ number, record }) => number - record.part > newest + 1);
     return { blocks, records: unknown, isIndexOutdated };
   } finally {
@@ -62,7 +72,10 @@ export function surveyUnaccounted(path: string, start: number, end: number, newe
   }
 }
 
-/** @throws `CORRUPT` when a part of a pack holds commits that were acknowledged and that the index lacks. */
+/**
+ * @throws `CORRUPT` when a part of a pack holds commits that were acknowledged and that the index
+ * lacks.
+ */
 export function assertNoCommits(
   root: string,
   pack: number,
@@ -70,18 +83,23 @@ export function assertNoCommits(
   newest: number,
 ): void {
   const path = packPath(root, pack);
-  if (lengthOfFile(path) === 0 || !surveyUnaccounted(path, start, end, newest).isIndexOutdated) return;
+  if (lengthOfFile(path) === 0 || !surveyUnaccounted(path, start, end, newest).isIndexOutdated)
+    return;
   throw new VarveError('CORRUPT', outdatedIndex(path, start));
 }
 
 /** What is wrong with an index that is older than a pack, and what to do. */
 export function outdatedIndex(path: string, start: number): string {
-  return `${path} holds commits from byte ${start} on that the index lacks: varve.db is an older copy, or its varve.db-wal is missing; put that back, or rebuild the store from its packs with varve salvage`;
+  return (
+    `${path} holds commits from byte ${start} on that the index lacks: varve.db is an older ` +
+    'copy, or its varve.db-wal is missing; put that back, or rebuild the store from its packs ' +
+    'with varve salvage'
+  );
 }
 
 /**
- * What a pack that the index does not name has of commits that the index lacks; `undefined` when it has
- * none. A pack is registered before it is written to, so the index must be an older one then.
+ * What a pack that the index does not name has of commits that the index lacks; `undefined` when it
+ * has none. A pack is registered before it is written to, so the index must be an older one then.
  */
 export function unknownCommits(database: IndexDatabase, path: string): Unaccounted | undefined {
   if (!/^\d{8,}\.pack$/.test(basename(path)) || lengthOfFile(path) === 0) return undefined;

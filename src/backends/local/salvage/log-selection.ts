@@ -23,9 +23,9 @@ interface Candidate {
 }
 
 /**
- * Chooses among the records that the packs hold (invariant L7). A number stands twice where a writer was
- * cut off before it committed: then a later one got that number, and says that the bytes of the former
- * belong to no commit. So the newest is looked at first.
+ * Chooses among the records that the packs hold (invariant L7). A number stands twice where a
+ * writer was cut off before it committed: then a later one got that number, and says that the bytes
+ * of the former belong to no commit. So the newest is looked at first.
  */
 export function selectLog(inventory: PackInventory): LogSelection {
   const candidates = collect(inventory);
@@ -34,7 +34,9 @@ export function selectLog(inventory: PackInventory): LogSelection {
   const voids: PackSpan[] = [];
   for (const number of numbers) {
     const open = (candidates.get(number) as Candidate[]).filter((each) => !isVoid(each, voids));
-    const last = open.filter((each) => !open.some((other) => other !== each && isVoid(each, other.record.voids)));
+    const last = open.filter(
+      (each) => !open.some((other) => other !== each && isVoid(each, other.record.voids)),
+    );
     const [first] = last;
     if (first === undefined || !last.every(({ record }) => isSame(record, first.record))) continue;
     records.set(number, first.record);
@@ -57,7 +59,9 @@ function unreadableRecords(
   for (const block of inventory.blocks) {
     if (block.directory.space !== LOG || isVoid(block, voids)) continue;
     for (const number of block.directory.ids) {
-      const isRead = candidates.get(number)?.some(({ pack, start }) => pack === block.pack && start === block.start);
+      const isRead = candidates
+        .get(number)
+        ?.some(({ pack, start }) => pack === block.pack && start === block.start);
       if (isRead !== true) newest = Math.max(newest, number);
     }
   }
@@ -87,11 +91,17 @@ function collect(inventory: PackInventory): Map<number, Candidate[]> {
   return candidates;
 }
 
-function isVoid({ pack, start }: Pick<Candidate, 'pack' | 'start'>, voids: readonly PackSpan[]): boolean {
-  return voids.some((span) => span.pack === pack && start >= span.start && start < span.start + span.length);
+function isVoid(
+  { pack, start }: Pick<Candidate, 'pack' | 'start'>,
+  voids: readonly PackSpan[],
+): boolean {
+  return voids.some(
+    (span) => span.pack === pack && start >= span.start && start < span.start + span.length,
+  );
 }
 
 /** A commit whose last record is not there was cut off while it was written. */
 function dropUnfinished(records: Map<number, LogRecord>): void {
-  for (let newest = newestOf(records); records.get(newest)?.isContinued; newest--) records.delete(newest);
+  for (let newest = newestOf(records); records.get(newest)?.isContinued; newest--)
+    records.delete(newest);
 }

@@ -58,7 +58,8 @@ export class PackInventory {
     const inventory = new PackInventory();
     try {
       const packs = packsIn(root);
-      if (packs.length === 0) throw new VarveError('NOT_FOUND', `there are no packs in ${join(root, 'packs')}`);
+      if (packs.length === 0)
+        throw new VarveError('NOT_FOUND', `there are no packs in ${join(root, 'packs')}`);
       for (const { number, path } of packs) inventory.#files.set(number, new PackFile(path));
       return inventory;
     } catch (error) {
@@ -81,14 +82,21 @@ export class PackInventory {
     const { size } = file;
     for (const found of file.scan(0, size)) {
       if (isBlock(found)) this.blocks.push({ pack, ...found });
-      else this.damage.push({ path: file.path, ...found, isCutOff: found.end === size && file.isCutOff(found.start) });
+      else
+        this.damage.push({
+          path: file.path,
+          ...found,
+          isCutOff: found.end === size && file.isCutOff(found.start),
+        });
     }
   }
 
   /** Orders what was scanned, without the blocks in `voids`, which belong to no commit. */
   settle(voids: readonly PackSpan[]): void {
     const isVoid = ({ pack, start }: InventoryBlock) =>
-      voids.some((span) => span.pack === pack && start >= span.start && start < span.start + span.length);
+      voids.some(
+        (span) => span.pack === pack && start >= span.start && start < span.start + span.length,
+      );
     for (const block of this.blocks) {
       if (isVoid(block)) continue;
       for (const run of runsOf(block)) this.#runs[block.directory.space]?.push(run);
@@ -105,7 +113,8 @@ export class PackInventory {
 
   /** The ids of a space, ascending; one that several blocks hold comes several times. */
   *ids(space: Space): Generator<number, void, undefined> {
-    for (const { first, end } of this.#runs[space] ?? []) for (let id = first; id < end; id++) yield id;
+    for (const { first, end } of this.#runs[space] ?? [])
+      for (let id = first; id < end; id++) yield id;
   }
 
   /** One more than the largest id of a space, in whatever block. */
@@ -121,19 +130,22 @@ export class PackInventory {
   unreadable(voids: readonly PackSpan[]): string[] {
     const isVoid = (path: string, at: number) =>
       voids.some(
-        ({ pack, start, length }) => this.#files.get(pack)?.path === path && at >= start && at < start + length,
+        ({ pack, start, length }) =>
+          this.#files.get(pack)?.path === path && at >= start && at < start + length,
       );
     return this.damage
       .filter(({ path, start }) => !isVoid(path, start))
       .map(({ path, start, end, isCutOff }) =>
         isCutOff
-          ? `${path} ends in the middle of a block, at byte ${start}: a commit was cut off there, or the file was cut short`
+          ? `${path} ends in the middle of a block, at byte ${start}: a commit was cut off ` +
+            'there, or the file was cut short'
           : `${path} cannot be read from byte ${start} to ${end}`,
       );
   }
 
   /**
-   * A record. Copies of it are in several blocks when a rewrite or a repair made one: any that verifies will do.
+   * A record. Copies of it are in several blocks when a rewrite or a repair made one: any that
+   * verifies will do.
    *
    * @throws `CORRUPT` when no copy can be read, or two differ.
    */
@@ -144,7 +156,10 @@ export class PackInventory {
       try {
         const record = this.#readFrom(block, id);
         if (found !== undefined && !isSame(found, record)) {
-          throw new VarveError('CORRUPT', `${nameOf(space, id)} is stored twice, with different content`);
+          throw new VarveError(
+            'CORRUPT',
+            `${nameOf(space, id)} is stored twice, with different content`,
+          );
         }
         found = record;
       } catch (error) {
@@ -165,11 +180,17 @@ export class PackInventory {
   #readFrom(block: InventoryBlock, id: number): SalvagedRecord {
     const { directory } = block;
     const slot = directory.slotOf(id);
-    const stored = this.#payload(block).subarray(directory.offsets[slot], directory.offsets[slot + 1]);
+    const stored = this.#payload(block).subarray(
+      directory.offsets[slot],
+      directory.offsets[slot + 1],
+    );
     if (directory.space === SEGMENTS) {
       const address = directory.address(slot);
-      const canonical = directory.isTokens(slot) ? unpackTokens(stored, `segment ${address}`) : stored;
-      if (addressOf(canonical) !== address) throw new VarveError('CORRUPT', `segment ${address} is damaged`);
+      const canonical = directory.isTokens(slot)
+        ? unpackTokens(stored, `segment ${address}`)
+        : stored;
+      if (addressOf(canonical) !== address)
+        throw new VarveError('CORRUPT', `segment ${address} is damaged`);
     }
     return { stored, directory, slot };
   }
@@ -212,7 +233,10 @@ function packsIn(root: string): { number: number; path: string }[] {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return [];
     if (code !== 'ENOTDIR') throw error;
-    throw new VarveError('INVALID_ARGUMENT', `${root} is a file, or its packs are: name the directory of a store`);
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `${root} is a file, or its packs are: name the directory of a store`,
+    );
   }
 }
 
@@ -227,7 +251,8 @@ function* runsOf(block: InventoryBlock): Generator<Run, void, undefined> {
 }
 
 function isSame(a: SalvagedRecord, b: SalvagedRecord): boolean {
-  if (a.directory.space === SEGMENTS) return a.directory.address(a.slot) === b.directory.address(b.slot);
+  if (a.directory.space === SEGMENTS)
+    return a.directory.address(a.slot) === b.directory.address(b.slot);
   return Buffer.compare(a.stored, b.stored) === 0;
 }
 

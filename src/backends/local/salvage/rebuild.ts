@@ -37,8 +37,8 @@ export interface NextIds {
 }
 
 /**
- * Writes those of the manifests that can be read whole into a new store, with their row ids, the record
- * ids of their bodies and segments, and everything that makes them what they are.
+ * Writes those of the manifests that can be read whole into a new store, with their row ids, the
+ * record ids of their bodies and segments, and everything that makes them what they are.
  */
 export async function rebuild(
   inventory: PackInventory,
@@ -104,7 +104,12 @@ function* readSegments(
   for (const id of needed.ids()) {
     try {
       const { stored, directory, slot } = inventory.read(SEGMENTS, id);
-      yield { id, bytes: stored, tokens: directory.isTokens(slot), address: directory.address(slot) };
+      yield {
+        id,
+        bytes: stored,
+        tokens: directory.isTokens(slot),
+        address: directory.address(slot),
+      };
     } catch (error) {
       if (!isDamage(error)) throw error;
       missing.add(id);

@@ -21,7 +21,9 @@ export interface Replay {
   readonly manifests: ReplayedManifest[];
   /** Bodies of manifests that were deleted or replaced. */
   readonly dropped: IdSet;
-  /** Bodies that may belong to manifests of which no record is left: ids from `first` up to `end`. */
+  /**
+   * Bodies that may belong to manifests of which no record is left: ids from `first` up to `end`.
+   */
   readonly unknown: readonly { readonly first: number; readonly end: number }[];
   /** What of the log is lost, in sentences. */
   readonly losses: readonly string[];
@@ -56,7 +58,9 @@ class Replayer {
   run(): Replay {
     const { records, floor, newest } = this.#selection;
     if (floor === 0) {
-      this.#losses.push('the log does not reach back to all manifests: the store was made by an older Varve');
+      this.#losses.push(
+        'the log does not reach back to all manifests: the store was made by an older Varve',
+      );
       this.#unknown.push(EVERYTHING);
     }
     for (let number = Math.max(1, floor); number <= newest; number++) {
@@ -84,7 +88,10 @@ class Replayer {
     let last = first;
     while (last < newest && !records.has(last + 1)) last++;
     const next = records.get(last + 1);
-    const what = first === last ? `record ${first} of the log is` : `records ${first} to ${last} of the log are`;
+    const what =
+      first === last
+        ? `record ${first} of the log is`
+        : `records ${first} to ${last} of the log are`;
     this.#losses.push(`${what} lost`);
     this.#unknown.push({ first: this.#nextBody, end: next?.firstBody ?? Number.POSITIVE_INFINITY });
     const touched = next?.touchedBefore;
@@ -104,14 +111,16 @@ class Replayer {
     this.#nextBody = Math.max(this.#nextBody, firstBody);
     if (covers !== undefined) {
       const end = covers.end === 0 ? Number.POSITIVE_INFINITY : covers.end;
-      for (const row of this.#manifests.keys()) if (row >= covers.first && row < end) this.#manifests.delete(row);
+      for (const row of this.#manifests.keys())
+        if (row >= covers.first && row < end) this.#manifests.delete(row);
       if (covers.first <= this.#covered) this.#covered = Math.max(this.#covered, end);
     }
     for (const operation of operations) {
       this.#lastRow = Math.max(this.#lastRow, operation.row);
       if ('dropped' in operation) for (const body of operation.dropped) this.#dropped.add(body);
       if ('entries' in operation) {
-        for (const body of operation.entries.bodies) this.#nextBody = Math.max(this.#nextBody, body + 1);
+        for (const body of operation.entries.bodies)
+          this.#nextBody = Math.max(this.#nextBody, body + 1);
       }
       this.#operate(operation);
     }
@@ -138,7 +147,9 @@ class Replayer {
       }
       case 'append': {
         if (manifest === undefined) {
-          this.#unknown.push(...operation.entries.bodies.map((body) => ({ first: body, end: body + 1 })));
+          this.#unknown.push(
+            ...operation.entries.bodies.map((body) => ({ first: body, end: body + 1 })),
+          );
           return;
         }
         manifest.state = operation.state;
@@ -146,7 +157,8 @@ class Replayer {
           manifest.doubt ??= 'entries before its last ones are lost';
           return;
         }
-        for (const [at, nonce] of operation.entries.nonces) manifest.nonces.set(operation.from + at, nonce);
+        for (const [at, nonce] of operation.entries.nonces)
+          manifest.nonces.set(operation.from + at, nonce);
         for (const body of operation.entries.bodies) manifest.bodies.push(body);
         return;
       }
@@ -154,7 +166,8 @@ class Replayer {
         this.#manifests.delete(row);
         return;
       case 'hold':
-        if (manifest !== undefined) manifest.hold = { since: operation.since, reason: operation.reason };
+        if (manifest !== undefined)
+          manifest.hold = { since: operation.since, reason: operation.reason };
         return;
       case 'release':
         if (manifest !== undefined) manifest.hold = undefined;

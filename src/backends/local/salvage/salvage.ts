@@ -4,7 +4,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted, VarveError } from '../../../errors.ts';
 import { assertApart } from '../../../real-path.ts';
 import { toVarveError } from '../../../system-error.ts';
-import type { BodyJudge, DoubtfulManifest, SalvageOptions, SalvageReport } from '../../maintenance.ts';
+import type {
+  BodyJudge,
+  DoubtfulManifest,
+  SalvageOptions,
+  SalvageReport,
+} from '../../maintenance.ts';
 import type { ManifestKey } from '../../manifests.ts';
 import { IdSet } from '../id-set.ts';
 import { assertFinished } from '../index-file.ts';
@@ -17,10 +22,11 @@ import { type Replay, type ReplayedManifest, replayLog } from './replay.ts';
 import { nameBodies } from './unnamed-bodies.ts';
 
 /**
- * Rebuilds a store from its packs alone, in a new folder: the log in them is replayed, see invariants L6
- * and L7. The folder of the store is only read, its index not even that.
+ * Rebuilds a store from its packs alone, in a new folder: the log in them is replayed, see
+ * invariants L6 and L7. The folder of the store is only read, its index not even that.
  *
- * @throws `NOT_FOUND` when there are no packs, `INVALID_ARGUMENT` when the new folder is not empty, `NO_SPACE`, `IO`.
+ * @throws `NOT_FOUND` when there are no packs, `INVALID_ARGUMENT` when the new folder is not empty,
+ *   `NO_SPACE`, `IO`.
  */
 export async function salvageLocal(
   from: string,
@@ -76,10 +82,15 @@ async function salvage(
   const aside =
     set.length === 0
       ? { written: [], broken: [] }
-      : await rebuild(inventory, set, quarantine, { ...next, row: next.row + unnamed.manifests.length });
+      : await rebuild(inventory, set, quarantine, {
+          ...next,
+          row: next.row + unnamed.manifests.length,
+        });
   const damage = [...inventory.unreadable(selection.voids), ...replay.losses];
   if (unnamed.fragments > 0)
-    damage.push(`${unnamed.fragments} parts of manifests are without their beginning, or unreadable`);
+    damage.push(
+      `${unnamed.fragments} parts of manifests are without their beginning, or unreadable`,
+    );
   const lost = [...rebuilt.broken, ...aside.broken].map(described);
   return {
     location: target,
@@ -122,14 +133,19 @@ function nextIds(inventory: PackInventory, { lastRow }: Replay): NextIds {
   return { segment: inventory.nextId(SEGMENTS), body: inventory.nextId(BODIES), row: lastRow + 1 };
 }
 
-/** @throws `INVALID_ARGUMENT` unless the folder is new or empty, and neither is inside the other. */
+/**
+ * @throws `INVALID_ARGUMENT` unless the folder is new or empty, and neither is inside the other.
+ */
 function assertFree(source: string, folder: string): void {
   assertApart(folder, source);
-  const [other] = existsSync(folder) ? readdirSync(folder).filter((name) => name !== 'lost+found') : [];
+  const [other] = existsSync(folder)
+    ? readdirSync(folder).filter((name) => name !== 'lost+found')
+    : [];
   if (other !== undefined) {
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `${folder} is not empty (it holds ${JSON.stringify(other)}): what is salvaged goes into a new or empty folder`,
+      `${folder} is not empty (it holds ${JSON.stringify(other)}): what is salvaged goes ` +
+        'into a new or empty folder',
     );
   }
 }

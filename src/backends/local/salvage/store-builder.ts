@@ -39,8 +39,8 @@ export interface BuiltManifest {
 }
 
 /**
- * Writes a new store from records and rows that keep their ids. There is no store to be found before
- * {@link finish}.
+ * Writes a new store from records and rows that keep their ids. There is no store to be found
+ * before {@link finish}.
  */
 export class StoreBuilder {
   readonly #folder: StoreFolder;
@@ -52,7 +52,11 @@ export class StoreBuilder {
   /** @throws `INVALID_ARGUMENT` when the folder holds anything. */
   constructor(root: string) {
     this.#folder = new StoreFolder(root, PARTIAL_INDEX_FILE);
-    this.#database = IndexDatabase.open(this.#folder, { create: true, readOnly: false, lockTimeoutMs: 60_000 });
+    this.#database = IndexDatabase.open(this.#folder, {
+      create: true,
+      readOnly: false,
+      lockTimeoutMs: 60_000,
+    });
     this.#packs = new PackReader(this.#folder);
     this.#index = new LocalIndex(root, this.#database, this.#packs);
     this.#owner = new PackOwner(this.#folder, this.#database, PACK_BYTES);
@@ -88,12 +92,17 @@ export class StoreBuilder {
   async setCounts(counts: Iterable<readonly [number, number]>): Promise<void> {
     const now = Date.now();
     await this.#database.write(() => {
-      for (const [record, references] of counts) this.#index.ledger.set(SEGMENTS, record, references, now);
+      for (const [record, references] of counts)
+        this.#index.ledger.set(SEGMENTS, record, references, now);
     });
   }
 
   /** Makes what was written a store, in which ids are given from these on. */
-  async finish(next: { readonly segment: number; readonly body: number; readonly row: number }): Promise<void> {
+  async finish(next: {
+    readonly segment: number;
+    readonly body: number;
+    readonly row: number;
+  }): Promise<void> {
     await this.#database.write(() => {
       this.#database.setMeta('next_segment', next.segment);
       this.#database.setMeta('next_body', next.body);
@@ -128,7 +137,10 @@ export class StoreBuilder {
     });
   }
 
-  #addManifest({ row: id, kind, name, state, bodies, nonces, hold }: BuiltManifest, log: CommitLog): FingerprintEntry {
+  #addManifest(
+    { row: id, kind, name, state, bodies, nonces, hold }: BuiltManifest,
+    log: CommitLog,
+  ): FingerprintEntry {
     const { names, manifests, holds } = this.#index;
     const numberOf = (text: string | null) => (text === null ? null : names.intern(text));
     const row: ManifestRow = {
@@ -159,7 +171,9 @@ export class StoreBuilder {
     return manifestEntry(keyOf(row), id);
   }
 
-  async #transact(work: (log: CommitLog, appender: Parameters<Parameters<PackOwner['append']>[0]>[0]) => void) {
+  async #transact(
+    work: (log: CommitLog, appender: Parameters<Parameters<PackOwner['append']>[0]>[0]) => void,
+  ) {
     await this.#owner.append((appender) => {
       this.#index.refresh();
       const log = new CommitLog(this.#index, appender, LEVEL);

@@ -21,8 +21,9 @@ interface Group {
 }
 
 /**
- * Makes manifests with placeholder ids of the bodies that the log does not name. What was added to a
- * conversation goes with the last one before that has the same mark: 16 bits of the hash of its id.
+ * Makes manifests with placeholder ids of the bodies that the log does not name. What was added to
+ * a conversation goes with the last one before that has the same mark: 16 bits of the hash of its
+ * id.
  *
  * @param isNamed whether the log names a body.
  */
@@ -61,7 +62,10 @@ export function nameBodies(
     group.isEnded = nature.isLast;
     latest.set(key, group);
   }
-  return { manifests: groups.map((group, at) => placeholder(group, lastRow + 1 + at, now)), fragments };
+  return {
+    manifests: groups.map((group, at) => placeholder(group, lastRow + 1 + at, now)),
+    fragments,
+  };
 }
 
 function readBody(inventory: PackInventory, id: number): BodyRecord | undefined {
@@ -78,7 +82,15 @@ function placeholder({ nature, bodies, bytes }: Group, row: number, now: number)
     row,
     kind: KIND_NUMBERS[nature.kind],
     name: Buffer.from(`salvaged-${String(bodies[0]).padStart(6, '0')}`),
-    state: { application: null, model: null, created: now, updated: now, expires: null, bytes, revision: 1 },
+    state: {
+      application: null,
+      model: null,
+      created: now,
+      updated: now,
+      expires: null,
+      bytes,
+      revision: 1,
+    },
     bodies,
     nonces: new Map(),
     hold: undefined,

@@ -7,16 +7,21 @@ import type { S3Requests } from './s3-requests.ts';
 export interface BucketFacts {
   /** `unknown`: the credentials may not see it, or the service has no such setting. */
   readonly versioning: 'off' | 'suspended' | 'enabled' | 'unknown';
-  /** Lifecycle rules that delete or move objects of the store, by their ids; `undefined`: not to be seen. */
+  /**
+   * Lifecycle rules that delete or move objects of the store, by their ids; `undefined`: not to be
+   * seen.
+   */
   readonly harmfulRules: readonly string[] | undefined;
 }
 
 /**
- * Looks whether a bucket can keep a store: three requests, at once. What cannot be seen for want of permissions is no fault:
- * versioning is warned of, since it loses updates on some services; lifecycle rules are passed over in silence.
+ * Looks whether a bucket can keep a store: three requests, at once. What cannot be seen for want of
+ * permissions is no fault: versioning is warned of, since it loses updates on some services;
+ * lifecycle rules are passed over in silence.
  *
- * @throws `NOT_FOUND` when there is no such bucket; `DENIED` when a missing key answers 403, which no store can work with;
- *   `INVALID_ARGUMENT` for a versioned bucket, unless the configuration allows it, or a wrong region.
+ * @throws `NOT_FOUND` when there is no such bucket; `DENIED` when a missing key answers 403, which
+ *   no store can work with; `INVALID_ARGUMENT` for a versioned bucket, unless the configuration
+ *   allows it, or a wrong region.
  */
 export async function checkBucket(
   requests: S3Requests,
@@ -38,17 +43,23 @@ export async function checkBucket(
   if (versioning === 'enabled' && !allowVersioned) {
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `bucket ${bucket} keeps old versions: nothing deleted would ever free space, and on some services concurrent writes get lost;` +
-        ' use another bucket, suspend versioning, or say allowVersioned=true and expire noncurrent versions by a lifecycle rule',
+      `bucket ${bucket} keeps old versions: nothing deleted would ever free space, and on ` +
+        'some services concurrent writes get lost;' +
+        ' use another bucket, suspend versioning, or say allowVersioned=true and expire ' +
+        'noncurrent versions by a lifecycle rule',
     );
   }
   if (versioning === 'denied') {
     onWarning(
-      `whether bucket ${bucket} keeps old versions cannot be seen: the credentials lack s3:GetBucketVersioning`,
+      `whether bucket ${bucket} keeps old versions cannot be seen: the credentials lack ` +
+        's3:GetBucketVersioning',
     );
   }
   for (const { id, harm } of ruled.value ?? []) {
-    onWarning(`lifecycle rule ${id} of bucket ${bucket} ${harm} below ${prefix || '/'}: the store would lose them`);
+    onWarning(
+      `lifecycle rule ${id} of bucket ${bucket} ${harm} below ${prefix || '/'}: the store ` +
+        'would lose them',
+    );
   }
   return {
     versioning: versioning === 'denied' ? 'unknown' : versioning,
@@ -65,7 +76,8 @@ async function askForMissingKey(requests: S3Requests, bounds: RequestOptions): P
     action: 's3:GetObject',
     key,
     bounds,
-    send: (client, sdk, options) => client.send(new sdk.GetObjectCommand({ Bucket: bucket, Key: key }), options),
+    send: (client, sdk, options) =>
+      client.send(new sdk.GetObjectCommand({ Bucket: bucket, Key: key }), options),
     use: () => undefined,
   });
   if (!answer.isAnswered && answer.effect !== 'missing') throw answer.error;
@@ -80,11 +92,18 @@ async function versioningOf(
     action: 's3:GetBucketVersioning',
     bounds,
     send: (client, sdk, options) =>
-      client.send(new sdk.GetBucketVersioningCommand({ Bucket: requests.location.bucket }), options),
+      client.send(
+        new sdk.GetBucketVersioningCommand({ Bucket: requests.location.bucket }),
+        options,
+      ),
     use: ({ Status }) => Status,
   });
   if (answer.isAnswered)
-    return answer.value === 'Enabled' ? 'enabled' : answer.value === 'Suspended' ? 'suspended' : 'off';
+    return answer.value === 'Enabled'
+      ? 'enabled'
+      : answer.value === 'Suspended'
+        ? 'suspended'
+        : 'off';
   if (answer.error.retryable || answer.error.code === 'ABORTED') throw answer.error;
   return answer.error.code === 'DENIED' ? 'denied' : 'unknown';
 }
@@ -94,7 +113,10 @@ interface HarmfulRule {
   readonly harm: string;
 }
 
-async function harmfulRulesOf(requests: S3Requests, bounds: RequestOptions): Promise<HarmfulRule[] | undefined> {
+async function harmfulRulesOf(
+  requests: S3Requests,
+  bounds: RequestOptions,
+): Promise<HarmfulRule[] | undefined> {
   const { bucket, prefix } = requests.location;
   const answer = await requests.ask({
     verb: 'get',
@@ -111,13 +133,17 @@ async function harmfulRulesOf(requests: S3Requests, bounds: RequestOptions): Pro
 }
 
 /** Varve's objects have no tags, and a rule that asks for one does not concern them. */
-function harmOf({ ID, Status, Filter, Prefix, Expiration, Transitions }: LifecycleRule, prefix: string): HarmfulRule[] {
+function harmOf(
+  { ID, Status, Filter, Prefix, Expiration, Transitions }: LifecycleRule,
+  prefix: string,
+): HarmfulRule[] {
   const isForTagged = Filter?.Tag !== undefined || (Filter?.And?.Tags?.length ?? 0) > 0;
   const under = Filter?.And?.Prefix ?? Filter?.Prefix ?? Prefix ?? '';
   const isElsewhere = !under.startsWith(prefix) && !prefix.startsWith(under);
   if (Status !== 'Enabled' || isForTagged || isElsewhere) return [];
   const id = ID ?? '(without an id)';
-  if (Expiration?.Days !== undefined || Expiration?.Date !== undefined) return [{ id, harm: 'deletes objects' }];
+  if (Expiration?.Days !== undefined || Expiration?.Date !== undefined)
+    return [{ id, harm: 'deletes objects' }];
   const archives = Transitions?.some(
     ({ StorageClass }) => StorageClass === 'GLACIER' || StorageClass === 'DEEP_ARCHIVE',
   );

@@ -18,11 +18,11 @@ export interface OpenS3Options extends OpenObjectsOptions {
 }
 
 /**
- * Opens the store at a location on S3. Before anything is written the service has to show that it honours conditions, and the
- * bucket that nothing else deletes from it.
+ * Opens the store at a location on S3. Before anything is written the service has to show that it
+ * honours conditions, and the bucket that nothing else deletes from it.
  *
- * @throws what `openS3Objects`, `checkBucket`, `probeConditions` and `openObjects` throw; `INVALID_ARGUMENT` when both the location
- *   and the options say `timeoutMs`.
+ * @throws what `openS3Objects`, `checkBucket`, `probeConditions` and `openObjects` throw;
+ *   `INVALID_ARGUMENT` when both the location and the options say `timeoutMs`.
  */
 export async function openS3(
   location: string | S3Config,
@@ -33,15 +33,25 @@ export async function openS3(
   const { clock = new SystemClock(), randomness = new SystemRandomness() } = components;
   const { timeoutMs: ofLocation } = parseS3Location(location);
   if (ofLocation !== undefined && options.timeoutMs !== undefined) {
-    throw new VarveError('INVALID_ARGUMENT', 'timeoutMs is both in the S3 location and in the options: leave one out');
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      'timeoutMs is both in the S3 location and in the options: leave one out',
+    );
   }
   const timeoutMs = options.timeoutMs ?? ofLocation ?? DEFAULT_SETTINGS.timeoutMs;
   const meter = new RequestMeter();
   const objects = await openS3Objects(location, meter);
   const retrying = { clock, randomness, meter, ...(onEvent && { onEvent }) };
   const store = new RetryingStore(objects, retrying, { deadlineMs: timeoutMs });
-  return openObjects(store, { ...options, timeoutMs }, { clock, randomness, meter }, async (bounded, call) => {
-    await store.repeat('looking at the bucket', call.step(), (bounds) => objects.checkBucket(onWarning, bounds));
-    await probeConditions(bounded, randomness);
-  });
+  return openObjects(
+    store,
+    { ...options, timeoutMs },
+    { clock, randomness, meter },
+    async (bounded, call) => {
+      await store.repeat('looking at the bucket', call.step(), (bounds) =>
+        objects.checkBucket(onWarning, bounds),
+      );
+      await probeConditions(bounded, randomness);
+    },
+  );
 }

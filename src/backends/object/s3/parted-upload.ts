@@ -12,8 +12,9 @@ interface Part {
 }
 
 /**
- * Multipart uploads: parts several at once, conditional on completion. An upload that fails is aborted; one whose completion is of unknown
- * outcome is left alone, for a lifecycle rule (AbortIncompleteMultipartUpload) to clear away.
+ * Multipart uploads: parts several at once, conditional on completion. An upload that fails is
+ * aborted; one whose completion is of unknown outcome is left alone, for a lifecycle rule
+ * (AbortIncompleteMultipartUpload) to clear away.
  */
 export class PartedUpload {
   readonly #requests: S3Requests;
@@ -24,8 +25,9 @@ export class PartedUpload {
   }
 
   /**
-   * Whether a condition holds on completion too. Services that know conditions on PUT may ignore them here, which would lose an
-   * update, so it is tried out once, when first needed: completing over an object with If-None-Match must be refused.
+   * Whether a condition holds on completion too. Services that know conditions on PUT may ignore
+   * them here, which would lose an update, so it is tried out once, when first needed: completing
+   * over an object with If-None-Match must be refused.
    */
   async isSafe(condition: PutCondition, bounds: RequestOptions): Promise<boolean> {
     if (condition.kind === 'any') return true;
@@ -42,7 +44,12 @@ export class PartedUpload {
     return this.#honoursConditions;
   }
 
-  async put(key: string, body: Buffer, condition: PutCondition, bounds: RequestOptions): Promise<PutResult> {
+  async put(
+    key: string,
+    body: Buffer,
+    condition: PutCondition,
+    bounds: RequestOptions,
+  ): Promise<PutResult> {
     const upload = await this.#begin(key, bounds);
     let parts: Part[];
     try {
@@ -53,7 +60,8 @@ export class PartedUpload {
       throw error;
     }
     const result = await this.#complete(key, upload, parts, condition, bounds);
-    if (result instanceof VarveError || result.outcome === 'refused') await this.#abort(key, upload, bounds);
+    if (result instanceof VarveError || result.outcome === 'refused')
+      await this.#abort(key, upload, bounds);
     if (result instanceof VarveError) throw result;
     return result;
   }
@@ -66,19 +74,32 @@ export class PartedUpload {
       key,
       bounds,
       send: (client, sdk, options) =>
-        // A checksum of parts needs an algorithm from the beginning; each part's own guards it on the way.
+        // A checksum of parts needs an algorithm from the beginning; each part's own guards it on
+        // the way.
         client.send(
-          new sdk.CreateMultipartUploadCommand({ Bucket: bucket, Key: key, ChecksumAlgorithm: 'CRC32' }),
+          new sdk.CreateMultipartUploadCommand({
+            Bucket: bucket,
+            Key: key,
+            ChecksumAlgorithm: 'CRC32',
+          }),
           options,
         ),
       use: ({ UploadId }) => {
         if (UploadId !== undefined) return UploadId;
-        throw new VarveError('INVALID_ARGUMENT', 'the endpoint does not answer as S3 does (no UploadId)');
+        throw new VarveError(
+          'INVALID_ARGUMENT',
+          'the endpoint does not answer as S3 does (no UploadId)',
+        );
       },
     });
   }
 
-  async #sendParts(key: string, upload: string, body: Buffer, bounds: RequestOptions): Promise<Part[]> {
+  async #sendParts(
+    key: string,
+    upload: string,
+    body: Buffer,
+    bounds: RequestOptions,
+  ): Promise<Part[]> {
     const limit = pLimit(PARTS_AT_ONCE);
     const failed = new AbortController();
     const { signal } = bounds;
@@ -94,16 +115,25 @@ export class PartedUpload {
         bounds: { ...bounds, signal: either },
         send: (client, sdk, options) => {
           const at = { Bucket: bucket, Key: key, UploadId: upload, PartNumber };
-          return client.send(new sdk.UploadPartCommand({ ...at, Body: part, ChecksumAlgorithm: 'CRC32' }), options);
+          return client.send(
+            new sdk.UploadPartCommand({ ...at, Body: part, ChecksumAlgorithm: 'CRC32' }),
+            options,
+          );
         },
-        use: ({ ETag, ChecksumCRC32 }) => ({ ETag, PartNumber, ...(ChecksumCRC32 && { ChecksumCRC32 }) }),
+        use: ({ ETag, ChecksumCRC32 }) => ({
+          ETag,
+          PartNumber,
+          ...(ChecksumCRC32 && { ChecksumCRC32 }),
+        }),
       });
       if (answer.isAnswered) return answer.value;
       failed.abort(answer.error);
       throw answer.error;
     };
     const count = Math.max(1, Math.ceil(body.length / partBytes));
-    const results = await Promise.allSettled(Array.from({ length: count }, (_, index) => limit(send, index + 1)));
+    const results = await Promise.allSettled(
+      Array.from({ length: count }, (_, index) => limit(send, index + 1)),
+    );
     // No request may still be writing parts when the upload is aborted, or they would stay.
     if (failed.signal.aborted) throw failed.signal.reason;
     return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
@@ -124,15 +154,22 @@ export class PartedUpload {
       bounds,
       send: (client, sdk, options) => {
         const at = { Bucket: bucket, Key: key, UploadId, MultipartUpload: { Parts } };
-        return client.send(new sdk.CompleteMultipartUploadCommand({ ...at, ...conditionHeaders(condition) }), options);
+        return client.send(
+          new sdk.CompleteMultipartUploadCommand({ ...at, ...conditionHeaders(condition) }),
+          options,
+        );
       },
       use: ({ ETag }) => {
         if (ETag !== undefined && ETag !== '') return ETag;
         throw new Error('completed without an ETag');
       },
     });
-    if (answer.isAnswered) return { outcome: 'stored', etag: answer.value, serverTime: answer.serverTime };
-    if (answer.effect === 'refused' || (answer.effect === 'missing' && condition.kind === 'match')) {
+    if (answer.isAnswered)
+      return { outcome: 'stored', etag: answer.value, serverTime: answer.serverTime };
+    if (
+      answer.effect === 'refused' ||
+      (answer.effect === 'missing' && condition.kind === 'match')
+    ) {
       return { outcome: 'refused' };
     }
     return answer.effect === 'unknown' ? { outcome: 'unknown', error: answer.error } : answer.error;
@@ -147,7 +184,10 @@ export class PartedUpload {
       bounds,
       send: (client, sdk, options) => {
         const { bucket } = this.#requests.location;
-        return client.send(new sdk.AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId }), options);
+        return client.send(
+          new sdk.AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId }),
+          options,
+        );
       },
       use: () => undefined,
     });
@@ -163,7 +203,8 @@ export class PartedUpload {
       ...about,
       verb: 'put',
       action: 's3:PutObject',
-      send: (client, sdk, options) => client.send(new sdk.PutObjectCommand({ ...at, Body: Buffer.from('1') }), options),
+      send: (client, sdk, options) =>
+        client.send(new sdk.PutObjectCommand({ ...at, Body: Buffer.from('1') }), options),
     });
     const create = await this.put(key, Buffer.from('2'), { kind: 'absent' }, bounds);
     const replace = await this.put(

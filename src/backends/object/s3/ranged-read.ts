@@ -6,7 +6,10 @@ import type { S3Requests } from './s3-requests.ts';
 /** Parts of one object under way at once. */
 export const PARTS_AT_ONCE = 4;
 
-/** An object's bytes by parallel ranged reads; `undefined` when it was replaced or deleted meanwhile. */
+/**
+ * An object's bytes by parallel ranged reads; `undefined` when it was replaced or deleted
+ * meanwhile.
+ */
 export async function readRanges(
   requests: S3Requests,
   key: string,
@@ -16,7 +19,10 @@ export async function readRanges(
   const { bucket, partBytes } = requests.location;
   const whole = Buffer.allocUnsafeSlow(size);
   const limit = pLimit(PARTS_AT_ONCE);
-  const starts = Array.from({ length: Math.ceil(size / partBytes) }, (_, index) => index * partBytes);
+  const starts = Array.from(
+    { length: Math.ceil(size / partBytes) },
+    (_, index) => index * partBytes,
+  );
   // The first failure ends the others.
   const failed = new AbortController();
   const { signal } = bounds;
@@ -41,7 +47,10 @@ export async function readRanges(
       requests.meter.received(part.length);
       return;
     }
-    const status = answer.error.cause instanceof Error && 'status' in answer.error.cause && answer.error.cause.status;
+    const status =
+      answer.error.cause instanceof Error &&
+      'status' in answer.error.cause &&
+      answer.error.cause.status;
     hasChanged ||= answer.effect === 'missing' || status === 412 || status === 416;
     failed.abort();
     if (!hasChanged) throw answer.error;

@@ -17,7 +17,8 @@ const WARNING_SWITCH = 'AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED';
 const SILENT = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore };
 
 /**
- * A client for a location; no request is sent yet. AWS's environment and config files say what the location leaves open.
+ * A client for a location; no request is sent yet. AWS's environment and config files say what the
+ * location leaves open.
  *
  * @throws `INVALID_ARGUMENT` when no region is configured.
  */
@@ -31,7 +32,8 @@ export async function connectS3(location: S3Location): Promise<ConnectedClient> 
     client.destroy();
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `no region for bucket ${location.bucket}: say region=… in the location, or set AWS_REGION or a profile with a region` +
+      `no region for bucket ${location.bucket}: say region=… in the location, or set ` +
+        'AWS_REGION or a profile with a region' +
         ' (us-east-1 does for most services other than AWS)',
     );
   }
@@ -45,13 +47,16 @@ function settings(location: S3Location): S3ClientConfig {
     ...(endpoint === undefined ? {} : { endpoint }),
     forcePathStyle: pathStyle,
     ...identity(credentials),
-    // A retried write whose first answer was lost comes back as 412: only the layer above can tell what that means.
+    // A retried write whose first answer was lost comes back as 412: only the layer above can tell
+    // what that means.
     maxAttempts: 1,
-    // Waiting for "100 Continue" costs a round trip, and the client opens a new connection for each.
+    // Waiting for "100 Continue" costs a round trip, and the client opens a new connection for
+    // each.
     expectContinueHeader: false,
     requestHandler: {
       connectionTimeout: connectTimeoutMs,
-      // No idle time: each exchange has a deadline of its own, and knows whether its request was sent.
+      // No idle time: each exchange has a deadline of its own, and knows whether its request was
+      // sent.
       httpAgent: agent,
       httpsAgent: agent,
       logger: SILENT,
@@ -63,9 +68,15 @@ function settings(location: S3Location): S3ClientConfig {
 function identity(credentials: S3Location['credentials']): S3ClientConfig {
   if (credentials === undefined) return {};
   if (credentials === 'anonymous') {
-    return { credentials: { accessKeyId: '', secretAccessKey: '' }, signer: { sign: async (request) => request } };
+    return {
+      credentials: { accessKeyId: '', secretAccessKey: '' },
+      signer: { sign: async (request) => request },
+    };
   }
-  return { credentials: typeof credentials === 'function' ? () => provided(credentials) : identityOf(credentials) };
+  return {
+    credentials:
+      typeof credentials === 'function' ? () => provided(credentials) : identityOf(credentials),
+  };
 }
 
 /** A provider's failure is told as one: nothing was sent. */
@@ -78,12 +89,20 @@ async function provided(provider: () => Promise<S3Credentials>): Promise<Identit
   }
 }
 
-function identityOf({ accessKeyId, secretAccessKey, sessionToken, expiration }: S3Credentials): Identity {
+function identityOf({
+  accessKeyId,
+  secretAccessKey,
+  sessionToken,
+  expiration,
+}: S3Credentials): Identity {
   const ofSession = sessionToken === undefined ? {} : { sessionToken };
   return { accessKeyId, secretAccessKey, ...ofSession, ...(expiration && { expiration }) };
 }
 
-/** The client warns on stderr of Node versions that it will stop to support; what it needs is Varve's to say. */
+/**
+ * The client warns on stderr of Node versions that it will stop to support; what it needs is
+ * Varve's to say.
+ */
 function withoutVersionWarning<Result>(construct: () => Result): Result {
   const before = process.env[WARNING_SWITCH];
   process.env[WARNING_SWITCH] = 'true';

@@ -6,8 +6,8 @@ import type { RequestOptions } from '../object-store.ts';
 import { ServiceFault } from '../service-fault.ts';
 
 /**
- * One exchange of request and answer under a deadline that also covers the body of the answer, which the client itself
- * does not watch.
+ * One exchange of request and answer under a deadline that also covers the body of the answer,
+ * which the client itself does not watch.
  */
 export class S3Exchange {
   readonly #controller = new AbortController();
@@ -21,7 +21,11 @@ export class S3Exchange {
    * @param bytes of the request's body.
    * @throws `ABORTED` when the signal has fired already.
    */
-  constructor(timeoutMs: number, bytes: number, { signal, deadline = Number.POSITIVE_INFINITY }: RequestOptions) {
+  constructor(
+    timeoutMs: number,
+    bytes: number,
+    { signal, deadline = Number.POSITIVE_INFINITY }: RequestOptions,
+  ) {
     throwIfAborted(signal);
     this.#timeoutMs = timeoutMs;
     this.#signal = signal;
@@ -29,7 +33,9 @@ export class S3Exchange {
     this.#timer = this.#startTimer(bytes);
     this.#onAbort = () => {
       this.#controller.abort(
-        new VarveError('ABORTED', 'the operation was aborted by its caller', { cause: signal?.reason }),
+        new VarveError('ABORTED', 'the operation was aborted by its caller', {
+          cause: signal?.reason,
+        }),
       );
     };
     signal?.addEventListener('abort', this.#onAbort, { once: true });
@@ -43,7 +49,8 @@ export class S3Exchange {
   /**
    * The body of an answer, whole, into `target`.
    *
-   * @throws `ServiceFault` when it ends early, is longer, or does not match its checksum (`ChecksumMismatch`).
+   * @throws `ServiceFault` when it ends early, is longer, or does not match its checksum
+   *   (`ChecksumMismatch`).
    */
   async readBody(body: Readable, target: Buffer): Promise<void> {
     clearTimeout(this.#timer);
@@ -59,7 +66,8 @@ export class S3Exchange {
     let position = 0;
     try {
       for await (const chunk of body as AsyncIterable<Uint8Array>) {
-        if (position + chunk.length > target.length) throw new ServiceFault('', { name: 'BodyTooLong' });
+        if (position + chunk.length > target.length)
+          throw new ServiceFault('', { name: 'BodyTooLong' });
         target.set(chunk, position);
         position += chunk.length;
         clearTimeout(idle);
@@ -77,7 +85,9 @@ export class S3Exchange {
     }
     if (this.#controller.signal.aborted) throw fault();
     if (position < target.length) {
-      throw new ServiceFault(`the answer ended after ${position} of ${target.length} bytes`, { name: 'BodyTooShort' });
+      throw new ServiceFault(`the answer ended after ${position} of ${target.length} bytes`, {
+        name: 'BodyTooShort',
+      });
     }
   }
 
@@ -118,9 +128,11 @@ export class AnswerTimes {
     client.middlewareStack.add(
       (next) => async (args) => {
         const result = await next(args);
-        const headers = (result.response as { headers?: Record<string, string> } | undefined)?.headers;
+        const headers = (result.response as { headers?: Record<string, string> } | undefined)
+          ?.headers;
         const time = Date.parse(headers?.['date'] ?? '');
-        if (result.output !== undefined && !Number.isNaN(time)) this.#times.set(result.output, time);
+        if (result.output !== undefined && !Number.isNaN(time))
+          this.#times.set(result.output, time);
         return result;
       },
       { step: 'deserialize', priority: 'high', name: 'varveAnswerTimes' },

@@ -4,8 +4,8 @@ import { ServiceFault, wasTurnedAway } from '../service-fault.ts';
 /** What a request that was not answered as hoped did. */
 export interface S3Failure {
   /**
-   * `refused`: its condition does not hold, or another request won. `missing`: no such key. `not-done`: it changed nothing.
-   * `unknown`: it may have happened, or may happen yet.
+   * `refused`: its condition does not hold, or another request won. `missing`: no such key.
+   * `not-done`: it changed nothing. `unknown`: it may have happened, or may happen yet.
    */
   readonly effect: 'refused' | 'missing' | 'not-done' | 'unknown';
   readonly error: VarveError;
@@ -37,27 +37,59 @@ const MISSING_BUCKET: Rule = {
 };
 const EXPIRED: Rule = {
   code: 'DENIED',
-  advice: 'the session token has expired: get new credentials, or configure a provider that renews them',
+  advice:
+    'the session token has expired: get new credentials, or configure a provider that renews them',
 };
-const SKEW: Rule = { code: 'DENIED', advice: "this machine's clock differs too much from the service's: set it right" };
-const THROTTLED: Rule = { code: 'THROTTLED', effect: 'unknown', advice: 'the service asked to slow down' };
-const BUSY: Rule = { code: 'UNAVAILABLE', effect: 'unknown', advice: 'the service had a failure of its own' };
-const NOT_DONE: Rule = { code: 'UNAVAILABLE', advice: 'the service did not get the whole request in time' };
+const SKEW: Rule = {
+  code: 'DENIED',
+  advice: "this machine's clock differs too much from the service's: set it right",
+};
+const THROTTLED: Rule = {
+  code: 'THROTTLED',
+  effect: 'unknown',
+  advice: 'the service asked to slow down',
+};
+const BUSY: Rule = {
+  code: 'UNAVAILABLE',
+  effect: 'unknown',
+  advice: 'the service had a failure of its own',
+};
+const NOT_DONE: Rule = {
+  code: 'UNAVAILABLE',
+  advice: 'the service did not get the whole request in time',
+};
 const DAMAGED: Rule = { code: 'UNAVAILABLE', advice: 'the request was damaged on its way' };
-const RACE: Rule = { code: 'UNAVAILABLE', effect: 'refused', advice: 'another request is in the way' };
+const RACE: Rule = {
+  code: 'UNAVAILABLE',
+  effect: 'refused',
+  advice: 'another request is in the way',
+};
 const REGION: Rule = { code: 'INVALID_ARGUMENT', advice: 'the bucket is in another region' };
-const FULL: Rule = { code: 'NO_SPACE', advice: 'the quota or the disks of the service are used up' };
+const FULL: Rule = {
+  code: 'NO_SPACE',
+  advice: 'the quota or the disks of the service are used up',
+};
 const NO_CREDENTIALS: Rule = {
   code: 'DENIED',
-  advice: 'no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or a role, or ask anonymously',
+  advice:
+    'no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or a ' +
+    'role, or ask anonymously',
 };
-const NO_CONNECTION: Rule = { code: 'UNAVAILABLE', advice: 'no connection: is the endpoint right, and up?' };
+const NO_CONNECTION: Rule = {
+  code: 'UNAVAILABLE',
+  advice: 'no connection: is the endpoint right, and up?',
+};
 const NO_TLS: Rule = {
   code: 'INVALID_ARGUMENT',
-  advice: 'no secure connection: the endpoint does not speak TLS (is it http://?) or its certificate is not trusted',
+  advice:
+    'no secure connection: the endpoint does not speak TLS (is it http://?) or its ' +
+    'certificate is not trusted',
 };
 
-/** By the name that the service or the system gives; messages are empty on some services, so they are never looked at. */
+/**
+ * By the name that the service or the system gives; messages are empty on some services, so they
+ * are never looked at.
+ */
 const BY_NAME: Readonly<Record<string, Rule>> = {
   NoSuchKey: { code: 'NOT_FOUND', effect: 'missing' },
   NoSuchBucket: MISSING_BUCKET,
@@ -65,15 +97,24 @@ const BY_NAME: Readonly<Record<string, Rule>> = {
   ConditionalRequestConflict: RACE,
   ConcurrentModification: RACE,
   OperationAborted: RACE,
-  InvalidAccessKeyId: { code: 'DENIED', advice: `the access key is unknown to the service: ${CREDENTIALS}` },
-  SignatureDoesNotMatch: { code: 'DENIED', advice: `the secret key does not belong to the access key: ${CREDENTIALS}` },
+  InvalidAccessKeyId: {
+    code: 'DENIED',
+    advice: `the access key is unknown to the service: ${CREDENTIALS}`,
+  },
+  SignatureDoesNotMatch: {
+    code: 'DENIED',
+    advice: `the secret key does not belong to the access key: ${CREDENTIALS}`,
+  },
   ExpiredToken: EXPIRED,
   ExpiredTokenException: EXPIRED,
   TokenRefreshRequired: EXPIRED,
   InvalidToken: { code: 'DENIED', advice: `the session token is not valid: ${CREDENTIALS}` },
   RequestTimeTooSkewed: SKEW,
   RequestExpired: SKEW,
-  InvalidObjectState: { code: 'DENIED', advice: 'the object was moved to an archive class: restore it first' },
+  InvalidObjectState: {
+    code: 'DENIED',
+    advice: 'the object was moved to an archive class: restore it first',
+  },
   SlowDown: THROTTLED,
   SlowDownRead: THROTTLED,
   SlowDownWrite: THROTTLED,
@@ -100,7 +141,10 @@ const BY_NAME: Readonly<Record<string, Rule>> = {
   QuotaExceeded: FULL,
   XMinioStorageFull: FULL,
   XMinioAdminBucketQuotaExceeded: FULL,
-  NotImplemented: { code: 'INVALID_ARGUMENT', advice: 'the service does not have what Varve needs' },
+  NotImplemented: {
+    code: 'INVALID_ARGUMENT',
+    advice: 'the service does not have what Varve needs',
+  },
   CredentialsProviderError: NO_CREDENTIALS,
   ProviderError: NO_CREDENTIALS,
   TokenProviderError: EXPIRED,
@@ -132,7 +176,11 @@ function ruleOfStatus(status: number | undefined, action: string): Rule {
     case 403:
       return { code: 'DENIED', advice: permissionAdvice(action) };
     case 404:
-      return { code: 'NOT_FOUND', effect: 'missing', advice: 'nothing is there: is the endpoint that of S3?' };
+      return {
+        code: 'NOT_FOUND',
+        effect: 'missing',
+        advice: 'nothing is there: is the endpoint that of S3?',
+      };
     case 408:
       return NOT_DONE;
     case 409:
@@ -145,7 +193,9 @@ function ruleOfStatus(status: number | undefined, action: string): Rule {
     case 507:
       return FULL;
   }
-  return status >= 500 ? BUSY : { code: 'INVALID_ARGUMENT', advice: 'the service does not accept the request' };
+  return status >= 500
+    ? BUSY
+    : { code: 'INVALID_ARGUMENT', advice: 'the service does not accept the request' };
 }
 
 function permissionAdvice(action: string): string {
@@ -166,7 +216,9 @@ export function describeFailure(thrown: unknown, request: S3Request): S3Failure 
   const object = `${request.bucket}${request.key === undefined ? '' : `/${request.key}`}`;
   const advice = rule === REGION ? regionAdvice(thrown, request) : (rule.advice ?? fault.message);
   const at = request.endpoint === undefined ? '' : ` at ${request.endpoint}`;
-  const message = `${request.action.replace(/^s3:/, '')} ${object}${at} failed (${answer})${advice === '' ? '' : `: ${advice}`}`;
+  const message =
+    `${request.action.replace(/^s3:/, '')} ${object}${at} failed ` +
+    `(${answer})${advice === '' ? '' : `: ${advice}`}`;
   return { effect, error: new VarveError(code, message, { cause: fault }) };
 }
 
@@ -174,14 +226,16 @@ function regionAdvice(thrown: unknown, { region }: S3Request): string {
   const told = textOf(thrown, 'Region') ?? headersOf(thrown)['x-amz-bucket-region'];
   const asked = region === undefined ? '' : `, not in ${region}`;
   return told === undefined
-    ? `the bucket is in another region${asked}, or under another endpoint: say region=… and endpoint=…`
+    ? `the bucket is in another region${asked}, or under another endpoint: say region=… and ` +
+        'endpoint=…'
     : `the bucket is in region ${told}${asked}: say region=${told}`;
 }
 
 /** Takes out of a client's error what is known to hold no credentials. */
 function faultOf(thrown: unknown): ServiceFault {
   const metadata = fieldOf(thrown, '$metadata');
-  const status = fieldOf(metadata, 'httpStatusCode') ?? fieldOf(fieldOf(thrown, '$response'), 'statusCode');
+  const status =
+    fieldOf(metadata, 'httpStatusCode') ?? fieldOf(fieldOf(thrown, '$response'), 'statusCode');
   return new ServiceFault(messageOf(thrown), {
     name: nameOf(thrown),
     status: typeof status === 'number' ? status : undefined,
@@ -198,14 +252,16 @@ function nameOf(thrown: unknown): string {
   if (code !== undefined && code in BY_NAME) return code;
   if (first !== undefined) return first;
   // Other time-outs of the client may come after the request was sent.
-  if (name === 'TimeoutError' && /did not establish a connection/i.test(messageOf(thrown))) return 'ConnectTimeout';
+  if (name === 'TimeoutError' && /did not establish a connection/i.test(messageOf(thrown)))
+    return 'ConnectTimeout';
   if (name === 'TimeoutError' || name === 'Error') return code ?? name;
   return name;
 }
 
 function messageOf(thrown: unknown): string {
   const message = textOf(thrown, 'message') ?? '';
-  // The command that provides credentials may hold some, and a parser's error quotes what it could not parse.
+  // The command that provides credentials may hold some, and a parser's error quotes what it could
+  // not parse.
   const isPrivate = /command failed|deserialization/i.test(message);
   return isPrivate || message === 'UnknownError' ? '' : message.slice(0, 500);
 }
@@ -227,5 +283,7 @@ function textOf(value: unknown, name: string): string | undefined {
 }
 
 function fieldOf(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+  return typeof value === 'object' && value !== null
+    ? (value as Record<string, unknown>)[name]
+    : undefined;
 }

@@ -15,33 +15,49 @@ export interface S3Credentials {
 /** Where a store is on S3, and how to reach it. */
 export interface S3Config {
   readonly bucket: string;
-  /** What the keys of the store begin with; a final `/` is added. Default: none, the store has the bucket for itself. */
+  /**
+   * What the keys of the store begin with; a final `/` is added. Default: none, the store has the
+   * bucket for itself.
+   */
   readonly prefix?: string | undefined;
   /** Default: AWS_REGION, then the profile in AWS's config files. */
   readonly region?: string | undefined;
-  /** `https://…` or `http://…` of a service other than AWS. Default: AWS_ENDPOINT_URL_S3, the profile, AWS. */
+  /**
+   * `https://…` or `http://…` of a service other than AWS. Default: AWS_ENDPOINT_URL_S3, the
+   * profile, AWS.
+   */
   readonly endpoint?: string | undefined;
-  /** Whether the bucket is named in the path (`endpoint/bucket/key`), not in the host. Default: whether `endpoint` is given. */
+  /**
+   * Whether the bucket is named in the path (`endpoint/bucket/key`), not in the host. Default:
+   * whether `endpoint` is given.
+   */
   readonly pathStyle?: boolean | undefined;
   /**
-   * Keys, a function that provides them and is asked again before they expire, or `anonymous` for requests that are not
-   * signed. Default: AWS's chain (environment, config files, single sign-on, web identity, container, instance).
+   * Keys, a function that provides them and is asked again before they expire, or `anonymous` for
+   * requests that are not signed. Default: AWS's chain (environment, config files, single sign-on,
+   * web identity, container, instance).
    */
   readonly credentials?: S3Credentials | 'anonymous' | (() => Promise<S3Credentials>) | undefined;
   /** Use a bucket that keeps old versions, although they are never collected. Default: false. */
   readonly allowVersioned?: boolean | undefined;
-  /** How long a call may take, in ms: as `objects.timeoutMs` of `openStore`; say it in one place. Default: 60,000. */
+  /**
+   * How long a call may take, in ms: as `objects.timeoutMs` of `openStore`; say it in one place.
+   * Default: 60,000.
+   */
   readonly timeoutMs?: number | undefined;
   /** Until a connection is made, in ms. Default: 5,000. */
   readonly connectTimeoutMs?: number | undefined;
   /**
-   * Until a request is answered, in ms, on top of a second for each 128 KiB of its body; and between two pieces of an answer's body.
-   * Default: 20,000.
+   * Until a request is answered, in ms, on top of a second for each 128 KiB of its body; and
+   * between two pieces of an answer's body. Default: 20,000.
    */
   readonly requestTimeoutMs?: number | undefined;
   /** Connections at once. Default: 64. */
   readonly maxConnections?: number | undefined;
-  /** Objects above this size are written and read in parts of it, in bytes; services want at least 5 MiB. Default: 16 MiB. */
+  /**
+   * Objects above this size are written and read in parts of it, in bytes; services want at least 5
+   * MiB. Default: 16 MiB.
+   */
   readonly partBytes?: number | undefined;
 }
 
@@ -108,7 +124,10 @@ function isRegion(value: unknown): boolean {
 function isCredentials(value: unknown): boolean {
   if (typeof value === 'function' || value === 'anonymous') return true;
   if (typeof value !== 'object' || value === null) return false;
-  const { accessKeyId, secretAccessKey, sessionToken, expiration } = value as Record<string, unknown>;
+  const { accessKeyId, secretAccessKey, sessionToken, expiration } = value as Record<
+    string,
+    unknown
+  >;
   return (
     isKey(accessKeyId) &&
     isKey(secretAccessKey) &&
@@ -122,18 +141,25 @@ function isKey(value: unknown): boolean {
 }
 
 const FLAGS: ReadonlySet<string> = new Set(['pathStyle', 'allowVersioned', 'anonymous']);
-const TIMEOUTS: ReadonlySet<string> = new Set(['timeoutMs', 'connectTimeoutMs', 'requestTimeoutMs']);
+const TIMEOUTS: ReadonlySet<string> = new Set([
+  'timeoutMs',
+  'connectTimeoutMs',
+  'requestTimeoutMs',
+]);
 const PARAMETERS: ReadonlySet<string> = new Set(['region', 'endpoint', ...FLAGS, ...TIMEOUTS]);
 const CREDENTIAL_NAME = /key|secret|token|password|credential|signature/i;
 
 /**
- * Reads `s3://bucket/prefix?region=…&endpoint=…&pathStyle=true&allowVersioned=true&anonymous=true&timeoutMs=…&connectTimeoutMs=…&requestTimeoutMs=…`,
- * in which all but the bucket is optional, or the same as an object. A prefix in a URL is percent-encoded where it must be.
+ * Reads
+ * `s3://bucket/prefix?region=…&endpoint=…&pathStyle=true&allowVersioned=true&anonymous=true&timeoutMs=…&connectTimeoutMs=…&requestTimeoutMs=…`,
+ * in which all but the bucket is optional, or the same as an object. A prefix in a URL is
+ * percent-encoded where it must be.
  *
  * @throws `INVALID_ARGUMENT`, naming what is wrong; values that may be secret are not repeated.
  */
 export function parseS3Location(location: string | S3Config): S3Location {
-  const config = typeof location === 'string' ? (parseUrl(location) as unknown as S3Config) : location;
+  const config =
+    typeof location === 'string' ? (parseUrl(location) as unknown as S3Config) : location;
   const data = S3_CONFIG.read('the configuration of the S3 store', config);
   const endpoint = data.endpoint === undefined ? undefined : checkedEndpoint(data.endpoint);
   checkBucket(data.bucket, endpoint !== undefined);
@@ -153,8 +179,18 @@ export function parseS3Location(location: string | S3Config): S3Location {
   };
 }
 
-/** As a URL that opens the same store again, given credentials; it never holds them, nor how long to wait. */
-export function formatS3Location({ bucket, prefix, region, endpoint, pathStyle, ...rest }: S3Location): string {
+/**
+ * As a URL that opens the same store again, given credentials; it never holds them, nor how long to
+ * wait.
+ */
+export function formatS3Location({
+  bucket,
+  prefix,
+  region,
+  endpoint,
+  pathStyle,
+  ...rest
+}: S3Location): string {
   const parameters = new URLSearchParams();
   if (region !== undefined) parameters.set('region', region);
   if (endpoint !== undefined) parameters.set('endpoint', endpoint);
@@ -171,13 +207,20 @@ function parseUrl(url: string): Record<string, unknown> {
   const match = /^s3:\/\/([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?(#.*)?$/is.exec(url);
   if (match === null) throw invalid('an S3 location is written s3://bucket/prefix?region=…');
   const [, bucket = '', path = '', query = '', fragment] = match;
-  if (bucket.includes('@')) throw invalid('credentials do not belong in a location: set them in the environment');
-  if (fragment !== undefined) throw invalid('an S3 location has no #fragment: in a prefix, write %23');
+  if (bucket.includes('@'))
+    throw invalid('credentials do not belong in a location: set them in the environment');
+  if (fragment !== undefined)
+    throw invalid('an S3 location has no #fragment: in a prefix, write %23');
   const config: Record<string, unknown> = { bucket, prefix: decoded(path) };
   for (const [name, value] of new URLSearchParams(query)) {
     if (!PARAMETERS.has(name)) throw unknownParameter(name);
-    if (Object.hasOwn(config, name)) throw invalid(`the parameter ${name} is in the S3 location twice`);
-    config[name] = FLAGS.has(name) ? flag(name, value) : TIMEOUTS.has(name) ? milliseconds(name, value) : value;
+    if (Object.hasOwn(config, name))
+      throw invalid(`the parameter ${name} is in the S3 location twice`);
+    config[name] = FLAGS.has(name)
+      ? flag(name, value)
+      : TIMEOUTS.has(name)
+        ? milliseconds(name, value)
+        : value;
   }
   const { anonymous, ...rest } = config;
   return anonymous === true ? { ...rest, credentials: 'anonymous' } : rest;
@@ -185,14 +228,19 @@ function parseUrl(url: string): Record<string, unknown> {
 
 function unknownParameter(name: string): VarveError {
   if (CREDENTIAL_NAME.test(name)) {
-    return invalid('credentials do not belong in a location: set them in the environment (AWS_ACCESS_KEY_ID …)');
+    return invalid(
+      'credentials do not belong in a location: set them in the environment (AWS_ACCESS_KEY_ID …)',
+    );
   }
-  const named = /^[A-Za-z][A-Za-z-]{0,29}$/.test(name) ? `the parameter ${name}` : 'one of the parameters';
+  const named = /^[A-Za-z][A-Za-z-]{0,29}$/.test(name)
+    ? `the parameter ${name}`
+    : 'one of the parameters';
   return invalid(`${named} of the S3 location is unknown: there are ${[...PARAMETERS].join(', ')}`);
 }
 
 function flag(name: string, value: string): boolean {
-  if (value !== 'true' && value !== 'false') throw invalid(`${name} in an S3 location is true or false`);
+  if (value !== 'true' && value !== 'false')
+    throw invalid(`${name} in an S3 location is true or false`);
   return value === 'true';
 }
 
@@ -217,7 +265,9 @@ function checkBucket(bucket: string, isElsewhere: boolean): void {
   const rule = isElsewhere
     ? 'letters, digits, dots, hyphens and underscores'
     : 'lower-case letters, digits, dots, hyphens';
-  throw invalid(`not a bucket name: ${JSON.stringify(bucket)} (3 to ${isElsewhere ? 255 : 63} ${rule})`);
+  throw invalid(
+    `not a bucket name: ${JSON.stringify(bucket)} (3 to ${isElsewhere ? 255 : 63} ${rule})`,
+  );
 }
 
 function checkedEndpoint(endpoint: string): string {

@@ -42,7 +42,10 @@ export class S3Objects implements ObjectStore {
   }
 
   /** Looks at the settings of the bucket; see {@link checkBucket}. */
-  checkBucket(onWarning: (message: string) => void, options: RequestOptions = {}): Promise<BucketFacts> {
+  checkBucket(
+    onWarning: (message: string) => void,
+    options: RequestOptions = {},
+  ): Promise<BucketFacts> {
     return checkBucket(this.#requests, onWarning, options);
   }
 
@@ -55,7 +58,10 @@ export class S3Objects implements ObjectStore {
       const body = await readRanges(this.#requests, this.#prefix + key, head, bounds);
       if (body !== undefined) return { ...head, body };
     }
-    throw new VarveError('UNAVAILABLE', `${this.#prefix}${key} is replaced again and again while it is read`);
+    throw new VarveError(
+      'UNAVAILABLE',
+      `${this.#prefix}${key} is replaced again and again while it is read`,
+    );
   }
 
   async head(key: string, bounds: RequestOptions = {}): Promise<ObjectHead | undefined> {
@@ -65,7 +71,10 @@ export class S3Objects implements ObjectStore {
       key: this.#prefix + key,
       bounds,
       send: (client, sdk, options) =>
-        client.send(new sdk.HeadObjectCommand({ Bucket: this.#bucket, Key: this.#prefix + key }), options),
+        client.send(
+          new sdk.HeadObjectCommand({ Bucket: this.#bucket, Key: this.#prefix + key }),
+          options,
+        ),
       use: (output) => this.#headOf(output),
     });
     if (answer.isAnswered) return { ...answer.value, serverTime: answer.serverTime };
@@ -73,10 +82,18 @@ export class S3Objects implements ObjectStore {
     throw answer.error;
   }
 
-  async put(key: string, body: Uint8Array, condition: PutCondition, bounds: RequestOptions = {}): Promise<PutResult> {
+  async put(
+    key: string,
+    body: Uint8Array,
+    condition: PutCondition,
+    bounds: RequestOptions = {},
+  ): Promise<PutResult> {
     const fullKey = this.#prefix + key;
     const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-    if (bytes.length > this.#requests.location.partBytes && (await this.#uploads.isSafe(condition, bounds))) {
+    if (
+      bytes.length > this.#requests.location.partBytes &&
+      (await this.#uploads.isSafe(condition, bounds))
+    ) {
       return this.#uploads.put(fullKey, bytes, condition, bounds);
     }
     const answer = await this.#requests.ask({
@@ -86,16 +103,25 @@ export class S3Objects implements ObjectStore {
       bytes: bytes.length,
       bounds,
       send: (client, sdk, options) => {
-        const input = { Bucket: this.#bucket, Key: fullKey, Body: bytes, ...conditionHeaders(condition) };
+        const input = {
+          Bucket: this.#bucket,
+          Key: fullKey,
+          Body: bytes,
+          ...conditionHeaders(condition),
+        };
         return client.send(new sdk.PutObjectCommand(input), options);
       },
       use: ({ ETag }) => this.#tagged(ETag),
     });
-    if (answer.isAnswered) return { outcome: 'stored', etag: answer.value, serverTime: answer.serverTime };
+    if (answer.isAnswered)
+      return { outcome: 'stored', etag: answer.value, serverTime: answer.serverTime };
     // Without a condition there is nothing to refuse.
     const isUnclear = condition.kind === 'any' && answer.effect === 'refused';
     if (isUnclear) return { outcome: 'unknown', error: answer.error };
-    if (answer.effect === 'refused' || (answer.effect === 'missing' && condition.kind === 'match')) {
+    if (
+      answer.effect === 'refused' ||
+      (answer.effect === 'missing' && condition.kind === 'match')
+    ) {
       return { outcome: 'refused' };
     }
     if (answer.effect === 'unknown') return { outcome: 'unknown', error: answer.error };
@@ -115,11 +141,17 @@ export class S3Objects implements ObjectStore {
       send: async (client, sdk, options) => {
         const at = { Bucket: this.#bucket };
         if (isAlone) {
-          await client.send(new sdk.DeleteObjectCommand({ ...at, Key: this.#prefix + only }), options);
+          await client.send(
+            new sdk.DeleteObjectCommand({ ...at, Key: this.#prefix + only }),
+            options,
+          );
           return {};
         }
         const Objects = keys.map((key) => ({ Key: this.#prefix + key }));
-        return client.send(new sdk.DeleteObjectsCommand({ ...at, Delete: { Objects, Quiet: true } }), options);
+        return client.send(
+          new sdk.DeleteObjectsCommand({ ...at, Delete: { Objects, Quiet: true } }),
+          options,
+        );
       },
       use: (output: { Errors?: { Code?: string; Key?: string }[] }) => output.Errors ?? [],
     });
@@ -129,7 +161,10 @@ export class S3Objects implements ObjectStore {
     for (const { Code, Key } of answer.value) {
       const { endpoint } = this.#requests.location;
       const request = { action: 's3:DeleteObject', bucket: this.#bucket, key: Key, endpoint };
-      const failure = describeFailure({ name: Code, $metadata: { httpStatusCode: statusOf(Code) } }, request);
+      const failure = describeFailure(
+        { name: Code, $metadata: { httpStatusCode: statusOf(Code) } },
+        request,
+      );
       if (failure.effect !== 'missing') throw failure.error;
     }
   }
@@ -138,7 +173,8 @@ export class S3Objects implements ObjectStore {
     if (options.limit !== undefined) checkListLimit(options.limit);
     let page = await this.#page(prefix, options, undefined);
     // A page may be empty and not the last one; then there is no key to go on from.
-    while (page.objects.length === 0 && page.token !== undefined) page = await this.#page(prefix, options, page.token);
+    while (page.objects.length === 0 && page.token !== undefined)
+      page = await this.#page(prefix, options, page.token);
     const { objects, isTruncated, serverTime } = page;
     return { objects, isTruncated, serverTime };
   }
@@ -181,7 +217,11 @@ export class S3Objects implements ObjectStore {
       key: this.#prefix + key,
       bounds,
       send: (client, sdk, options) => {
-        const input = { Bucket: this.#bucket, Key: this.#prefix + key, ChecksumMode: 'ENABLED' as const };
+        const input = {
+          Bucket: this.#bucket,
+          Key: this.#prefix + key,
+          ChecksumMode: 'ENABLED' as const,
+        };
         return client.send(new sdk.GetObjectCommand(input), options);
       },
       use: async (output, exchange) => {
@@ -199,23 +239,37 @@ export class S3Objects implements ObjectStore {
       },
     });
     if (answer.isAnswered) {
-      return answer.value === 'too-large' ? 'too-large' : { ...answer.value, serverTime: answer.serverTime };
+      return answer.value === 'too-large'
+        ? 'too-large'
+        : { ...answer.value, serverTime: answer.serverTime };
     }
     // A proxy answers 404, too: only what names the key tells that there is no such object.
     if (answer.effect === 'missing' && causeOf(answer.error) === 'NoSuchKey') return undefined;
     if (answer.error.cause instanceof Error && answer.error.cause.name === 'ChecksumMismatch') {
-      throw new VarveError('CORRUPT', `the bytes of ${this.#prefix}${key} do not match their checksum`, {
-        cause: answer.error,
-      });
+      throw new VarveError(
+        'CORRUPT',
+        `the bytes of ${this.#prefix}${key} do not match their checksum`,
+        {
+          cause: answer.error,
+        },
+      );
     }
     throw answer.error;
   }
 
-  #headOf(output: { ETag?: string | undefined; ContentLength?: number | undefined; LastModified?: Date | undefined }) {
+  #headOf(output: {
+    ETag?: string | undefined;
+    ContentLength?: number | undefined;
+    LastModified?: Date | undefined;
+  }) {
     const { ContentLength, LastModified } = output;
     if (ContentLength === undefined) throw this.#unlikeS3('no Content-Length');
     if (LastModified === undefined) throw this.#unlikeS3('no Last-Modified');
-    return { etag: this.#tagged(output.ETag), size: ContentLength, lastModified: LastModified.getTime() };
+    return {
+      etag: this.#tagged(output.ETag),
+      size: ContentLength,
+      lastModified: LastModified.getTime(),
+    };
   }
 
   /** As given, quotes included: that is how conditions send it back. */

@@ -30,7 +30,11 @@ export interface S3Question<Output extends object, Value> {
   /** Length of the request's body. Default: 0. */
   readonly bytes?: number;
   readonly bounds: RequestOptions;
-  readonly send: (client: S3Client, sdk: S3Sdk, options: { abortSignal: AbortSignal }) => Promise<Output>;
+  readonly send: (
+    client: S3Client,
+    sdk: S3Sdk,
+    options: { abortSignal: AbortSignal },
+  ) => Promise<Output>;
   /** Makes something of the output before the exchange ends: reads its body. */
   readonly use: (output: Output, exchange: S3Exchange) => Value | Promise<Value>;
 }
@@ -53,8 +57,13 @@ export class S3Requests {
     return this.#meter;
   }
 
-  /** @throws `ABORTED` or `UNAVAILABLE` when the signal had fired, or the deadline passed, before anything was sent. */
-  async ask<Output extends object, Value>(question: S3Question<Output, Value>): Promise<S3Answer<Value>> {
+  /**
+   * @throws `ABORTED` or `UNAVAILABLE` when the signal had fired, or the deadline passed, before
+   * anything was sent.
+   */
+  async ask<Output extends object, Value>(
+    question: S3Question<Output, Value>,
+  ): Promise<S3Answer<Value>> {
     const answer = await this.#askOnce(question);
     // The client has taken the service's time from the answer: the next signature is in time.
     const isSkewed = !answer.isAnswered && isSkew(answer);
@@ -62,13 +71,21 @@ export class S3Requests {
   }
 
   /**
-   * As {@link ask}, for one of the many requests of a large object, which may be repeated blindly: a few times and soon, so that one
-   * lost connection does not cost all of them. What lasts longer is for the layer above.
+   * As {@link ask}, for one of the many requests of a large object, which may be repeated blindly:
+   * a few times and soon, so that one lost connection does not cost all of them. What lasts longer
+   * is for the layer above.
    */
-  async askPart<Output extends object, Value>(question: S3Question<Output, Value>): Promise<S3Answer<Value>> {
+  async askPart<Output extends object, Value>(
+    question: S3Question<Output, Value>,
+  ): Promise<S3Answer<Value>> {
     for (let tries = 1; ; tries++) {
       const answer = await this.ask(question);
-      if (answer.isAnswered || answer.error.code !== 'UNAVAILABLE' || isJudged(answer) || tries === PART_TRIES) {
+      if (
+        answer.isAnswered ||
+        answer.error.code !== 'UNAVAILABLE' ||
+        isJudged(answer) ||
+        tries === PART_TRIES
+      ) {
         return answer;
       }
       // Whether the call is over is for the next request to see.
@@ -88,7 +105,9 @@ export class S3Requests {
     this.#connected.client.destroy();
   }
 
-  async #askOnce<Output extends object, Value>(question: S3Question<Output, Value>): Promise<S3Answer<Value>> {
+  async #askOnce<Output extends object, Value>(
+    question: S3Question<Output, Value>,
+  ): Promise<S3Answer<Value>> {
     const { verb, action, key, bytes = 0, bounds, send, use } = question;
     throwIfOver(bounds, CLOCK);
     const { client, sdk, region } = this.#connected;
@@ -96,12 +115,17 @@ export class S3Requests {
     this.#meter.sent(verb, bytes);
     try {
       const output = await exchange.send((abortSignal) => send(client, sdk, { abortSignal }));
-      return { isAnswered: true, value: await use(output, exchange), serverTime: this.#times.of(output) };
+      return {
+        isAnswered: true,
+        value: await use(output, exchange),
+        serverTime: this.#times.of(output),
+      };
     } catch (thrown) {
       const { bucket, endpoint } = this.location;
       const failure = describeFailure(thrown, { action, bucket, key, endpoint, region });
       if (failure.effect === 'refused' && verb === 'put') this.#meter.refused();
-      else if (failure.effect !== 'missing' && !isVarveError(thrown, 'ABORTED')) this.#meter.failed();
+      else if (failure.effect !== 'missing' && !isVarveError(thrown, 'ABORTED'))
+        this.#meter.failed();
       return { isAnswered: false, ...failure };
     } finally {
       exchange.end();
