@@ -21,7 +21,7 @@
  * | `OUTCOME_UNKNOWN` | the write may or may not have happened: read before writing again |
  * | `ABORTED` | the caller's `AbortSignal` fired |
  * | `CLOSED` | the store was closed |
- * | `IO` | the operating system refused, `cause` has its error; or the store's directory moved: open it again |
+ * | `IO` | the operating system refused (see `cause`), or the store moved: open it again |
  * | `INTERNAL` | a defect in Varve: please report it |
  */
 export type ErrorCode =

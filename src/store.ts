@@ -62,7 +62,8 @@ import { provideZod } from './zod-loader.ts';
  *
  * ```ts
  * const store = await openStore('./archive');
- * await store.conversations.put({ id: 'c1', model: 'm', messages: [{ role: 'user', content: 'Hello' }] });
+ * const messages = [{ role: 'user', content: 'Hello' }];
+ * await store.conversations.put({ id: 'c1', model: 'm', messages });
  * await store.close();
  * ```
  *

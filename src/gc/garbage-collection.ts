@@ -99,7 +99,8 @@ export class GarbageCollection {
    * a schedule for one store, one runs.
    *
    * ```ts
-   * const schedule = store.gc.schedule({ every: '6h', onError: (error) => log.warn(error.message) });
+   * const onError = (error: Error) => log.warn(error.message);
+   * const schedule = store.gc.schedule({ every: '6h', onError });
    * …
    * await schedule.stop();
    * ```

@@ -15,15 +15,17 @@ import { Slab } from './slab.ts';
  * ```
  * body     = version:u8 flags:u8 ( payload | spill )
  * version  = 1
- * flags    = 1 EXTEND (else RECORD) | 2 there is a messages array | 4 and it has elements | 8 the terminator is "\n"
+ * flags    = 1 EXTEND (else RECORD) | 2 there is a messages array | 4 and it has elements
+ *          | 8 the terminator is "\n"
  *          | 16 LEAD | 32 EXCEPTIONS | 64 SPILLED | 128 ENVELOPE (EXTEND only)
- * spill    = count:varint sha256:32 bytes          the payload is the content of the entry's last `count` segments
- * payload  = style:varint                          escape style that references have unless excepted
+ * spill    = count:varint sha256:32 bytes  the payload is the content of the entry's last `count`
+ *                                          segments
+ * payload  = style:varint                  escape style that references have unless excepted
  *            [EXCEPTIONS: n:varint gap:varint*n kind:varint*n count:varint*c sha256:32 bytes*c]
  *            [unless the terminator is "\n": length:varint bytes]
  *            [LEAD: length:varint bytes]
  *            [ENVELOPE: headLength:varint messagesLength:varint]
- *            skeleton                              the rest
+ *            skeleton                      the rest
  * ```
  *
  * A skeleton is JSON text as it was written, in which a byte 0x01 stands for content taken out (the

@@ -27,7 +27,8 @@ import { describeSurveys } from './survey-suite.ts';
  *   open: async () => {
  *     const path = await mkdtemp(join(tmpdir(), 'varve-'));
  *     const again = () => openLocalBackend(path);
- *     return { backend: await again(), reopen: again, second: again, dispose: () => rm(path, { recursive: true }) };
+ *     const dispose = () => rm(path, { recursive: true });
+ *     return { backend: await again(), reopen: again, second: again, dispose };
  *   },
  * });
  * ```

@@ -26,13 +26,14 @@ import type {
  *
  * ```
  * version:varint = 1
- * flags:varint          1 another record of the commit follows | 2 snapshot | 4 what was touched before is known
+ * flags:varint          1 another record of the commit follows | 2 snapshot
+ *                       | 4 what was touched before is known
  * part:varint floor:varint firstBody:varint
- * count:varint ( pack:varint start:varint length:varint )*    bytes that no commit accounts for
- * [4: ids of deleted rows, ids of changed rows]                 count:varint, then signed differences
- * [2: first:varint end:varint]                                  rows that the snapshot covers
- * count:varint ( length:varint text )*                         models and applications, numbered from 1
- * columns                                                       see log-columns.ts
+ * count:varint ( pack:varint start:varint length:varint )*   bytes that no commit accounts for
+ * [4: ids of deleted rows, ids of changed rows]      count:varint, then signed differences
+ * [2: first:varint end:varint]                       rows that the snapshot covers
+ * count:varint ( length:varint text )*               models and applications, numbered from 1
+ * columns                                            see log-columns.ts
  * ```
  */
 const VERSION = 1;

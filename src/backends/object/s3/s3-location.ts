@@ -150,10 +150,9 @@ const PARAMETERS: ReadonlySet<string> = new Set(['region', 'endpoint', ...FLAGS,
 const CREDENTIAL_NAME = /key|secret|token|password|credential|signature/i;
 
 /**
- * Reads
- * `s3://bucket/prefix?region=…&endpoint=…&pathStyle=true&allowVersioned=true&anonymous=true&timeoutMs=…&connectTimeoutMs=…&requestTimeoutMs=…`,
- * in which all but the bucket is optional, or the same as an object. A prefix in a URL is
- * percent-encoded where it must be.
+ * Reads `s3://bucket/prefix?region=…&endpoint=…&pathStyle=true&allowVersioned=true&anonymous=true`
+ * and `&timeoutMs=…&connectTimeoutMs=…&requestTimeoutMs=…`, in which all but the bucket is
+ * optional, or the same as an object. A prefix in a URL is percent-encoded where it must be.
  *
  * @throws `INVALID_ARGUMENT`, naming what is wrong; values that may be secret are not repeated.
  */

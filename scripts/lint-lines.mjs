@@ -1,0 +1,83 @@
+/**
+ * Checks that no line of code, comment or document is wider than 100 columns.
+ *
+ * Exempt is what cannot be broken: in code, a line with a literal of 40 columns or more and the
+ * inside of a template; in documents, tables, code blocks, and a line that ends with a URL.
+ *
+ * Usage: node scripts/lint-lines.mjs [file…; default: every file of the project that git knows]
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import ts from 'typescript';
+
+const WIDTH = 100;
+/** Columns of a literal from which on the formatter may have to leave a line too wide. */
+const WIDE_LITERAL = 40;
+
+const given = process.argv.slice(2);
+const files =
+  given.length > 0 ? given : execFileSync('git', ['ls-files'], { encoding: 'utf8' }).split('\n');
+
+let read = 0;
+let found = 0;
+for (const file of files) {
+  const check = checkOf(file);
+  if (check === undefined) continue;
+  read++;
+  const text = readFileSync(file, 'utf8');
+  const lines = text.split('\n');
+  const isExempt = check(text, lines);
+  for (const [at, line] of lines.entries()) {
+    const width = [...line].length;
+    if (width <= WIDTH || isExempt(at)) continue;
+    found++;
+    console.error(`${file}:${at + 1}: ${width} columns`);
+  }
+}
+if (read === 0 || found > 0) {
+  console.error(`line check: ${found} lines of ${read} files are wider than ${WIDTH} columns`);
+  process.exitCode = 1;
+} else {
+  console.log(`line check: ${read} files, no line wider than ${WIDTH} columns`);
+}
+
+/**
+ * @param {string} file
+ * @returns {((text: string, lines: readonly string[]) => (line: number) => boolean) | undefined}
+ */
+function checkOf(file) {
+  if (/\.(ts|mjs|cjs)$/.test(file)) return exemptCode;
+  if (file.endsWith('.md')) return exemptMarkdown;
+  if (/^\.ci\/|\.sh$/.test(file)) return () => () => false;
+  return undefined;
+}
+
+/** @param {string} text @param {readonly string[]} lines */
+function exemptCode(text, lines) {
+  const source = ts.createSourceFile('code.ts', text, ts.ScriptTarget.Latest);
+  /** @type {Set<number>} */
+  const exempt = new Set();
+  /** @param {ts.Node} node */
+  const visit = (node) => {
+    if (ts.isTemplateExpression(node) || ts.isLiteralExpression(node)) {
+      const start = source.getLineAndCharacterOfPosition(node.getStart(source));
+      const end = source.getLineAndCharacterOfPosition(node.end);
+      const isWide = start.line < end.line || end.character - start.character >= WIDE_LITERAL;
+      if (isWide) for (let at = start.line; at <= end.line; at++) exempt.add(at);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return (/** @type {number} */ at) => exempt.has(at) && !/ \/\/ |\/\* /.test(lines[at] ?? '');
+}
+
+/** @param {string} _text @param {readonly string[]} lines */
+function exemptMarkdown(_text, lines) {
+  let isCode = false;
+  const exempt = lines.map((line) => {
+    const isFence = /^\s*```/.test(line);
+    if (isFence) isCode = !isCode;
+    return isFence || isCode || /^\s*\|/.test(line) || /\S{60,}$/.test(line);
+  });
+  return (/** @type {number} */ at) => exempt[at] === true;
+}
