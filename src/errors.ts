@@ -84,12 +84,3 @@ export function isUnreadable(error: unknown): error is VarveError {
 export function because(cause: unknown): string {
   return cause instanceof Error && cause.message !== '' ? ` (${cause.message})` : '';
 }
-
-/** Throws `ABORTED` when `signal` has fired, with the signal's reason as the cause. */
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) {
-    throw new VarveError('ABORTED', 'the operation was aborted by its caller', {
-      cause: signal.reason,
-    });
-  }
-}

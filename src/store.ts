@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type AbortOptions, throwIfAborted } from './abort.ts';
 import { invalid, listOf, reading, shown } from './arguments.ts';
-import type { Backend, Health, RequestMetrics } from './backends/backend.ts';
+import type { Backend, Health } from './backends/backend.ts';
 import { examine } from './backends/local/doctor.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
 import { restoreBackup } from './backends/local/restore.ts';
@@ -19,11 +20,11 @@ import {
   type SalvageReport,
   type Usage,
 } from './backends/maintenance.ts';
-import { ABORT_OPTIONS, type AbortOptions, type ManifestKey } from './backends/manifests.ts';
+import { ABORT_OPTIONS, type ManifestKey } from './backends/manifests.ts';
 import type { S3Config } from './backends/object/s3/s3-location.ts';
 import { SignalledBackend } from './backends/signalled-backend.ts';
 import { Segments } from './cas/segments.ts';
-import { isVarveError, throwIfAborted, VarveError } from './errors.ts';
+import { isVarveError, VarveError } from './errors.ts';
 import { type OnEvent, safely } from './events.ts';
 import { auditContent } from './gc/deep-audit.ts';
 import { contentsOf, type ErasureReport, findShared, remnantsOf } from './gc/erasure.ts';
@@ -52,6 +53,7 @@ import { OPEN_OPTIONS, type OpenOptions } from './open-options.ts';
 import type { OptionKinds } from './option-kinds.ts';
 import { declareOptions } from './options.ts';
 import { assertApart } from './real-path.ts';
+import type { RequestMetrics } from './request-metrics.ts';
 import { Work } from './work.ts';
 import { provideZod } from './zod-loader.ts';
 

@@ -1,3 +1,5 @@
+import type { RequestMetrics } from '../request-metrics.ts';
+
 /**
  * The one interface that every place to store things implements: the local directory, S3, memory.
  *
@@ -14,6 +16,7 @@
  * lines.
  */
 
+import type { AbortOptions } from '../abort.ts';
 import type { Address } from '../address.ts';
 import type { VarveError } from '../errors.ts';
 import type {
@@ -30,7 +33,6 @@ import type {
   Usage,
 } from './maintenance.ts';
 import type {
-  AbortOptions,
   ListFilter,
   Locator,
   ManifestFields,
@@ -53,21 +55,6 @@ export interface Health {
   readonly latencyMs: number;
   /** Why it is not healthy. */
   readonly error?: VarveError;
-}
-
-/** What has been asked of a storage service since the store was opened. */
-export interface RequestMetrics {
-  /** Requests sent by verb, each try counted; every request of a multipart upload is a `put`. */
-  readonly requests: Readonly<Record<'get' | 'head' | 'put' | 'delete' | 'list', number>>;
-  /** Bytes of bodies, without headers. */
-  readonly bytesUp: number;
-  readonly bytesDown: number;
-  /** Conditional writes whose condition did not hold. */
-  readonly refused: number;
-  /** Requests that were repeated after a failure. */
-  readonly retries: number;
-  /** Requests that failed or whose outcome is unknown, those that were repeated included. */
-  readonly failures: number;
 }
 
 export interface BackendCapabilities {

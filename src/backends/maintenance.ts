@@ -3,17 +3,12 @@
  * leave behind.
  */
 
+import type { AbortOptions } from '../abort.ts';
 import type { Address } from '../address.ts';
 import { VarveError } from '../errors.ts';
 import type { OptionKinds } from '../option-kinds.ts';
 import { declareOptions } from '../options.ts';
-import type {
-  AbortOptions,
-  ManifestHead,
-  ManifestKey,
-  ManifestKind,
-  SegmentDescription,
-} from './manifests.ts';
+import type { ManifestHead, ManifestKey, ManifestKind, SegmentDescription } from './manifests.ts';
 
 /** What all collections may be given. */
 export interface CollectWorkOptions extends AbortOptions {

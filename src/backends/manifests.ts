@@ -1,3 +1,4 @@
+import type { AbortOptions } from '../abort.ts';
 /**
  * What a backend stores, and how it is written, read and listed. The words are told in
  * `backend.ts`.
@@ -273,11 +274,6 @@ export function listFilterKinds(is: OptionKinds) {
     held: is.flag,
     order: is.oneOf('archived', 'oldest', 'newest'),
   };
-}
-
-export interface AbortOptions {
-  /** Ends the call with `ABORTED`. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 export const ABORT_OPTIONS = declareOptions<AbortOptions>()({

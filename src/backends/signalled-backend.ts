@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
+import { type AbortOptions, throwIfAborted } from '../abort.ts';
 import type { Address } from '../address.ts';
-import { throwIfAborted } from '../errors.ts';
-import type { Backend, BackendCapabilities, Health, RequestMetrics } from './backend.ts';
+import type { RequestMetrics } from '../request-metrics.ts';
+import type { Backend, BackendCapabilities, Health } from './backend.ts';
 import type {
   AuditOptions,
   AuditReport,
@@ -16,7 +17,6 @@ import type {
   Usage,
 } from './maintenance.ts';
 import type {
-  AbortOptions,
   ListFilter,
   Locator,
   ManifestFields,

@@ -195,3 +195,9 @@ export function readSource(address: Address, bytes: () => Uint8Array): Uint8Arra
     throw asInvalid(`the bytes of segment ${address} could not be had from their source`, cause);
   }
 }
+
+/** What a write's own getters throw concerns that write alone. */
+export function asVarveError(error: unknown): VarveError {
+  if (error instanceof VarveError) return error;
+  return new VarveError('INVALID_ARGUMENT', 'the write could not be read', { cause: error });
+}

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { type AbortOptions, throwIfAborted } from '../abort.ts';
 import { type Address, addressOf } from '../address.ts';
 import { checkBytes, itemsOf } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import {
   ABORT_OPTIONS,
-  type AbortOptions,
   type ListFilter,
   type Locator,
   listFilterKinds,
@@ -19,7 +19,7 @@ import {
   type WriteSuccess,
 } from '../backends/manifests.ts';
 import { whileOpen } from '../backends/while-open.ts';
-import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
+import { isVarveError, VarveError } from '../errors.ts';
 import type { OptionKinds } from '../option-kinds.ts';
 import { declareOptions } from '../options.ts';
 import { tokenSegmentBytes, tokenSegmentIds } from './token-segment.ts';

@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline';
-import { throwIfAborted } from '../errors.ts';
+import { throwIfAborted } from '../abort.ts';
 import type { Terminal } from './terminal.ts';
 
 /**

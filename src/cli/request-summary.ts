@@ -1,4 +1,4 @@
-import type { RequestMetrics } from '../backends/backend.ts';
+import type { RequestMetrics } from '../request-metrics.ts';
 import { bytes, counted } from './human.ts';
 
 /** What was asked of the storage service, in a line. */

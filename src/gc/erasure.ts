@@ -1,8 +1,8 @@
+import type { AbortOptions } from '../abort.ts';
 import type { Address } from '../address.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { CollectReport, Remnant } from '../backends/maintenance.ts';
 import type {
-  AbortOptions,
   Locator,
   ManifestKey,
   ManifestKind,

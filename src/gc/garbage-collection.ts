@@ -1,3 +1,4 @@
+import type { AbortOptions } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import {
   type CollectOptions,
@@ -6,7 +7,6 @@ import {
   collectWorkKinds,
   type ProgressCallback,
 } from '../backends/maintenance.ts';
-import type { AbortOptions } from '../backends/manifests.ts';
 import { type Duration, parseDuration } from '../duration.ts';
 import type { OptionKinds } from '../option-kinds.ts';
 import { declareOptions } from '../options.ts';

@@ -1,5 +1,6 @@
+import type { AbortOptions } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
-import type { AbortOptions, ManifestHead, ManifestKind } from '../backends/manifests.ts';
+import type { ManifestHead, ManifestKind } from '../backends/manifests.ts';
 import { isUnreadable } from '../errors.ts';
 
 /**

@@ -1,4 +1,5 @@
-import type { AbortOptions, ListFilter, ManifestHead } from '../backends/manifests.ts';
+import type { AbortOptions } from '../abort.ts';
+import type { ListFilter, ManifestHead } from '../backends/manifests.ts';
 import { parseDuration, type Retention } from '../duration.ts';
 import { VarveError } from '../errors.ts';
 import type { OptionKinds } from '../option-kinds.ts';

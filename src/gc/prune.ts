@@ -1,13 +1,13 @@
+import { type AbortOptions, throwIfAborted } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import type {
-  AbortOptions,
   ManifestHead,
   ManifestHold,
   ManifestWrite,
   Revision,
   WriteOutcome,
 } from '../backends/manifests.ts';
-import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
+import { isVarveError, VarveError } from '../errors.ts';
 import { ConversationReader } from '../manifest/conversation-reader.ts';
 import { meets } from '../where.ts';
 import { type PruneCriteria, PruneRule } from './prune-criteria.ts';

@@ -1,8 +1,8 @@
+import { type AbortOptions, throwIfAborted } from '../abort.ts';
 import type { Address } from '../address.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { BackupOptions } from '../backends/maintenance.ts';
 import type {
-  AbortOptions,
   Locator,
   ManifestFields,
   ManifestHead,
@@ -16,7 +16,7 @@ import type {
   StoredManifest,
   WriteOutcome,
 } from '../backends/manifests.ts';
-import { isUnreadable, isVarveError, throwIfAborted, type VarveError } from '../errors.ts';
+import { isUnreadable, isVarveError, type VarveError } from '../errors.ts';
 
 const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
 

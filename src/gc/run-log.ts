@@ -1,5 +1,5 @@
+import type { AbortOptions } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
-import type { AbortOptions } from '../backends/manifests.ts';
 import { type ErrorCode, isVarveError, VarveError } from '../errors.ts';
 import type { OnEvent, WorkName } from '../events.ts';
 import type { OptionKinds } from '../option-kinds.ts';

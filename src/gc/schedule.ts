@@ -1,6 +1,6 @@
+import type { AbortOptions } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { CollectReport, Lease } from '../backends/maintenance.ts';
-import type { AbortOptions } from '../backends/manifests.ts';
 import { type Duration, parseDuration } from '../duration.ts';
 import { isVarveError, VarveError } from '../errors.ts';
 import type { OptionKinds } from '../option-kinds.ts';

@@ -1,6 +1,6 @@
+import type { AbortOptions } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { ManifestSurvey, Usage } from '../backends/maintenance.ts';
-import type { AbortOptions } from '../backends/manifests.ts';
 import type { OptionKinds } from '../option-kinds.ts';
 import { declareOptions } from '../options.ts';
 import { type SharedSegment, TopSegments } from './top-segments.ts';

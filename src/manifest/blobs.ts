@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
+import { type AbortOptions, throwIfAborted } from '../abort.ts';
 import { addressOf } from '../address.ts';
 import { checkText } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import {
   ABORT_OPTIONS,
-  type AbortOptions,
   DELETE_OPTIONS,
   type DeleteOptions,
   type ListFilter,
@@ -20,7 +20,7 @@ import {
 } from '../backends/manifests.ts';
 import { whileOpen } from '../backends/while-open.ts';
 import { BLOB_CHUNKS, Chunker } from '../cas/chunker.ts';
-import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
+import { isVarveError, VarveError } from '../errors.ts';
 import type { OptionKinds } from '../option-kinds.ts';
 import { declareOptions } from '../options.ts';
 import { type BlobEnd, encodeBlobEntry } from './blob-body.ts';

@@ -1,7 +1,8 @@
 import { LRUCache } from 'lru-cache';
+import type { AbortOptions } from '../abort.ts';
 import { addressOf } from '../address.ts';
 import type { Backend } from '../backends/backend.ts';
-import type { AbortOptions, Locator, StoredEntry } from '../backends/manifests.ts';
+import type { Locator, StoredEntry } from '../backends/manifests.ts';
 import { VarveError } from '../errors.ts';
 import {
   decodeEntry,

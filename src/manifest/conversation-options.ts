@@ -1,5 +1,5 @@
+import type { AbortOptions } from '../abort.ts';
 import {
-  type AbortOptions,
   type ListFilter,
   listFilterKinds,
   type Revision,

@@ -1,6 +1,6 @@
+import type { AbortOptions } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import type {
-  AbortOptions,
   Locator,
   ManifestHead,
   ManifestHold,

@@ -1,6 +1,6 @@
+import { type AbortOptions, throwIfAborted } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import type {
-  AbortOptions,
   ManifestFields,
   ManifestWrite,
   NewEntry,
@@ -9,7 +9,7 @@ import type {
   WriteFailure,
   WriteOutcome,
 } from '../backends/manifests.ts';
-import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
+import { isVarveError, VarveError } from '../errors.ts';
 import { type EntryShape, encodeEntry, LINE_FEED, NOTHING, type Skeleton } from './body.ts';
 import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
 import { type ConversationReader, conversationKey } from './conversation-reader.ts';

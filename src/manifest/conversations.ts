@@ -1,8 +1,8 @@
+import { type AbortOptions, throwIfAborted } from '../abort.ts';
 import { isBytes, itemsOf, listOf } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import {
   ABORT_OPTIONS,
-  type AbortOptions,
   DELETE_OPTIONS,
   type DeleteOptions,
   type ListFilter,
@@ -11,7 +11,7 @@ import {
   type WriteSuccess,
 } from '../backends/manifests.ts';
 import { checkNonce } from '../backends/write-validation.ts';
-import { throwIfAborted, VarveError } from '../errors.ts';
+import { VarveError } from '../errors.ts';
 import { globMatcher } from '../glob.ts';
 import { entryHead, LINE_FEED, NOTHING } from './body.ts';
 import { joinSkeletons, splitAtMessages } from './composition.ts';

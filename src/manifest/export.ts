@@ -1,8 +1,9 @@
+import { type AbortOptions, throwIfAborted } from '../abort.ts';
 import { itemsOf } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
-import type { AbortOptions, ManifestHead, StoredManifest } from '../backends/manifests.ts';
+import type { ManifestHead, StoredManifest } from '../backends/manifests.ts';
 import { whileOpen } from '../backends/while-open.ts';
-import { isVarveError, throwIfAborted, VarveError } from '../errors.ts';
+import { isVarveError, VarveError } from '../errors.ts';
 import type { OnEvent, ProgressEvent } from '../events.ts';
 import type { OptionKinds } from '../option-kinds.ts';
 import { declareOptions } from '../options.ts';

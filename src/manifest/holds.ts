@@ -1,6 +1,7 @@
+import type { AbortOptions } from '../abort.ts';
 import { listOf } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
-import { ABORT_OPTIONS, type AbortOptions, type WriteOutcome } from '../backends/manifests.ts';
+import { ABORT_OPTIONS, type WriteOutcome } from '../backends/manifests.ts';
 import { isVarveError } from '../errors.ts';
 import type { OptionKinds } from '../option-kinds.ts';
 import { declareOptions } from '../options.ts';

@@ -1,6 +1,7 @@
+import { type AbortOptions, throwIfAborted } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
-import type { AbortOptions, WriteOutcome } from '../backends/manifests.ts';
-import { throwIfAborted, VarveError } from '../errors.ts';
+import type { WriteOutcome } from '../backends/manifests.ts';
+import { VarveError } from '../errors.ts';
 import type { OnEvent, ProgressEvent } from '../events.ts';
 import type { OptionKinds } from '../option-kinds.ts';
 import { declareOptions } from '../options.ts';

@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../backends/manifests.ts';
+import type { AbortOptions } from '../abort.ts';
 import { tokenSegmentIds } from '../cas/token-segment.ts';
 import { VarveError } from '../errors.ts';
 import type { StoredReference } from './body.ts';

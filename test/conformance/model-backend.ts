@@ -1,3 +1,4 @@
+import { type AbortOptions, throwIfAborted } from '../../src/abort.ts';
 import { type Address, addressOf } from '../../src/address.ts';
 import type { Backend, BackendCapabilities, Health } from '../../src/backends/backend.ts';
 import {
@@ -15,7 +16,6 @@ import {
   type Usage,
 } from '../../src/backends/maintenance.ts';
 import type {
-  AbortOptions,
   AppendWrite,
   DeleteWrite,
   HoldWrite,
@@ -49,7 +49,7 @@ import {
   checkReport,
   heldError,
 } from '../../src/backends/write-validation.ts';
-import { isVarveError, throwIfAborted, VarveError } from '../../src/errors.ts';
+import { isVarveError, VarveError } from '../../src/errors.ts';
 import { ownCopy } from '../../src/own-copy.ts';
 
 import {

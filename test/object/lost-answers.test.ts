@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { AbortOptions } from '../../src/backends/manifests.ts';
+import type { AbortOptions } from '../../src/abort.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import type {

@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../../src/backends/manifests.ts';
+import type { AbortOptions } from '../../src/abort.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { RequestMetrics } from '../../src/backends/backend.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
 import { HOT_REFERENCES } from '../../src/backends/object/sidecar.ts';
+import type { RequestMetrics } from '../../src/request-metrics.ts';
 import { append, commit, conversation, entry, put, remove } from '../conformance/builders.ts';
 
 type Requests = RequestMetrics['requests'];

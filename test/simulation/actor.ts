@@ -1,6 +1,6 @@
+import type { AbortOptions } from '../../src/abort.ts';
 import type { CollectOptions, CollectReport } from '../../src/backends/maintenance.ts';
 import type {
-  AbortOptions,
   Locator,
   ManifestHead,
   ManifestKey,

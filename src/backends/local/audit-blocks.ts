@@ -8,9 +8,9 @@ import { surveySlots } from './extents.ts';
 import { FingerprintCheck } from './fingerprint-check.ts';
 import { IdSet } from './id-set.ts';
 import type { LocalIndex } from './local-index.ts';
+import { isOutdated } from './log/log-tail.ts';
 import { PackVanished, packPath } from './pack-files.ts';
 import type { BlockPlace } from './record-store.ts';
-import { isOutdated } from './rewrite.ts';
 import { SEGMENTS, type Space } from './schema.ts';
 import type { StoreFolder } from './store-folder.ts';
 

@@ -1,12 +1,12 @@
 import { lstatSync, rmSync } from 'node:fs';
 import type { WrongCount } from './audit-survey.ts';
 import { isDamage } from './block.ts';
+import { DeadBytes } from './dead-bytes.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
 import type { LocalIndex } from './local-index.ts';
 import { unknownCommits } from './log/unknown-commits.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { SEGMENTS, SWEPT } from './schema.ts';
-import { DeadBytes } from './sweep.ts';
 
 /** Records mended in one transaction. */
 const BATCH = 5000;

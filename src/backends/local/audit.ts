@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted, VarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../abort.ts';
+import { VarveError } from '../../errors.ts';
 import type { AuditReport, AuditSettings, Finding } from '../maintenance.ts';
 import type { ManifestKey } from '../manifests.ts';
 import { type BlockSurvey, strayFiles, surveyBlocks } from './audit-blocks.ts';
@@ -15,13 +16,12 @@ import {
   wrongCounts,
 } from './audit-survey.ts';
 import { findUnaccounted, manifestsIn } from './audit-unaccounted.ts';
-import { uploaderOf } from './expire.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
 import { IdSet } from './id-set.ts';
 import { LocalIndex } from './local-index.ts';
 import { outdatedIndex, unknownCommits } from './log/unknown-commits.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
-import { type ManifestRow, manifestEntry } from './manifest-table.ts';
+import { type ManifestRow, manifestEntry, uploaderOf } from './manifest-table.ts';
 import { PackReader, PackVanished, packPath } from './pack-files.ts';
 import { BODIES, KIND_NUMBERS, SEGMENTS } from './schema.ts';
 import { segmentEntry } from './segment-resolver.ts';

@@ -13,7 +13,8 @@ import {
 } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted, VarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../abort.ts';
+import { VarveError } from '../../errors.ts';
 import { assertApart } from '../../real-path.ts';
 import { toVarveError } from '../../system-error.ts';
 import type { BackupOptions, BackupReport } from '../maintenance.ts';

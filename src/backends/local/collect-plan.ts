@@ -2,12 +2,13 @@ import type { CollectShare } from '../maintenance.ts';
 import { isDamage } from './block.ts';
 import { type CollectScope, cutoffOf } from './collect-scope.ts';
 import { CountTable } from './count-table.ts';
+import { DeadBytes } from './dead-bytes.ts';
 import { ExpireCounts, type ExpireTotals, listExpired } from './expire.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import type { ManifestRow } from './manifest-table.ts';
 import { BODIES, SEGMENTS, type Space } from './schema.ts';
-import { DeadBytes, listGarbage } from './sweep.ts';
+import { listGarbage } from './sweep.ts';
 
 /** What the deletions and the sweep of a collection would do. */
 export interface SweepPlan extends ExpireTotals {

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted } from '../../errors.ts';
+import { throwIfAborted } from '../../abort.ts';
 import { toVarveError } from '../../system-error.ts';
 import type { WriteOutcome } from '../manifests.ts';
 import { CommitTransaction, type CommitTuning, type LocalWrite } from './commit-transaction.ts';

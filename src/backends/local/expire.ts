@@ -1,10 +1,10 @@
-import { throwIfAborted } from '../../errors.ts';
+import { throwIfAborted } from '../../abort.ts';
 import type { CollectOptions, CollectShare } from '../maintenance.ts';
 import type { Revision } from '../manifests.ts';
 import type { CollectScope } from './collect-scope.ts';
 import type { LocalWrite } from './commit-transaction.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
-import { type ManifestRow, revisionOf } from './manifest-table.ts';
+import { type ManifestRow, revisionOf, uploaderOf } from './manifest-table.ts';
 import { KIND_NUMBERS } from './schema.ts';
 
 /** Manifests listed, and deleted in one transaction. */
@@ -46,11 +46,6 @@ export function* listExpired(
     if (rows.length < BATCH) return;
     last = (rows.at(-1) as ManifestRow).id;
   }
-}
-
-/** The name of the process whose upload it is. */
-export function uploaderOf({ name }: Pick<ManifestRow, 'name'>): string {
-  return name.toString().split('/', 1)[0] as string;
 }
 
 /** Deletes them, each only if it is still as it was found. */

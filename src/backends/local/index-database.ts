@@ -1,7 +1,8 @@
 import { accessSync, constants, existsSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { throwIfAborted, VarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../abort.ts';
+import { VarveError } from '../../errors.ts';
 import { toVarveError } from '../../system-error.ts';
 import {
   assertNoPacks,

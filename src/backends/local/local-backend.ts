@@ -1,8 +1,9 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { type AbortOptions, throwIfAborted } from '../../abort.ts';
 import type { Address } from '../../address.ts';
-import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
+import { isVarveError, VarveError } from '../../errors.ts';
 import { ownCopy } from '../../own-copy.ts';
 import { toVarveError } from '../../system-error.ts';
 import { countTokens } from '../../token-codec.ts';
@@ -24,7 +25,6 @@ import {
   type Usage,
 } from '../maintenance.ts';
 import type {
-  AbortOptions,
   ListFilter,
   Locator,
   ManifestFields,

@@ -362,3 +362,8 @@ export function ownerMark(key: LocalKey): number {
 export function manifestEntry(key: LocalKey, row: number): FingerprintEntry {
   return { key: manifestFingerprint(key), id: row };
 }
+
+/** The name of the process whose upload it is. */
+export function uploaderOf({ name }: Pick<ManifestRow, 'name'>): string {
+  return name.toString().split('/', 1)[0] as string;
+}

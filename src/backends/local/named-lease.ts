@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import type { AbortOptions } from '../../abort.ts';
 import type { Lease } from '../maintenance.ts';
-import type { AbortOptions } from '../manifests.ts';
 import { checkLease } from '../write-validation.ts';
 import type { IndexDatabase } from './index-database.ts';
 import { LEASE_TABLE } from './schema.ts';

@@ -1,12 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { throwIfAborted, VarveError } from '../../errors.ts';
-import type {
-  AbortOptions,
-  ManifestFields,
-  NewEntry,
-  WriteOutcome,
-  WriteSuccess,
-} from '../manifests.ts';
+import { type AbortOptions, throwIfAborted } from '../../abort.ts';
+import { VarveError } from '../../errors.ts';
+import type { ManifestFields, NewEntry, WriteOutcome, WriteSuccess } from '../manifests.ts';
 import { loadSegment, type PublishWrite } from '../write-intake.ts';
 import type { AdoptWrite, LocalWrite } from './commit-transaction.ts';
 import type { LocalKey } from './manifest-table.ts';

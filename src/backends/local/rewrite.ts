@@ -1,16 +1,17 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted } from '../../errors.ts';
+import { throwIfAborted } from '../../abort.ts';
 import type { CollectOptions } from '../maintenance.ts';
 import { type BlockDirectory, type BlockRecord, isDamage } from './block.ts';
 import { BlockStager } from './block-stager.ts';
 import type { CollectScope } from './collect-scope.ts';
 import { joinExtents, surveySlots } from './extents.ts';
 import type { LocalIndex } from './local-index.ts';
+import { isOutdated } from './log/log-tail.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { type PackAppender, removePack } from './pack-files.ts';
 import { syncFolder } from './plain-files.ts';
 import type { BlockPlace } from './record-store.ts';
-import { LOG, SEGMENTS, type Space, SWEPT } from './schema.ts';
+import { SEGMENTS, type Space, SWEPT } from './schema.ts';
 
 /** Bytes before compression that one transaction rewrites: others wait as long. */
 const STEP_BYTES = 4 * 1024 * 1024;
@@ -192,15 +193,6 @@ function liveRecords(index: LocalIndex, block: BlockRow): BlockRecord[] | undefi
     if (isDamage(error)) return undefined;
     throw error;
   }
-}
-
-/** Whether a record of the log says nothing that later ones do not. */
-export function isOutdated(
-  { database }: LocalIndex,
-  { space }: { space: Space },
-  record: number,
-): boolean {
-  return space === LOG && record < database.meta('log_floor');
 }
 
 /** The swept records from the first to the last of the given ids. */

@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted } from '../../errors.ts';
+import { throwIfAborted } from '../../abort.ts';
 import type { CollectOptions, CollectShare } from '../maintenance.ts';
-import { isDamage } from './block.ts';
 import type { CollectScope } from './collect-scope.ts';
+import { DeadBytes } from './dead-bytes.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { SEGMENTS, type Space } from './schema.ts';
@@ -97,25 +97,6 @@ function condemn(index: LocalIndex, batch: readonly Garbage[], cutoff: number): 
     index.database.run('UPDATE block SET dead = dead + ? WHERE id = ?', bytes, block);
   index.bumpEpoch();
   return swept;
-}
-
-/** Bytes of records, summed up by the blocks that hold them. */
-export class DeadBytes {
-  readonly byBlock = new Map<number, number>();
-
-  /** Adds a record's; returns how many. None when it cannot be read: that is an audit's to tell. */
-  add(index: LocalIndex, space: Space, record: number): number {
-    try {
-      const place = index.records.locate(space, record);
-      if (place === undefined) return 0;
-      const length = place.directory.storedLength(place.slot);
-      this.byBlock.set(place.block.id, (this.byBlock.get(place.block.id) ?? 0) + length);
-      return length;
-    } catch (error) {
-      if (isDamage(error)) return 0;
-      throw error;
-    }
-  }
 }
 
 /** All garbage of a share, a page at a time in the order of ids. To be read in one snapshot. */

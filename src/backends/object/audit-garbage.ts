@@ -1,9 +1,10 @@
+import { abortOf } from '../../abort.ts';
 import type { Address } from '../../address.ts';
 import type { Diagnosis } from './diagnosis.ts';
 import { type Hints, readReleaseHint } from './hints.ts';
 import { RELEASE_HINTS_PREFIX, sidecarKey } from './keys.ts';
 import { listObjects } from './listing.ts';
-import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { forEach, type Protocol } from './protocol.ts';
 import type { Sidecar } from './sidecar.ts';
 import { unlessUnreadable } from './unreadable.ts';
 

@@ -1,5 +1,5 @@
+import { abortOf, throwIfAborted } from '../../abort.ts';
 import type { Address } from '../../address.ts';
-import { throwIfAborted } from '../../errors.ts';
 import type { AuditReport, AuditSettings, Finding } from '../maintenance.ts';
 import type { ManifestKey } from '../manifests.ts';
 import { UnhintedGarbage } from './audit-garbage.ts';
@@ -11,7 +11,7 @@ import { HoldRepair } from './hold-repair.ts';
 import { manifestObjectKey, manifestOfObjectKey } from './keys.ts';
 import type { SeenRecord } from './manifest-table.ts';
 import { removeProbeRemains } from './probe-remains.ts';
-import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { forEach, type Protocol } from './protocol.ts';
 import { isStale, reap } from './reap.ts';
 import { ReferenceScan } from './reference-scan.ts';
 import { type ListedSegment, listSegments } from './segment-listing.ts';

@@ -1,4 +1,5 @@
-import { throwIfAborted, VarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../abort.ts';
+import { VarveError } from '../../errors.ts';
 import type { Clock } from './clock.ts';
 import type { RequestOptions } from './object-store.ts';
 

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
+import { throwIfAborted } from '../../abort.ts';
 import type { Address } from '../../address.ts';
-import { throwIfAborted } from '../../errors.ts';
 import type { CollectReport, CollectSettings, ProgressCallback } from '../maintenance.ts';
 import type { Clock } from './clock.ts';
 

@@ -1,3 +1,4 @@
+import { abortOf } from '../../abort.ts';
 import type { Address } from '../../address.ts';
 import type {
   CollectReason,
@@ -19,7 +20,7 @@ import { listObjects } from './listing.ts';
 import type { SeenRecord } from './manifest-table.ts';
 import type { ListedObject } from './object-store.ts';
 import { removeProbeRemains } from './probe-remains.ts';
-import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { forEach, type Protocol } from './protocol.ts';
 import { isStale, leftBehind, reap } from './reap.ts';
 import { findRemnants } from './remnants.ts';
 import { listSegments } from './segment-listing.ts';

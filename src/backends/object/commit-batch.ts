@@ -1,4 +1,5 @@
-import { isUnreadable, isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../abort.ts';
+import { isUnreadable, isVarveError, VarveError } from '../../errors.ts';
 import type { NewEntry, WriteOutcome } from '../manifests.ts';
 import type { AttemptSteps, Wanting } from './attempt-steps.ts';
 import { Backoff } from './backoff.ts';

@@ -1,3 +1,4 @@
+import { abortOf } from '../../abort.ts';
 import type { CollectShare } from '../maintenance.ts';
 import type { DeleteWrite, ManifestKey, WriteOutcome } from '../manifests.ts';
 import type { CollectScope } from './collect-scope.ts';
@@ -8,7 +9,7 @@ import { EXPIRY_HINTS_PREFIX, KINDS, manifestObjectKey } from './keys.ts';
 import type { ListIndex } from './list-index.ts';
 import { listObjects } from './listing.ts';
 import type { ManifestRecord } from './manifest-record.ts';
-import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { forEach, type Protocol } from './protocol.ts';
 import { unlessUnreadable } from './unreadable.ts';
 
 /** A hint comes before its commit: one younger than this may be of a commit under way. */

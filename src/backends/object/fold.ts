@@ -13,7 +13,7 @@ import type {
   PutWrite,
   WriteOutcome,
 } from '../manifests.ts';
-import { heldError } from '../write-validation.ts';
+import { asVarveError, heldError } from '../write-validation.ts';
 import {
   type ArchivedAt,
   type DraftContent,
@@ -311,10 +311,4 @@ function conflict(key: ManifestKey): VarveError {
     'CONFLICT',
     `${nameOf(key)} is not at the expected revision: read it again, then decide`,
   );
-}
-
-/** What a write's own getters throw concerns that write alone. */
-export function asVarveError(error: unknown): VarveError {
-  if (error instanceof VarveError) return error;
-  return new VarveError('INVALID_ARGUMENT', 'the write could not be read', { cause: error });
 }

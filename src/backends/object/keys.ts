@@ -16,8 +16,6 @@ export const EXPIRY_HINTS_PREFIX = 'hints/expiries/';
 export const DAMAGE_HINTS_PREFIX = 'hints/damaged/';
 export const REPORTS_PREFIX = 'reports/';
 export const LEASES_PREFIX = 'leases/';
-/** Objects that a service is tried with; what is old there is garbage. */
-export const PROBE_PREFIX = 'probe/';
 export const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
 
 const SIDECAR_SUFFIX = '.meta';

@@ -1,12 +1,13 @@
+import { type AbortOptions, abortOf } from '../../abort.ts';
 import { isUnreadable, isVarveError, type VarveError } from '../../errors.ts';
-import type { AbortOptions, ManifestKind } from '../manifests.ts';
+import type { ManifestKind } from '../manifests.ts';
 import { deleteAll } from './delete-all.ts';
 import { KINDS, manifestsPrefix, rollupsPrefix } from './keys.ts';
 import { listObjects, listPages } from './listing.ts';
 import type { ManifestRecord } from './manifest-record.ts';
 import type { SeenRecord } from './manifest-table.ts';
 import type { ListedObject } from './object-store.ts';
-import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { forEach, type Protocol } from './protocol.ts';
 import { decodeRollup, encodeRollups, type ListedManifest, listed, newestOf } from './rollup.ts';
 
 export interface ManifestSurvey {

@@ -1,10 +1,16 @@
-import type { AbortOptions } from '../manifests.ts';
-import type { ListedObject } from './object-store.ts';
-import type { Protocol } from './protocol.ts';
+import type { AbortOptions } from '../../abort.ts';
+import type { ListedObject, ObjectStore } from './object-store.ts';
+import type { ServerClock } from './server-clock.ts';
+
+/** A service, and what its answers tell of its clock. */
+export interface ObservedStore {
+  readonly store: ObjectStore;
+  readonly serverClock: ServerClock;
+}
 
 /** All objects below a prefix, a page at a time, in the order of their keys. */
 export async function* listPages(
-  { store, serverClock }: Pick<Protocol, 'store' | 'serverClock'>,
+  { store, serverClock }: ObservedStore,
   prefix: string,
   options: AbortOptions & { readonly after?: string } = {},
 ): AsyncGenerator<readonly ListedObject[], void, undefined> {
@@ -22,9 +28,9 @@ export async function* listPages(
 }
 
 export async function* listObjects(
-  protocol: Pick<Protocol, 'store' | 'serverClock'>,
+  observed: ObservedStore,
   prefix: string,
   options: AbortOptions & { readonly after?: string } = {},
 ): AsyncGenerator<ListedObject, void, undefined> {
-  for await (const page of listPages(protocol, prefix, options)) yield* page;
+  for await (const page of listPages(observed, prefix, options)) yield* page;
 }

@@ -1,8 +1,9 @@
-import { isUnreadable, throwIfAborted, type VarveError } from '../../errors.ts';
+import { abortOf, throwIfAborted } from '../../abort.ts';
+import { isUnreadable, type VarveError } from '../../errors.ts';
 import { KINDS, manifestsPrefix } from './keys.ts';
 import { listPages } from './listing.ts';
 import type { SeenRecord } from './manifest-table.ts';
-import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { forEach, type Protocol } from './protocol.ts';
 
 /** Manifests read at once. */
 const WINDOW = 64;

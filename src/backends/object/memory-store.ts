@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { throwIfAborted } from '../../errors.ts';
-import type { AbortOptions } from '../manifests.ts';
+import { type AbortOptions, throwIfAborted } from '../../abort.ts';
 import {
   checkDeletedKeys,
   checkListLimit,

@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { type AbortOptions, abortOf } from '../../abort.ts';
 import type { Lease } from '../maintenance.ts';
-import type { AbortOptions } from '../manifests.ts';
 import { checkLease } from '../write-validation.ts';
 import { LEASES_PREFIX } from './keys.ts';
-import { abortOf, type Protocol } from './protocol.ts';
+import type { Protocol } from './protocol.ts';
 
 const BODY = z.object({ holder: z.string(), ttlMs: z.number() });
 

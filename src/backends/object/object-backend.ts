@@ -1,7 +1,9 @@
 import { setMaxListeners } from 'node:events';
+import { type AbortOptions, abortOf, throwIfAborted } from '../../abort.ts';
 import type { Address } from '../../address.ts';
-import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
-import type { Backend, BackendCapabilities, Health, RequestMetrics } from '../backend.ts';
+import { isVarveError, VarveError } from '../../errors.ts';
+import type { RequestMetrics } from '../../request-metrics.ts';
+import type { Backend, BackendCapabilities, Health } from '../backend.ts';
 import { healthBy } from '../health.ts';
 import {
   AUDIT_OPTIONS,
@@ -17,7 +19,6 @@ import {
   type Usage,
 } from '../maintenance.ts';
 import type {
-  AbortOptions,
   ListFilter,
   Locator,
   ManifestFields,
@@ -47,7 +48,7 @@ import { headOfRecord } from './manifest-record.ts';
 import { MeteredStore } from './metered-store.ts';
 import { acquireLease } from './named-lease.ts';
 import type { ObjectStore } from './object-store.ts';
-import { abortOf, forEach } from './protocol.ts';
+import { forEach } from './protocol.ts';
 import { ObjectReportLog } from './report-log.ts';
 import { RequestMeter } from './request-meter.ts';
 import { ServerClock } from './server-clock.ts';

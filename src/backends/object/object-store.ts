@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../manifests.ts';
+import type { AbortOptions } from '../../abort.ts';
 
 /** What bounds a request. */
 export interface RequestOptions extends AbortOptions {

@@ -1,5 +1,6 @@
+import { throwIfAborted } from '../../abort.ts';
 import type { Address } from '../../address.ts';
-import { isVarveError, throwIfAborted } from '../../errors.ts';
+import { isVarveError } from '../../errors.ts';
 import type {
   ManifestFields,
   ManifestKey,

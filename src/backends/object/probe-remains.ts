@@ -1,8 +1,9 @@
 import { deleteAll } from './delete-all.ts';
-import { PROBE_PREFIX } from './keys.ts';
-import { listPages } from './listing.ts';
+import { listPages, type ObservedStore } from './listing.ts';
 import type { ListedObject } from './object-store.ts';
-import type { Protocol } from './protocol.ts';
+
+/** Below it are only objects that a service is tried with. */
+export const PROBE_PREFIX = 'probe/';
 
 /** No probe takes so long, in ms. */
 const STALE_PROBE_MS = 60 * 60 * 1000;
@@ -15,10 +16,7 @@ export function probeRemains(listed: readonly ListedObject[], now: number): stri
 }
 
 /** Deletes it. */
-export async function removeProbeRemains({
-  store,
-  serverClock,
-}: Pick<Protocol, 'store' | 'serverClock'>): Promise<void> {
+export async function removeProbeRemains({ store, serverClock }: ObservedStore): Promise<void> {
   for await (const page of listPages({ store, serverClock }, PROBE_PREFIX)) {
     await deleteAll(store, probeRemains(page, serverClock.earliest()));
   }

@@ -1,9 +1,8 @@
 import { because, isVarveError, VarveError } from '../../errors.ts';
 import type { Randomness } from './clock.ts';
 import { deleteAll } from './delete-all.ts';
-import { PROBE_PREFIX } from './keys.ts';
 import type { ObjectStore, PutResult, RequestOptions } from './object-store.ts';
-import { probeRemains } from './probe-remains.ts';
+import { PROBE_PREFIX, probeRemains } from './probe-remains.ts';
 
 const MAX_RACES = 5;
 

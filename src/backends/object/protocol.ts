@@ -1,4 +1,3 @@
-import type { AbortOptions } from '../manifests.ts';
 import type { Foundation } from './foundation.ts';
 import type { ManifestTable } from './manifest-table.ts';
 import type { SidecarTable } from './sidecar-table.ts';
@@ -19,8 +18,4 @@ export async function forEach<Item, Result>(
     if (each.status === 'rejected') throw each.reason;
     return each.value;
   });
-}
-
-export function abortOf(signal: AbortSignal | undefined): AbortOptions {
-  return signal === undefined ? {} : { signal };
 }

@@ -1,5 +1,6 @@
+import { throwIfAborted } from '../../abort.ts';
 import type { Address } from '../../address.ts';
-import { isVarveError, throwIfAborted, type VarveError } from '../../errors.ts';
+import { isVarveError, type VarveError } from '../../errors.ts';
 import type {
   ManifestFields,
   NewEntry,

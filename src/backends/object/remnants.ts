@@ -1,8 +1,9 @@
+import { abortOf } from '../../abort.ts';
 import type { Address } from '../../address.ts';
 import { isUnreadable } from '../../errors.ts';
 import type { Remnant } from '../maintenance.ts';
 import { segmentKey, sidecarKey } from './keys.ts';
-import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { forEach, type Protocol } from './protocol.ts';
 import { ReferenceScan } from './reference-scan.ts';
 import { listSegments } from './segment-listing.ts';
 import type { Generation, Sidecar } from './sidecar.ts';

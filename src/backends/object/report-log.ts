@@ -1,13 +1,12 @@
+import { type AbortOptions, abortOf } from '../../abort.ts';
 import { VarveError } from '../../errors.ts';
-import type { ReportLog, StoredReport } from '../maintenance.ts';
-import { KEPT_REPORTS } from '../maintenance.ts';
-import type { AbortOptions } from '../manifests.ts';
+import { KEPT_REPORTS, type ReportLog, type StoredReport } from '../maintenance.ts';
 import { checkReport } from '../write-validation.ts';
 import { deleteAll } from './delete-all.ts';
 import { REPORTS_PREFIX } from './keys.ts';
 import { listObjects } from './listing.ts';
 import type { ObjectStore } from './object-store.ts';
-import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { forEach, type Protocol } from './protocol.ts';
 
 /** How often a report is written when the service does not say whether it was. */
 const WRITE_ATTEMPTS = 3;

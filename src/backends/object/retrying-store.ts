@@ -1,4 +1,5 @@
-import { isVarveError, throwIfAborted, VarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../abort.ts';
+import { isVarveError, VarveError } from '../../errors.ts';
 import type { OnEvent } from '../../events.ts';
 import { throwIfOver } from './call.ts';
 import type { Clock, Randomness } from './clock.ts';

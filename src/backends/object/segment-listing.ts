@@ -1,8 +1,8 @@
+import { type AbortOptions, abortOf } from '../../abort.ts';
 import type { Address } from '../../address.ts';
-import type { AbortOptions } from '../manifests.ts';
 import { parseSegmentKey, SEGMENTS_PREFIX } from './keys.ts';
 import { listObjects } from './listing.ts';
-import { abortOf, type Protocol } from './protocol.ts';
+import type { Protocol } from './protocol.ts';
 import type { Generation } from './sidecar.ts';
 
 /** What a listing shows of one segment. */

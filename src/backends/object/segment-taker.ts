@@ -1,11 +1,11 @@
 import { LRUCache } from 'lru-cache';
+import { throwIfAborted } from '../../abort.ts';
 import type { Address } from '../../address.ts';
-import { because, throwIfAborted, VarveError } from '../../errors.ts';
+import { because, VarveError } from '../../errors.ts';
 import type { NewSegment } from '../manifests.ts';
-import { checkedBytes } from '../write-validation.ts';
+import { asVarveError, checkedBytes } from '../write-validation.ts';
 import { Backoff } from './backoff.ts';
 import { atMost } from './cache-bound.ts';
-import { asVarveError } from './fold.ts';
 import { segmentKey } from './keys.ts';
 import type { PutCondition } from './object-store.ts';
 import type { Protocol } from './protocol.ts';

@@ -1,5 +1,11 @@
-import type { Generation, SegmentState, SidecarContent, Token } from './sidecar.ts';
-import { HOT_REFERENCES, HOT_REFUSALS } from './sidecar.ts';
+import {
+  type Generation,
+  HOT_REFERENCES,
+  HOT_REFUSALS,
+  type SegmentState,
+  type SidecarContent,
+  type Token,
+} from './sidecar.ts';
 import type { SidecarChange } from './sidecar-table.ts';
 
 /** What a taker of references knows and wants. */

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
+import { throwIfAborted } from '../../abort.ts';
 import type { Address } from '../../address.ts';
-import { isVarveError, throwIfAborted } from '../../errors.ts';
+import { isVarveError } from '../../errors.ts';
 import { Backoff } from './backoff.ts';
 import { atMost } from './cache-bound.ts';
 import type { Call } from './call.ts';

@@ -1,11 +1,11 @@
+import { type AbortOptions, abortOf, throwIfAborted } from '../../abort.ts';
 import type { Address } from '../../address.ts';
-import { throwIfAborted } from '../../errors.ts';
 import type { ManifestSurvey, SurveyedSegment } from '../maintenance.ts';
-import type { AbortOptions, ManifestHead } from '../manifests.ts';
+import type { ManifestHead } from '../manifests.ts';
 import { KINDS, manifestsPrefix, parseSegmentKey, SEGMENTS_PREFIX } from './keys.ts';
 import { listObjects, listPages } from './listing.ts';
 import { headOfRecord, type ManifestContent } from './manifest-record.ts';
-import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { forEach, type Protocol } from './protocol.ts';
 import { type Generation, parseGeneration } from './sidecar.ts';
 import { unlessUnreadable } from './unreadable.ts';
 

@@ -1,11 +1,12 @@
+import { type AbortOptions, abortOf } from '../../abort.ts';
 import type { Address } from '../../address.ts';
 import type { Usage } from '../maintenance.ts';
-import type { AbortOptions, ManifestKind } from '../manifests.ts';
+import type { ManifestKind } from '../manifests.ts';
 import { readReleaseHint } from './hints.ts';
 import { MANIFESTS_PREFIX, parseSegmentKey, RELEASE_HINTS_PREFIX } from './keys.ts';
 import type { ListIndex } from './list-index.ts';
 import { listObjects, listPages } from './listing.ts';
-import { abortOf, forEach, type Protocol } from './protocol.ts';
+import { forEach, type Protocol } from './protocol.ts';
 import { parseGeneration } from './sidecar.ts';
 import { unlessUnreadable } from './unreadable.ts';
 

@@ -1,7 +1,7 @@
 import { isDamage } from '../block.ts';
 import type { IndexDatabase } from '../index-database.ts';
 import type { RecordStore } from '../record-store.ts';
-import { LOG } from '../schema.ts';
+import { LOG, type Space } from '../schema.ts';
 import { decodeLogRecord } from './log-codec.ts';
 import { type LogRecord, type TouchedRows, touchedBy } from './log-record.ts';
 
@@ -62,4 +62,13 @@ export class LogTail {
 /** A snapshot says what is there and changes nothing. */
 function touchedIn({ covers, operations }: LogRecord): TouchedRows {
   return covers === undefined ? touchedBy(operations) : NOTHING;
+}
+
+/** Whether a record of the log says nothing that later ones do not. */
+export function isOutdated(
+  { database }: { readonly database: IndexDatabase },
+  { space }: { space: Space },
+  record: number,
+): boolean {
+  return space === LOG && record < database.meta('log_floor');
 }

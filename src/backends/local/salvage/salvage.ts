@@ -1,7 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted, VarveError } from '../../../errors.ts';
+import { throwIfAborted } from '../../../abort.ts';
+import { VarveError } from '../../../errors.ts';
 import { assertApart } from '../../../real-path.ts';
 import { toVarveError } from '../../../system-error.ts';
 import type {

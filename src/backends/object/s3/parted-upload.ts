@@ -1,7 +1,8 @@
 import pLimit from 'p-limit';
-import { throwIfAborted, VarveError } from '../../../errors.ts';
-import { PROBE_PREFIX } from '../keys.ts';
+import { throwIfAborted } from '../../../abort.ts';
+import { VarveError } from '../../../errors.ts';
 import type { PutCondition, PutResult, RequestOptions } from '../object-store.ts';
+import { PROBE_PREFIX } from '../probe-remains.ts';
 import { conditionHeaders } from './conditions.ts';
 import { PARTS_AT_ONCE } from './ranged-read.ts';
 import type { S3Requests } from './s3-requests.ts';

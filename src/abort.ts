@@ -1,0 +1,20 @@
+import { VarveError } from './errors.ts';
+
+export interface AbortOptions {
+  /** Ends the call with `ABORTED`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The options of a call that `signal` ends. */
+export function abortOf(signal: AbortSignal | undefined): AbortOptions {
+  return signal === undefined ? {} : { signal };
+}
+
+/** Throws `ABORTED` when `signal` has fired, with the signal's reason as the cause. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) {
+    throw new VarveError('ABORTED', 'the operation was aborted by its caller', {
+      cause: signal.reason,
+    });
+  }
+}
