@@ -1,5 +1,3 @@
-export type { AbortOptions } from './abort.ts';
-export { type Address, addressOf, isAddress, parseAddress } from './address.ts';
 export type { Backend, BackendCapabilities, Health } from './backends/backend.ts';
 export {
   type AuditOptions,
@@ -63,8 +61,15 @@ export type {
   SegmentReceipt,
   Segments,
 } from './cas/segments.ts';
-export { type Duration, type DurationUnit, parseDuration, type Retention } from './duration.ts';
-export { type ErrorCode, isVarveError, VarveError } from './errors.ts';
+export type { AbortOptions } from './core/abort.ts';
+export { type Address, addressOf, isAddress, parseAddress } from './core/address.ts';
+export {
+  type Duration,
+  type DurationUnit,
+  parseDuration,
+  type Retention,
+} from './core/duration.ts';
+export { type ErrorCode, isVarveError, VarveError } from './core/errors.ts';
 export type {
   DoneEvent,
   FailedEvent,
@@ -75,7 +80,9 @@ export type {
   StartEvent,
   StoreEvent,
   WorkName,
-} from './events.ts';
+} from './core/events.ts';
+export type { RequestMetrics } from './core/request-metrics.ts';
+export { parseWhere, type WhereCondition } from './core/where.ts';
 export type { ErasureReport, RemainingSegment } from './gc/erasure.ts';
 export type {
   CollectionPlanOptions,
@@ -119,7 +126,6 @@ export type { ExportCounts, ExportOptions } from './manifest/export.ts';
 export type { HeldConversation, HoldReceipt, Holds, PlaceHoldOptions } from './manifest/holds.ts';
 export type { ImportCounts, ImportError, ImportOptions, ImportReport } from './manifest/import.ts';
 export type { LocalStoreOptions, ObjectStoreOptions, OpenOptions } from './open-options.ts';
-export type { RequestMetrics } from './request-metrics.ts';
 export {
   doctor,
   openStore,
@@ -130,4 +136,3 @@ export {
   Store,
   salvageStore,
 } from './store.ts';
-export { parseWhere, type WhereCondition } from './where.ts';

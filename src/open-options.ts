@@ -1,6 +1,6 @@
-import type { OnEvent } from './events.ts';
-import type { OptionKinds } from './option-kinds.ts';
-import { declareOptions } from './options.ts';
+import type { OnEvent } from './core/events.ts';
+import type { OptionKinds } from './core/options/option-kinds.ts';
+import { declareOptions } from './core/options/options.ts';
 
 /**
  * How a store in a directory works; settings, not formats: each may differ from one opening to the

@@ -1,7 +1,5 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type AbortOptions, throwIfAborted } from './abort.ts';
-import { invalid, listOf, reading, shown } from './arguments.ts';
 import type { Backend, Health } from './backends/backend.ts';
 import { examine } from './backends/local/doctor.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
@@ -24,8 +22,17 @@ import { ABORT_OPTIONS, type ManifestKey } from './backends/manifests.ts';
 import type { S3Config } from './backends/object/s3/s3-location.ts';
 import { SignalledBackend } from './backends/signalled-backend.ts';
 import { Segments } from './cas/segments.ts';
-import { isVarveError, VarveError } from './errors.ts';
-import { type OnEvent, safely } from './events.ts';
+import { type AbortOptions, throwIfAborted } from './core/abort.ts';
+import { invalid, listOf, reading, shown } from './core/arguments.ts';
+import type { ByteSource } from './core/byte-source.ts';
+import { isVarveError, VarveError } from './core/errors.ts';
+import { type OnEvent, safely } from './core/events.ts';
+import type { OptionKinds } from './core/options/option-kinds.ts';
+import { declareOptions } from './core/options/options.ts';
+import { provideZod } from './core/options/zod-loader.ts';
+import type { RequestMetrics } from './core/request-metrics.ts';
+import { assertApart } from './core/system/real-path.ts';
+import { Work } from './core/work.ts';
 import { auditContent } from './gc/deep-audit.ts';
 import { contentsOf, type ErasureReport, findShared, remnantsOf } from './gc/erasure.ts';
 import {
@@ -44,18 +51,11 @@ import {
 } from './gc/usage-breakdown.ts';
 import { Blobs } from './manifest/blobs.ts';
 import { natureOf } from './manifest/body-nature.ts';
-import type { ByteSource } from './manifest/byte-source.ts';
 import { Conversations } from './manifest/conversations.ts';
 import { type ExportOptions, exportJsonl } from './manifest/export.ts';
 import { type ImportOptions, type ImportReport, importJsonl } from './manifest/import.ts';
 import { checkId } from './manifest/record.ts';
 import { OPEN_OPTIONS, type OpenOptions } from './open-options.ts';
-import type { OptionKinds } from './option-kinds.ts';
-import { declareOptions } from './options.ts';
-import { assertApart } from './real-path.ts';
-import type { RequestMetrics } from './request-metrics.ts';
-import { Work } from './work.ts';
-import { provideZod } from './zod-loader.ts';
 
 /**
  * Opens the store at a location: a path, a `file:` URL,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { globMatcher } from '../src/glob.ts';
+import { globMatcher } from '../src/core/glob.ts';
 
 describe('a glob', () => {
   test.each([

@@ -1,6 +1,6 @@
-import { addressOf } from '../address.ts';
 import { MAX_SEGMENT_BYTES } from '../backends/manifests.ts';
-import { VarveError } from '../errors.ts';
+import { addressOf } from '../core/address.ts';
+import { VarveError } from '../core/errors.ts';
 
 /**
  * Content-defined chunking: FastCDC with normalised chunking at level 2 (Wen Xia et al., "FastCDC:

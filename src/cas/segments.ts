@@ -1,7 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { type AbortOptions, throwIfAborted } from '../abort.ts';
-import { type Address, addressOf } from '../address.ts';
-import { checkBytes, itemsOf } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import {
   ABORT_OPTIONS,
@@ -19,9 +16,12 @@ import {
   type WriteSuccess,
 } from '../backends/manifests.ts';
 import { whileOpen } from '../backends/while-open.ts';
-import { isVarveError, VarveError } from '../errors.ts';
-import type { OptionKinds } from '../option-kinds.ts';
-import { declareOptions } from '../options.ts';
+import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
+import { type Address, addressOf } from '../core/address.ts';
+import { checkBytes, itemsOf } from '../core/arguments.ts';
+import { isVarveError, VarveError } from '../core/errors.ts';
+import type { OptionKinds } from '../core/options/option-kinds.ts';
+import { declareOptions } from '../core/options/options.ts';
 import { tokenSegmentBytes, tokenSegmentIds } from './token-segment.ts';
 
 export interface PutSegmentOptions extends AbortOptions {

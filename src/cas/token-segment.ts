@@ -1,7 +1,7 @@
 import { types } from 'node:util';
-import { invalid, reading, shown } from '../arguments.ts';
 import { MAX_SEGMENT_BYTES } from '../backends/manifests.ts';
-import { VarveError } from '../errors.ts';
+import { invalid, reading, shown } from '../core/arguments.ts';
+import { VarveError } from '../core/errors.ts';
 
 /** The largest token id: ids are unsigned 32-bit integers. */
 const MAX_TOKEN_ID = 2 ** 32 - 1;

@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline';
-import { throwIfAborted } from '../abort.ts';
+import { throwIfAborted } from '../core/abort.ts';
 import type { Terminal } from './terminal.ts';
 
 /**

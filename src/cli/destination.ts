@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
-import { VarveError } from '../errors.ts';
+import { VarveError } from '../core/errors.ts';
 import { fileError } from './file-error.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { VarveError } from '../errors.ts';
+import { VarveError } from '../core/errors.ts';
 
 /** What the exit code of `varve` tells a script. */
 export const EXIT = {

@@ -1,4 +1,4 @@
-import { VarveError } from '../errors.ts';
+import { VarveError } from '../core/errors.ts';
 
 /** What is wrong with a file that the user named, in the terms of {@link VarveError}. */
 export function fileError(path: string, error: unknown): VarveError {

@@ -1,4 +1,4 @@
-import { VarveError } from '../errors.ts';
+import { VarveError } from '../core/errors.ts';
 
 /**
  * The value of a JSON document that the user gave.

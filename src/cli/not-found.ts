@@ -1,4 +1,4 @@
-import { VarveError } from '../errors.ts';
+import { VarveError } from '../core/errors.ts';
 
 export function noConversation(id: string): VarveError {
   return new VarveError(

@@ -6,9 +6,9 @@ import {
   millisecondsOf,
   type Retention,
   retentionFault,
-} from '../duration.ts';
-import { isVarveError } from '../errors.ts';
-import { parseWhere, type WhereCondition } from '../where.ts';
+} from '../core/duration.ts';
+import { isVarveError } from '../core/errors.ts';
+import { parseWhere, type WhereCondition } from '../core/where.ts';
 
 /**
  * Readers of what stands behind options. Each throws commander's error, which names the option and

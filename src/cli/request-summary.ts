@@ -1,4 +1,4 @@
-import type { RequestMetrics } from '../request-metrics.ts';
+import type { RequestMetrics } from '../core/request-metrics.ts';
 import { bytes, counted } from './human.ts';
 
 /** What was asked of the storage service, in a line. */

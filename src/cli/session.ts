@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import { type Command, Option } from 'commander';
-import { isVarveError, VarveError } from '../errors.ts';
+import { isVarveError, VarveError } from '../core/errors.ts';
 import type { Store } from '../store.ts';
 import { canAsk, confirm } from './confirm.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';

@@ -1,7 +1,7 @@
 import { constants, createReadStream } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { addAbortSignal, type Readable } from 'node:stream';
-import { VarveError } from '../errors.ts';
+import { VarveError } from '../core/errors.ts';
 import { fileError } from './file-error.ts';
 
 /** Largest input of a command that reads one JSON document, in bytes: V8 holds no longer string. */

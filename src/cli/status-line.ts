@@ -1,4 +1,4 @@
-import type { RetryEvent, StoreEvent } from '../events.ts';
+import type { RetryEvent, StoreEvent } from '../core/events.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Opening a store says so after this long, in ms. */

@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { AuditOptions, Finding } from '../backends/maintenance.ts';
 import type { ManifestKey, ManifestKind } from '../backends/manifests.ts';
-import { VarveError } from '../errors.ts';
+import { throwIfAborted } from '../core/abort.ts';
+import { VarveError } from '../core/errors.ts';
 import type { Blobs } from '../manifest/blobs.ts';
 import type { Conversations } from '../manifest/conversations.ts';
 import { listReadable } from './list-readable.ts';

@@ -1,5 +1,3 @@
-import type { AbortOptions } from '../abort.ts';
-import type { Address } from '../address.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { CollectReport, Remnant } from '../backends/maintenance.ts';
 import type {
@@ -9,7 +7,9 @@ import type {
   SegmentDescription,
   StoredManifest,
 } from '../backends/manifests.ts';
-import { isVarveError, type VarveError } from '../errors.ts';
+import type { AbortOptions } from '../core/abort.ts';
+import type { Address } from '../core/address.ts';
+import { isVarveError, type VarveError } from '../core/errors.ts';
 import { listReadable } from './list-readable.ts';
 
 /** Manifests read at once. */

@@ -1,4 +1,3 @@
-import type { AbortOptions } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import {
   type CollectOptions,
@@ -7,9 +6,10 @@ import {
   collectWorkKinds,
   type ProgressCallback,
 } from '../backends/maintenance.ts';
-import { type Duration, parseDuration } from '../duration.ts';
-import type { OptionKinds } from '../option-kinds.ts';
-import { declareOptions } from '../options.ts';
+import type { AbortOptions } from '../core/abort.ts';
+import { type Duration, parseDuration } from '../core/duration.ts';
+import type { OptionKinds } from '../core/options/option-kinds.ts';
+import { declareOptions } from '../core/options/options.ts';
 import type { HistoryOptions, RunLog, RunReport } from './run-log.ts';
 import { type Schedule, type ScheduleOptions, scheduleKinds, startSchedule } from './schedule.ts';
 

@@ -1,7 +1,7 @@
-import type { AbortOptions } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { ManifestHead, ManifestKind } from '../backends/manifests.ts';
-import { isUnreadable } from '../errors.ts';
+import type { AbortOptions } from '../core/abort.ts';
+import { isUnreadable } from '../core/errors.ts';
 
 /**
  * The manifests of a kind, without those that are damaged or of a newer format: to tell of these is

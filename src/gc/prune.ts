@@ -1,4 +1,3 @@
-import { type AbortOptions, throwIfAborted } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import type {
   ManifestHead,
@@ -7,9 +6,10 @@ import type {
   Revision,
   WriteOutcome,
 } from '../backends/manifests.ts';
-import { isVarveError, VarveError } from '../errors.ts';
+import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
+import { isVarveError, VarveError } from '../core/errors.ts';
+import { meets } from '../core/where.ts';
 import { ConversationReader } from '../manifest/conversation-reader.ts';
-import { meets } from '../where.ts';
 import { type PruneCriteria, PruneRule } from './prune-criteria.ts';
 import type { RunLog } from './run-log.ts';
 

@@ -1,5 +1,3 @@
-import { type AbortOptions, throwIfAborted } from '../abort.ts';
-import type { Address } from '../address.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { BackupOptions } from '../backends/maintenance.ts';
 import type {
@@ -16,7 +14,9 @@ import type {
   StoredManifest,
   WriteOutcome,
 } from '../backends/manifests.ts';
-import { isUnreadable, isVarveError, type VarveError } from '../errors.ts';
+import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
+import type { Address } from '../core/address.ts';
+import { isUnreadable, isVarveError, type VarveError } from '../core/errors.ts';
 
 const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
 

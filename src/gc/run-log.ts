@@ -1,11 +1,11 @@
-import type { AbortOptions } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
-import { type ErrorCode, isVarveError, VarveError } from '../errors.ts';
-import type { OnEvent, WorkName } from '../events.ts';
-import type { OptionKinds } from '../option-kinds.ts';
-import { declareOptions } from '../options.ts';
-import { version } from '../version.ts';
-import { Work } from '../work.ts';
+import type { AbortOptions } from '../core/abort.ts';
+import { type ErrorCode, isVarveError, VarveError } from '../core/errors.ts';
+import type { OnEvent, WorkName } from '../core/events.ts';
+import type { OptionKinds } from '../core/options/option-kinds.ts';
+import { declareOptions } from '../core/options/options.ts';
+import { version } from '../core/version.ts';
+import { Work } from '../core/work.ts';
 
 /**
  * What a maintenance run did, as it is kept in the store. Says nothing of the machine that it ran

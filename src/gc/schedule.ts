@@ -1,9 +1,9 @@
-import type { AbortOptions } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { CollectReport, Lease } from '../backends/maintenance.ts';
-import { type Duration, parseDuration } from '../duration.ts';
-import { isVarveError, VarveError } from '../errors.ts';
-import type { OptionKinds } from '../option-kinds.ts';
+import type { AbortOptions } from '../core/abort.ts';
+import { type Duration, parseDuration } from '../core/duration.ts';
+import { isVarveError, VarveError } from '../core/errors.ts';
+import type { OptionKinds } from '../core/options/option-kinds.ts';
 
 /** How a schedule runs what it is for. */
 export interface ScheduleOptions extends AbortOptions {

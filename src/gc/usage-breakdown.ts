@@ -1,8 +1,8 @@
-import type { AbortOptions } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { ManifestSurvey, Usage } from '../backends/maintenance.ts';
-import type { OptionKinds } from '../option-kinds.ts';
-import { declareOptions } from '../options.ts';
+import type { AbortOptions } from '../core/abort.ts';
+import type { OptionKinds } from '../core/options/option-kinds.ts';
+import { declareOptions } from '../core/options/options.ts';
 import { type SharedSegment, TopSegments } from './top-segments.ts';
 
 export interface UsageBreakdownOptions extends AbortOptions {

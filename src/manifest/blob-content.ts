@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { AbortOptions } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { Locator, StoredManifest } from '../backends/manifests.ts';
-import { isVarveError, VarveError } from '../errors.ts';
+import type { AbortOptions } from '../core/abort.ts';
+import { isVarveError, VarveError } from '../core/errors.ts';
 import { type BlobEnd, decodeBlobEntry } from './blob-body.ts';
 import { lostContent, nameOf } from './lost-content.ts';
 

@@ -1,7 +1,4 @@
 import { createHash } from 'node:crypto';
-import { type AbortOptions, throwIfAborted } from '../abort.ts';
-import { addressOf } from '../address.ts';
-import { checkText } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import {
   ABORT_OPTIONS,
@@ -20,12 +17,15 @@ import {
 } from '../backends/manifests.ts';
 import { whileOpen } from '../backends/while-open.ts';
 import { BLOB_CHUNKS, Chunker } from '../cas/chunker.ts';
-import { isVarveError, VarveError } from '../errors.ts';
-import type { OptionKinds } from '../option-kinds.ts';
-import { declareOptions } from '../options.ts';
+import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
+import { addressOf } from '../core/address.ts';
+import { checkText } from '../core/arguments.ts';
+import { type ByteSource, piecesOf } from '../core/byte-source.ts';
+import { isVarveError, VarveError } from '../core/errors.ts';
+import type { OptionKinds } from '../core/options/option-kinds.ts';
+import { declareOptions } from '../core/options/options.ts';
 import { type BlobEnd, encodeBlobEntry } from './blob-body.ts';
 import { type BlobLayout, BlobRange, isUnchanged, layoutOf } from './blob-content.ts';
-import { type ByteSource, piecesOf } from './byte-source.ts';
 import { lostContent, nameOf } from './lost-content.ts';
 
 export interface PutBlobOptions extends AbortOptions {

@@ -1,5 +1,5 @@
 import type { BodyNature } from '../backends/maintenance.ts';
-import { isVarveError } from '../errors.ts';
+import { isVarveError } from '../core/errors.ts';
 import { decodeBlobEntry } from './blob-body.ts';
 import { entryHead } from './body.ts';
 

@@ -1,5 +1,5 @@
-import { isBytes } from '../arguments.ts';
-import { VarveError } from '../errors.ts';
+import { isBytes } from '../core/arguments.ts';
+import { VarveError } from '../core/errors.ts';
 import { type JsonText, jsonText } from './json-writer.ts';
 
 /**

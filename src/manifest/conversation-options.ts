@@ -1,13 +1,13 @@
-import type { AbortOptions } from '../abort.ts';
 import {
   type ListFilter,
   listFilterKinds,
   type Revision,
   revisionKind,
 } from '../backends/manifests.ts';
-import type { VarveError } from '../errors.ts';
-import type { OptionKinds } from '../option-kinds.ts';
-import { declareOptions } from '../options.ts';
+import type { AbortOptions } from '../core/abort.ts';
+import type { VarveError } from '../core/errors.ts';
+import type { OptionKinds } from '../core/options/option-kinds.ts';
+import { declareOptions } from '../core/options/options.ts';
 import type { IfExists } from './conversation-writer.ts';
 
 export interface PutManyOptions extends AbortOptions {

@@ -1,7 +1,7 @@
-import { type AbortOptions, throwIfAborted } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { ManifestHead, ManifestKey, StoredManifest } from '../backends/manifests.ts';
-import { isVarveError, VarveError } from '../errors.ts';
+import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
+import { isVarveError, VarveError } from '../core/errors.ts';
 import type { StoredReference } from './body.ts';
 import { type Composition, compose, joinSkeletons, splitAtMessages } from './composition.ts';
 import { ContentReader } from './content-reader.ts';

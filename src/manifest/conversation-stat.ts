@@ -1,4 +1,3 @@
-import type { AbortOptions } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import type {
   Locator,
@@ -7,6 +6,7 @@ import type {
   Revision,
   StoredManifest,
 } from '../backends/manifests.ts';
+import type { AbortOptions } from '../core/abort.ts';
 
 /** What a list tells of a conversation. */
 export interface ConversationHead {

@@ -1,4 +1,3 @@
-import { type AbortOptions, throwIfAborted } from '../abort.ts';
 import type { Backend } from '../backends/backend.ts';
 import type {
   ManifestFields,
@@ -9,7 +8,8 @@ import type {
   WriteFailure,
   WriteOutcome,
 } from '../backends/manifests.ts';
-import { isVarveError, VarveError } from '../errors.ts';
+import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
+import { isVarveError, VarveError } from '../core/errors.ts';
 import { type EntryShape, encodeEntry, LINE_FEED, NOTHING, type Skeleton } from './body.ts';
 import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
 import { type ConversationReader, conversationKey } from './conversation-reader.ts';

@@ -1,5 +1,3 @@
-import { type AbortOptions, throwIfAborted } from '../abort.ts';
-import { isBytes, itemsOf, listOf } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import {
   ABORT_OPTIONS,
@@ -11,8 +9,10 @@ import {
   type WriteSuccess,
 } from '../backends/manifests.ts';
 import { checkNonce } from '../backends/write-validation.ts';
-import { VarveError } from '../errors.ts';
-import { globMatcher } from '../glob.ts';
+import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
+import { isBytes, itemsOf, listOf } from '../core/arguments.ts';
+import { VarveError } from '../core/errors.ts';
+import { globMatcher } from '../core/glob.ts';
 import { entryHead, LINE_FEED, NOTHING } from './body.ts';
 import { joinSkeletons, splitAtMessages } from './composition.ts';
 import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Address } from '../address.ts';
-import { isVarveError, VarveError } from '../errors.ts';
+import type { Address } from '../core/address.ts';
+import { isVarveError, VarveError } from '../core/errors.ts';
 import type { EntryShape, Skeleton } from './body.ts';
 import { type Split, splitAtMessages, splitSkeleton } from './composition.ts';
 import type { ConversationRecord } from './record.ts';

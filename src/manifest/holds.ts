@@ -1,10 +1,10 @@
-import type { AbortOptions } from '../abort.ts';
-import { listOf } from '../arguments.ts';
 import type { Backend } from '../backends/backend.ts';
 import { ABORT_OPTIONS, type WriteOutcome } from '../backends/manifests.ts';
-import { isVarveError } from '../errors.ts';
-import type { OptionKinds } from '../option-kinds.ts';
-import { declareOptions } from '../options.ts';
+import type { AbortOptions } from '../core/abort.ts';
+import { listOf } from '../core/arguments.ts';
+import { isVarveError } from '../core/errors.ts';
+import type { OptionKinds } from '../core/options/option-kinds.ts';
+import { declareOptions } from '../core/options/options.ts';
 import { conversationKey } from './conversation-reader.ts';
 import { type ConversationHead, headOf } from './conversation-stat.ts';
 import { checkId } from './record.ts';

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
-import { asInvalid, invalid, shown } from '../arguments.ts';
 import { tokenSegmentBytes } from '../cas/token-segment.ts';
-import { VarveError } from '../errors.ts';
+import { asInvalid, invalid, shown } from '../core/arguments.ts';
+import { VarveError } from '../core/errors.ts';
 import { printTokens } from './token-array.ts';
 
 /** A JavaScript value as JSON text. */

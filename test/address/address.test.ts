@@ -2,7 +2,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ADDRESS_BYTES, addressOf, isAddress, parseAddress } from '../../src/address.ts';
+import { ADDRESS_BYTES, addressOf, isAddress, parseAddress } from '../../src/core/address.ts';
 
 describe('an address', () => {
   it('is the SHA-256 of the bytes, as in the examples of FIPS 180-4', () => {

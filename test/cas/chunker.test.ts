@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { addressOf } from '../../src/address.ts';
 import {
   BLOB_CHUNKS,
   Chunker,
@@ -9,6 +8,7 @@ import {
   TEXT_CHUNKS,
   TOKEN_CHUNKS,
 } from '../../src/cas/chunker.ts';
+import { addressOf } from '../../src/core/address.ts';
 import { randomBytes } from './random-bytes.ts';
 
 const TINY: ChunkerOptions = { minBytes: 64, averageBytes: 256, maxBytes: 1024, alignment: 1 };

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type Address, addressOf } from '../../src/address.ts';
 import { MAX_SEGMENT_BYTES } from '../../src/backends/manifests.ts';
 import { Segments } from '../../src/cas/segments.ts';
+import { type Address, addressOf } from '../../src/core/address.ts';
 import { auditOf, commit, entry, put } from '../conformance/builders.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';
 import { ModelStore } from '../conformance/model-store.ts';

@@ -1,7 +1,7 @@
 import { cpSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { addressOf } from '../../src/address.ts';
+import { addressOf } from '../../src/core/address.ts';
 import { openStore } from '../../src/store.ts';
 import { leftOut } from '../thorough.ts';
 import { Workplace } from './varve.ts';

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { addressOf } from '../../src/address.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
+import { addressOf } from '../../src/core/address.ts';
 import { openStore } from '../../src/store.ts';
 import { holding } from '../object/holding.ts';
 import { S3Server } from '../object/s3/s3-server.ts';

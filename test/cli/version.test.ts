@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { Workplace } from './varve.ts';
 
 const here = new Workplace();
-const COMPILED = resolve(import.meta.dirname, '../../dist/version.js');
+const COMPILED = resolve(import.meta.dirname, '../../dist/core/version.js');
 
 /** What the compiled function says from that place, as it would in a bundle there. */
 function versionAt(path: string): string {
@@ -22,12 +22,12 @@ function versionAt(path: string): string {
 
 describe('the version', () => {
   it('is unknown where a bundler has taken the code from its package, and no failure', () => {
-    expect(versionAt('alone/dist/handler.mjs')).toBe('unknown');
+    expect(versionAt('alone/dist/core/handler.mjs')).toBe('unknown');
   });
 
   it('is not that of a package that the code was bundled into', () => {
     mkdirSync(here.path('other'), { recursive: true });
     writeFileSync(here.path('other/package.json'), '{ "name": "other", "version": "9.9.9" }');
-    expect(versionAt('other/dist/handler.mjs')).toBe('unknown');
+    expect(versionAt('other/dist/core/handler.mjs')).toBe('unknown');
   });
 });

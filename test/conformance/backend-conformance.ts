@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect } from 'vitest';
 import type { Backend } from '../../src/backends/backend.ts';
-import { isVarveError } from '../../src/errors.ts';
+import { isVarveError } from '../../src/core/errors.ts';
 import { describeAppends } from './append-suite.ts';
 import { auditOf } from './builders.ts';
 import { describeCollection } from './collection-suite.ts';

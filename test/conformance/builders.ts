@@ -1,5 +1,4 @@
 import { expect } from 'vitest';
-import { type Address, addressOf } from '../../src/address.ts';
 import type { Backend } from '../../src/backends/backend.ts';
 import type { AuditReport, Finding } from '../../src/backends/maintenance.ts';
 import type {
@@ -18,7 +17,8 @@ import type {
   WriteOutcome,
   WriteSuccess,
 } from '../../src/backends/manifests.ts';
-import type { ErrorCode } from '../../src/errors.ts';
+import { type Address, addressOf } from '../../src/core/address.ts';
+import type { ErrorCode } from '../../src/core/errors.ts';
 
 /** Words to build writes with and to read back what a backend holds. */
 

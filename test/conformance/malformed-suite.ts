@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { addressOf } from '../../src/address.ts';
 import type { Backend } from '../../src/backends/backend.ts';
 import type { ManifestWrite, NewEntry, NewSegment } from '../../src/backends/manifests.ts';
+import { addressOf } from '../../src/core/address.ts';
 import {
   append,
   codeOf,

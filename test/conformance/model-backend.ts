@@ -1,5 +1,3 @@
-import { type AbortOptions, throwIfAborted } from '../../src/abort.ts';
-import { type Address, addressOf } from '../../src/address.ts';
 import type { Backend, BackendCapabilities, Health } from '../../src/backends/backend.ts';
 import {
   AUDIT_OPTIONS,
@@ -49,8 +47,10 @@ import {
   checkReport,
   heldError,
 } from '../../src/backends/write-validation.ts';
-import { isVarveError, VarveError } from '../../src/errors.ts';
-import { ownCopy } from '../../src/own-copy.ts';
+import { type AbortOptions, throwIfAborted } from '../../src/core/abort.ts';
+import { type Address, addressOf } from '../../src/core/address.ts';
+import { isVarveError, VarveError } from '../../src/core/errors.ts';
+import { ownCopy } from '../../src/core/own-copy.ts';
 
 import {
   conflict,

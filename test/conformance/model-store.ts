@@ -1,4 +1,3 @@
-import type { Address } from '../../src/address.ts';
 import type { StoredReport } from '../../src/backends/maintenance.ts';
 import type {
   ListFilter,
@@ -14,7 +13,8 @@ import type {
   SegmentEncoding,
   StoredEntry,
 } from '../../src/backends/manifests.ts';
-import { VarveError } from '../../src/errors.ts';
+import type { Address } from '../../src/core/address.ts';
+import { VarveError } from '../../src/core/errors.ts';
 
 export const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
 

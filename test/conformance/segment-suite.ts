@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { addressOf } from '../../src/address.ts';
 import { MAX_SEGMENT_BYTES, type NewSegment } from '../../src/backends/manifests.ts';
+import { addressOf } from '../../src/core/address.ts';
 import { randomBytes } from '../cas/random-bytes.ts';
 import {
   append,

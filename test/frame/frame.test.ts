@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { addressOf } from '../../src/address.ts';
-import { codecOf, RAW, ZSTD } from '../../src/codec.ts';
-import { type ErrorCode, VarveError } from '../../src/errors.ts';
-import { decodeFrame, encodeFrame, MAX_FRAME_BYTES } from '../../src/frame.ts';
-import { ByteWriter } from '../../src/varint.ts';
+import { codecOf, RAW, ZSTD } from '../../src/cas/codec/codec.ts';
+import { decodeFrame, encodeFrame, MAX_FRAME_BYTES } from '../../src/cas/codec/frame.ts';
+import { ByteWriter } from '../../src/cas/codec/varint.ts';
+import { addressOf } from '../../src/core/address.ts';
+import { type ErrorCode, VarveError } from '../../src/core/errors.ts';
 
 function failure(work: () => unknown): VarveError {
   try {

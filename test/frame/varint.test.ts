@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { VarveError } from '../../src/errors.ts';
-import { ByteReader, ByteWriter } from '../../src/varint.ts';
+import { ByteReader, ByteWriter } from '../../src/cas/codec/varint.ts';
+import { VarveError } from '../../src/core/errors.ts';
 
 const EDGES = [
   0,

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isVarveError } from '../../src/errors.ts';
+import { isVarveError } from '../../src/core/errors.ts';
+import { parseWhere } from '../../src/core/where.ts';
 import type { PruneDecision, PruneReport } from '../../src/gc/prune.ts';
 import type { PruneCriteria } from '../../src/gc/prune-criteria.ts';
 import { Store } from '../../src/store.ts';
-import { parseWhere } from '../../src/where.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';
 import { times } from '../thorough.ts';
 

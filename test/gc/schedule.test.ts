@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CollectReport } from '../../src/backends/maintenance.ts';
-import { isVarveError, VarveError } from '../../src/errors.ts';
+import { isVarveError, VarveError } from '../../src/core/errors.ts';
 import type { ScheduleOptions } from '../../src/gc/schedule.ts';
 import { Store } from '../../src/store.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';

@@ -4,7 +4,7 @@ import type { Backend } from '../../src/backends/backend.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
-import { isVarveError } from '../../src/errors.ts';
+import { isVarveError } from '../../src/core/errors.ts';
 import type { UsageBreakdown } from '../../src/gc/usage-breakdown.ts';
 import { Store } from '../../src/store.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';

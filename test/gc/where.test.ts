@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isVarveError } from '../../src/errors.ts';
-import { meets, parseWhere, whereText } from '../../src/where.ts';
+import { isVarveError } from '../../src/core/errors.ts';
+import { meets, parseWhere, whereText } from '../../src/core/where.ts';
 
 describe('a condition on a conversation', () => {
   it('is a path, an equals sign and a value, read as written', () => {

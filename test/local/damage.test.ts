@@ -14,7 +14,7 @@ import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { FORMAT_VERSION } from '../../src/backends/local/schema.ts';
 import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import type { Finding } from '../../src/backends/maintenance.ts';
-import type { ErrorCode } from '../../src/errors.ts';
+import type { ErrorCode } from '../../src/core/errors.ts';
 import {
   auditOf,
   commit,

@@ -10,7 +10,7 @@ import {
   sqliteDriver,
 } from '../../src/backends/local/sqlite-driver.ts';
 import type { Locator, PutWrite } from '../../src/backends/manifests.ts';
-import { VarveError } from '../../src/errors.ts';
+import { VarveError } from '../../src/core/errors.ts';
 import { commit, conversation, entry, hold, put, remove } from '../conformance/builders.ts';
 import { expectSound, scratchFolder } from './support.ts';
 

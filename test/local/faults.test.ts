@@ -9,7 +9,7 @@ import {
   sqliteDriver,
 } from '../../src/backends/local/sqlite-driver.ts';
 import type { ManifestWrite } from '../../src/backends/manifests.ts';
-import type { ErrorCode } from '../../src/errors.ts';
+import type { ErrorCode } from '../../src/core/errors.ts';
 import { append, contentOf, entry, put, remove, succeeded } from '../conformance/builders.ts';
 import { times } from '../thorough.ts';
 import { Random } from './process/random.ts';

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { addressOf } from '../../src/address.ts';
 import {
   BLOCK_HEADER_BYTES,
   type BlockRecord,
@@ -17,12 +16,13 @@ import {
   FingerprintIndex,
   SEGMENT_FINGERPRINTS,
 } from '../../src/backends/local/fingerprint-index.ts';
-import { IdSet } from '../../src/backends/local/id-set.ts';
 import { IndexDatabase } from '../../src/backends/local/index-database.ts';
 import { ReferenceLedger } from '../../src/backends/local/reference-ledger.ts';
 import { BODIES, SEGMENTS, SWEPT } from '../../src/backends/local/schema.ts';
 import { StoreFolder } from '../../src/backends/local/store-folder.ts';
-import { countTokens, packTokens, unpackTokens } from '../../src/token-codec.ts';
+import { countTokens, packTokens, unpackTokens } from '../../src/cas/codec/token-codec.ts';
+import { addressOf } from '../../src/core/address.ts';
+import { IdSet } from '../../src/core/collections/id-set.ts';
 import { Random } from './process/random.ts';
 import { rejection, scratchFolder } from './support.ts';
 

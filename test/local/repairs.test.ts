@@ -12,7 +12,7 @@ import { describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import type { FindingKind } from '../../src/backends/maintenance.ts';
-import { isVarveError } from '../../src/errors.ts';
+import { isVarveError } from '../../src/core/errors.ts';
 import { contentOf } from '../conformance/builders.ts';
 import {
   alter,

@@ -8,7 +8,7 @@ import {
   type LocalOptions,
 } from '../../src/backends/local/local-backend.ts';
 import type { Finding } from '../../src/backends/maintenance.ts';
-import { type ErrorCode, VarveError } from '../../src/errors.ts';
+import { type ErrorCode, VarveError } from '../../src/core/errors.ts';
 import { auditOf } from '../conformance/builders.ts';
 
 /** A folder that lasts as long as the test. */

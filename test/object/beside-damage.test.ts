@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { CollectReport } from '../../src/backends/maintenance.ts';
 import { segmentKey } from '../../src/backends/object/keys.ts';
-import { isVarveError } from '../../src/errors.ts';
+import { isVarveError } from '../../src/core/errors.ts';
 import { Store } from '../../src/store.ts';
 import {
   append,

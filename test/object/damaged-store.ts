@@ -18,9 +18,9 @@ import {
   type Token,
   tokenOf,
 } from '../../src/backends/object/sidecar.ts';
-import { isVarveError } from '../../src/errors.ts';
-import { decodeFrame, encodeFrame } from '../../src/frame.ts';
-import { ByteReader, ByteWriter } from '../../src/varint.ts';
+import { decodeFrame, encodeFrame } from '../../src/cas/codec/frame.ts';
+import { ByteReader, ByteWriter } from '../../src/cas/codec/varint.ts';
+import { isVarveError } from '../../src/core/errors.ts';
 import { commit, contentOf, conversation, entry, put, segment } from '../conformance/builders.ts';
 import { StandingClock } from './standing-clock.ts';
 

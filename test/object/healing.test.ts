@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import type { Address } from '../../src/address.ts';
 import type { Finding } from '../../src/backends/maintenance.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
+import type { Address } from '../../src/core/address.ts';
 import { auditOf, commit, contentOf, entry, put, segment } from '../conformance/builders.ts';
 
 /** The keys below `segments/` of one segment: its sidecar and its data. */

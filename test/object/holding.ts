@@ -1,8 +1,8 @@
 import { listPages } from '../../src/backends/object/listing.ts';
 import type { ObjectStore } from '../../src/backends/object/object-store.ts';
 import { ServerClock } from '../../src/backends/object/server-clock.ts';
-import { SystemClock } from '../../src/backends/object/system-clock.ts';
-import { decodeFrame } from '../../src/frame.ts';
+import { decodeFrame } from '../../src/cas/codec/frame.ts';
+import { SystemClock } from '../../src/core/system/system-clock.ts';
 
 /** The keys of objects that hold any of the texts, compressed or not. */
 export async function holding(store: ObjectStore, texts: readonly string[]): Promise<string[]> {

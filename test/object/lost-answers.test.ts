@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import type { AbortOptions } from '../../src/abort.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import type {
@@ -7,7 +6,8 @@ import type {
   PutResult,
   StoredObject,
 } from '../../src/backends/object/object-store.ts';
-import { VarveError } from '../../src/errors.ts';
+import type { AbortOptions } from '../../src/core/abort.ts';
+import { VarveError } from '../../src/core/errors.ts';
 import { append, commit, contentOf, entry, put } from '../conformance/builders.ts';
 
 type Put = () => Promise<PutResult>;

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { Finding } from '../../src/backends/maintenance.ts';
-import { encodeFrame } from '../../src/frame.ts';
-import { ByteWriter } from '../../src/varint.ts';
+import { encodeFrame } from '../../src/cas/codec/frame.ts';
+import { ByteWriter } from '../../src/cas/codec/varint.ts';
 import { ADDRESS, byAddress, collected, type Damage, finding } from './damage.ts';
 import { type DamagedStore, KEY, MANIFEST, TEXT } from './damaged-store.ts';
 

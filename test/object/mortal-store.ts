@@ -1,4 +1,3 @@
-import type { AbortOptions } from '../../src/abort.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,
@@ -8,6 +7,7 @@ import type {
   PutResult,
   StoredObject,
 } from '../../src/backends/object/object-store.ts';
+import type { AbortOptions } from '../../src/core/abort.ts';
 
 /**
  * A process's way to the objects, which ends with the process, after so many requests: whoever asks

@@ -5,7 +5,7 @@ import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { probeConditions } from '../../src/backends/object/probe.ts';
 import { RequestMeter } from '../../src/backends/object/request-meter.ts';
 import type { S3Objects } from '../../src/backends/object/s3/s3-objects.ts';
-import { SystemRandomness } from '../../src/backends/object/system-clock.ts';
+import { SystemRandomness } from '../../src/core/system/system-clock.ts';
 import { openAt } from './s3/opened.ts';
 import { type Quirks, S3Server } from './s3/s3-server.ts';
 

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { KEPT_REPORTS } from '../../src/backends/maintenance.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
-import { SystemRandomness } from '../../src/backends/object/system-clock.ts';
+import { SystemRandomness } from '../../src/core/system/system-clock.ts';
 
 class Fraction extends SystemRandomness {
   value = 1;

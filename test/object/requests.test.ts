@@ -3,7 +3,7 @@ import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
 import { HOT_REFERENCES } from '../../src/backends/object/sidecar.ts';
-import type { RequestMetrics } from '../../src/request-metrics.ts';
+import type { RequestMetrics } from '../../src/core/request-metrics.ts';
 import { append, commit, conversation, entry, put, remove } from '../conformance/builders.ts';
 
 type Requests = RequestMetrics['requests'];

@@ -6,8 +6,8 @@ import type { PutCondition, PutResult } from '../../src/backends/object/object-s
 import { RequestMeter } from '../../src/backends/object/request-meter.ts';
 import { RetryingStore, type RetryPolicy } from '../../src/backends/object/retrying-store.ts';
 import { ServiceFault } from '../../src/backends/object/service-fault.ts';
-import { SystemClock } from '../../src/backends/object/system-clock.ts';
-import { VarveError } from '../../src/errors.ts';
+import { VarveError } from '../../src/core/errors.ts';
+import { SystemClock } from '../../src/core/system/system-clock.ts';
 import { HastyClock } from './hasty-clock.ts';
 
 const ABSENT: PutCondition = { kind: 'absent' };

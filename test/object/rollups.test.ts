@@ -2,8 +2,8 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { type OpenObjectsOptions, openObjects } from '../../src/backends/object/open-objects.ts';
-import { VarveError } from '../../src/errors.ts';
-import { decodeFrame, encodeFrame } from '../../src/frame.ts';
+import { decodeFrame, encodeFrame } from '../../src/cas/codec/frame.ts';
+import { VarveError } from '../../src/core/errors.ts';
 import { entry, idsOf, put, remove } from '../conformance/builders.ts';
 
 const ROLLUPS = 'index/conversation/';

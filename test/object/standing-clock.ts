@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/backends/object/clock.ts';
+import type { Clock } from '../../src/core/system/clock.ts';
 
 /**
  * A clock that stands still until it is set, or somebody sleeps who does not wait for something

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { Duration, Retention } from '../../src/duration.ts';
-import { isVarveError } from '../../src/errors.ts';
-import type { OptionKinds } from '../../src/option-kinds.ts';
-import { declareOptions } from '../../src/options.ts';
+import type { Duration, Retention } from '../../src/core/duration.ts';
+import { isVarveError } from '../../src/core/errors.ts';
+import type { OptionKinds } from '../../src/core/options/option-kinds.ts';
+import { declareOptions } from '../../src/core/options/options.ts';
 
 interface WashOptions {
   readonly signal?: AbortSignal | undefined;

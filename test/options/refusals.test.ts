@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { Address } from '../../src/address.ts';
-import { isVarveError } from '../../src/errors.ts';
+import type { Address } from '../../src/core/address.ts';
+import { isVarveError } from '../../src/core/errors.ts';
 import { openStore, restoreStore, type Store } from '../../src/store.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'varve-refusals-'));

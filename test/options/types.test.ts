@@ -1,7 +1,7 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
+import type { OptionKinds } from '../../src/core/options/option-kinds.ts';
+import { declareOptions } from '../../src/core/options/options.ts';
 import { openStore, parseDuration, type Retention } from '../../src/index.ts';
-import type { OptionKinds } from '../../src/option-kinds.ts';
-import { declareOptions } from '../../src/options.ts';
 
 /** Held by the TypeScript compiler (`npm run types`): each `@ts-expect-error` must be one. */
 

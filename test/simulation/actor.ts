@@ -1,4 +1,3 @@
-import type { AbortOptions } from '../../src/abort.ts';
 import type { CollectOptions, CollectReport } from '../../src/backends/maintenance.ts';
 import type {
   Locator,
@@ -9,6 +8,7 @@ import type {
 } from '../../src/backends/manifests.ts';
 import { manifestObjectKey } from '../../src/backends/object/keys.ts';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
+import type { AbortOptions } from '../../src/core/abort.ts';
 import type { State } from './commit-history.ts';
 import { SEGMENTS, type TrackedWrite } from './operations.ts';
 import { checkFailure, checkOutcome, codeOf, OUTAGES, type Span } from './outcome-check.ts';

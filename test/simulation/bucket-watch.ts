@@ -1,4 +1,3 @@
-import type { Address } from '../../src/address.ts';
 import {
   holderOf,
   parseSegmentKey,
@@ -14,6 +13,7 @@ import {
   type Sidecar,
   tokenOf,
 } from '../../src/backends/object/sidecar.ts';
+import type { Address } from '../../src/core/address.ts';
 import type { BucketObject } from './bucket.ts';
 import { promise } from './violation.ts';
 

@@ -1,4 +1,3 @@
-import { type Address, addressOf } from '../../src/address.ts';
 import type {
   ManifestKey,
   ManifestWrite,
@@ -6,6 +5,7 @@ import type {
   NewSegment,
   Revision,
 } from '../../src/backends/manifests.ts';
+import { type Address, addressOf } from '../../src/core/address.ts';
 
 /** Contents that writers share, so that they meet. */
 export const SEGMENTS: readonly NewSegment[] = ['a', 'b', 'c', 'd'].map((name) => {

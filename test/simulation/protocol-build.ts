@@ -12,7 +12,7 @@ import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import type { wasTurnedAway } from '../../src/backends/object/service-fault.ts';
-import type { VarveError } from '../../src/errors.ts';
+import type { VarveError } from '../../src/core/errors.ts';
 
 /**
  * A change of the source text. `find` must occur exactly once in the file, however its lines are

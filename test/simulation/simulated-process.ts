@@ -1,4 +1,4 @@
-import type { Clock, Randomness } from '../../src/backends/object/clock.ts';
+import type { Clock, Randomness } from '../../src/core/system/clock.ts';
 import { SeededRandom } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 

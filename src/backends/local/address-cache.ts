@@ -1,4 +1,4 @@
-import type { Address } from '../../address.ts';
+import type { Address } from '../../core/address.ts';
 
 /** Addresses remembered in each of the two generations: about 10 MB each when full. */
 const GENERATION = 50_000;

@@ -1,12 +1,12 @@
 import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Address, addressOf } from '../../address.ts';
-import { VarveError } from '../../errors.ts';
-import { unpackTokens } from '../../token-codec.ts';
+import { unpackTokens } from '../../cas/codec/token-codec.ts';
+import { type Address, addressOf } from '../../core/address.ts';
+import { IdSet } from '../../core/collections/id-set.ts';
+import { VarveError } from '../../core/errors.ts';
 import { type BlockDirectory, isDamage } from './block.ts';
 import { surveySlots } from './extents.ts';
 import { FingerprintCheck } from './fingerprint-check.ts';
-import { IdSet } from './id-set.ts';
 import type { LocalIndex } from './local-index.ts';
 import { isOutdated } from './log/log-tail.ts';
 import { PackVanished, packPath } from './pack-files.ts';

@@ -1,8 +1,8 @@
-import type { VarveError } from '../../errors.ts';
+import { CountTable } from '../../core/collections/count-table.ts';
+import { IdSet } from '../../core/collections/id-set.ts';
+import type { VarveError } from '../../core/errors.ts';
 import { isDamage } from './block.ts';
-import { CountTable } from './count-table.ts';
 import { FingerprintCheck } from './fingerprint-check.ts';
-import { IdSet } from './id-set.ts';
 import type { LocalIndex } from './local-index.ts';
 import { type ManifestRow, manifestFingerprint } from './manifest-table.ts';
 import { type Space, SWEPT } from './schema.ts';

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted } from '../../abort.ts';
-import { VarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../core/abort.ts';
+import { IdSet } from '../../core/collections/id-set.ts';
+import { VarveError } from '../../core/errors.ts';
 import type { AuditReport, AuditSettings, Finding } from '../maintenance.ts';
 import type { ManifestKey } from '../manifests.ts';
 import { type BlockSurvey, strayFiles, surveyBlocks } from './audit-blocks.ts';
@@ -17,7 +18,6 @@ import {
 } from './audit-survey.ts';
 import { findUnaccounted, manifestsIn } from './audit-unaccounted.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
-import { IdSet } from './id-set.ts';
 import { LocalIndex } from './local-index.ts';
 import { outdatedIndex, unknownCommits } from './log/unknown-commits.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';

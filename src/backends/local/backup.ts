@@ -13,10 +13,10 @@ import {
 } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted } from '../../abort.ts';
-import { VarveError } from '../../errors.ts';
-import { assertApart } from '../../real-path.ts';
-import { toVarveError } from '../../system-error.ts';
+import { throwIfAborted } from '../../core/abort.ts';
+import { VarveError } from '../../core/errors.ts';
+import { assertApart } from '../../core/system/real-path.ts';
+import { toVarveError } from '../../core/system/system-error.ts';
 import type { BackupOptions, BackupReport } from '../maintenance.ts';
 import { BLOCK_HEADER_BYTES } from './block.ts';
 import { IndexDatabase } from './index-database.ts';

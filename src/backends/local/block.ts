@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto';
-import { ADDRESS_BYTES, type Address } from '../../address.ts';
-import { isVarveError, VarveError } from '../../errors.ts';
-import { unknownNumber } from '../../format-number.ts';
-import { decodeFrame, encodeFrame } from '../../frame.ts';
-import { ByteReader, ByteWriter } from '../../varint.ts';
+import { decodeFrame, encodeFrame } from '../../cas/codec/frame.ts';
+import { ByteReader, ByteWriter } from '../../cas/codec/varint.ts';
+import { ADDRESS_BYTES, type Address } from '../../core/address.ts';
+import { isVarveError, VarveError } from '../../core/errors.ts';
+import { unknownNumber } from '../../core/format-number.ts';
 import { FINGERPRINT_BITS } from './fingerprint.ts';
 import { SEGMENTS, type Space } from './schema.ts';
 

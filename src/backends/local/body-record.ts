@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter } from '../../varint.ts';
+import { ByteReader, ByteWriter } from '../../cas/codec/varint.ts';
 
 /**
  * The record of a manifest entry: two bytes of a hash of the manifest's kind and id (`ownerMark`);

@@ -1,7 +1,7 @@
+import { CountTable } from '../../core/collections/count-table.ts';
 import type { CollectShare } from '../maintenance.ts';
 import { isDamage } from './block.ts';
 import { type CollectScope, cutoffOf } from './collect-scope.ts';
-import { CountTable } from './count-table.ts';
 import { DeadBytes } from './dead-bytes.ts';
 import { ExpireCounts, type ExpireTotals, listExpired } from './expire.ts';
 import type { LocalIndex } from './local-index.ts';

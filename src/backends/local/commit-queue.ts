@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted } from '../../abort.ts';
-import { toVarveError } from '../../system-error.ts';
+import { throwIfAborted } from '../../core/abort.ts';
+import { toVarveError } from '../../core/system/system-error.ts';
 import type { WriteOutcome } from '../manifests.ts';
 import { CommitTransaction, type CommitTuning, type LocalWrite } from './commit-transaction.ts';
 import type { LocalIndex } from './local-index.ts';

@@ -1,6 +1,6 @@
-import type { Address } from '../../address.ts';
-import { VarveError } from '../../errors.ts';
-import { packTokens } from '../../token-codec.ts';
+import { packTokens } from '../../cas/codec/token-codec.ts';
+import type { Address } from '../../core/address.ts';
+import { VarveError } from '../../core/errors.ts';
 import type {
   AppendWrite,
   DeleteWrite,

@@ -9,8 +9,8 @@ import {
   statSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { VarveError } from '../../errors.ts';
-import { toVarveError } from '../../system-error.ts';
+import { VarveError } from '../../core/errors.ts';
+import { toVarveError } from '../../core/system/system-error.ts';
 import type { DoctorFinding, DoctorReport } from '../maintenance.ts';
 import { examineIndex } from './doctor-index.ts';
 import { networkFileSystem } from './network-file-system.ts';

@@ -1,6 +1,6 @@
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { throwIfAborted } from '../../abort.ts';
+import { throwIfAborted } from '../../core/abort.ts';
 import type { CollectOptions, Remnant } from '../maintenance.ts';
 import { strayFiles } from './audit-blocks.ts';
 import { repairStrayFile } from './audit-repair.ts';

@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../../abort.ts';
+import { throwIfAborted } from '../../core/abort.ts';
 import type { CollectOptions, CollectShare } from '../maintenance.ts';
 import type { Revision } from '../manifests.ts';
 import type { CollectScope } from './collect-scope.ts';

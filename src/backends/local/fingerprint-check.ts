@@ -1,5 +1,5 @@
+import { IdSet } from '../../core/collections/id-set.ts';
 import type { FingerprintIndex } from './fingerprint-index.ts';
-import { IdSet } from './id-set.ts';
 
 /** Keys are kept in pages of this many, eight bytes each. */
 const PAGE = 4096;

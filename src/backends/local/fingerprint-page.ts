@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter } from '../../varint.ts';
+import { ByteReader, ByteWriter } from '../../cas/codec/varint.ts';
 import type { FingerprintEntry } from './fingerprint.ts';
 
 /**

@@ -1,5 +1,5 @@
+import { IdSet } from '../../core/collections/id-set.ts';
 import { isDamage } from './block.ts';
-import { IdSet } from './id-set.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import type { BlockPlace } from './record-store.ts';

@@ -1,4 +1,4 @@
-import { VarveError } from '../../errors.ts';
+import { VarveError } from '../../core/errors.ts';
 import { addToFilter, filterBytes, mayContain } from './bloom-filter.ts';
 import { FINGERPRINT_BITS, type FingerprintEntry } from './fingerprint.ts';
 import { encodePage, FingerprintPage, lowerBound } from './fingerprint-page.ts';

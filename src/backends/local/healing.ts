@@ -1,4 +1,4 @@
-import type { Address } from '../../address.ts';
+import type { Address } from '../../core/address.ts';
 import type { BlockRecord } from './block.ts';
 import type { BlockStager } from './block-stager.ts';
 import { joinExtents, takeOver } from './extents.ts';

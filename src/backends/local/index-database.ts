@@ -1,9 +1,9 @@
 import { accessSync, constants, existsSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { throwIfAborted } from '../../abort.ts';
-import { VarveError } from '../../errors.ts';
-import { toVarveError } from '../../system-error.ts';
+import { throwIfAborted } from '../../core/abort.ts';
+import { VarveError } from '../../core/errors.ts';
+import { toVarveError } from '../../core/system/system-error.ts';
 import {
   assertNoPacks,
   BUSY_TIMEOUT_MS,

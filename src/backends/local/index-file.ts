@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { VarveError } from '../../errors.ts';
+import { VarveError } from '../../core/errors.ts';
 import { createFile, type Modes, makeFolder, modesOf, type SharedWith } from './plain-files.ts';
 import { type Database, openSqlite } from './sqlite-driver.ts';
 import { INDEX_FILE, PARTIAL_INDEX_FILE } from './store-folder.ts';

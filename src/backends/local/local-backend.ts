@@ -1,12 +1,12 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { type AbortOptions, throwIfAborted } from '../../abort.ts';
-import type { Address } from '../../address.ts';
-import { isVarveError, VarveError } from '../../errors.ts';
-import { ownCopy } from '../../own-copy.ts';
-import { toVarveError } from '../../system-error.ts';
-import { countTokens } from '../../token-codec.ts';
+import { countTokens } from '../../cas/codec/token-codec.ts';
+import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
+import { isVarveError, VarveError } from '../../core/errors.ts';
+import { ownCopy } from '../../core/own-copy.ts';
+import { toVarveError } from '../../core/system/system-error.ts';
 import type { Backend, BackendCapabilities, Health } from '../backend.ts';
 import { healthBy } from '../health.ts';
 import {

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { VarveError } from '../../errors.ts';
+import { VarveError } from '../../core/errors.ts';
 import {
   DAMAGE_TABLE,
   HOLD_TABLE,

@@ -1,4 +1,4 @@
-import { VarveError } from '../../errors.ts';
+import { VarveError } from '../../core/errors.ts';
 import type { IndexDatabase } from './index-database.ts';
 
 /** Gives each model and application a small number, so that a name is spelled once in the index. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { AbortOptions } from '../../abort.ts';
+import type { AbortOptions } from '../../core/abort.ts';
 import type { Lease } from '../maintenance.ts';
 import { checkLease } from '../write-validation.ts';
 import type { IndexDatabase } from './index-database.ts';

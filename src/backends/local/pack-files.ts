@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
-import { VarveError } from '../../errors.ts';
+import { VarveError } from '../../core/errors.ts';
 import { createFile, lengthOfFile, modesOf, openFile, syncFolder } from './plain-files.ts';
 import type { FileIdentity, StoreFolder } from './store-folder.ts';
 

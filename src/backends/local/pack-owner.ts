@@ -1,5 +1,5 @@
 import { lstatSync } from 'node:fs';
-import { VarveError } from '../../errors.ts';
+import { VarveError } from '../../core/errors.ts';
 import type { IndexDatabase } from './index-database.ts';
 import { assertNoCommits, outdatedIndex, unknownCommits } from './log/unknown-commits.ts';
 import { PackAppender, packLength, packPath } from './pack-files.ts';

@@ -12,7 +12,7 @@ import {
   openSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { VarveError } from '../../errors.ts';
+import { VarveError } from '../../core/errors.ts';
 import { INDEX_FILE } from './store-folder.ts';
 
 /**

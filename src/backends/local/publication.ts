@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { type AbortOptions, throwIfAborted } from '../../abort.ts';
-import { VarveError } from '../../errors.ts';
+import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import { VarveError } from '../../core/errors.ts';
 import type { ManifestFields, NewEntry, WriteOutcome, WriteSuccess } from '../manifests.ts';
 import { loadSegment, type PublishWrite } from '../write-intake.ts';
 import type { AdoptWrite, LocalWrite } from './commit-transaction.ts';

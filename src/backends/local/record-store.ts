@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
-import { addressOf } from '../../address.ts';
-import { VarveError } from '../../errors.ts';
-import { unpackTokens } from '../../token-codec.ts';
+import { unpackTokens } from '../../cas/codec/token-codec.ts';
+import { addressOf } from '../../core/address.ts';
+import { VarveError } from '../../core/errors.ts';
 import {
   BLOCK_HEADER_BYTES,
   type BlockDirectory,

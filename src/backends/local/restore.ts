@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { VarveError } from '../../errors.ts';
-import { toVarveError } from '../../system-error.ts';
+import { VarveError } from '../../core/errors.ts';
+import { toVarveError } from '../../core/system/system-error.ts';
 import type { BackupOptions, BackupReport } from '../maintenance.ts';
 import { backUp } from './backup.ts';
 import { IndexDatabase } from './index-database.ts';

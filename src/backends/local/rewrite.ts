@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted } from '../../abort.ts';
+import { throwIfAborted } from '../../core/abort.ts';
 import type { CollectOptions } from '../maintenance.ts';
 import { type BlockDirectory, type BlockRecord, isDamage } from './block.ts';
 import { BlockStager } from './block-stager.ts';

@@ -1,4 +1,4 @@
-import type { Address } from '../../address.ts';
+import type { Address } from '../../core/address.ts';
 import { AddressCache } from './address-cache.ts';
 import { isDamage } from './block.ts';
 import { FINGERPRINT_BITS, type FingerprintEntry } from './fingerprint.ts';

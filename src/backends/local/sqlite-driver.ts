@@ -7,7 +7,7 @@
  */
 import { createRequire } from 'node:module';
 import type BetterSqlite from 'better-sqlite3';
-import { VarveError } from '../../errors.ts';
+import { VarveError } from '../../core/errors.ts';
 
 export type Database = BetterSqlite.Database;
 export type RunResult = BetterSqlite.RunResult;

@@ -1,6 +1,6 @@
 import { type BigIntStats, closeSync, fstatSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { VarveError } from '../../errors.ts';
+import { VarveError } from '../../core/errors.ts';
 
 /** The index, below the folder of its store. */
 export const INDEX_FILE = 'varve.db';

@@ -1,4 +1,4 @@
-import { countTokens } from '../../token-codec.ts';
+import { countTokens } from '../../cas/codec/token-codec.ts';
 import type { ManifestSurvey, SurveyedSegment } from '../maintenance.ts';
 import type { ManifestKey } from '../manifests.ts';
 import { isDamage } from './block.ts';

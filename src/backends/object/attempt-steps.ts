@@ -1,6 +1,6 @@
-import { throwIfAborted } from '../../abort.ts';
-import type { Address } from '../../address.ts';
-import { because, isUnreadable, isVarveError, VarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
+import { because, isUnreadable, isVarveError, VarveError } from '../../core/errors.ts';
 import type { NewSegment } from '../manifests.ts';
 import type { Hints } from './hints.ts';
 import { keepLeases } from './lease.ts';

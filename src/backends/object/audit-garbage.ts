@@ -1,5 +1,5 @@
-import { abortOf } from '../../abort.ts';
-import type { Address } from '../../address.ts';
+import { abortOf } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
 import type { Diagnosis } from './diagnosis.ts';
 import { type Hints, readReleaseHint } from './hints.ts';
 import { RELEASE_HINTS_PREFIX, sidecarKey } from './keys.ts';

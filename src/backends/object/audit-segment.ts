@@ -1,5 +1,5 @@
-import type { Address } from '../../address.ts';
-import { isUnreadable, isVarveError, type VarveError } from '../../errors.ts';
+import type { Address } from '../../core/address.ts';
+import { isUnreadable, isVarveError, type VarveError } from '../../core/errors.ts';
 import type { Finding } from '../maintenance.ts';
 import type { ManifestKey } from '../manifests.ts';
 import { CountAuditor } from './audit-counts.ts';

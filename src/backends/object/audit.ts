@@ -1,5 +1,5 @@
-import { abortOf, throwIfAborted } from '../../abort.ts';
-import type { Address } from '../../address.ts';
+import { abortOf, throwIfAborted } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
 import type { AuditReport, AuditSettings, Finding } from '../maintenance.ts';
 import type { ManifestKey } from '../manifests.ts';
 import { UnhintedGarbage } from './audit-garbage.ts';

@@ -1,6 +1,6 @@
-import { throwIfAborted } from '../../abort.ts';
-import { VarveError } from '../../errors.ts';
-import type { Clock, Randomness } from './clock.ts';
+import { throwIfAborted } from '../../core/abort.ts';
+import { VarveError } from '../../core/errors.ts';
+import type { Clock, Randomness } from '../../core/system/clock.ts';
 import type { Foundation } from './foundation.ts';
 import type { RequestOptions } from './object-store.ts';
 

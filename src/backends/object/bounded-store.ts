@@ -1,6 +1,6 @@
-import { isVarveError } from '../../errors.ts';
+import { isVarveError } from '../../core/errors.ts';
+import type { Clock } from '../../core/system/clock.ts';
 import { type Call, throwIfOver } from './call.ts';
-import type { Clock } from './clock.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,

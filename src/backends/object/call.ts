@@ -1,6 +1,6 @@
-import { throwIfAborted } from '../../abort.ts';
-import { VarveError } from '../../errors.ts';
-import type { Clock } from './clock.ts';
+import { throwIfAborted } from '../../core/abort.ts';
+import { VarveError } from '../../core/errors.ts';
+import type { Clock } from '../../core/system/clock.ts';
 import type { RequestOptions } from './object-store.ts';
 
 /** The slowest link that is waited for, in bytes a second. */

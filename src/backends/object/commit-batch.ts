@@ -1,5 +1,5 @@
-import { throwIfAborted } from '../../abort.ts';
-import { isUnreadable, isVarveError, VarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../core/abort.ts';
+import { isUnreadable, isVarveError, VarveError } from '../../core/errors.ts';
 import type { NewEntry, WriteOutcome } from '../manifests.ts';
 import type { AttemptSteps, Wanting } from './attempt-steps.ts';
 import { Backoff } from './backoff.ts';

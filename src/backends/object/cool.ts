@@ -1,4 +1,4 @@
-import type { Address } from '../../address.ts';
+import type { Address } from '../../core/address.ts';
 import type { Hints } from './hints.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import { ReferenceScan } from './reference-scan.ts';

@@ -1,4 +1,4 @@
-import type { Address } from '../../address.ts';
+import type { Address } from '../../core/address.ts';
 import { DAMAGE_HINTS_PREFIX } from './keys.ts';
 import { listObjects } from './listing.ts';
 import type { Protocol } from './protocol.ts';

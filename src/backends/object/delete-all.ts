@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../../abort.ts';
+import type { AbortOptions } from '../../core/abort.ts';
 import { MAX_DELETE_KEYS } from './object-limits.ts';
 import type { ObjectStore } from './object-store.ts';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { AbortOptions } from '../../abort.ts';
-import { VarveError } from '../../errors.ts';
+import type { AbortOptions } from '../../core/abort.ts';
+import { VarveError } from '../../core/errors.ts';
 import { DESCRIPTOR_KEY, SEGMENTS_PREFIX } from './keys.ts';
 import type { ObjectStore } from './object-store.ts';
 import { decodeJson } from './stored-json.ts';

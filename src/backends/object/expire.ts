@@ -1,4 +1,4 @@
-import { abortOf } from '../../abort.ts';
+import { abortOf } from '../../core/abort.ts';
 import type { CollectShare } from '../maintenance.ts';
 import type { DeleteWrite, ManifestKey, WriteOutcome } from '../manifests.ts';
 import type { CollectScope } from './collect-scope.ts';

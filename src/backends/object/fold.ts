@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
-import { type Address, addressOf } from '../../address.ts';
-import { VarveError } from '../../errors.ts';
+import { type Address, addressOf } from '../../core/address.ts';
+import { VarveError } from '../../core/errors.ts';
 import type {
   AppendWrite,
   DeleteWrite,

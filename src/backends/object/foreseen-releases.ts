@@ -1,4 +1,4 @@
-import type { Address } from '../../address.ts';
+import type { Address } from '../../core/address.ts';
 import type { ManifestKey } from '../manifests.ts';
 import { holderOf, manifestObjectKey } from './keys.ts';
 import type { Release } from './manifest-record.ts';

@@ -1,5 +1,5 @@
+import type { Clock, Randomness } from '../../core/system/clock.ts';
 import type { Call } from './call.ts';
-import type { Clock, Randomness } from './clock.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { ServerClock } from './server-clock.ts';
 

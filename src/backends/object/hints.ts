@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { Address } from '../../address.ts';
-import { because, isVarveError, VarveError } from '../../errors.ts';
+import type { Address } from '../../core/address.ts';
+import { because, isVarveError, VarveError } from '../../core/errors.ts';
+import type { Randomness } from '../../core/system/clock.ts';
 import type { ManifestKey } from '../manifests.ts';
-import type { Randomness } from './clock.ts';
 import type { Foundation } from './foundation.ts';
 import {
   DAMAGE_HINTS_PREFIX,

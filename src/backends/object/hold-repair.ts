@@ -1,5 +1,5 @@
-import type { Address } from '../../address.ts';
-import { isUnreadable } from '../../errors.ts';
+import type { Address } from '../../core/address.ts';
+import { isUnreadable } from '../../core/errors.ts';
 import type { ManifestKey } from '../manifests.ts';
 import type { Hints } from './hints.ts';
 import { holderOf, manifestObjectKey, segmentKey } from './keys.ts';

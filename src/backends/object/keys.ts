@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { Address } from '../../address.ts';
+import type { Address } from '../../core/address.ts';
 import type { ManifestKey, ManifestKind } from '../manifests.ts';
 import type { Generation } from './sidecar.ts';
 

@@ -1,4 +1,4 @@
-import { isVarveError } from '../../errors.ts';
+import { isVarveError } from '../../core/errors.ts';
 import type { ManifestJob } from './manifest-job.ts';
 import type { Protocol } from './protocol.ts';
 

@@ -1,5 +1,5 @@
 import pLimit, { type LimitFunction } from 'p-limit';
-import { throwIfAborted } from '../../abort.ts';
+import { throwIfAborted } from '../../core/abort.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,

@@ -1,5 +1,5 @@
-import { type AbortOptions, abortOf } from '../../abort.ts';
-import { isUnreadable, isVarveError, type VarveError } from '../../errors.ts';
+import { type AbortOptions, abortOf } from '../../core/abort.ts';
+import { isUnreadable, isVarveError, type VarveError } from '../../core/errors.ts';
 import type { ManifestKind } from '../manifests.ts';
 import { deleteAll } from './delete-all.ts';
 import { KINDS, manifestsPrefix, rollupsPrefix } from './keys.ts';

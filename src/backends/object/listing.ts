@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../../abort.ts';
+import type { AbortOptions } from '../../core/abort.ts';
 import type { ListedObject, ObjectStore } from './object-store.ts';
 import type { ServerClock } from './server-clock.ts';
 

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { Address } from '../../address.ts';
-import { VarveError } from '../../errors.ts';
-import { decodeFrame, encodeFrame } from '../../frame.ts';
-import { ByteReader, ByteWriter } from '../../varint.ts';
+import { decodeFrame, encodeFrame } from '../../cas/codec/frame.ts';
+import { ByteReader, ByteWriter } from '../../cas/codec/varint.ts';
+import type { Address } from '../../core/address.ts';
+import { VarveError } from '../../core/errors.ts';
 import type { ManifestKey } from '../manifests.ts';
 import { manifestObjectKey } from './keys.ts';
 import type {

@@ -1,5 +1,5 @@
-import type { Address } from '../../address.ts';
-import { VarveError } from '../../errors.ts';
+import type { Address } from '../../core/address.ts';
+import { VarveError } from '../../core/errors.ts';
 import type { ManifestKey, NewSegment, WriteOutcome } from '../manifests.ts';
 import { fold, type PlacedWrite } from './fold.ts';
 import { holderOf, manifestObjectKey } from './keys.ts';

@@ -1,4 +1,4 @@
-import type { Address } from '../../address.ts';
+import type { Address } from '../../core/address.ts';
 import type { ManifestHead, ManifestKey, Revision } from '../manifests.ts';
 import type { Generation } from './sidecar.ts';
 

@@ -1,4 +1,4 @@
-import { because, VarveError } from '../../errors.ts';
+import { because, VarveError } from '../../core/errors.ts';
 import type { ManifestKey } from '../manifests.ts';
 import { Backoff } from './backoff.ts';
 import type { Foundation } from './foundation.ts';

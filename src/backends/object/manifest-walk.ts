@@ -1,5 +1,5 @@
-import { abortOf, throwIfAborted } from '../../abort.ts';
-import { isUnreadable, type VarveError } from '../../errors.ts';
+import { abortOf, throwIfAborted } from '../../core/abort.ts';
+import { isUnreadable, type VarveError } from '../../core/errors.ts';
 import { KINDS, manifestsPrefix } from './keys.ts';
 import { listPages } from './listing.ts';
 import type { SeenRecord } from './manifest-table.ts';

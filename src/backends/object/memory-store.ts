@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type AbortOptions, throwIfAborted } from '../../abort.ts';
+import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import {
   checkDeletedKeys,
   checkListLimit,

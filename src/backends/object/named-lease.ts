@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type AbortOptions, abortOf } from '../../abort.ts';
+import { type AbortOptions, abortOf } from '../../core/abort.ts';
 import type { Lease } from '../maintenance.ts';
 import { checkLease } from '../write-validation.ts';
 import { LEASES_PREFIX } from './keys.ts';

@@ -1,8 +1,10 @@
 import { setMaxListeners } from 'node:events';
-import { type AbortOptions, abortOf, throwIfAborted } from '../../abort.ts';
-import type { Address } from '../../address.ts';
-import { isVarveError, VarveError } from '../../errors.ts';
-import type { RequestMetrics } from '../../request-metrics.ts';
+import { type AbortOptions, abortOf, throwIfAborted } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
+import { isVarveError, VarveError } from '../../core/errors.ts';
+import type { RequestMetrics } from '../../core/request-metrics.ts';
+import type { Clock, Randomness } from '../../core/system/clock.ts';
+import { SystemClock, SystemRandomness } from '../../core/system/system-clock.ts';
 import type { Backend, BackendCapabilities, Health } from '../backend.ts';
 import { healthBy } from '../health.ts';
 import {
@@ -38,7 +40,6 @@ import { commitTaken, type PublishWrite, publishTaken } from '../write-intake.ts
 import { ObjectAudit } from './audit.ts';
 import { Call } from './call.ts';
 import { CallScope, StoreMemory } from './call-scope.ts';
-import type { Clock, Randomness } from './clock.ts';
 import { type CollectContext, Collection } from './collect.ts';
 import { findStore } from './descriptor.ts';
 import { DEFAULT_SETTINGS, type Foundation, type ProtocolSettings } from './foundation.ts';
@@ -53,7 +54,6 @@ import { ObjectReportLog } from './report-log.ts';
 import { RequestMeter } from './request-meter.ts';
 import { ServerClock } from './server-clock.ts';
 import { surveyObjects } from './survey.ts';
-import { SystemClock, SystemRandomness } from './system-clock.ts';
 import { usageOf } from './usage.ts';
 
 export interface ObjectBackendOptions extends Partial<ProtocolSettings> {

@@ -1,4 +1,4 @@
-import { VarveError } from '../../errors.ts';
+import { VarveError } from '../../core/errors.ts';
 
 /**
  * What S3 and services like it accept. Stores in memory enforce the same, so that tests find what a

@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../../abort.ts';
+import type { AbortOptions } from '../../core/abort.ts';
 
 /** What bounds a request. */
 export interface RequestOptions extends AbortOptions {

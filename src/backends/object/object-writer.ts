@@ -1,6 +1,7 @@
-import { throwIfAborted } from '../../abort.ts';
-import type { Address } from '../../address.ts';
-import { isVarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
+import { KeyedMutex } from '../../core/collections/keyed-mutex.ts';
+import { isVarveError } from '../../core/errors.ts';
 import type {
   ManifestFields,
   ManifestKey,
@@ -15,7 +16,6 @@ import { CommitBatch } from './commit-batch.ts';
 import type { DamageNotes } from './damage-notes.ts';
 import type { PlacedWrite } from './fold.ts';
 import type { Hints } from './hints.ts';
-import { KeyedMutex } from './keyed-mutex.ts';
 import { manifestObjectKey } from './keys.ts';
 import type { ListIndex } from './list-index.ts';
 import { ManifestJob } from './manifest-job.ts';

@@ -1,4 +1,5 @@
-import { VarveError } from '../../errors.ts';
+import { VarveError } from '../../core/errors.ts';
+import { SystemClock } from '../../core/system/system-clock.ts';
 import { BoundedStore } from './bounded-store.ts';
 import { Call } from './call.ts';
 import { createStore, findStore, type StoreDescriptor } from './descriptor.ts';
@@ -9,7 +10,6 @@ import {
   type ObjectComponents,
 } from './object-backend.ts';
 import type { ObjectStore } from './object-store.ts';
-import { SystemClock } from './system-clock.ts';
 
 export interface OpenObjectsOptions extends ObjectBackendOptions {
   /** Create the store if there is none. Default: true, unless `readOnly`. */

@@ -1,5 +1,5 @@
-import { because, isVarveError, VarveError } from '../../errors.ts';
-import type { Randomness } from './clock.ts';
+import { because, isVarveError, VarveError } from '../../core/errors.ts';
+import type { Randomness } from '../../core/system/clock.ts';
 import { deleteAll } from './delete-all.ts';
 import type { ObjectStore, PutResult, RequestOptions } from './object-store.ts';
 import { PROBE_PREFIX, probeRemains } from './probe-remains.ts';

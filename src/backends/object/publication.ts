@@ -1,6 +1,6 @@
-import { throwIfAborted } from '../../abort.ts';
-import type { Address } from '../../address.ts';
-import { isVarveError, type VarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
+import { isVarveError, type VarveError } from '../../core/errors.ts';
 import type {
   ManifestFields,
   NewEntry,

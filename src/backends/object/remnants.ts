@@ -1,6 +1,6 @@
-import { abortOf } from '../../abort.ts';
-import type { Address } from '../../address.ts';
-import { isUnreadable } from '../../errors.ts';
+import { abortOf } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
+import { isUnreadable } from '../../core/errors.ts';
 import type { Remnant } from '../maintenance.ts';
 import { segmentKey, sidecarKey } from './keys.ts';
 import { forEach, type Protocol } from './protocol.ts';

@@ -1,5 +1,5 @@
-import { type AbortOptions, abortOf } from '../../abort.ts';
-import { VarveError } from '../../errors.ts';
+import { type AbortOptions, abortOf } from '../../core/abort.ts';
+import { VarveError } from '../../core/errors.ts';
 import { KEPT_REPORTS, type ReportLog, type StoredReport } from '../maintenance.ts';
 import { checkReport } from '../write-validation.ts';
 import { deleteAll } from './delete-all.ts';

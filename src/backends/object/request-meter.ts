@@ -1,4 +1,4 @@
-import type { RequestMetrics } from '../../request-metrics.ts';
+import type { RequestMetrics } from '../../core/request-metrics.ts';
 
 /** What a request asks for. Each request of a multipart upload counts as a `put`. */
 export type RequestVerb = 'get' | 'head' | 'put' | 'delete' | 'list';

@@ -1,8 +1,8 @@
-import { throwIfAborted } from '../../abort.ts';
-import { isVarveError, VarveError } from '../../errors.ts';
-import type { OnEvent } from '../../events.ts';
+import { throwIfAborted } from '../../core/abort.ts';
+import { isVarveError, VarveError } from '../../core/errors.ts';
+import type { OnEvent } from '../../core/events.ts';
+import type { Clock, Randomness } from '../../core/system/clock.ts';
 import { throwIfOver } from './call.ts';
-import type { Clock, Randomness } from './clock.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,

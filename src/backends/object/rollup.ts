@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { decodeFrame, encodeFrame } from '../../frame.ts';
+import { decodeFrame, encodeFrame } from '../../cas/codec/frame.ts';
 import type { ManifestHead } from '../manifests.ts';
 import { type ArchivedAt, headOfRecord, type ManifestRecord } from './manifest-record.ts';
 

@@ -1,7 +1,7 @@
-import { type Address, addressOf } from '../../address.ts';
-import { VarveError } from '../../errors.ts';
-import { decodeFrame, encodeFrame } from '../../frame.ts';
-import { packTokens, unpackTokens } from '../../token-codec.ts';
+import { decodeFrame, encodeFrame } from '../../cas/codec/frame.ts';
+import { packTokens, unpackTokens } from '../../cas/codec/token-codec.ts';
+import { type Address, addressOf } from '../../core/address.ts';
+import { VarveError } from '../../core/errors.ts';
 import type { SegmentEncoding } from '../manifests.ts';
 import { segmentKey } from './keys.ts';
 import { type Generation, parseGeneration } from './sidecar.ts';

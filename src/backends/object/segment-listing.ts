@@ -1,5 +1,5 @@
-import { type AbortOptions, abortOf } from '../../abort.ts';
-import type { Address } from '../../address.ts';
+import { type AbortOptions, abortOf } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
 import { parseSegmentKey, SEGMENTS_PREFIX } from './keys.ts';
 import { listObjects } from './listing.ts';
 import type { Protocol } from './protocol.ts';

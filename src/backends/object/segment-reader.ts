@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
-import type { Address } from '../../address.ts';
-import { shown } from '../../arguments.ts';
-import { VarveError } from '../../errors.ts';
-import { ownCopy } from '../../own-copy.ts';
+import type { Address } from '../../core/address.ts';
+import { shown } from '../../core/arguments.ts';
+import { VarveError } from '../../core/errors.ts';
+import { ownCopy } from '../../core/own-copy.ts';
 import type { Locator, SegmentDescription } from '../manifests.ts';
 import { segmentKey } from './keys.ts';
 import type { Hold, RecordBody, RecordEntry } from './manifest-record.ts';

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
-import { throwIfAborted } from '../../abort.ts';
-import type { Address } from '../../address.ts';
-import { because, VarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
+import { because, VarveError } from '../../core/errors.ts';
 import type { NewSegment } from '../manifests.ts';
 import { asVarveError, checkedBytes } from '../write-validation.ts';
 import { Backoff } from './backoff.ts';

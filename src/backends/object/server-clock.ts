@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts';
+import type { Clock } from '../../core/system/clock.ts';
 
 /**
  * The server's time between its answers. Ages are differences of server times, so that a wrong

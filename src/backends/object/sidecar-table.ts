@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
-import { throwIfAborted } from '../../abort.ts';
-import type { Address } from '../../address.ts';
-import { isVarveError } from '../../errors.ts';
+import { throwIfAborted } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
+import { isVarveError } from '../../core/errors.ts';
 import { Backoff } from './backoff.ts';
 import { atMost } from './cache-bound.ts';
 import type { Call } from './call.ts';

@@ -1,4 +1,4 @@
-import { type Address, addressOf } from '../../address.ts';
+import { type Address, addressOf } from '../../core/address.ts';
 import { MAX_SEGMENT_BYTES, type NewSegment } from '../manifests.ts';
 import type { DraftContent, RecordBody, RecordEntry, SpilledPart } from './manifest-record.ts';
 

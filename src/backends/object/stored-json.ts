@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { VarveError } from '../../errors.ts';
-import { unknownNumber } from '../../format-number.ts';
+import { VarveError } from '../../core/errors.ts';
+import { unknownNumber } from '../../core/format-number.ts';
 
 /** Version 1 of a format of JSON that is stored. */
 export interface JsonFormat<Value> {

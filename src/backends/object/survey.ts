@@ -1,5 +1,5 @@
-import { type AbortOptions, abortOf, throwIfAborted } from '../../abort.ts';
-import type { Address } from '../../address.ts';
+import { type AbortOptions, abortOf, throwIfAborted } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
 import type { ManifestSurvey, SurveyedSegment } from '../maintenance.ts';
 import type { ManifestHead } from '../manifests.ts';
 import { KINDS, manifestsPrefix, parseSegmentKey, SEGMENTS_PREFIX } from './keys.ts';

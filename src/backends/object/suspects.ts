@@ -1,4 +1,4 @@
-import type { Address } from '../../address.ts';
+import type { Address } from '../../core/address.ts';
 import type { CollectScope } from './collect-scope.ts';
 import type { ForeseenReleases } from './foreseen-releases.ts';
 import type { FoundHold, HoldRepair } from './hold-repair.ts';

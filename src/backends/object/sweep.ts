@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
-import type { Address } from '../../address.ts';
-import { isUnreadable } from '../../errors.ts';
+import type { Address } from '../../core/address.ts';
+import { isUnreadable } from '../../core/errors.ts';
 import { deleteAll } from './delete-all.ts';
 import type { ForeseenReleases } from './foreseen-releases.ts';
 import { segmentKey } from './keys.ts';

@@ -1,4 +1,4 @@
-import { isUnreadable } from '../../errors.ts';
+import { isUnreadable } from '../../core/errors.ts';
 
 /** What `read` resolves with, `undefined` where the content cannot be read. */
 export async function unlessUnreadable<Content>(

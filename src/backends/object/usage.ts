@@ -1,5 +1,5 @@
-import { type AbortOptions, abortOf } from '../../abort.ts';
-import type { Address } from '../../address.ts';
+import { type AbortOptions, abortOf } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
 import type { Usage } from '../maintenance.ts';
 import type { ManifestKind } from '../manifests.ts';
 import { readReleaseHint } from './hints.ts';

@@ -1,5 +1,5 @@
 import type { AuditReport, Finding } from '../../backends/maintenance.ts';
-import { isVarveError } from '../../errors.ts';
+import { isVarveError } from '../../core/errors.ts';
 import type { Store } from '../../store.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';

@@ -1,5 +1,5 @@
-import { parseAddress } from '../../address.ts';
-import { VarveError } from '../../errors.ts';
+import { parseAddress } from '../../core/address.ts';
+import { VarveError } from '../../core/errors.ts';
 import type { AddCommand } from '../command.ts';
 import { noConversation } from '../not-found.ts';
 import { count } from '../option-values.ts';

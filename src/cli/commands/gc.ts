@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { CollectShard } from '../../backends/maintenance.ts';
-import type { Duration } from '../../duration.ts';
-import { VarveError } from '../../errors.ts';
+import type { Duration } from '../../core/duration.ts';
+import { VarveError } from '../../core/errors.ts';
 import { collectLines } from '../collect-lines.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { VarveError } from '../../errors.ts';
+import { VarveError } from '../../core/errors.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { counted, name, table, timestamp } from '../human.ts';

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { Usage } from '../../backends/maintenance.ts';
-import { isVarveError, VarveError } from '../../errors.ts';
+import { isVarveError, VarveError } from '../../core/errors.ts';
 import type { ImportCounts, ImportOptions, ImportReport } from '../../manifest/import.ts';
 import type { Store } from '../../store.ts';
 import type { AddCommand } from '../command.ts';

@@ -1,5 +1,5 @@
 import type { Health } from '../../backends/backend.ts';
-import { isVarveError } from '../../errors.ts';
+import { isVarveError } from '../../core/errors.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { bytes, number, table } from '../human.ts';

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { VarveError } from '../../errors.ts';
+import { VarveError } from '../../core/errors.ts';
 import type { ConversationHead } from '../../manifest/conversations.ts';
 import type { AddCommand } from '../command.ts';
 import { bytes, name, table, timestamp } from '../human.ts';

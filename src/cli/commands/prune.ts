@@ -1,9 +1,9 @@
 import { Option } from 'commander';
-import type { Retention } from '../../duration.ts';
-import { VarveError } from '../../errors.ts';
+import type { Retention } from '../../core/duration.ts';
+import { VarveError } from '../../core/errors.ts';
+import type { WhereCondition } from '../../core/where.ts';
 import type { PruneDecision, PruneReport } from '../../gc/prune.ts';
 import type { PruneCriteria } from '../../gc/prune-criteria.ts';
-import type { WhereCondition } from '../../where.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { bytes, counted, name, number, seconds } from '../human.ts';

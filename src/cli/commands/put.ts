@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { Revision } from '../../backends/manifests.ts';
-import { VarveError } from '../../errors.ts';
+import { VarveError } from '../../core/errors.ts';
 import type { PutOptions } from '../../manifest/conversations.ts';
 import type { AddCommand } from '../command.ts';
 import { name } from '../human.ts';

@@ -1,5 +1,5 @@
 import type { Revision } from '../../backends/manifests.ts';
-import { isVarveError, VarveError } from '../../errors.ts';
+import { isVarveError, VarveError } from '../../core/errors.ts';
 import type { Store } from '../../store.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT, exitCodeOf } from '../exit-codes.ts';

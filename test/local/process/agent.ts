@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import { LocalBackend } from '../../../src/backends/local/local-backend.ts';
 import type { ManifestWrite, NewEntry, PutWrite } from '../../../src/backends/manifests.ts';
-import { VarveError } from '../../../src/errors.ts';
+import { VarveError } from '../../../src/core/errors.ts';
 import { Random } from './random.ts';
 import { entryOf, keyOf, namesOf, putOf, readNames } from './workload.ts';
 

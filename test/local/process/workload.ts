@@ -1,4 +1,3 @@
-import { addressOf } from '../../../src/address.ts';
 import type { Backend } from '../../../src/backends/backend.ts';
 import type {
   ManifestKey,
@@ -7,6 +6,7 @@ import type {
   NewSegment,
   StoredManifest,
 } from '../../../src/backends/manifests.ts';
+import { addressOf } from '../../../src/core/address.ts';
 
 /**
  * Content that can be told from its name alone, so that whoever reads it can check every byte

@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import type { ManifestWrite } from '../../../src/backends/manifests.ts';
 import type { ObjectBackend } from '../../../src/backends/object/object-backend.ts';
-import { VarveError } from '../../../src/errors.ts';
+import { VarveError } from '../../../src/core/errors.ts';
 import { Random } from '../../local/process/random.ts';
 import { entryOf } from '../../local/process/workload.ts';
 import { openShared } from './open-shared.ts';

@@ -5,7 +5,7 @@ import { probeConditions } from '../../../src/backends/object/probe.ts';
 import { RequestMeter } from '../../../src/backends/object/request-meter.ts';
 import { RetryingStore } from '../../../src/backends/object/retrying-store.ts';
 import { openS3Objects } from '../../../src/backends/object/s3/open-s3-objects.ts';
-import { SystemClock, SystemRandomness } from '../../../src/backends/object/system-clock.ts';
+import { SystemClock, SystemRandomness } from '../../../src/core/system/system-clock.ts';
 import { describeObjectStore } from '../object-store-contract.ts';
 import { openAt } from './opened.ts';
 import { newBucket, realServer } from './real-server.ts';

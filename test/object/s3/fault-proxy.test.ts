@@ -3,7 +3,7 @@ import type { ObjectStore, StoredObject } from '../../../src/backends/object/obj
 import { RequestMeter } from '../../../src/backends/object/request-meter.ts';
 import { RetryingStore } from '../../../src/backends/object/retrying-store.ts';
 import type { S3Objects } from '../../../src/backends/object/s3/s3-objects.ts';
-import { SystemClock, SystemRandomness } from '../../../src/backends/object/system-clock.ts';
+import { SystemClock, SystemRandomness } from '../../../src/core/system/system-clock.ts';
 import { type Fault, FaultProxy } from './fault-proxy.ts';
 import { openAt } from './opened.ts';
 import { S3Server } from './s3-server.ts';

@@ -1,6 +1,6 @@
-import type { Address } from '../../../src/address.ts';
 import type { ManifestKey } from '../../../src/backends/manifests.ts';
 import { sidecarKey } from '../../../src/backends/object/keys.ts';
+import type { Address } from '../../../src/core/address.ts';
 import type { Actor } from '../actor.ts';
 import { SEGMENTS } from '../operations.ts';
 import { A, Play } from '../play.ts';

@@ -2,8 +2,8 @@ import type { ManifestKey, ManifestWrite } from '../../../src/backends/manifests
 import { manifestObjectKey, sidecarKey } from '../../../src/backends/object/keys.ts';
 import { MemoryObjectStore } from '../../../src/backends/object/memory-store.ts';
 import type { ObjectBackend } from '../../../src/backends/object/object-backend.ts';
-import { decodeFrame, encodeFrame } from '../../../src/frame.ts';
-import { ByteReader, ByteWriter } from '../../../src/varint.ts';
+import { decodeFrame, encodeFrame } from '../../../src/cas/codec/frame.ts';
+import { ByteReader, ByteWriter } from '../../../src/cas/codec/varint.ts';
 import { SEGMENTS } from '../operations.ts';
 import { A, B } from '../play.ts';
 import type { ProtocolBuild } from '../protocol-build.ts';

@@ -1,5 +1,5 @@
-import { VarveError } from '../../../errors.ts';
-import { ByteReader, ByteWriter } from '../../../varint.ts';
+import { ByteReader, ByteWriter } from '../../../cas/codec/varint.ts';
+import { VarveError } from '../../../core/errors.ts';
 import {
   type ColumnReaders,
   type ColumnWriters,

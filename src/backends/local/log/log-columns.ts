@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter } from '../../../varint.ts';
+import { ByteReader, ByteWriter } from '../../../cas/codec/varint.ts';
 
 /**
  * The columns of a log record, in their order. Values of one kind lie together, because they

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted } from '../../../abort.ts';
+import { throwIfAborted } from '../../../core/abort.ts';
 import type { CollectOptions } from '../../maintenance.ts';
 import { isDamage } from '../block.ts';
 import type { CollectScope } from '../collect-scope.ts';

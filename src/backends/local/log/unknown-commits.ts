@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { VarveError } from '../../../errors.ts';
+import { VarveError } from '../../../core/errors.ts';
 import { decodeBlockPayload, isDamage } from '../block.ts';
 import type { IndexDatabase } from '../index-database.ts';
 import { packPath } from '../pack-files.ts';

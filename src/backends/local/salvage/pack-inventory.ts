@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
-import { addressOf } from '../../../address.ts';
-import { VarveError } from '../../../errors.ts';
-import { unpackTokens } from '../../../token-codec.ts';
+import { unpackTokens } from '../../../cas/codec/token-codec.ts';
+import { addressOf } from '../../../core/address.ts';
+import { VarveError } from '../../../core/errors.ts';
 import { type BlockDirectory, decodeBlockPayload, isDamage } from '../block.ts';
 import type { PackSpan } from '../log/log-record.ts';
 import { isBlock, PackFile, type ScannedBlock } from '../log/pack-scan.ts';

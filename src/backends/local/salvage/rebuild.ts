@@ -1,7 +1,7 @@
+import { CountTable } from '../../../core/collections/count-table.ts';
+import { IdSet } from '../../../core/collections/id-set.ts';
 import { type BlockRecord, isDamage } from '../block.ts';
 import { type BodyRecord, decodeBodyRecord, encodeBodyRecord } from '../body-record.ts';
-import { CountTable } from '../count-table.ts';
-import { IdSet } from '../id-set.ts';
 import { keyOf, ownerMark } from '../manifest-table.ts';
 import { BODIES, SEGMENTS } from '../schema.ts';
 import type { PackInventory } from './pack-inventory.ts';

@@ -1,4 +1,4 @@
-import { IdSet } from '../id-set.ts';
+import { IdSet } from '../../../core/collections/id-set.ts';
 import type { LoggedState, LogOperation, LogRecord } from '../log/log-record.ts';
 import type { LogSelection } from './log-selection.ts';
 

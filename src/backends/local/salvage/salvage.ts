@@ -1,10 +1,11 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { throwIfAborted } from '../../../abort.ts';
-import { VarveError } from '../../../errors.ts';
-import { assertApart } from '../../../real-path.ts';
-import { toVarveError } from '../../../system-error.ts';
+import { throwIfAborted } from '../../../core/abort.ts';
+import { IdSet } from '../../../core/collections/id-set.ts';
+import { VarveError } from '../../../core/errors.ts';
+import { assertApart } from '../../../core/system/real-path.ts';
+import { toVarveError } from '../../../core/system/system-error.ts';
 import type {
   BodyJudge,
   DoubtfulManifest,
@@ -12,7 +13,6 @@ import type {
   SalvageReport,
 } from '../../maintenance.ts';
 import type { ManifestKey } from '../../manifests.ts';
-import { IdSet } from '../id-set.ts';
 import { assertFinished } from '../index-file.ts';
 import { keyOf } from '../manifest-table.ts';
 import { BODIES, SEGMENTS } from '../schema.ts';

@@ -1,6 +1,6 @@
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Address } from '../../../address.ts';
+import type { Address } from '../../../core/address.ts';
 import type { BlockRecord } from '../block.ts';
 import { BlockStager, type BlockTuning } from '../block-stager.ts';
 import type { FingerprintEntry } from '../fingerprint.ts';

@@ -1,7 +1,7 @@
+import { IdSet } from '../../../core/collections/id-set.ts';
 import type { BodyJudge, BodyNature } from '../../maintenance.ts';
 import { isDamage } from '../block.ts';
 import { type BodyRecord, decodeBodyRecord } from '../body-record.ts';
-import { IdSet } from '../id-set.ts';
 import { BODIES, KIND_NUMBERS } from '../schema.ts';
 import type { PackInventory } from './pack-inventory.ts';
 import type { WantedManifest } from './rebuild.ts';

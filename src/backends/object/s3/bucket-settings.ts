@@ -1,5 +1,5 @@
 import type { LifecycleRule } from '@aws-sdk/client-s3';
-import { VarveError } from '../../../errors.ts';
+import { VarveError } from '../../../core/errors.ts';
 import type { RequestOptions } from '../object-store.ts';
 import { PROBE_PREFIX } from '../probe-remains.ts';
 import type { S3Requests } from './s3-requests.ts';

@@ -1,5 +1,5 @@
 import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
-import { VarveError } from '../../../errors.ts';
+import { VarveError } from '../../../core/errors.ts';
 import type { ListedObject, ObjectPage } from '../object-store.ts';
 
 /**

@@ -1,12 +1,12 @@
-import { VarveError } from '../../../errors.ts';
-import type { OnEvent } from '../../../events.ts';
+import { VarveError } from '../../../core/errors.ts';
+import type { OnEvent } from '../../../core/events.ts';
+import { SystemClock, SystemRandomness } from '../../../core/system/system-clock.ts';
 import { DEFAULT_SETTINGS } from '../foundation.ts';
 import type { ObjectBackend, ObjectComponents } from '../object-backend.ts';
 import { type OpenObjectsOptions, openObjects } from '../open-objects.ts';
 import { probeConditions } from '../probe.ts';
 import { RequestMeter } from '../request-meter.ts';
 import { RetryingStore } from '../retrying-store.ts';
-import { SystemClock, SystemRandomness } from '../system-clock.ts';
 import { openS3Objects } from './open-s3-objects.ts';
 import { parseS3Location, type S3Config } from './s3-location.ts';
 

@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
-import { throwIfAborted } from '../../../abort.ts';
-import { VarveError } from '../../../errors.ts';
+import { throwIfAborted } from '../../../core/abort.ts';
+import { VarveError } from '../../../core/errors.ts';
 import type { PutCondition, PutResult, RequestOptions } from '../object-store.ts';
 import { PROBE_PREFIX } from '../probe-remains.ts';
 import { conditionHeaders } from './conditions.ts';

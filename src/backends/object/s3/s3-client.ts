@@ -1,5 +1,5 @@
 import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
-import { VarveError } from '../../../errors.ts';
+import { VarveError } from '../../../core/errors.ts';
 import { ServiceFault } from '../service-fault.ts';
 import type { S3Credentials, S3Location } from './s3-location.ts';
 

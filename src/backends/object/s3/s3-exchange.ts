@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
-import { throwIfAborted } from '../../../abort.ts';
-import { VarveError } from '../../../errors.ts';
+import { throwIfAborted } from '../../../core/abort.ts';
+import { VarveError } from '../../../core/errors.ts';
 import { SLOWEST_BYTES_PER_SECOND } from '../call.ts';
 import type { RequestOptions } from '../object-store.ts';
 import { ServiceFault } from '../service-fault.ts';

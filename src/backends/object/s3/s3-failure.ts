@@ -1,4 +1,4 @@
-import { type ErrorCode, isVarveError, VarveError } from '../../../errors.ts';
+import { type ErrorCode, isVarveError, VarveError } from '../../../core/errors.ts';
 import { ServiceFault, wasTurnedAway } from '../service-fault.ts';
 
 /** What a request that was not answered as hoped did. */

@@ -1,6 +1,6 @@
-import { VarveError } from '../../../errors.ts';
-import type { OptionKinds } from '../../../option-kinds.ts';
-import { declareOptions } from '../../../options.ts';
+import { VarveError } from '../../../core/errors.ts';
+import type { OptionKinds } from '../../../core/options/option-kinds.ts';
+import { declareOptions } from '../../../core/options/options.ts';
 
 /** Keys to sign requests with. */
 export interface S3Credentials {

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { VarveError } from '../../../errors.ts';
+import { VarveError } from '../../../core/errors.ts';
 import { checkDeletedKeys, checkListLimit } from '../object-limits.ts';
 import type {
   ListObjectsOptions,

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
-import { isVarveError } from '../../../errors.ts';
+import { isVarveError } from '../../../core/errors.ts';
+import { SystemClock } from '../../../core/system/system-clock.ts';
 import { throwIfOver } from '../call.ts';
 import type { RequestOptions } from '../object-store.ts';
 import type { RequestMeter, RequestVerb } from '../request-meter.ts';
-import { SystemClock } from '../system-clock.ts';
 import type { ConnectedClient, S3Sdk } from './s3-client.ts';
 import { AnswerTimes, S3Exchange } from './s3-exchange.ts';
 import { describeFailure, type S3Failure } from './s3-failure.ts';

@@ -1,4 +1,4 @@
-import { VarveError } from './errors.ts';
+import { VarveError } from '../../core/errors.ts';
 
 /**
  * Unsigned LEB128 integers up to 2^53-1 (the DWARF standard, section 7.6) and byte strings, written

@@ -1,4 +1,4 @@
-import { VarveError } from './errors.ts';
+import { VarveError } from '../../core/errors.ts';
 import { ByteReader, ByteWriter } from './varint.ts';
 
 /**

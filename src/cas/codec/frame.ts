@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
-import { ADDRESS_BYTES, type Address } from './address.ts';
+import { ADDRESS_BYTES, type Address } from '../../core/address.ts';
+import { VarveError } from '../../core/errors.ts';
+import { unknownNumber } from '../../core/format-number.ts';
 import { codecOf, RAW, ZSTD } from './codec.ts';
-import { VarveError } from './errors.ts';
-import { unknownNumber } from './format-number.ts';
 import { ByteReader, ByteWriter } from './varint.ts';
 
 /**

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 let known: string | undefined;
 
 /**
- * The version of this package. package.json is one folder up, from src as well as from dist; in a
- * bundle there is none, or another's.
+ * The version of this package. package.json is two folders up, from src/core as well as from
+ * dist/core; in a bundle there is none, or another's.
  */
 export function version(): string {
   known ??= read();
@@ -14,7 +14,7 @@ export function version(): string {
 function read(): string {
   try {
     const { name, version } = JSON.parse(
-      readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+      readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
     );
     return name === 'varve' ? String(version) : UNKNOWN;
   } catch {

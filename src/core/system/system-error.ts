@@ -1,4 +1,4 @@
-import { VarveError } from './errors.ts';
+import { VarveError } from '../errors.ts';
 
 /** What a full disk is called; SHMSIZE: the memory that readers share cannot be made. */
 const FULL: ReadonlySet<string> = new Set([

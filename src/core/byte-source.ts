@@ -1,6 +1,6 @@
-import { throwIfAborted } from '../abort.ts';
-import { invalid, isBytes, iteratorOf, shown, stepOf } from '../arguments.ts';
-import { VarveError } from '../errors.ts';
+import { throwIfAborted } from './abort.ts';
+import { invalid, isBytes, iteratorOf, shown, stepOf } from './arguments.ts';
+import { VarveError } from './errors.ts';
 
 /**
  * Bytes to be stored: whole, or in pieces of any size. Node.js and web streams are async iterables.

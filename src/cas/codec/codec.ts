@@ -1,6 +1,6 @@
 import zstd from 'zstd-napi/binding.js';
-import { VarveError } from './errors.ts';
-import { unknownNumber } from './format-number.ts';
+import { VarveError } from '../../core/errors.ts';
+import { unknownNumber } from '../../core/format-number.ts';
 
 /**
  * Turns bytes into fewer bytes and back. The number of a codec is part of the formats and never

@@ -5,7 +5,7 @@ import {
   millisecondsOf,
   type Retention,
   retentionFault,
-} from './duration.ts';
+} from '../duration.ts';
 import type { Zod } from './zod-loader.ts';
 
 /** Any schema. */

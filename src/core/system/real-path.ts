@@ -1,6 +1,6 @@
 import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { VarveError } from './errors.ts';
+import { VarveError } from '../errors.ts';
 
 /** A path without symbolic links, as far as it leads to something that exists. */
 function realPath(path: string): string {

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { shown } from './arguments.ts';
+import { shown } from '../arguments.ts';
 import { nearestName } from './nearest-name.ts';
 
 /** What is wrong with options, a sentence part for each fault that a schema found. */

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import { reading, shown } from './arguments.ts';
-import { VarveError } from './errors.ts';
+import { reading, shown } from '../arguments.ts';
+import { VarveError } from '../errors.ts';
 import type { Agreement, OptionMembers, OptionsRead, RequiredKey } from './option-agreement.ts';
 import { faultsOf, unknownOption } from './option-faults.ts';
 import { type OptionKinds, optionKinds } from './option-kinds.ts';
