@@ -106,9 +106,9 @@ export type {
   Blobs,
   GetBlobOptions,
   PutBlobOptions,
-} from './manifest/blobs.ts';
-export type { Conversation, ConversationMessage } from './manifest/conversation.ts';
-export type { IfExists } from './manifest/conversation-writer.ts';
+} from './manifest/blobs/blobs.ts';
+export type { Conversation, ConversationMessage } from './manifest/conversations/conversation.ts';
+export type { IfExists } from './manifest/conversations/conversation-writer.ts';
 export type {
   AppendOptions,
   ConversationHead,
@@ -121,10 +121,20 @@ export type {
   PutOptions,
   PutReceipt,
   ReadOptions,
-} from './manifest/conversations.ts';
-export type { ExportCounts, ExportOptions } from './manifest/export.ts';
-export type { HeldConversation, HoldReceipt, Holds, PlaceHoldOptions } from './manifest/holds.ts';
-export type { ImportCounts, ImportError, ImportOptions, ImportReport } from './manifest/import.ts';
+} from './manifest/conversations/conversations.ts';
+export type {
+  HeldConversation,
+  HoldReceipt,
+  Holds,
+  PlaceHoldOptions,
+} from './manifest/conversations/holds.ts';
+export type { ExportCounts, ExportOptions } from './manifest/transfer/export.ts';
+export type {
+  ImportCounts,
+  ImportError,
+  ImportOptions,
+  ImportReport,
+} from './manifest/transfer/import.ts';
 export type { LocalStoreOptions, ObjectStoreOptions, OpenOptions } from './open-options.ts';
 export {
   doctor,

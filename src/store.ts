@@ -49,12 +49,12 @@ import {
   type UsageBreakdown,
   type UsageBreakdownOptions,
 } from './gc/usage-breakdown.ts';
-import { Blobs } from './manifest/blobs.ts';
+import { Blobs } from './manifest/blobs/blobs.ts';
 import { natureOf } from './manifest/body-nature.ts';
-import { Conversations } from './manifest/conversations.ts';
-import { type ExportOptions, exportJsonl } from './manifest/export.ts';
-import { type ImportOptions, type ImportReport, importJsonl } from './manifest/import.ts';
-import { checkId } from './manifest/record.ts';
+import { checkId } from './manifest/content/record.ts';
+import { Conversations } from './manifest/conversations/conversations.ts';
+import { type ExportOptions, exportJsonl } from './manifest/transfer/export.ts';
+import { type ImportOptions, type ImportReport, importJsonl } from './manifest/transfer/import.ts';
 import { OPEN_OPTIONS, type OpenOptions } from './open-options.ts';
 
 /**

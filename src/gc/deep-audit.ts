@@ -4,8 +4,8 @@ import type { AuditOptions, Finding } from '../backends/maintenance.ts';
 import type { ManifestKey, ManifestKind } from '../backends/manifests.ts';
 import { throwIfAborted } from '../core/abort.ts';
 import { VarveError } from '../core/errors.ts';
-import type { Blobs } from '../manifest/blobs.ts';
-import type { Conversations } from '../manifest/conversations.ts';
+import type { Blobs } from '../manifest/blobs/blobs.ts';
+import type { Conversations } from '../manifest/conversations/conversations.ts';
 import { listReadable } from './list-readable.ts';
 
 /** Errors that tell of the content rather than of the moment. */

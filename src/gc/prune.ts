@@ -9,7 +9,7 @@ import type {
 import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
 import { isVarveError, VarveError } from '../core/errors.ts';
 import { meets } from '../core/where.ts';
-import { ConversationReader } from '../manifest/conversation-reader.ts';
+import { ConversationReader } from '../manifest/conversations/conversation-reader.ts';
 import { type PruneCriteria, PruneRule } from './prune-criteria.ts';
 import type { RunLog } from './run-log.ts';
 

@@ -1,7 +1,7 @@
 import type { BodyNature } from '../backends/maintenance.ts';
 import { isVarveError } from '../core/errors.ts';
-import { decodeBlobEntry } from './blob-body.ts';
-import { entryHead } from './body.ts';
+import { decodeBlobEntry } from './blobs/blob-body.ts';
+import { entryHead } from './content/body.ts';
 
 /**
  * Tells a conversation's body from those of blobs and pins, when nothing else says what it is. The

@@ -1,6 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type BlobEntry, decodeBlobEntry, encodeBlobEntry } from '../../src/manifest/blob-body.ts';
+import {
+  type BlobEntry,
+  decodeBlobEntry,
+  encodeBlobEntry,
+} from '../../src/manifest/blobs/blob-body.ts';
 
 const entries: fc.Arbitrary<BlobEntry> = fc.record({
   lengths: fc.array(fc.integer({ min: 1, max: 4 * 1024 * 1024 }), { maxLength: 100 }),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { Segments } from '../../src/cas/segments.ts';
-import { Blobs } from '../../src/manifest/blobs.ts';
+import { Blobs } from '../../src/manifest/blobs/blobs.ts';
 import { randomBytes } from '../cas/random-bytes.ts';
 import { auditOf } from '../conformance/builders.ts';
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Locator, NewEntry, StoredEntry } from '../../src/backends/manifests.ts';
-import { decodeEntry, encodeEntry, entryHead, spillOf } from '../../src/manifest/body.ts';
-import { ESCAPES } from '../../src/manifest/json-escapes.ts';
-import { RecordEncoder } from '../../src/manifest/record.ts';
-import { REFERENCE } from '../../src/manifest/reference.ts';
+import { decodeEntry, encodeEntry, entryHead, spillOf } from '../../src/manifest/content/body.ts';
+import { ESCAPES } from '../../src/manifest/content/json-escapes.ts';
+import { RecordEncoder } from '../../src/manifest/content/record.ts';
+import { REFERENCE } from '../../src/manifest/content/reference.ts';
 
 const SHAPE = {
   kind: 'record',

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Revision } from '../../src/backends/manifests.ts';
-import { Conversations } from '../../src/manifest/conversations.ts';
-import { importJsonl } from '../../src/manifest/import.ts';
+import { Conversations } from '../../src/manifest/conversations/conversations.ts';
+import { importJsonl } from '../../src/manifest/transfer/import.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';
 import { ModelStore } from '../conformance/model-store.ts';
 import { times } from '../thorough.ts';

@@ -6,7 +6,7 @@ import {
   forbiddenEscapes,
   STYLE_COUNT,
   unescapeText,
-} from '../../src/manifest/json-escapes.ts';
+} from '../../src/manifest/content/json-escapes.ts';
 
 const {
   ascii,

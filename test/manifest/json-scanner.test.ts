@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { elementEnds } from '../../src/manifest/composition.ts';
-import { FIELD, JsonScanner, SPAN } from '../../src/manifest/json-scanner.ts';
+import { elementEnds } from '../../src/manifest/content/composition.ts';
+import { FIELD, JsonScanner, SPAN } from '../../src/manifest/content/json-scanner.ts';
 import { times } from '../thorough.ts';
 
 const scanner = new JsonScanner();

@@ -2,7 +2,7 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isVarveError } from '../../src/core/errors.ts';
-import { jsonText } from '../../src/manifest/json-writer.ts';
+import { jsonText } from '../../src/manifest/content/json-writer.ts';
 
 const textOf = (value: unknown) => jsonText(value as object).line.toString();
 

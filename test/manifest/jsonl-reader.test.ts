@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readJsonl } from '../../src/manifest/jsonl-reader.ts';
+import { readJsonl } from '../../src/manifest/transfer/jsonl-reader.ts';
 
 interface Read {
   readonly lead: string;

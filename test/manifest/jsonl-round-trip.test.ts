@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/backends/backend.ts';
-import { Conversations } from '../../src/manifest/conversations.ts';
-import { exportJsonl } from '../../src/manifest/export.ts';
-import { type ImportOptions, importJsonl } from '../../src/manifest/import.ts';
+import { Conversations } from '../../src/manifest/conversations/conversations.ts';
+import { exportJsonl } from '../../src/manifest/transfer/export.ts';
+import { type ImportOptions, importJsonl } from '../../src/manifest/transfer/import.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';
 import { times } from '../thorough.ts';
 import { conversation, WRITERS, write } from './json-writers.ts';

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { BlobStat, PutBlobOptions } from '../../manifest/blobs.ts';
+import type { BlobStat, PutBlobOptions } from '../../manifest/blobs/blobs.ts';
 import type { AddCommand } from '../command.ts';
 import { Destination } from '../destination.ts';
 import { EXIT } from '../exit-codes.ts';

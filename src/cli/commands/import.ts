@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { Usage } from '../../backends/maintenance.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
-import type { ImportCounts, ImportOptions, ImportReport } from '../../manifest/import.ts';
+import type { ImportCounts, ImportOptions, ImportReport } from '../../manifest/transfer/import.ts';
 import type { Store } from '../../store.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';

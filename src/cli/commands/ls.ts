@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import { VarveError } from '../../core/errors.ts';
-import type { ConversationHead } from '../../manifest/conversations.ts';
+import type { ConversationHead } from '../../manifest/conversations/conversations.ts';
 import type { AddCommand } from '../command.ts';
 import { bytes, name, table, timestamp } from '../human.ts';
 import { count, DURATION_HELP, time } from '../option-values.ts';

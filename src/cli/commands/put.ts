@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { Revision } from '../../backends/manifests.ts';
 import { VarveError } from '../../core/errors.ts';
-import type { PutOptions } from '../../manifest/conversations.ts';
+import type { PutOptions } from '../../manifest/conversations/conversations.ts';
 import type { AddCommand } from '../command.ts';
 import { name } from '../human.ts';
 import { parseJson } from '../json-input.ts';

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Address } from '../core/address.ts';
-import { isVarveError, VarveError } from '../core/errors.ts';
-import type { EntryShape, Skeleton } from './body.ts';
-import { type Split, splitAtMessages, splitSkeleton } from './composition.ts';
-import type { ConversationRecord } from './record.ts';
-import type { Reference } from './reference.ts';
+import type { Address } from '../../core/address.ts';
+import { isVarveError, VarveError } from '../../core/errors.ts';
+import type { EntryShape, Skeleton } from '../content/body.ts';
+import { type Split, splitAtMessages, splitSkeleton } from '../content/composition.ts';
+import type { ConversationRecord } from '../content/record.ts';
+import type { Reference } from '../content/reference.ts';
 
 /** Content by address, and how it was written. */
 export interface AddressedReference {

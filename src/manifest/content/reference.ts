@@ -1,5 +1,5 @@
-import type { NewSegment } from '../backends/manifests.ts';
-import type { Address } from '../core/address.ts';
+import type { NewSegment } from '../../backends/manifests.ts';
+import type { Address } from '../../core/address.ts';
 import { type EscapeStyle, forbiddenEscapes } from './json-escapes.ts';
 
 /**

@@ -1,7 +1,7 @@
-import type { Locator, NewEntry, NewSegment, StoredEntry } from '../backends/manifests.ts';
-import { ByteReader, ByteWriter } from '../cas/codec/varint.ts';
-import { ADDRESS_BYTES, type Address, addressOf } from '../core/address.ts';
-import { VarveError } from '../core/errors.ts';
+import type { Locator, NewEntry, NewSegment, StoredEntry } from '../../backends/manifests.ts';
+import { ByteReader, ByteWriter } from '../../cas/codec/varint.ts';
+import { ADDRESS_BYTES, type Address, addressOf } from '../../core/address.ts';
+import { VarveError } from '../../core/errors.ts';
 import { chunkSegments } from './content-encoder.ts';
 import { STYLE_COUNT } from './json-escapes.ts';
 import { REFERENCE, type Reference } from './reference.ts';

@@ -1,18 +1,18 @@
-import type { Backend } from '../backends/backend.ts';
-import type { ManifestHead, StoredManifest } from '../backends/manifests.ts';
-import { whileOpen } from '../backends/while-open.ts';
-import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
-import { itemsOf } from '../core/arguments.ts';
-import { isVarveError, VarveError } from '../core/errors.ts';
-import type { OnEvent, ProgressEvent } from '../core/events.ts';
-import type { OptionKinds } from '../core/options/option-kinds.ts';
-import { declareOptions } from '../core/options/options.ts';
-import { Work } from '../core/work.ts';
-import { LINE_FEED, type StoredReference } from './body.ts';
-import { type Composition, visitSkeleton } from './composition.ts';
-import { ConversationReader, conversationKey } from './conversation-reader.ts';
-import { checkId } from './record.ts';
-import { idText } from './render.ts';
+import type { Backend } from '../../backends/backend.ts';
+import type { ManifestHead, StoredManifest } from '../../backends/manifests.ts';
+import { whileOpen } from '../../backends/while-open.ts';
+import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import { itemsOf } from '../../core/arguments.ts';
+import { isVarveError, VarveError } from '../../core/errors.ts';
+import type { OnEvent, ProgressEvent } from '../../core/events.ts';
+import type { OptionKinds } from '../../core/options/option-kinds.ts';
+import { declareOptions } from '../../core/options/options.ts';
+import { Work } from '../../core/work.ts';
+import { LINE_FEED, type StoredReference } from '../content/body.ts';
+import { type Composition, visitSkeleton } from '../content/composition.ts';
+import { checkId } from '../content/record.ts';
+import { idText } from '../content/render.ts';
+import { ConversationReader, conversationKey } from '../conversations/conversation-reader.ts';
 
 export interface ExportOptions extends AbortOptions {
   /**

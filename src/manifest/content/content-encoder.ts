@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
-import type { NewSegment, SegmentEncoding } from '../backends/manifests.ts';
-import { cutPoints, TEXT_CHUNKS, TOKEN_CHUNKS } from '../cas/chunker.ts';
-import { type Address, addressOf } from '../core/address.ts';
+import type { NewSegment, SegmentEncoding } from '../../backends/manifests.ts';
+import { cutPoints, TEXT_CHUNKS, TOKEN_CHUNKS } from '../../cas/chunker.ts';
+import { type Address, addressOf } from '../../core/address.ts';
 import { unescapeText } from './json-escapes.ts';
 import { REFERENCE, Reference } from './reference.ts';
 import { parseTokens } from './token-array.ts';

@@ -1,19 +1,23 @@
-import type { Backend } from '../backends/backend.ts';
-import type { WriteOutcome } from '../backends/manifests.ts';
-import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
-import { type ByteSource, piecesOf } from '../core/byte-source.ts';
-import { VarveError } from '../core/errors.ts';
-import type { OnEvent, ProgressEvent } from '../core/events.ts';
-import type { OptionKinds } from '../core/options/option-kinds.ts';
-import { declareOptions } from '../core/options/options.ts';
-import { Work } from '../core/work.ts';
-import { NOTHING } from './body.ts';
-import { ifExistsKind } from './conversation-options.ts';
-import { ConversationReader } from './conversation-reader.ts';
-import { ConversationWriter, type IfExists, type RecordToWrite } from './conversation-writer.ts';
-import { derivedId, OccurrenceCounter } from './derived-id.ts';
+import type { Backend } from '../../backends/backend.ts';
+import type { WriteOutcome } from '../../backends/manifests.ts';
+import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import { type ByteSource, piecesOf } from '../../core/byte-source.ts';
+import { VarveError } from '../../core/errors.ts';
+import type { OnEvent, ProgressEvent } from '../../core/events.ts';
+import type { OptionKinds } from '../../core/options/option-kinds.ts';
+import { declareOptions } from '../../core/options/options.ts';
+import { Work } from '../../core/work.ts';
+import { NOTHING } from '../content/body.ts';
+import { RecordEncoder } from '../content/record.ts';
+import { ifExistsKind } from '../conversations/conversation-options.ts';
+import { ConversationReader } from '../conversations/conversation-reader.ts';
+import {
+  ConversationWriter,
+  type IfExists,
+  type RecordToWrite,
+} from '../conversations/conversation-writer.ts';
+import { derivedId, OccurrenceCounter } from '../conversations/derived-id.ts';
 import { type JsonlBatch, type JsonlRecord, MAX_RECORD_BYTES, readJsonl } from './jsonl-reader.ts';
-import { RecordEncoder } from './record.ts';
 
 export interface ImportOptions extends AbortOptions {
   /** As in `Conversations.put`. Default: `error`. */

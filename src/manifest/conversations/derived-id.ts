@@ -1,4 +1,4 @@
-import { addressOf } from '../core/address.ts';
+import { addressOf } from '../../core/address.ts';
 
 /**
  * Ids for records that have none: `line-` and the first 32 hex digits of the SHA-256 of the

@@ -1,12 +1,12 @@
-import type { Backend } from '../backends/backend.ts';
+import type { Backend } from '../../backends/backend.ts';
 import type {
   Locator,
   ManifestHead,
   ManifestHold,
   Revision,
   StoredManifest,
-} from '../backends/manifests.ts';
-import type { AbortOptions } from '../core/abort.ts';
+} from '../../backends/manifests.ts';
+import type { AbortOptions } from '../../core/abort.ts';
 
 /** What a list tells of a conversation. */
 export interface ConversationHead {

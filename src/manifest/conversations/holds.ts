@@ -1,13 +1,13 @@
-import type { Backend } from '../backends/backend.ts';
-import { ABORT_OPTIONS, type WriteOutcome } from '../backends/manifests.ts';
-import type { AbortOptions } from '../core/abort.ts';
-import { listOf } from '../core/arguments.ts';
-import { isVarveError } from '../core/errors.ts';
-import type { OptionKinds } from '../core/options/option-kinds.ts';
-import { declareOptions } from '../core/options/options.ts';
+import type { Backend } from '../../backends/backend.ts';
+import { ABORT_OPTIONS, type WriteOutcome } from '../../backends/manifests.ts';
+import type { AbortOptions } from '../../core/abort.ts';
+import { listOf } from '../../core/arguments.ts';
+import { isVarveError } from '../../core/errors.ts';
+import type { OptionKinds } from '../../core/options/option-kinds.ts';
+import { declareOptions } from '../../core/options/options.ts';
+import { checkId } from '../content/record.ts';
 import { conversationKey } from './conversation-reader.ts';
 import { type ConversationHead, headOf } from './conversation-stat.ts';
-import { checkId } from './record.ts';
 
 export interface PlaceHoldOptions extends AbortOptions {
   /**

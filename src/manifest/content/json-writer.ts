@@ -1,7 +1,7 @@
 import { types } from 'node:util';
-import { tokenSegmentBytes } from '../cas/token-segment.ts';
-import { asInvalid, invalid, shown } from '../core/arguments.ts';
-import { VarveError } from '../core/errors.ts';
+import { tokenSegmentBytes } from '../../cas/token-segment.ts';
+import { asInvalid, invalid, shown } from '../../core/arguments.ts';
+import { VarveError } from '../../core/errors.ts';
 import { printTokens } from './token-array.ts';
 
 /** A JavaScript value as JSON text. */

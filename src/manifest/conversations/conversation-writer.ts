@@ -1,4 +1,4 @@
-import type { Backend } from '../backends/backend.ts';
+import type { Backend } from '../../backends/backend.ts';
 import type {
   ManifestFields,
   ManifestWrite,
@@ -7,15 +7,21 @@ import type {
   StoredManifest,
   WriteFailure,
   WriteOutcome,
-} from '../backends/manifests.ts';
-import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
-import { isVarveError, VarveError } from '../core/errors.ts';
-import { type EntryShape, encodeEntry, LINE_FEED, NOTHING, type Skeleton } from './body.ts';
+} from '../../backends/manifests.ts';
+import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import { isVarveError, VarveError } from '../../core/errors.ts';
+import {
+  type EntryShape,
+  encodeEntry,
+  LINE_FEED,
+  NOTHING,
+  type Skeleton,
+} from '../content/body.ts';
+import type { ConversationRecord } from '../content/record.ts';
+import type { Reference } from '../content/reference.ts';
 import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
 import { type ConversationReader, conversationKey } from './conversation-reader.ts';
 import { continuation, type History, historyOf, sameMeaning } from './history.ts';
-import type { ConversationRecord } from './record.ts';
-import type { Reference } from './reference.ts';
 
 export type IfExists = 'error' | 'skip' | 'replace' | 'append';
 

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { Backend } from '../backends/backend.ts';
-import type { Locator, StoredManifest } from '../backends/manifests.ts';
-import type { AbortOptions } from '../core/abort.ts';
-import { isVarveError, VarveError } from '../core/errors.ts';
+import type { Backend } from '../../backends/backend.ts';
+import type { Locator, StoredManifest } from '../../backends/manifests.ts';
+import type { AbortOptions } from '../../core/abort.ts';
+import { isVarveError, VarveError } from '../../core/errors.ts';
+import { lostContent, nameOf } from '../content/lost-content.ts';
 import { type BlobEnd, decodeBlobEntry } from './blob-body.ts';
-import { lostContent, nameOf } from './lost-content.ts';
 
 /**
  * A fetch asks for chunks of about this many bytes; one more fetch is under way while they are

@@ -1,4 +1,4 @@
-import type { Backend } from '../backends/backend.ts';
+import type { Backend } from '../../backends/backend.ts';
 import {
   ABORT_OPTIONS,
   DELETE_OPTIONS,
@@ -7,14 +7,16 @@ import {
   type StoredEntry,
   type WriteOutcome,
   type WriteSuccess,
-} from '../backends/manifests.ts';
-import { checkNonce } from '../backends/write-validation.ts';
-import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
-import { isBytes, itemsOf, listOf } from '../core/arguments.ts';
-import { VarveError } from '../core/errors.ts';
-import { globMatcher } from '../core/glob.ts';
-import { entryHead, LINE_FEED, NOTHING } from './body.ts';
-import { joinSkeletons, splitAtMessages } from './composition.ts';
+} from '../../backends/manifests.ts';
+import { checkNonce } from '../../backends/write-validation.ts';
+import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import { isBytes, itemsOf, listOf } from '../../core/arguments.ts';
+import { VarveError } from '../../core/errors.ts';
+import { globMatcher } from '../../core/glob.ts';
+import { entryHead, LINE_FEED, NOTHING } from '../content/body.ts';
+import { joinSkeletons, splitAtMessages } from '../content/composition.ts';
+import { jsonText } from '../content/json-writer.ts';
+import { checkId, RecordEncoder } from '../content/record.ts';
 import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
 import type { Conversation } from './conversation.ts';
 import { lineOfText, messagesText } from './conversation-json.ts';
@@ -49,8 +51,6 @@ import {
 } from './conversation-writer.ts';
 import { derivedId } from './derived-id.ts';
 import { Holds } from './holds.ts';
-import { jsonText } from './json-writer.ts';
-import { checkId, RecordEncoder } from './record.ts';
 
 export type {
   AppendOptions,

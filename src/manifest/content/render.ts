@@ -1,6 +1,6 @@
-import { tokenSegmentIds } from '../cas/token-segment.ts';
-import type { AbortOptions } from '../core/abort.ts';
-import { VarveError } from '../core/errors.ts';
+import { tokenSegmentIds } from '../../cas/token-segment.ts';
+import type { AbortOptions } from '../../core/abort.ts';
+import { VarveError } from '../../core/errors.ts';
 import type { StoredReference } from './body.ts';
 import { type Composition, visitSkeleton } from './composition.ts';
 import type { ContentReader } from './content-reader.ts';

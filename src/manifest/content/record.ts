@@ -1,5 +1,5 @@
-import { MAX_ID_BYTES, type ManifestFields } from '../backends/manifests.ts';
-import { checkText } from '../core/arguments.ts';
+import { MAX_ID_BYTES, type ManifestFields } from '../../backends/manifests.ts';
+import { checkText } from '../../core/arguments.ts';
 import type { Skeleton } from './body.ts';
 import { ContentEncoder } from './content-encoder.ts';
 import { parseCreated } from './created.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Backend } from '../backends/backend.ts';
+import type { Backend } from '../../backends/backend.ts';
 import {
   ABORT_OPTIONS,
   DELETE_OPTIONS,
@@ -14,19 +14,19 @@ import {
   type Revision,
   revisionKind,
   type StoredManifest,
-} from '../backends/manifests.ts';
-import { whileOpen } from '../backends/while-open.ts';
-import { BLOB_CHUNKS, Chunker } from '../cas/chunker.ts';
-import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
-import { addressOf } from '../core/address.ts';
-import { checkText } from '../core/arguments.ts';
-import { type ByteSource, piecesOf } from '../core/byte-source.ts';
-import { isVarveError, VarveError } from '../core/errors.ts';
-import type { OptionKinds } from '../core/options/option-kinds.ts';
-import { declareOptions } from '../core/options/options.ts';
+} from '../../backends/manifests.ts';
+import { whileOpen } from '../../backends/while-open.ts';
+import { BLOB_CHUNKS, Chunker } from '../../cas/chunker.ts';
+import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import { addressOf } from '../../core/address.ts';
+import { checkText } from '../../core/arguments.ts';
+import { type ByteSource, piecesOf } from '../../core/byte-source.ts';
+import { isVarveError, VarveError } from '../../core/errors.ts';
+import type { OptionKinds } from '../../core/options/option-kinds.ts';
+import { declareOptions } from '../../core/options/options.ts';
+import { lostContent, nameOf } from '../content/lost-content.ts';
 import { type BlobEnd, encodeBlobEntry } from './blob-body.ts';
 import { type BlobLayout, BlobRange, isUnchanged, layoutOf } from './blob-content.ts';
-import { lostContent, nameOf } from './lost-content.ts';
 
 export interface PutBlobOptions extends AbortOptions {
   /**

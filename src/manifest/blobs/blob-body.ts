@@ -1,5 +1,5 @@
-import { ByteReader, ByteWriter } from '../cas/codec/varint.ts';
-import { VarveError } from '../core/errors.ts';
+import { ByteReader, ByteWriter } from '../../cas/codec/varint.ts';
+import { VarveError } from '../../core/errors.ts';
 
 /**
  * The bodies of a blob's entries, format 1. Every entry references its chunks, in order, as `bytes`

@@ -3,11 +3,11 @@ import {
   listFilterKinds,
   type Revision,
   revisionKind,
-} from '../backends/manifests.ts';
-import type { AbortOptions } from '../core/abort.ts';
-import type { VarveError } from '../core/errors.ts';
-import type { OptionKinds } from '../core/options/option-kinds.ts';
-import { declareOptions } from '../core/options/options.ts';
+} from '../../backends/manifests.ts';
+import type { AbortOptions } from '../../core/abort.ts';
+import type { VarveError } from '../../core/errors.ts';
+import type { OptionKinds } from '../../core/options/option-kinds.ts';
+import { declareOptions } from '../../core/options/options.ts';
 import type { IfExists } from './conversation-writer.ts';
 
 export interface PutManyOptions extends AbortOptions {

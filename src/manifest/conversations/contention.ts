@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
+import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 
 /** How often a write that lost a race reads again and retries, where the caller left that to us. */
 export const WRITE_ATTEMPTS = 64;

@@ -1,13 +1,18 @@
-import type { Backend } from '../backends/backend.ts';
-import type { ManifestHead, ManifestKey, StoredManifest } from '../backends/manifests.ts';
-import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
-import { isVarveError, VarveError } from '../core/errors.ts';
-import type { StoredReference } from './body.ts';
-import { type Composition, compose, joinSkeletons, splitAtMessages } from './composition.ts';
-import { ContentReader } from './content-reader.ts';
+import type { Backend } from '../../backends/backend.ts';
+import type { ManifestHead, ManifestKey, StoredManifest } from '../../backends/manifests.ts';
+import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import { isVarveError, VarveError } from '../../core/errors.ts';
+import type { StoredReference } from '../content/body.ts';
+import {
+  type Composition,
+  compose,
+  joinSkeletons,
+  splitAtMessages,
+} from '../content/composition.ts';
+import { ContentReader } from '../content/content-reader.ts';
+import { lostContent } from '../content/lost-content.ts';
+import { renderText, renderValue } from '../content/render.ts';
 import { type AddressedReference, covers, type History } from './history.ts';
-import { lostContent } from './lost-content.ts';
-import { renderText, renderValue } from './render.ts';
 
 /** How often a reader starts again because what it reads is replaced or deleted under its hands. */
 const READ_ATTEMPTS = 8;

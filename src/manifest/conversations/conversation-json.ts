@@ -1,6 +1,6 @@
-import { isBytes } from '../core/arguments.ts';
-import { VarveError } from '../core/errors.ts';
-import { type JsonText, jsonText } from './json-writer.ts';
+import { isBytes } from '../../core/arguments.ts';
+import { VarveError } from '../../core/errors.ts';
+import { type JsonText, jsonText } from '../content/json-writer.ts';
 
 /**
  * A JSON text that a caller gives in UTF-8, on one line: a byte order mark goes, line breaks become

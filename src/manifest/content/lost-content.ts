@@ -1,5 +1,5 @@
-import type { ManifestKey } from '../backends/manifests.ts';
-import { VarveError } from '../core/errors.ts';
+import type { ManifestKey } from '../../backends/manifests.ts';
+import { VarveError } from '../../core/errors.ts';
 
 export function nameOf({ kind, id }: ManifestKey): string {
   return `${kind} ${JSON.stringify(id)}`;

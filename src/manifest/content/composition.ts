@@ -1,4 +1,4 @@
-import { VarveError } from '../core/errors.ts';
+import { VarveError } from '../../core/errors.ts';
 import type { Skeleton, StoredReference } from './body.ts';
 import type { LoadedEntry } from './content-reader.ts';
 import { ID_MARKER, JsonScanner, REFERENCE_MARKER, TYPED_MARKER } from './json-scanner.ts';

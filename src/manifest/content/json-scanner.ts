@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { VarveError } from '../core/errors.ts';
+import { VarveError } from '../../core/errors.ts';
 
 /**
  * Validates one JSON text (RFC 8259, exactly what `JSON.parse` accepts) whose top level is an

@@ -1,5 +1,5 @@
-import { VarveError } from '../core/errors.ts';
-import { LINE_FEED as NEWLINE_ONLY } from './body.ts';
+import { VarveError } from '../../core/errors.ts';
+import { LINE_FEED as NEWLINE_ONLY } from '../content/body.ts';
 
 /**
  * Longest record of a JSONL file, in bytes, with the blank space after it. It is read into memory
