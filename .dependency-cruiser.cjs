@@ -1,7 +1,7 @@
 /**
  * The import direction, one rule a layer:
  *
- *   cli → store → { gc → manifest } → cas → backends/backend.ts
+ *   cli → store → { gc → manifest } → cas → backends/contract
  *
  * Leaves (src/core/, src/cas/codec/) are open to all and import only leaves. Only store.ts imports
  * concrete backends. `scripts/lint-imports.mjs` runs this; `test/tooling/imports.test.ts` proves
@@ -9,7 +9,7 @@
  */
 
 const LEAF = '^src/(core|cas/codec)/';
-const INTERFACE = String.raw`^src/backends/[^/]+\.ts$`;
+const INTERFACE = '^src/backends/contract/';
 const STORE = String.raw`^src/(store|open-options)\.ts$`;
 const CLI_PACKAGES = '(^|/)node_modules/(commander|cli-progress)/';
 const STORAGE_PACKAGES = '(^|/)node_modules/(better-sqlite3|@aws-sdk)/';
@@ -32,11 +32,11 @@ module.exports = {
       'backend-interface',
       INTERFACE,
       [INTERFACE, LEAF],
-      'The backend interface knows no backend, and nothing above it.',
+      'The contract of backends knows no backend, and nothing above it.',
     ),
     layer(
       'backends',
-      '^src/backends/([^/]+)/',
+      '^src/backends/(?!contract/)([^/]+)/',
       ['^src/backends/$1/', INTERFACE, LEAF],
       'A backend imports itself, the interface and leaves: nothing above, and no other backend.',
     ),

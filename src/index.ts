@@ -1,4 +1,4 @@
-export type { Backend, BackendCapabilities, Health } from './backends/backend.ts';
+export type { Backend, BackendCapabilities, Health } from './backends/contract/backend.ts';
 export {
   type AuditOptions,
   type AuditReport,
@@ -24,7 +24,7 @@ export {
   type StoredReport,
   type SurveyedSegment,
   type Usage,
-} from './backends/maintenance.ts';
+} from './backends/contract/maintenance.ts';
 export {
   type AppendWrite,
   type DeleteOptions,
@@ -52,7 +52,7 @@ export {
   type WriteFailure,
   type WriteOutcome,
   type WriteSuccess,
-} from './backends/manifests.ts';
+} from './backends/contract/manifests.ts';
 export type {
   PinFilter,
   PinHead,

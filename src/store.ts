@@ -1,9 +1,6 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Backend, Health } from './backends/backend.ts';
-import { examine } from './backends/local/doctor.ts';
-import { LocalBackend } from './backends/local/local-backend.ts';
-import { restoreBackup } from './backends/local/restore.ts';
+import type { Backend, Health } from './backends/contract/backend.ts';
 import {
   type AuditOptions,
   type AuditReport,
@@ -17,10 +14,13 @@ import {
   type SalvageOptions,
   type SalvageReport,
   type Usage,
-} from './backends/maintenance.ts';
-import { ABORT_OPTIONS, type ManifestKey } from './backends/manifests.ts';
+} from './backends/contract/maintenance.ts';
+import { ABORT_OPTIONS, type ManifestKey } from './backends/contract/manifests.ts';
+import { SignalledBackend } from './backends/contract/signalled-backend.ts';
+import { examine } from './backends/local/doctor.ts';
+import { LocalBackend } from './backends/local/local-backend.ts';
+import { restoreBackup } from './backends/local/restore.ts';
 import type { S3Config } from './backends/object/s3/s3-location.ts';
-import { SignalledBackend } from './backends/signalled-backend.ts';
 import { Segments } from './cas/segments.ts';
 import { type AbortOptions, throwIfAborted } from './core/abort.ts';
 import { invalid, listOf, reading, shown } from './core/arguments.ts';

@@ -1,4 +1,4 @@
-import { MAX_SEGMENT_BYTES } from '../backends/manifests.ts';
+import { MAX_SEGMENT_BYTES } from '../backends/contract/manifests.ts';
 import { addressOf } from '../core/address.ts';
 import { VarveError } from '../core/errors.ts';
 

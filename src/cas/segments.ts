@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Backend } from '../backends/backend.ts';
+import type { Backend } from '../backends/contract/backend.ts';
 import {
   ABORT_OPTIONS,
   type ListFilter,
@@ -14,8 +14,8 @@ import {
   type Revision,
   type SegmentEncoding,
   type WriteSuccess,
-} from '../backends/manifests.ts';
-import { whileOpen } from '../backends/while-open.ts';
+} from '../backends/contract/manifests.ts';
+import { whileOpen } from '../backends/contract/while-open.ts';
 import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
 import { type Address, addressOf } from '../core/address.ts';
 import { checkBytes, itemsOf } from '../core/arguments.ts';

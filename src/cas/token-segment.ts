@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { MAX_SEGMENT_BYTES } from '../backends/manifests.ts';
+import { MAX_SEGMENT_BYTES } from '../backends/contract/manifests.ts';
 import { invalid, reading, shown } from '../core/arguments.ts';
 import { VarveError } from '../core/errors.ts';
 

@@ -1,4 +1,4 @@
-import type { BackupReport } from '../backends/maintenance.ts';
+import type { BackupReport } from '../backends/contract/maintenance.ts';
 import { bytes, counted } from './human.ts';
 
 /** What a copy holds. */

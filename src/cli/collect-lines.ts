@@ -1,4 +1,8 @@
-import type { CollectReason, CollectReport, CollectShare } from '../backends/maintenance.ts';
+import type {
+  CollectReason,
+  CollectReport,
+  CollectShare,
+} from '../backends/contract/maintenance.ts';
 import { bytes, counted, seconds } from './human.ts';
 
 type Tell = (part: CollectShare, dryRun: boolean) => string;

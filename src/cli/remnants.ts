@@ -1,5 +1,5 @@
-import type { BackendCapabilities } from '../backends/backend.ts';
-import type { CollectReport } from '../backends/maintenance.ts';
+import type { BackendCapabilities } from '../backends/contract/backend.ts';
+import type { CollectReport } from '../backends/contract/maintenance.ts';
 
 /** Where an erasure may have left something, or that it has not. */
 export function remnantLines(

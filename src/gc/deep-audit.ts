@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Backend } from '../backends/backend.ts';
-import type { AuditOptions, Finding } from '../backends/maintenance.ts';
-import type { ManifestKey, ManifestKind } from '../backends/manifests.ts';
+import type { Backend } from '../backends/contract/backend.ts';
+import type { AuditOptions, Finding } from '../backends/contract/maintenance.ts';
+import type { ManifestKey, ManifestKind } from '../backends/contract/manifests.ts';
 import { throwIfAborted } from '../core/abort.ts';
 import { VarveError } from '../core/errors.ts';
 import type { Blobs } from '../manifest/blobs/blobs.ts';

@@ -1,12 +1,12 @@
-import type { Backend } from '../backends/backend.ts';
-import type { CollectReport, Remnant } from '../backends/maintenance.ts';
+import type { Backend } from '../backends/contract/backend.ts';
+import type { CollectReport, Remnant } from '../backends/contract/maintenance.ts';
 import type {
   Locator,
   ManifestKey,
   ManifestKind,
   SegmentDescription,
   StoredManifest,
-} from '../backends/manifests.ts';
+} from '../backends/contract/manifests.ts';
 import type { AbortOptions } from '../core/abort.ts';
 import type { Address } from '../core/address.ts';
 import { isVarveError, type VarveError } from '../core/errors.ts';

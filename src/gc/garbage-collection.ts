@@ -1,11 +1,11 @@
-import type { Backend } from '../backends/backend.ts';
+import type { Backend } from '../backends/contract/backend.ts';
 import {
   type CollectOptions,
   type CollectReport,
   type CollectWorkOptions,
   collectWorkKinds,
   type ProgressCallback,
-} from '../backends/maintenance.ts';
+} from '../backends/contract/maintenance.ts';
 import type { AbortOptions } from '../core/abort.ts';
 import { type Duration, parseDuration } from '../core/duration.ts';
 import type { OptionKinds } from '../core/options/option-kinds.ts';

@@ -1,5 +1,5 @@
-import type { Backend } from '../backends/backend.ts';
-import type { ManifestHead, ManifestKind } from '../backends/manifests.ts';
+import type { Backend } from '../backends/contract/backend.ts';
+import type { ManifestHead, ManifestKind } from '../backends/contract/manifests.ts';
 import type { AbortOptions } from '../core/abort.ts';
 import { isUnreadable } from '../core/errors.ts';
 

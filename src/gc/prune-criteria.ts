@@ -1,4 +1,4 @@
-import type { ListFilter, ManifestHead } from '../backends/manifests.ts';
+import type { ListFilter, ManifestHead } from '../backends/contract/manifests.ts';
 import type { AbortOptions } from '../core/abort.ts';
 import { parseDuration, type Retention } from '../core/duration.ts';
 import { VarveError } from '../core/errors.ts';

@@ -1,11 +1,11 @@
-import type { Backend } from '../backends/backend.ts';
+import type { Backend } from '../backends/contract/backend.ts';
 import type {
   ManifestHead,
   ManifestHold,
   ManifestWrite,
   Revision,
   WriteOutcome,
-} from '../backends/manifests.ts';
+} from '../backends/contract/manifests.ts';
 import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
 import { isVarveError, VarveError } from '../core/errors.ts';
 import { meets } from '../core/where.ts';

@@ -1,5 +1,5 @@
-import type { Backend } from '../backends/backend.ts';
-import type { BackupOptions } from '../backends/maintenance.ts';
+import type { Backend } from '../backends/contract/backend.ts';
+import type { BackupOptions } from '../backends/contract/maintenance.ts';
 import type {
   Locator,
   ManifestFields,
@@ -13,7 +13,7 @@ import type {
   StoredEntry,
   StoredManifest,
   WriteOutcome,
-} from '../backends/manifests.ts';
+} from '../backends/contract/manifests.ts';
 import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
 import type { Address } from '../core/address.ts';
 import { isUnreadable, isVarveError, type VarveError } from '../core/errors.ts';

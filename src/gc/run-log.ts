@@ -1,4 +1,4 @@
-import type { Backend } from '../backends/backend.ts';
+import type { Backend } from '../backends/contract/backend.ts';
 import type { AbortOptions } from '../core/abort.ts';
 import { type ErrorCode, isVarveError, VarveError } from '../core/errors.ts';
 import type { OnEvent, WorkName } from '../core/events.ts';

@@ -1,5 +1,5 @@
-import type { Backend } from '../backends/backend.ts';
-import type { CollectReport, Lease } from '../backends/maintenance.ts';
+import type { Backend } from '../backends/contract/backend.ts';
+import type { CollectReport, Lease } from '../backends/contract/maintenance.ts';
 import type { AbortOptions } from '../core/abort.ts';
 import { type Duration, parseDuration } from '../core/duration.ts';
 import { isVarveError, VarveError } from '../core/errors.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Revision } from '../../src/backends/manifests.ts';
+import type { Revision } from '../../src/backends/contract/manifests.ts';
 import type { ByteSource } from '../../src/core/byte-source.ts';
 import { decodeBlobEntry, encodeBlobEntry } from '../../src/manifest/blobs/blob-body.ts';
 import { Blobs, type GetBlobOptions } from '../../src/manifest/blobs/blobs.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { MAX_SEGMENT_BYTES } from '../../src/backends/manifests.ts';
+import { MAX_SEGMENT_BYTES } from '../../src/backends/contract/manifests.ts';
 import { Segments } from '../../src/cas/segments.ts';
 import { type Address, addressOf } from '../../src/core/address.ts';
 import { auditOf, commit, entry, put } from '../conformance/builders.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Revision } from '../../src/backends/manifests.ts';
+import type { Revision } from '../../src/backends/contract/manifests.ts';
 import {
   append,
   codeOf,

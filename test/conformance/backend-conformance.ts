@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect } from 'vitest';
-import type { Backend } from '../../src/backends/backend.ts';
+import type { Backend } from '../../src/backends/contract/backend.ts';
 import { isVarveError } from '../../src/core/errors.ts';
 import { describeAppends } from './append-suite.ts';
 import { auditOf } from './builders.ts';
@@ -19,8 +19,9 @@ import { describeSegments } from './segment-suite.ts';
 import { describeSurveys } from './survey-suite.ts';
 
 /**
- * The executable form of `src/backends/backend.ts`: registers a suite that any implementation must
- * pass. Every test gets a store of its own, and after every test the store must pass its own audit.
+ * The executable form of `src/backends/contract/backend.ts`: registers a suite that any
+ * implementation must pass. Every test gets a store of its own, and after every test the store must
+ * pass its own audit.
  *
  * ```ts
  * describeBackend('local directory', {

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
-import type { Backend } from '../../src/backends/backend.ts';
-import type { AuditReport, Finding } from '../../src/backends/maintenance.ts';
+import type { Backend } from '../../src/backends/contract/backend.ts';
+import type { AuditReport, Finding } from '../../src/backends/contract/maintenance.ts';
 import type {
   AppendWrite,
   DeleteWrite,
@@ -16,7 +16,7 @@ import type {
   StoredManifest,
   WriteOutcome,
   WriteSuccess,
-} from '../../src/backends/manifests.ts';
+} from '../../src/backends/contract/manifests.ts';
 import { type Address, addressOf } from '../../src/core/address.ts';
 import type { ErrorCode } from '../../src/core/errors.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import type { Backend } from '../../src/backends/backend.ts';
-import type { CollectReport } from '../../src/backends/maintenance.ts';
-import type { ManifestKey, ManifestWrite } from '../../src/backends/manifests.ts';
+import type { Backend } from '../../src/backends/contract/backend.ts';
+import type { CollectReport } from '../../src/backends/contract/maintenance.ts';
+import type { ManifestKey, ManifestWrite } from '../../src/backends/contract/manifests.ts';
 import { append, conversation, entry, hold, put, remove } from './builders.ts';
 
 /** Random lives of a store, for what has to be true of collections whatever happened before. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { CollectOptions } from '../../src/backends/maintenance.ts';
-import type { ManifestKind } from '../../src/backends/manifests.ts';
+import type { CollectOptions } from '../../src/backends/contract/maintenance.ts';
+import type { ManifestKind } from '../../src/backends/contract/manifests.ts';
 import { randomBytes } from '../cas/random-bytes.ts';
 import {
   append,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { NewEntry, Revision } from '../../src/backends/manifests.ts';
+import type { NewEntry, Revision } from '../../src/backends/contract/manifests.ts';
 import {
   append,
   codeOf,

@@ -1,4 +1,4 @@
-import type { Backend } from '../../src/backends/backend.ts';
+import type { Backend } from '../../src/backends/contract/backend.ts';
 
 /** A new, empty store and the ways to get at it. */
 export interface OpenedBackend {

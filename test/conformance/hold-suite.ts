@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MAX_REASON_BYTES } from '../../src/backends/manifests.ts';
+import { MAX_REASON_BYTES } from '../../src/backends/contract/manifests.ts';
 import {
   append,
   commit,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MAX_ID_BYTES, type ManifestKind } from '../../src/backends/manifests.ts';
+import { MAX_ID_BYTES, type ManifestKind } from '../../src/backends/contract/manifests.ts';
 import {
   commit,
   commitFails,

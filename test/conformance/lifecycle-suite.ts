@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Backend } from '../../src/backends/backend.ts';
-import type { Locator, Revision } from '../../src/backends/manifests.ts';
+import type { Backend } from '../../src/backends/contract/backend.ts';
+import type { Locator, Revision } from '../../src/backends/contract/manifests.ts';
 import { randomBytes } from '../cas/random-bytes.ts';
 import {
   append,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ListFilter, ManifestHead, PutWrite } from '../../src/backends/manifests.ts';
+import type { ListFilter, ManifestHead, PutWrite } from '../../src/backends/contract/manifests.ts';
 import { append, commit, entry, headOf, idsOf, put, remove } from './builders.ts';
 import type { Fixture } from './fixture.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Backend } from '../../src/backends/backend.ts';
-import type { ManifestWrite, NewEntry, NewSegment } from '../../src/backends/manifests.ts';
+import type { Backend } from '../../src/backends/contract/backend.ts';
+import type { ManifestWrite, NewEntry, NewSegment } from '../../src/backends/contract/manifests.ts';
 import { addressOf } from '../../src/core/address.ts';
 import {
   append,

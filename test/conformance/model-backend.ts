@@ -1,4 +1,4 @@
-import type { Backend, BackendCapabilities, Health } from '../../src/backends/backend.ts';
+import type { Backend, BackendCapabilities, Health } from '../../src/backends/contract/backend.ts';
 import {
   AUDIT_OPTIONS,
   type AuditOptions,
@@ -12,7 +12,7 @@ import {
   type ReportLog,
   readCollectOptions,
   type Usage,
-} from '../../src/backends/maintenance.ts';
+} from '../../src/backends/contract/maintenance.ts';
 import type {
   AppendWrite,
   DeleteWrite,
@@ -33,20 +33,20 @@ import type {
   StoredManifest,
   WriteOutcome,
   WriteSuccess,
-} from '../../src/backends/manifests.ts';
+} from '../../src/backends/contract/manifests.ts';
 import {
   takeAddresses,
   takeFilter,
   takeKeys,
   takeLocators,
-} from '../../src/backends/read-validation.ts';
-import { commitTaken, publishTaken } from '../../src/backends/write-intake.ts';
+} from '../../src/backends/contract/read-validation.ts';
+import { commitTaken, publishTaken } from '../../src/backends/contract/write-intake.ts';
 import {
   checkedBytes,
   checkLease,
   checkReport,
   heldError,
-} from '../../src/backends/write-validation.ts';
+} from '../../src/backends/contract/write-validation.ts';
 import { type AbortOptions, throwIfAborted } from '../../src/core/abort.ts';
 import { type Address, addressOf } from '../../src/core/address.ts';
 import { isVarveError, VarveError } from '../../src/core/errors.ts';

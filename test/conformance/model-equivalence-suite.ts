@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Backend } from '../../src/backends/backend.ts';
+import type { Backend } from '../../src/backends/contract/backend.ts';
 import type {
   ManifestKey,
   ManifestKind,
@@ -8,7 +8,7 @@ import type {
   NewSegment,
   Revision,
   WriteOutcome,
-} from '../../src/backends/manifests.ts';
+} from '../../src/backends/contract/manifests.ts';
 import {
   append,
   auditOf,

@@ -1,4 +1,4 @@
-import type { StoredReport } from '../../src/backends/maintenance.ts';
+import type { StoredReport } from '../../src/backends/contract/maintenance.ts';
 import type {
   ListFilter,
   Locator,
@@ -12,7 +12,7 @@ import type {
   Revision,
   SegmentEncoding,
   StoredEntry,
-} from '../../src/backends/manifests.ts';
+} from '../../src/backends/contract/manifests.ts';
 import type { Address } from '../../src/core/address.ts';
 import { VarveError } from '../../src/core/errors.ts';
 

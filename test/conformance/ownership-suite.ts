@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Backend } from '../../src/backends/backend.ts';
+import type { Backend } from '../../src/backends/contract/backend.ts';
 import { randomBytes } from '../cas/random-bytes.ts';
 import {
   append,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { NewEntry, PutWrite, Revision } from '../../src/backends/manifests.ts';
+import type { NewEntry, PutWrite, Revision } from '../../src/backends/contract/manifests.ts';
 import { randomBytes } from '../cas/random-bytes.ts';
 import {
   append,

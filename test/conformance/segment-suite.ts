@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MAX_SEGMENT_BYTES, type NewSegment } from '../../src/backends/manifests.ts';
+import { MAX_SEGMENT_BYTES, type NewSegment } from '../../src/backends/contract/manifests.ts';
 import { addressOf } from '../../src/core/address.ts';
 import { randomBytes } from '../cas/random-bytes.ts';
 import {

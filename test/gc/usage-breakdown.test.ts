@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Backend } from '../../src/backends/backend.ts';
+import type { Backend } from '../../src/backends/contract/backend.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';

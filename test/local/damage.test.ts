@@ -10,10 +10,10 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { Finding } from '../../src/backends/contract/maintenance.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { FORMAT_VERSION } from '../../src/backends/local/schema.ts';
 import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
-import type { Finding } from '../../src/backends/maintenance.ts';
 import type { ErrorCode } from '../../src/core/errors.ts';
 import {
   auditOf,

@@ -16,8 +16,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { DoctorReport } from '../../src/backends/contract/maintenance.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import type { DoctorReport } from '../../src/backends/maintenance.ts';
 import { doctor } from '../../src/store.ts';
 import { commit, entry, put } from '../conformance/builders.ts';
 import { openStore, rejection, scratchFolder } from './support.ts';

@@ -2,6 +2,7 @@ import type * as fs from 'node:fs';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { Locator, PutWrite } from '../../src/backends/contract/manifests.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import {
   type Database,
@@ -9,7 +10,6 @@ import {
   type Statement,
   sqliteDriver,
 } from '../../src/backends/local/sqlite-driver.ts';
-import type { Locator, PutWrite } from '../../src/backends/manifests.ts';
 import { VarveError } from '../../src/core/errors.ts';
 import { commit, conversation, entry, hold, put, remove } from '../conformance/builders.ts';
 import { expectSound, scratchFolder } from './support.ts';

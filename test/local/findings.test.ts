@@ -1,10 +1,10 @@
 import { readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import type { Finding } from '../../src/backends/contract/maintenance.ts';
 import { encodeBlock } from '../../src/backends/local/block.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
-import type { Finding } from '../../src/backends/maintenance.ts';
 import { Store } from '../../src/store.ts';
 import { commit, contentOf, entry, put } from '../conformance/builders.ts';
 import { Child } from './process/child.ts';

@@ -2,9 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Finding } from '../../src/backends/contract/maintenance.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
-import type { Finding } from '../../src/backends/maintenance.ts';
 import {
   commit,
   contentOf,

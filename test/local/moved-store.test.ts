@@ -10,8 +10,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { PutWrite } from '../../src/backends/contract/manifests.ts';
 import { LocalBackend, type LocalOptions } from '../../src/backends/local/local-backend.ts';
-import type { PutWrite } from '../../src/backends/manifests.ts';
 import {
   commit,
   contentOf,

@@ -1,10 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { vi } from 'vitest';
+import type {
+  ManifestKey,
+  ManifestWrite,
+  NewEntry,
+} from '../../src/backends/contract/manifests.ts';
 import { LocalBackend, type LocalOptions } from '../../src/backends/local/local-backend.ts';
 import { PackAppender } from '../../src/backends/local/pack-files.ts';
 import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
-import type { ManifestKey, ManifestWrite, NewEntry } from '../../src/backends/manifests.ts';
 import { append, conversation, entry, hold, put, remove } from '../conformance/builders.ts';
 import type { Random } from './process/random.ts';
 

@@ -1,12 +1,12 @@
 import { appendFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { ManifestWrite } from '../../src/backends/contract/manifests.ts';
 import { decodeBlockDirectory } from '../../src/backends/local/block.ts';
 import type { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { PackReader } from '../../src/backends/local/pack-files.ts';
 import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import { StoreFolder } from '../../src/backends/local/store-folder.ts';
-import type { ManifestWrite } from '../../src/backends/manifests.ts';
 import { append, commit, contentOf, entry, put, remove } from '../conformance/builders.ts';
 import { times } from '../thorough.ts';
 import { Random } from './process/random.ts';

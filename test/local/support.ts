@@ -2,12 +2,12 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
+import type { Finding } from '../../src/backends/contract/maintenance.ts';
 import {
   LocalBackend,
   type LocalComponents,
   type LocalOptions,
 } from '../../src/backends/local/local-backend.ts';
-import type { Finding } from '../../src/backends/maintenance.ts';
 import { type ErrorCode, VarveError } from '../../src/core/errors.ts';
 import { auditOf } from '../conformance/builders.ts';
 

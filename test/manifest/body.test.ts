@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Locator, NewEntry, StoredEntry } from '../../src/backends/manifests.ts';
+import type { Locator, NewEntry, StoredEntry } from '../../src/backends/contract/manifests.ts';
 import { decodeEntry, encodeEntry, entryHead, spillOf } from '../../src/manifest/content/body.ts';
 import { ESCAPES } from '../../src/manifest/content/json-escapes.ts';
 import { RecordEncoder } from '../../src/manifest/content/record.ts';

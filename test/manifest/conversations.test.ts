@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Revision } from '../../src/backends/manifests.ts';
+import type { Revision } from '../../src/backends/contract/manifests.ts';
 import { Conversations } from '../../src/manifest/conversations/conversations.ts';
 import { importJsonl } from '../../src/manifest/transfer/import.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Backend } from '../../src/backends/backend.ts';
+import type { Backend } from '../../src/backends/contract/backend.ts';
 import { Conversations } from '../../src/manifest/conversations/conversations.ts';
 import { exportJsonl } from '../../src/manifest/transfer/export.ts';
 import { type ImportOptions, importJsonl } from '../../src/manifest/transfer/import.ts';

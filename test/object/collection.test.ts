@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { CollectOptions, CollectReport } from '../../src/backends/maintenance.ts';
-import type { ManifestWrite } from '../../src/backends/manifests.ts';
+import type { CollectOptions, CollectReport } from '../../src/backends/contract/maintenance.ts';
+import type { ManifestWrite } from '../../src/backends/contract/manifests.ts';
 import { createStore } from '../../src/backends/object/descriptor.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';

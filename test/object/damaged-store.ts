@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Finding } from '../../src/backends/maintenance.ts';
-import type { ManifestKey } from '../../src/backends/manifests.ts';
+import type { Finding } from '../../src/backends/contract/maintenance.ts';
+import type { ManifestKey } from '../../src/backends/contract/manifests.ts';
 import {
   holderOf,
   manifestObjectKey,

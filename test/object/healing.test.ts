@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Finding } from '../../src/backends/maintenance.ts';
+import type { Finding } from '../../src/backends/contract/maintenance.ts';
 import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
 import type { Address } from '../../src/core/address.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Finding } from '../../src/backends/maintenance.ts';
+import type { Finding } from '../../src/backends/contract/maintenance.ts';
 import { encodeFrame } from '../../src/cas/codec/frame.ts';
 import { ByteWriter } from '../../src/cas/codec/varint.ts';
 import { ADDRESS, byAddress, collected, type Damage, finding } from './damage.ts';

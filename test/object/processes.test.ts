@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Backend } from '../../src/backends/backend.ts';
+import type { Backend } from '../../src/backends/contract/backend.ts';
 import { auditOf } from '../conformance/builders.ts';
 import { Child } from '../local/process/child.ts';
 import { compileAgent } from '../local/process/compiled.ts';

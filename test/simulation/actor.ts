@@ -1,11 +1,11 @@
-import type { CollectOptions, CollectReport } from '../../src/backends/maintenance.ts';
+import type { CollectOptions, CollectReport } from '../../src/backends/contract/maintenance.ts';
 import type {
   Locator,
   ManifestHead,
   ManifestKey,
   ManifestKind,
   Revision,
-} from '../../src/backends/manifests.ts';
+} from '../../src/backends/contract/manifests.ts';
 import { manifestObjectKey } from '../../src/backends/object/keys.ts';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import type { AbortOptions } from '../../src/core/abort.ts';

@@ -1,4 +1,4 @@
-import type { ManifestKey, Revision } from '../../src/backends/manifests.ts';
+import type { ManifestKey, Revision } from '../../src/backends/contract/manifests.ts';
 import { segmentKey } from '../../src/backends/object/keys.ts';
 import type {
   ManifestContent,

@@ -1,4 +1,4 @@
-import type { ManifestKey, NewSegment } from '../../src/backends/manifests.ts';
+import type { ManifestKey, NewSegment } from '../../src/backends/contract/manifests.ts';
 import type { Actor } from './actor.ts';
 import { SEGMENTS, type TrackedWrite } from './operations.ts';
 import type { SeededRandom } from './random.ts';

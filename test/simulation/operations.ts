@@ -4,7 +4,7 @@ import type {
   NewEntry,
   NewSegment,
   Revision,
-} from '../../src/backends/manifests.ts';
+} from '../../src/backends/contract/manifests.ts';
 import { type Address, addressOf } from '../../src/core/address.ts';
 
 /** Contents that writers share, so that they meet. */

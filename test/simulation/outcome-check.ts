@@ -1,4 +1,4 @@
-import type { WriteOutcome } from '../../src/backends/manifests.ts';
+import type { WriteOutcome } from '../../src/backends/contract/manifests.ts';
 import { manifestObjectKey } from '../../src/backends/object/keys.ts';
 import { type CommitHistory, nameOf, type State } from './commit-history.ts';
 import type { TrackedWrite } from './operations.ts';

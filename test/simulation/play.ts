@@ -1,4 +1,4 @@
-import type { ManifestKey } from '../../src/backends/manifests.ts';
+import type { ManifestKey } from '../../src/backends/contract/manifests.ts';
 import { Actor, type Patience } from './actor.ts';
 import { type Cue, DirectedNetwork, type HeldRequest } from './directed-network.ts';
 import type { ProtocolBuild } from './protocol-build.ts';

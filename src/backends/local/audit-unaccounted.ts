@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Finding } from '../maintenance.ts';
-import type { ManifestKey } from '../manifests.ts';
+import type { Finding } from '../contract/maintenance.ts';
+import type { ManifestKey } from '../contract/manifests.ts';
 import { outdatedIndex, surveyUnaccounted, type Unaccounted } from './log/unknown-commits.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { keyOf } from './manifest-table.ts';

@@ -3,8 +3,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../core/abort.ts';
 import { IdSet } from '../../core/collections/id-set.ts';
 import { VarveError } from '../../core/errors.ts';
-import type { AuditReport, AuditSettings, Finding } from '../maintenance.ts';
-import type { ManifestKey } from '../manifests.ts';
+import type { AuditReport, AuditSettings, Finding } from '../contract/maintenance.ts';
+import type { ManifestKey } from '../contract/manifests.ts';
 import { type BlockSurvey, strayFiles, surveyBlocks } from './audit-blocks.ts';
 import { markDamaged, repairCounts, repairFingerprints, repairStrayFile } from './audit-repair.ts';
 import {

@@ -17,7 +17,7 @@ import { throwIfAborted } from '../../core/abort.ts';
 import { VarveError } from '../../core/errors.ts';
 import { assertApart } from '../../core/system/real-path.ts';
 import { toVarveError } from '../../core/system/system-error.ts';
-import type { BackupOptions, BackupReport } from '../maintenance.ts';
+import type { BackupOptions, BackupReport } from '../contract/maintenance.ts';
 import { BLOCK_HEADER_BYTES } from './block.ts';
 import { IndexDatabase } from './index-database.ts';
 import { PackVanished, packPath } from './pack-files.ts';

@@ -1,5 +1,5 @@
 import { CountTable } from '../../core/collections/count-table.ts';
-import type { CollectShare } from '../maintenance.ts';
+import type { CollectShare } from '../contract/maintenance.ts';
 import { isDamage } from './block.ts';
 import { type CollectScope, cutoffOf } from './collect-scope.ts';
 import { DeadBytes } from './dead-bytes.ts';

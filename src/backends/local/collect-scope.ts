@@ -1,4 +1,4 @@
-import type { CollectSettings } from '../maintenance.ts';
+import type { CollectSettings } from '../contract/maintenance.ts';
 
 /** Records with neighbouring ids lie in the same blocks: a shard takes this many in a row. */
 const SHARD_RECORDS = 4096;

@@ -1,4 +1,4 @@
-import type { CollectReport, CollectSettings, Remnant } from '../maintenance.ts';
+import type { CollectReport, CollectSettings, Remnant } from '../contract/maintenance.ts';
 import { planSweep } from './collect-plan.ts';
 import { CollectScope, cutoffOf } from './collect-scope.ts';
 import {

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../core/abort.ts';
 import { toVarveError } from '../../core/system/system-error.ts';
-import type { WriteOutcome } from '../manifests.ts';
+import type { WriteOutcome } from '../contract/manifests.ts';
 import { CommitTransaction, type CommitTuning, type LocalWrite } from './commit-transaction.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { PackOwner } from './pack-owner.ts';

@@ -13,8 +13,8 @@ import type {
   Revision,
   WriteOutcome,
   WriteSuccess,
-} from '../manifests.ts';
-import { checkedBytes, heldError } from '../write-validation.ts';
+} from '../contract/manifests.ts';
+import { checkedBytes, heldError } from '../contract/write-validation.ts';
 import { isDamage } from './block.ts';
 import { BlockStager, type BlockTuning } from './block-stager.ts';
 import { type BodyRecord, encodeBodyRecord } from './body-record.ts';

@@ -1,6 +1,6 @@
 import { existsSync, lstatSync, rmSync, type Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { DoctorFinding } from '../maintenance.ts';
+import type { DoctorFinding } from '../contract/maintenance.ts';
 import { connect, connectToCopy } from './index-file.ts';
 import { packPath } from './pack-files.ts';
 import { APPLICATION_ID, FORMAT_VERSION } from './schema.ts';

@@ -11,7 +11,7 @@ import {
 import { join, resolve } from 'node:path';
 import { VarveError } from '../../core/errors.ts';
 import { toVarveError } from '../../core/system/system-error.ts';
-import type { DoctorFinding, DoctorReport } from '../maintenance.ts';
+import type { DoctorFinding, DoctorReport } from '../contract/maintenance.ts';
 import { examineIndex } from './doctor-index.ts';
 import { networkFileSystem } from './network-file-system.ts';
 import { sqliteDriver } from './sqlite-driver.ts';

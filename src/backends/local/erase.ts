@@ -1,7 +1,7 @@
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { throwIfAborted } from '../../core/abort.ts';
-import type { CollectOptions, Remnant } from '../maintenance.ts';
+import type { CollectOptions, Remnant } from '../contract/maintenance.ts';
 import { strayFiles } from './audit-blocks.ts';
 import { repairStrayFile } from './audit-repair.ts';
 import type { CollectScope } from './collect-scope.ts';

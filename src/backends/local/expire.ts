@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../../core/abort.ts';
-import type { CollectOptions, CollectShare } from '../maintenance.ts';
-import type { Revision } from '../manifests.ts';
+import type { CollectOptions, CollectShare } from '../contract/maintenance.ts';
+import type { Revision } from '../contract/manifests.ts';
 import type { CollectScope } from './collect-scope.ts';
 import type { LocalWrite } from './commit-transaction.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';

@@ -1,4 +1,4 @@
-import type { ManifestHold } from '../manifests.ts';
+import type { ManifestHold } from '../contract/manifests.ts';
 import type { IndexDatabase } from './index-database.ts';
 import { HOLD_TABLE } from './schema.ts';
 

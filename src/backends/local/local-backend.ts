@@ -7,8 +7,8 @@ import type { Address } from '../../core/address.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
 import { ownCopy } from '../../core/own-copy.ts';
 import { toVarveError } from '../../core/system/system-error.ts';
-import type { Backend, BackendCapabilities, Health } from '../backend.ts';
-import { healthBy } from '../health.ts';
+import type { Backend, BackendCapabilities, Health } from '../contract/backend.ts';
+import { healthBy } from '../contract/health.ts';
 import {
   AUDIT_OPTIONS,
   type AuditOptions,
@@ -23,7 +23,7 @@ import {
   type ReportLog,
   readCollectOptions,
   type Usage,
-} from '../maintenance.ts';
+} from '../contract/maintenance.ts';
 import type {
   ListFilter,
   Locator,
@@ -37,10 +37,10 @@ import type {
   SegmentDescription,
   StoredManifest,
   WriteOutcome,
-} from '../manifests.ts';
-import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../read-validation.ts';
-import { whileOpen } from '../while-open.ts';
-import { commitTaken, type PublishWrite, publishTaken } from '../write-intake.ts';
+} from '../contract/manifests.ts';
+import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../contract/read-validation.ts';
+import { whileOpen } from '../contract/while-open.ts';
+import { commitTaken, type PublishWrite, publishTaken } from '../contract/write-intake.ts';
 import { auditLocal } from './audit.ts';
 import { backUp } from './backup.ts';
 import { collectLocal } from './collect.ts';

@@ -1,4 +1,4 @@
-import type { WriteOutcome } from '../manifests.ts';
+import type { WriteOutcome } from '../contract/manifests.ts';
 import type { CommitTuning, LocalWrite } from './commit-transaction.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { PackReader } from './pack-files.ts';

@@ -1,4 +1,4 @@
-import type { ListFilter, ManifestKind } from '../manifests.ts';
+import type { ListFilter, ManifestKind } from '../contract/manifests.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { ManifestRow } from './manifest-table.ts';
 import { KIND_NUMBERS } from './schema.ts';

@@ -5,7 +5,7 @@ import type {
   ManifestKey,
   ManifestKind,
   Revision,
-} from '../manifests.ts';
+} from '../contract/manifests.ts';
 import { FINGERPRINT_BITS, type FingerprintEntry } from './fingerprint.ts';
 import type { FingerprintIndex } from './fingerprint-index.ts';
 import type { HoldTable } from './hold-table.ts';

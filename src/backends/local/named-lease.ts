@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AbortOptions } from '../../core/abort.ts';
-import type { Lease } from '../maintenance.ts';
-import { checkLease } from '../write-validation.ts';
+import type { Lease } from '../contract/maintenance.ts';
+import { checkLease } from '../contract/write-validation.ts';
 import type { IndexDatabase } from './index-database.ts';
 import { LEASE_TABLE } from './schema.ts';
 

@@ -1,4 +1,4 @@
-import type { CollectReport, CollectShare } from '../maintenance.ts';
+import type { CollectReport, CollectShare } from '../contract/maintenance.ts';
 import type { CollectScope } from './collect-scope.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { packLength } from './pack-files.ts';

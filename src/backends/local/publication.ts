@@ -1,8 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { VarveError } from '../../core/errors.ts';
-import type { ManifestFields, NewEntry, WriteOutcome, WriteSuccess } from '../manifests.ts';
-import { loadSegment, type PublishWrite } from '../write-intake.ts';
+import type {
+  ManifestFields,
+  NewEntry,
+  WriteOutcome,
+  WriteSuccess,
+} from '../contract/manifests.ts';
+import { loadSegment, type PublishWrite } from '../contract/write-intake.ts';
 import type { AdoptWrite, LocalWrite } from './commit-transaction.ts';
 import type { LocalKey } from './manifest-table.ts';
 

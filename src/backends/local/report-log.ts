@@ -1,5 +1,5 @@
-import { KEPT_REPORTS, type ReportLog, type StoredReport } from '../maintenance.ts';
-import { checkReport } from '../write-validation.ts';
+import { KEPT_REPORTS, type ReportLog, type StoredReport } from '../contract/maintenance.ts';
+import { checkReport } from '../contract/write-validation.ts';
 import type { IndexDatabase } from './index-database.ts';
 import { REPORT_TABLE } from './schema.ts';
 

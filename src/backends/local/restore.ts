@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { VarveError } from '../../core/errors.ts';
 import { toVarveError } from '../../core/system/system-error.ts';
-import type { BackupOptions, BackupReport } from '../maintenance.ts';
+import type { BackupOptions, BackupReport } from '../contract/maintenance.ts';
 import { backUp } from './backup.ts';
 import { IndexDatabase } from './index-database.ts';
 import { assertPlain } from './plain-files.ts';

@@ -1,6 +1,6 @@
 import { countTokens } from '../../cas/codec/token-codec.ts';
-import type { ManifestSurvey, SurveyedSegment } from '../maintenance.ts';
-import type { ManifestKey } from '../manifests.ts';
+import type { ManifestSurvey, SurveyedSegment } from '../contract/maintenance.ts';
+import type { ManifestKey } from '../contract/manifests.ts';
 import { isDamage } from './block.ts';
 import type { LocalIndex } from './local-index.ts';
 import { PackVanished } from './pack-files.ts';

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../core/abort.ts';
-import type { CollectOptions, CollectShare } from '../maintenance.ts';
+import type { CollectOptions, CollectShare } from '../contract/maintenance.ts';
 import type { CollectScope } from './collect-scope.ts';
 import { DeadBytes } from './dead-bytes.ts';
 import type { LocalIndex } from './local-index.ts';

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Usage } from '../maintenance.ts';
-import type { ManifestKind } from '../manifests.ts';
+import type { Usage } from '../contract/maintenance.ts';
+import type { ManifestKind } from '../contract/manifests.ts';
 import type { LocalIndex } from './local-index.ts';
 import { lengthOfFile } from './plain-files.ts';
 import { KIND_NUMBERS, SEGMENTS, SWEPT } from './schema.ts';

@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
 import { because, isUnreadable, isVarveError, VarveError } from '../../core/errors.ts';
-import type { NewSegment } from '../manifests.ts';
+import type { NewSegment } from '../contract/manifests.ts';
 import type { Hints } from './hints.ts';
 import { keepLeases } from './lease.ts';
 import type { ManifestJob, Plan } from './manifest-job.ts';

@@ -1,5 +1,5 @@
 import type { Address } from '../../core/address.ts';
-import type { ManifestKey } from '../manifests.ts';
+import type { ManifestKey } from '../contract/manifests.ts';
 import { type Diagnosis, firstOf } from './diagnosis.ts';
 import type { Hints } from './hints.ts';
 import type { HoldRepair } from './hold-repair.ts';

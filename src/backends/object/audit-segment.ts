@@ -1,7 +1,7 @@
 import type { Address } from '../../core/address.ts';
 import { isUnreadable, isVarveError, type VarveError } from '../../core/errors.ts';
-import type { Finding } from '../maintenance.ts';
-import type { ManifestKey } from '../manifests.ts';
+import type { Finding } from '../contract/maintenance.ts';
+import type { ManifestKey } from '../contract/manifests.ts';
 import { CountAuditor } from './audit-counts.ts';
 import { type Diagnosis, firstOf, holdersOf, MARKED, TO_MARK } from './diagnosis.ts';
 import type { Hints } from './hints.ts';

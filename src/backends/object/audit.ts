@@ -1,7 +1,7 @@
 import { abortOf, throwIfAborted } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
-import type { AuditReport, AuditSettings, Finding } from '../maintenance.ts';
-import type { ManifestKey } from '../manifests.ts';
+import type { AuditReport, AuditSettings, Finding } from '../contract/maintenance.ts';
+import type { ManifestKey } from '../contract/manifests.ts';
 import { UnhintedGarbage } from './audit-garbage.ts';
 import { SegmentAuditor } from './audit-segment.ts';
 import { cool, isCooling, isToCool } from './cool.ts';

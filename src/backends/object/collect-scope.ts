@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { throwIfAborted } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
 import type { Clock } from '../../core/system/clock.ts';
-import type { CollectReport, CollectSettings, ProgressCallback } from '../maintenance.ts';
+import type { CollectReport, CollectSettings, ProgressCallback } from '../contract/maintenance.ts';
 
 /** Which part of the work a collection does, how far it may go, and how much of it at once. */
 export class CollectScope {

@@ -6,8 +6,8 @@ import type {
   CollectSettings,
   CollectShare,
   Remnant,
-} from '../maintenance.ts';
-import type { DeleteWrite, WriteOutcome } from '../manifests.ts';
+} from '../contract/maintenance.ts';
+import type { DeleteWrite, WriteOutcome } from '../contract/manifests.ts';
 import { CollectScope, type CollectTotals } from './collect-scope.ts';
 import { deleteAll } from './delete-all.ts';
 import { expireManifests } from './expire.ts';

@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../../core/abort.ts';
 import { isUnreadable, isVarveError, VarveError } from '../../core/errors.ts';
-import type { NewEntry, WriteOutcome } from '../manifests.ts';
+import type { NewEntry, WriteOutcome } from '../contract/manifests.ts';
 import type { AttemptSteps, Wanting } from './attempt-steps.ts';
 import { Backoff } from './backoff.ts';
 import type { Hints } from './hints.ts';

@@ -1,5 +1,5 @@
-import type { Finding } from '../maintenance.ts';
-import type { ManifestKey } from '../manifests.ts';
+import type { Finding } from '../contract/maintenance.ts';
+import type { ManifestKey } from '../contract/manifests.ts';
 import type { SegmentReferences } from './reference-scan.ts';
 
 /** A finding, and what mends it. */

@@ -1,6 +1,6 @@
 import { abortOf } from '../../core/abort.ts';
-import type { CollectShare } from '../maintenance.ts';
-import type { DeleteWrite, ManifestKey, WriteOutcome } from '../manifests.ts';
+import type { CollectShare } from '../contract/maintenance.ts';
+import type { DeleteWrite, ManifestKey, WriteOutcome } from '../contract/manifests.ts';
 import type { CollectScope } from './collect-scope.ts';
 import { deleteAll } from './delete-all.ts';
 import type { ForeseenReleases } from './foreseen-releases.ts';

@@ -12,8 +12,8 @@ import type {
   NewSegment,
   PutWrite,
   WriteOutcome,
-} from '../manifests.ts';
-import { asVarveError, heldError } from '../write-validation.ts';
+} from '../contract/manifests.ts';
+import { asVarveError, heldError } from '../contract/write-validation.ts';
 import {
   type ArchivedAt,
   type DraftContent,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Address } from '../../core/address.ts';
 import { because, isVarveError, VarveError } from '../../core/errors.ts';
 import type { Randomness } from '../../core/system/clock.ts';
-import type { ManifestKey } from '../manifests.ts';
+import type { ManifestKey } from '../contract/manifests.ts';
 import type { Foundation } from './foundation.ts';
 import {
   DAMAGE_HINTS_PREFIX,

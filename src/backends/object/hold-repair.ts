@@ -1,6 +1,6 @@
 import type { Address } from '../../core/address.ts';
 import { isUnreadable } from '../../core/errors.ts';
-import type { ManifestKey } from '../manifests.ts';
+import type { ManifestKey } from '../contract/manifests.ts';
 import type { Hints } from './hints.ts';
 import { holderOf, manifestObjectKey, segmentKey } from './keys.ts';
 import { forEach, type Protocol } from './protocol.ts';

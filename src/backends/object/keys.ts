@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Address } from '../../core/address.ts';
-import type { ManifestKey, ManifestKind } from '../manifests.ts';
+import type { ManifestKey, ManifestKind } from '../contract/manifests.ts';
 import type { Generation } from './sidecar.ts';
 
 /**

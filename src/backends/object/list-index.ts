@@ -1,6 +1,6 @@
 import { type AbortOptions, abortOf } from '../../core/abort.ts';
 import { isUnreadable, isVarveError, type VarveError } from '../../core/errors.ts';
-import type { ManifestKind } from '../manifests.ts';
+import type { ManifestKind } from '../contract/manifests.ts';
 import { deleteAll } from './delete-all.ts';
 import { KINDS, manifestsPrefix, rollupsPrefix } from './keys.ts';
 import { listObjects, listPages } from './listing.ts';

@@ -1,4 +1,4 @@
-import type { ListFilter, ManifestHead } from '../manifests.ts';
+import type { ListFilter, ManifestHead } from '../contract/manifests.ts';
 import type { ArchivedAt } from './manifest-record.ts';
 import type { ListedManifest } from './rollup.ts';
 

@@ -3,7 +3,7 @@ import { decodeFrame, encodeFrame } from '../../cas/codec/frame.ts';
 import { ByteReader, ByteWriter } from '../../cas/codec/varint.ts';
 import type { Address } from '../../core/address.ts';
 import { VarveError } from '../../core/errors.ts';
-import type { ManifestKey } from '../manifests.ts';
+import type { ManifestKey } from '../contract/manifests.ts';
 import { manifestObjectKey } from './keys.ts';
 import type {
   Hold,

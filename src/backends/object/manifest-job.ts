@@ -1,6 +1,6 @@
 import type { Address } from '../../core/address.ts';
 import { VarveError } from '../../core/errors.ts';
-import type { ManifestKey, NewSegment, WriteOutcome } from '../manifests.ts';
+import type { ManifestKey, NewSegment, WriteOutcome } from '../contract/manifests.ts';
 import { fold, type PlacedWrite } from './fold.ts';
 import { holderOf, manifestObjectKey } from './keys.ts';
 import {

@@ -1,5 +1,5 @@
 import type { Address } from '../../core/address.ts';
-import type { ManifestHead, ManifestKey, Revision } from '../manifests.ts';
+import type { ManifestHead, ManifestKey, Revision } from '../contract/manifests.ts';
 import type { Generation } from './sidecar.ts';
 
 /**

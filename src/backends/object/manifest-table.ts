@@ -1,5 +1,5 @@
 import { because, VarveError } from '../../core/errors.ts';
-import type { ManifestKey } from '../manifests.ts';
+import type { ManifestKey } from '../contract/manifests.ts';
 import { Backoff } from './backoff.ts';
 import type { Foundation } from './foundation.ts';
 import { manifestObjectKey } from './keys.ts';

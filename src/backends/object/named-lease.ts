@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type AbortOptions, abortOf } from '../../core/abort.ts';
-import type { Lease } from '../maintenance.ts';
-import { checkLease } from '../write-validation.ts';
+import type { Lease } from '../contract/maintenance.ts';
+import { checkLease } from '../contract/write-validation.ts';
 import { LEASES_PREFIX } from './keys.ts';
 import type { Protocol } from './protocol.ts';
 

@@ -5,8 +5,8 @@ import { isVarveError, VarveError } from '../../core/errors.ts';
 import type { RequestMetrics } from '../../core/request-metrics.ts';
 import type { Clock, Randomness } from '../../core/system/clock.ts';
 import { SystemClock, SystemRandomness } from '../../core/system/system-clock.ts';
-import type { Backend, BackendCapabilities, Health } from '../backend.ts';
-import { healthBy } from '../health.ts';
+import type { Backend, BackendCapabilities, Health } from '../contract/backend.ts';
+import { healthBy } from '../contract/health.ts';
 import {
   AUDIT_OPTIONS,
   type AuditOptions,
@@ -19,7 +19,7 @@ import {
   type ReportLog,
   readCollectOptions,
   type Usage,
-} from '../maintenance.ts';
+} from '../contract/maintenance.ts';
 import type {
   ListFilter,
   Locator,
@@ -33,10 +33,10 @@ import type {
   SegmentDescription,
   StoredManifest,
   WriteOutcome,
-} from '../manifests.ts';
-import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../read-validation.ts';
-import { whileOpen } from '../while-open.ts';
-import { commitTaken, type PublishWrite, publishTaken } from '../write-intake.ts';
+} from '../contract/manifests.ts';
+import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../contract/read-validation.ts';
+import { whileOpen } from '../contract/while-open.ts';
+import { commitTaken, type PublishWrite, publishTaken } from '../contract/write-intake.ts';
 import { ObjectAudit } from './audit.ts';
 import { Call } from './call.ts';
 import { CallScope, StoreMemory } from './call-scope.ts';

@@ -9,8 +9,8 @@ import type {
   NewEntry,
   NewSegment,
   WriteOutcome,
-} from '../manifests.ts';
-import type { PublishWrite } from '../write-intake.ts';
+} from '../contract/manifests.ts';
+import type { PublishWrite } from '../contract/write-intake.ts';
 import { AttemptSteps } from './attempt-steps.ts';
 import { CommitBatch } from './commit-batch.ts';
 import type { DamageNotes } from './damage-notes.ts';

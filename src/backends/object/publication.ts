@@ -7,8 +7,8 @@ import type {
   NewSegment,
   WriteOutcome,
   WriteSuccess,
-} from '../manifests.ts';
-import { loadSegment, type PublishWrite } from '../write-intake.ts';
+} from '../contract/manifests.ts';
+import { loadSegment, type PublishWrite } from '../contract/write-intake.ts';
 import type { AttemptSteps } from './attempt-steps.ts';
 import type { CommitBatch } from './commit-batch.ts';
 import { keepLeases } from './lease.ts';

@@ -1,5 +1,5 @@
 import type { Address } from '../../core/address.ts';
-import type { ManifestKey } from '../manifests.ts';
+import type { ManifestKey } from '../contract/manifests.ts';
 import { holderOf, KINDS, manifestsPrefix } from './keys.ts';
 import { listPages } from './listing.ts';
 import type { ManifestRecord } from './manifest-record.ts';

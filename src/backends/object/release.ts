@@ -1,5 +1,5 @@
 import type { Address } from '../../core/address.ts';
-import type { ManifestKey } from '../manifests.ts';
+import type { ManifestKey } from '../contract/manifests.ts';
 import { holderOf, manifestObjectKey } from './keys.ts';
 import { type Release, withoutReleases } from './manifest-record.ts';
 import type { SeenRecord } from './manifest-table.ts';

@@ -1,7 +1,7 @@
 import { abortOf } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
 import { isUnreadable } from '../../core/errors.ts';
-import type { Remnant } from '../maintenance.ts';
+import type { Remnant } from '../contract/maintenance.ts';
 import { segmentKey, sidecarKey } from './keys.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import { ReferenceScan } from './reference-scan.ts';

@@ -1,7 +1,7 @@
 import { type AbortOptions, abortOf } from '../../core/abort.ts';
 import { VarveError } from '../../core/errors.ts';
-import { KEPT_REPORTS, type ReportLog, type StoredReport } from '../maintenance.ts';
-import { checkReport } from '../write-validation.ts';
+import { KEPT_REPORTS, type ReportLog, type StoredReport } from '../contract/maintenance.ts';
+import { checkReport } from '../contract/write-validation.ts';
 import { deleteAll } from './delete-all.ts';
 import { REPORTS_PREFIX } from './keys.ts';
 import { listObjects } from './listing.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { decodeFrame, encodeFrame } from '../../cas/codec/frame.ts';
-import type { ManifestHead } from '../manifests.ts';
+import type { ManifestHead } from '../contract/manifests.ts';
 import { type ArchivedAt, headOfRecord, type ManifestRecord } from './manifest-record.ts';
 
 /** What a list needs of a manifest, and the tag of the body that says so. */

@@ -2,7 +2,7 @@ import { decodeFrame, encodeFrame } from '../../cas/codec/frame.ts';
 import { packTokens, unpackTokens } from '../../cas/codec/token-codec.ts';
 import { type Address, addressOf } from '../../core/address.ts';
 import { VarveError } from '../../core/errors.ts';
-import type { SegmentEncoding } from '../manifests.ts';
+import type { SegmentEncoding } from '../contract/manifests.ts';
 import { segmentKey } from './keys.ts';
 import { type Generation, parseGeneration } from './sidecar.ts';
 

@@ -3,7 +3,7 @@ import type { Address } from '../../core/address.ts';
 import { shown } from '../../core/arguments.ts';
 import { VarveError } from '../../core/errors.ts';
 import { ownCopy } from '../../core/own-copy.ts';
-import type { Locator, SegmentDescription } from '../manifests.ts';
+import type { Locator, SegmentDescription } from '../contract/manifests.ts';
 import { segmentKey } from './keys.ts';
 import type { Hold, RecordBody, RecordEntry } from './manifest-record.ts';
 import { forEach, type Protocol } from './protocol.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { SegmentEncoding } from '../manifests.ts';
+import type { SegmentEncoding } from '../contract/manifests.ts';
 import { assertReadable, decodeJson, type JsonFormat } from './stored-json.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { type Address, addressOf } from '../../core/address.ts';
-import { MAX_SEGMENT_BYTES, type NewSegment } from '../manifests.ts';
+import { MAX_SEGMENT_BYTES, type NewSegment } from '../contract/manifests.ts';
 import type { DraftContent, RecordBody, RecordEntry, SpilledPart } from './manifest-record.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { type AbortOptions, abortOf } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
-import type { Usage } from '../maintenance.ts';
-import type { ManifestKind } from '../manifests.ts';
+import type { Usage } from '../contract/maintenance.ts';
+import type { ManifestKind } from '../contract/manifests.ts';
 import { readReleaseHint } from './hints.ts';
 import { MANIFESTS_PREFIX, parseSegmentKey, RELEASE_HINTS_PREFIX } from './keys.ts';
 import type { ListIndex } from './list-index.ts';

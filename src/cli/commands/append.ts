@@ -1,4 +1,4 @@
-import type { Revision } from '../../backends/manifests.ts';
+import type { Revision } from '../../backends/contract/manifests.ts';
 import type { AddCommand } from '../command.ts';
 import { counted, name } from '../human.ts';
 import { parseJson } from '../json-input.ts';

@@ -1,4 +1,4 @@
-import type { AuditReport, Finding } from '../../backends/maintenance.ts';
+import type { AuditReport, Finding } from '../../backends/contract/maintenance.ts';
 import { isVarveError } from '../../core/errors.ts';
 import type { Store } from '../../store.ts';
 import type { AddCommand } from '../command.ts';

@@ -1,4 +1,4 @@
-import type { Health } from '../../backends/backend.ts';
+import type { Health } from '../../backends/contract/backend.ts';
 import { isVarveError } from '../../core/errors.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import type { Revision } from '../../backends/manifests.ts';
+import type { Revision } from '../../backends/contract/manifests.ts';
 import { VarveError } from '../../core/errors.ts';
 import type { PutOptions } from '../../manifest/conversations/conversations.ts';
 import type { AddCommand } from '../command.ts';

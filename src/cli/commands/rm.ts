@@ -1,4 +1,4 @@
-import type { Revision } from '../../backends/manifests.ts';
+import type { Revision } from '../../backends/contract/manifests.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
 import type { Store } from '../../store.ts';
 import type { AddCommand } from '../command.ts';

@@ -1,4 +1,4 @@
-import type { DoubtfulManifest } from '../../backends/maintenance.ts';
+import type { DoubtfulManifest } from '../../backends/contract/maintenance.ts';
 import type { AddCommand } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { counted, seconds } from '../human.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Backend } from '../../backends/backend.ts';
-import type { Locator, StoredManifest } from '../../backends/manifests.ts';
+import type { Backend } from '../../backends/contract/backend.ts';
+import type { Locator, StoredManifest } from '../../backends/contract/manifests.ts';
 import type { AbortOptions } from '../../core/abort.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
 import { lostContent, nameOf } from '../content/lost-content.ts';

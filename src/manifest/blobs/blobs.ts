@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Backend } from '../../backends/backend.ts';
+import type { Backend } from '../../backends/contract/backend.ts';
 import {
   ABORT_OPTIONS,
   DELETE_OPTIONS,
@@ -14,8 +14,8 @@ import {
   type Revision,
   revisionKind,
   type StoredManifest,
-} from '../../backends/manifests.ts';
-import { whileOpen } from '../../backends/while-open.ts';
+} from '../../backends/contract/manifests.ts';
+import { whileOpen } from '../../backends/contract/while-open.ts';
 import { BLOB_CHUNKS, Chunker } from '../../cas/chunker.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { addressOf } from '../../core/address.ts';

@@ -1,4 +1,9 @@
-import type { Locator, NewEntry, NewSegment, StoredEntry } from '../../backends/manifests.ts';
+import type {
+  Locator,
+  NewEntry,
+  NewSegment,
+  StoredEntry,
+} from '../../backends/contract/manifests.ts';
 import { ByteReader, ByteWriter } from '../../cas/codec/varint.ts';
 import { ADDRESS_BYTES, type Address, addressOf } from '../../core/address.ts';
 import { VarveError } from '../../core/errors.ts';

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { NewSegment, SegmentEncoding } from '../../backends/manifests.ts';
+import type { NewSegment, SegmentEncoding } from '../../backends/contract/manifests.ts';
 import { cutPoints, TEXT_CHUNKS, TOKEN_CHUNKS } from '../../cas/chunker.ts';
 import { type Address, addressOf } from '../../core/address.ts';
 import { unescapeText } from './json-escapes.ts';

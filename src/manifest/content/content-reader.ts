@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import type { Backend } from '../../backends/backend.ts';
-import type { Locator, StoredEntry } from '../../backends/manifests.ts';
+import type { Backend } from '../../backends/contract/backend.ts';
+import type { Locator, StoredEntry } from '../../backends/contract/manifests.ts';
 import type { AbortOptions } from '../../core/abort.ts';
 import { addressOf } from '../../core/address.ts';
 import { VarveError } from '../../core/errors.ts';

@@ -1,4 +1,4 @@
-import type { ManifestKey } from '../../backends/manifests.ts';
+import type { ManifestKey } from '../../backends/contract/manifests.ts';
 import { VarveError } from '../../core/errors.ts';
 
 export function nameOf({ kind, id }: ManifestKey): string {

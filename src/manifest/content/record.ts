@@ -1,4 +1,4 @@
-import { MAX_ID_BYTES, type ManifestFields } from '../../backends/manifests.ts';
+import { MAX_ID_BYTES, type ManifestFields } from '../../backends/contract/manifests.ts';
 import { checkText } from '../../core/arguments.ts';
 import type { Skeleton } from './body.ts';
 import { ContentEncoder } from './content-encoder.ts';

@@ -1,4 +1,4 @@
-import type { NewSegment } from '../../backends/manifests.ts';
+import type { NewSegment } from '../../backends/contract/manifests.ts';
 import type { Address } from '../../core/address.ts';
 import { type EscapeStyle, forbiddenEscapes } from './json-escapes.ts';
 

@@ -3,7 +3,7 @@ import {
   listFilterKinds,
   type Revision,
   revisionKind,
-} from '../../backends/manifests.ts';
+} from '../../backends/contract/manifests.ts';
 import type { AbortOptions } from '../../core/abort.ts';
 import type { VarveError } from '../../core/errors.ts';
 import type { OptionKinds } from '../../core/options/option-kinds.ts';

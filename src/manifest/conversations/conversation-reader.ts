@@ -1,5 +1,9 @@
-import type { Backend } from '../../backends/backend.ts';
-import type { ManifestHead, ManifestKey, StoredManifest } from '../../backends/manifests.ts';
+import type { Backend } from '../../backends/contract/backend.ts';
+import type {
+  ManifestHead,
+  ManifestKey,
+  StoredManifest,
+} from '../../backends/contract/manifests.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
 import type { StoredReference } from '../content/body.ts';

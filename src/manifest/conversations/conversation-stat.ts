@@ -1,11 +1,11 @@
-import type { Backend } from '../../backends/backend.ts';
+import type { Backend } from '../../backends/contract/backend.ts';
 import type {
   Locator,
   ManifestHead,
   ManifestHold,
   Revision,
   StoredManifest,
-} from '../../backends/manifests.ts';
+} from '../../backends/contract/manifests.ts';
 import type { AbortOptions } from '../../core/abort.ts';
 
 /** What a list tells of a conversation. */

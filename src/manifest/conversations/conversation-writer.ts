@@ -1,4 +1,4 @@
-import type { Backend } from '../../backends/backend.ts';
+import type { Backend } from '../../backends/contract/backend.ts';
 import type {
   ManifestFields,
   ManifestWrite,
@@ -7,7 +7,7 @@ import type {
   StoredManifest,
   WriteFailure,
   WriteOutcome,
-} from '../../backends/manifests.ts';
+} from '../../backends/contract/manifests.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
 import {

@@ -1,4 +1,4 @@
-import type { Backend } from '../../backends/backend.ts';
+import type { Backend } from '../../backends/contract/backend.ts';
 import {
   ABORT_OPTIONS,
   DELETE_OPTIONS,
@@ -7,8 +7,8 @@ import {
   type StoredEntry,
   type WriteOutcome,
   type WriteSuccess,
-} from '../../backends/manifests.ts';
-import { checkNonce } from '../../backends/write-validation.ts';
+} from '../../backends/contract/manifests.ts';
+import { checkNonce } from '../../backends/contract/write-validation.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { isBytes, itemsOf, listOf } from '../../core/arguments.ts';
 import { VarveError } from '../../core/errors.ts';

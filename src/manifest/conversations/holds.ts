@@ -1,5 +1,5 @@
-import type { Backend } from '../../backends/backend.ts';
-import { ABORT_OPTIONS, type WriteOutcome } from '../../backends/manifests.ts';
+import type { Backend } from '../../backends/contract/backend.ts';
+import { ABORT_OPTIONS, type WriteOutcome } from '../../backends/contract/manifests.ts';
 import type { AbortOptions } from '../../core/abort.ts';
 import { listOf } from '../../core/arguments.ts';
 import { isVarveError } from '../../core/errors.ts';

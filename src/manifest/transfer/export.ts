@@ -1,6 +1,6 @@
-import type { Backend } from '../../backends/backend.ts';
-import type { ManifestHead, StoredManifest } from '../../backends/manifests.ts';
-import { whileOpen } from '../../backends/while-open.ts';
+import type { Backend } from '../../backends/contract/backend.ts';
+import type { ManifestHead, StoredManifest } from '../../backends/contract/manifests.ts';
+import { whileOpen } from '../../backends/contract/while-open.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { itemsOf } from '../../core/arguments.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';

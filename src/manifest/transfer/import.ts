@@ -1,5 +1,5 @@
-import type { Backend } from '../../backends/backend.ts';
-import type { WriteOutcome } from '../../backends/manifests.ts';
+import type { Backend } from '../../backends/contract/backend.ts';
+import type { WriteOutcome } from '../../backends/contract/manifests.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { type ByteSource, piecesOf } from '../../core/byte-source.ts';
 import { VarveError } from '../../core/errors.ts';

@@ -1,6 +1,10 @@
 import { writeSync } from 'node:fs';
+import type {
+  ManifestWrite,
+  NewEntry,
+  PutWrite,
+} from '../../../src/backends/contract/manifests.ts';
 import { LocalBackend } from '../../../src/backends/local/local-backend.ts';
-import type { ManifestWrite, NewEntry, PutWrite } from '../../../src/backends/manifests.ts';
 import { VarveError } from '../../../src/core/errors.ts';
 import { Random } from './random.ts';
 import { entryOf, keyOf, namesOf, putOf, readNames } from './workload.ts';

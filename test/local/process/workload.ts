@@ -1,11 +1,11 @@
-import type { Backend } from '../../../src/backends/backend.ts';
+import type { Backend } from '../../../src/backends/contract/backend.ts';
 import type {
   ManifestKey,
   ManifestWrite,
   NewEntry,
   NewSegment,
   StoredManifest,
-} from '../../../src/backends/manifests.ts';
+} from '../../../src/backends/contract/manifests.ts';
 import { addressOf } from '../../../src/core/address.ts';
 
 /**

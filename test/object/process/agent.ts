@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import type { ManifestWrite } from '../../../src/backends/manifests.ts';
+import type { ManifestWrite } from '../../../src/backends/contract/manifests.ts';
 import type { ObjectBackend } from '../../../src/backends/object/object-backend.ts';
 import { VarveError } from '../../../src/core/errors.ts';
 import { Random } from '../../local/process/random.ts';

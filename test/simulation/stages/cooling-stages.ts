@@ -1,4 +1,4 @@
-import type { ManifestKey } from '../../../src/backends/manifests.ts';
+import type { ManifestKey } from '../../../src/backends/contract/manifests.ts';
 import type { Sidecar } from '../../../src/backends/object/sidecar.ts';
 import { SEGMENTS } from '../operations.ts';
 import { A, Play } from '../play.ts';

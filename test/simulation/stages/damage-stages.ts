@@ -1,4 +1,4 @@
-import type { ManifestKey } from '../../../src/backends/manifests.ts';
+import type { ManifestKey } from '../../../src/backends/contract/manifests.ts';
 import { MemoryObjectStore } from '../../../src/backends/object/memory-store.ts';
 import type { ObjectBackend } from '../../../src/backends/object/object-backend.ts';
 import type { ObjectStore } from '../../../src/backends/object/object-store.ts';

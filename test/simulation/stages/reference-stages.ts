@@ -1,4 +1,4 @@
-import type { ManifestKey } from '../../../src/backends/manifests.ts';
+import type { ManifestKey } from '../../../src/backends/contract/manifests.ts';
 import { sidecarKey } from '../../../src/backends/object/keys.ts';
 import type { Address } from '../../../src/core/address.ts';
 import type { Actor } from '../actor.ts';

@@ -1,4 +1,4 @@
-import type { ManifestKey, ManifestWrite } from '../../../src/backends/manifests.ts';
+import type { ManifestKey, ManifestWrite } from '../../../src/backends/contract/manifests.ts';
 import { manifestObjectKey, sidecarKey } from '../../../src/backends/object/keys.ts';
 import { MemoryObjectStore } from '../../../src/backends/object/memory-store.ts';
 import type { ObjectBackend } from '../../../src/backends/object/object-backend.ts';

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../../core/abort.ts';
-import type { CollectOptions } from '../../maintenance.ts';
+import type { CollectOptions } from '../../contract/maintenance.ts';
 import { isDamage } from '../block.ts';
 import type { CollectScope } from '../collect-scope.ts';
 import type { LocalIndex } from '../local-index.ts';

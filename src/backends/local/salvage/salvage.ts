@@ -11,8 +11,8 @@ import type {
   DoubtfulManifest,
   SalvageOptions,
   SalvageReport,
-} from '../../maintenance.ts';
-import type { ManifestKey } from '../../manifests.ts';
+} from '../../contract/maintenance.ts';
+import type { ManifestKey } from '../../contract/manifests.ts';
 import { assertFinished } from '../index-file.ts';
 import { keyOf } from '../manifest-table.ts';
 import { BODIES, SEGMENTS } from '../schema.ts';

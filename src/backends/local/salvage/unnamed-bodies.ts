@@ -1,5 +1,5 @@
 import { IdSet } from '../../../core/collections/id-set.ts';
-import type { BodyJudge, BodyNature } from '../../maintenance.ts';
+import type { BodyJudge, BodyNature } from '../../contract/maintenance.ts';
 import { isDamage } from '../block.ts';
 import { type BodyRecord, decodeBodyRecord } from '../body-record.ts';
 import { BODIES, KIND_NUMBERS } from '../schema.ts';

@@ -1,6 +1,6 @@
-import { type Address, addressOf } from '../core/address.ts';
-import { asInvalid, checkBytes, checkText, invalid, shown } from '../core/arguments.ts';
-import { VarveError } from '../core/errors.ts';
+import { type Address, addressOf } from '../../core/address.ts';
+import { asInvalid, checkBytes, checkText, invalid, shown } from '../../core/arguments.ts';
+import { VarveError } from '../../core/errors.ts';
 import { MAX_REPORT_BYTES, type StoredReport } from './maintenance.ts';
 import {
   MAX_ID_BYTES,

@@ -1,4 +1,4 @@
-import { isVarveError, VarveError } from '../core/errors.ts';
+import { isVarveError, VarveError } from '../../core/errors.ts';
 import type { Health } from './backend.ts';
 
 /**

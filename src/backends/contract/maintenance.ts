@@ -3,11 +3,11 @@
  * leave behind.
  */
 
-import type { AbortOptions } from '../core/abort.ts';
-import type { Address } from '../core/address.ts';
-import { VarveError } from '../core/errors.ts';
-import type { OptionKinds } from '../core/options/option-kinds.ts';
-import { declareOptions } from '../core/options/options.ts';
+import type { AbortOptions } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
+import { VarveError } from '../../core/errors.ts';
+import type { OptionKinds } from '../../core/options/option-kinds.ts';
+import { declareOptions } from '../../core/options/options.ts';
 import type { ManifestHead, ManifestKey, ManifestKind, SegmentDescription } from './manifests.ts';
 
 /** What all collections may be given. */

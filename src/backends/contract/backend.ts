@@ -1,4 +1,4 @@
-import type { RequestMetrics } from '../core/request-metrics.ts';
+import type { RequestMetrics } from '../../core/request-metrics.ts';
 
 /**
  * The one interface that every place to store things implements: the local directory, S3, memory.
@@ -16,9 +16,9 @@ import type { RequestMetrics } from '../core/request-metrics.ts';
  * lines.
  */
 
-import type { AbortOptions } from '../core/abort.ts';
-import type { Address } from '../core/address.ts';
-import type { VarveError } from '../core/errors.ts';
+import type { AbortOptions } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
+import type { VarveError } from '../../core/errors.ts';
 import type {
   AuditOptions,
   AuditReport,

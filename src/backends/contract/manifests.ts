@@ -1,13 +1,13 @@
-import type { AbortOptions } from '../core/abort.ts';
+import type { AbortOptions } from '../../core/abort.ts';
 /**
  * What a backend stores, and how it is written, read and listed. The words are told in
  * `backend.ts`.
  */
 
-import type { Address } from '../core/address.ts';
-import type { VarveError } from '../core/errors.ts';
-import type { OptionKinds } from '../core/options/option-kinds.ts';
-import { declareOptions } from '../core/options/options.ts';
+import type { Address } from '../../core/address.ts';
+import type { VarveError } from '../../core/errors.ts';
+import type { OptionKinds } from '../../core/options/option-kinds.ts';
+import { declareOptions } from '../../core/options/options.ts';
 
 export type ManifestKind = 'conversation' | 'blob' | 'pin';
 

@@ -1,5 +1,5 @@
-import { type Address, isAddress } from '../core/address.ts';
-import { checkText, invalid, reading, shown } from '../core/arguments.ts';
+import { type Address, isAddress } from '../../core/address.ts';
+import { checkText, invalid, reading, shown } from '../../core/arguments.ts';
 import {
   type ListFilter,
   type Locator,

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
-import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
-import type { Address } from '../core/address.ts';
-import type { RequestMetrics } from '../core/request-metrics.ts';
+import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
+import type { RequestMetrics } from '../../core/request-metrics.ts';
 import type { Backend, BackendCapabilities, Health } from './backend.ts';
 import type {
   AuditOptions,

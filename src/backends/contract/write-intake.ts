@@ -1,6 +1,6 @@
-import { isAddress } from '../core/address.ts';
-import { asInvalid, checkBytes, invalid, reading, shown } from '../core/arguments.ts';
-import type { VarveError } from '../core/errors.ts';
+import { isAddress } from '../../core/address.ts';
+import { asInvalid, checkBytes, invalid, reading, shown } from '../../core/arguments.ts';
+import type { VarveError } from '../../core/errors.ts';
 import type {
   AppendWrite,
   DeleteWrite,
