@@ -37,7 +37,7 @@ module.exports = {
     layer(
       'backends',
       '^src/backends/(?!contract/)([^/]+)/',
-      ['^src/backends/$1/', INTERFACE, LEAF],
+      ['^src/backends/($1|storage)/', INTERFACE, LEAF],
       'A backend imports itself, the interface and leaves: nothing above, and no other backend.',
     ),
     layer(

@@ -20,7 +20,7 @@ import { SignalledBackend } from './backends/contract/signalled-backend.ts';
 import { examine } from './backends/local/doctor.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
 import { restoreBackup } from './backends/local/restore.ts';
-import type { S3Config } from './backends/object/s3/s3-location.ts';
+import type { S3Config } from './backends/storage/s3/s3-location.ts';
 import { Segments } from './cas/segments.ts';
 import { type AbortOptions, throwIfAborted } from './core/abort.ts';
 import { invalid, listOf, reading, shown } from './core/arguments.ts';

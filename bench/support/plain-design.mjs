@@ -14,18 +14,18 @@ const TRIES = 8;
 export async function openPlain(location) {
   const dist = process.env['VARVE_DIST'] ?? join(PROJECT, 'dist');
   const load = (/** @type {string} */ path) =>
-    import(pathToFileURL(join(dist, 'backends/object', path)).href);
+    import(pathToFileURL(join(dist, 'backends/storage', path)).href);
   const { openS3Objects } = await load('s3/open-s3-objects.js');
   const { RequestMeter } = await load('request-meter.js');
   const meter = new RequestMeter();
-  /** @type {import('../../src/backends/object/object-store.ts').ObjectStore} */
+  /** @type {import('../../src/backends/storage/object-store.ts').ObjectStore} */
   const objects = await openS3Objects(location, meter);
   return new PlainDesign(objects, () => meter.metrics());
 }
 
 class PlainDesign {
   /**
-   * @param {import('../../src/backends/object/object-store.ts').ObjectStore} objects
+   * @param {import('../../src/backends/storage/object-store.ts').ObjectStore} objects
    * @param {() => import('../../src/index.ts').RequestMetrics} metrics
    */
   constructor(objects, metrics) {

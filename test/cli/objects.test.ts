@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
+import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { addressOf } from '../../src/core/address.ts';
 import { openStore } from '../../src/store.ts';
 import { holding } from '../object/holding.ts';

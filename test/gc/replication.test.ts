@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/backends/contract/backend.ts';
 import type { ManifestKind, ManifestWrite } from '../../src/backends/contract/manifests.ts';
-import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
+import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { Replication, type ReplicationReport } from '../../src/gc/replication.ts';
 import { openStore, restoreStore, Store } from '../../src/store.ts';
 import {

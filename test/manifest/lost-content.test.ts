@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
+import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { Store } from '../../src/store.ts';
 
 /** Content that something else than Varve deleted: what readers are told. */

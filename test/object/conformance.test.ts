@@ -1,5 +1,5 @@
-import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
+import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { describeBackend } from '../conformance/backend-conformance.ts';
 
 describeBackend('objects in memory', {

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import {
   HOT_REFUSALS,
@@ -9,6 +8,7 @@ import {
   type Token,
 } from '../../src/backends/object/sidecar.ts';
 import { take } from '../../src/backends/object/sidecar-changes.ts';
+import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import type { Address } from '../../src/core/address.ts';
 import { auditOf, commit, entry, put, remove, segment } from '../conformance/builders.ts';
 

@@ -9,7 +9,6 @@ import {
 } from '../../src/backends/object/keys.ts';
 import { decodeRecord, encodeRecord } from '../../src/backends/object/manifest-codec.ts';
 import type { ManifestRecord } from '../../src/backends/object/manifest-record.ts';
-import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { type OpenObjectsOptions, openObjects } from '../../src/backends/object/open-objects.ts';
 import {
@@ -18,6 +17,7 @@ import {
   type Token,
   tokenOf,
 } from '../../src/backends/object/sidecar.ts';
+import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { decodeFrame, encodeFrame } from '../../src/cas/codec/frame.ts';
 import { ByteReader, ByteWriter } from '../../src/cas/codec/varint.ts';
 import { isVarveError } from '../../src/core/errors.ts';

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
-import type { PutResult } from '../../src/backends/object/object-store.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
+import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
+import type { PutResult } from '../../src/backends/storage/object-store.ts';
 import { VarveError } from '../../src/core/errors.ts';
 import { Store } from '../../src/store.ts';
 import { commit, contentOf, entry, put, remove, segment } from '../conformance/builders.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Finding } from '../../src/backends/contract/maintenance.ts';
-import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
+import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import type { Address } from '../../src/core/address.ts';
 import { auditOf, commit, contentOf, entry, put, segment } from '../conformance/builders.ts';
 

@@ -1,6 +1,6 @@
-import { listPages } from '../../src/backends/object/listing.ts';
-import type { ObjectStore } from '../../src/backends/object/object-store.ts';
-import { ServerClock } from '../../src/backends/object/server-clock.ts';
+import { listPages } from '../../src/backends/storage/listing.ts';
+import type { ObjectStore } from '../../src/backends/storage/object-store.ts';
+import { ServerClock } from '../../src/backends/storage/server-clock.ts';
 import { decodeFrame } from '../../src/cas/codec/frame.ts';
 import { SystemClock } from '../../src/core/system/system-clock.ts';
 

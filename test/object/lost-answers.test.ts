@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
+import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import type {
   PutCondition,
   PutResult,
   StoredObject,
-} from '../../src/backends/object/object-store.ts';
+} from '../../src/backends/storage/object-store.ts';
 import type { AbortOptions } from '../../src/core/abort.ts';
 import { VarveError } from '../../src/core/errors.ts';
 import { append, commit, contentOf, entry, put } from '../conformance/builders.ts';

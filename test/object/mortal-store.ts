@@ -6,7 +6,7 @@ import type {
   PutCondition,
   PutResult,
   StoredObject,
-} from '../../src/backends/object/object-store.ts';
+} from '../../src/backends/storage/object-store.ts';
 import type { AbortOptions } from '../../src/core/abort.ts';
 
 /**

@@ -1,11 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
-import { MeteredStore } from '../../src/backends/object/metered-store.ts';
-import type { PutCondition, PutResult } from '../../src/backends/object/object-store.ts';
-import { RequestMeter } from '../../src/backends/object/request-meter.ts';
-import { RetryingStore, type RetryPolicy } from '../../src/backends/object/retrying-store.ts';
-import { ServiceFault } from '../../src/backends/object/service-fault.ts';
+import { MeteredStore } from '../../src/backends/storage/decorators/metered-store.ts';
+import {
+  RetryingStore,
+  type RetryPolicy,
+} from '../../src/backends/storage/decorators/retrying-store.ts';
+import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
+import type { PutCondition, PutResult } from '../../src/backends/storage/object-store.ts';
+import { RequestMeter } from '../../src/backends/storage/request-meter.ts';
+import { ServiceFault } from '../../src/backends/storage/service-fault.ts';
 import { VarveError } from '../../src/core/errors.ts';
 import { SystemClock } from '../../src/core/system/system-clock.ts';
 import { HastyClock } from './hasty-clock.ts';

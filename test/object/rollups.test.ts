@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { MemoryObjectStore } from '../../src/backends/object/memory-store.ts';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { type OpenObjectsOptions, openObjects } from '../../src/backends/object/open-objects.ts';
+import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { decodeFrame, encodeFrame } from '../../src/cas/codec/frame.ts';
 import { VarveError } from '../../src/core/errors.ts';
 import { entry, idsOf, put, remove } from '../conformance/builders.ts';

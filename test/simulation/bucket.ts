@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import { checkDeletedKeys, checkObjectKey } from '../../src/backends/object/object-limits.ts';
+import { checkDeletedKeys, checkObjectKey } from '../../src/backends/storage/object-limits.ts';
 import type {
   ListObjectsOptions,
   ObjectPage,
   PutCondition,
   PutResult,
   StoredObject,
-} from '../../src/backends/object/object-store.ts';
+} from '../../src/backends/storage/object-store.ts';
 
 export interface BucketObject {
   readonly body: Uint8Array;

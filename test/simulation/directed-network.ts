@@ -1,4 +1,4 @@
-import type { FaultDetails } from '../../src/backends/object/service-fault.ts';
+import type { FaultDetails } from '../../src/backends/storage/service-fault.ts';
 import type { ProtocolBuild } from './protocol-build.ts';
 import type { Scheduler } from './scheduler.ts';
 import { hear, LOST } from './service-answer.ts';

@@ -11,7 +11,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
-import type { wasTurnedAway } from '../../src/backends/object/service-fault.ts';
+import type { wasTurnedAway } from '../../src/backends/storage/service-fault.ts';
 import type { VarveError } from '../../src/core/errors.ts';
 
 /**

@@ -1,5 +1,5 @@
-import type { PutResult } from '../../src/backends/object/object-store.ts';
-import type { FaultDetails } from '../../src/backends/object/service-fault.ts';
+import type { PutResult } from '../../src/backends/storage/object-store.ts';
+import type { FaultDetails } from '../../src/backends/storage/service-fault.ts';
 import type { ProtocolBuild } from './protocol-build.ts';
 import type { Verb } from './simulated-store.ts';
 

@@ -7,7 +7,7 @@ import type {
   PutResult,
   RequestOptions,
   StoredObject,
-} from '../../src/backends/object/object-store.ts';
+} from '../../src/backends/storage/object-store.ts';
 import type { Bucket } from './bucket.ts';
 import type { ProtocolBuild } from './protocol-build.ts';
 import type { SimulatedProcess } from './simulated-process.ts';

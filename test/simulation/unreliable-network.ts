@@ -1,4 +1,4 @@
-import type { PutResult } from '../../src/backends/object/object-store.ts';
+import type { PutResult } from '../../src/backends/storage/object-store.ts';
 import type { ProtocolBuild } from './protocol-build.ts';
 import type { SeededRandom } from './random.ts';
 import type { Scheduler } from './scheduler.ts';

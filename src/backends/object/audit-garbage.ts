@@ -1,9 +1,9 @@
 import { abortOf } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
+import { listObjects } from '../storage/listing.ts';
 import type { Diagnosis } from './diagnosis.ts';
 import { type Hints, readReleaseHint } from './hints.ts';
 import { RELEASE_HINTS_PREFIX, sidecarKey } from './keys.ts';
-import { listObjects } from './listing.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import type { Sidecar } from './sidecar.ts';
 import { unlessUnreadable } from './unreadable.ts';

@@ -1,8 +1,8 @@
 import { throwIfAborted } from '../../core/abort.ts';
 import { VarveError } from '../../core/errors.ts';
 import type { Clock, Randomness } from '../../core/system/clock.ts';
+import type { RequestOptions } from '../storage/object-store.ts';
 import type { Foundation } from './foundation.ts';
-import type { RequestOptions } from './object-store.ts';
 
 const FIRST_BOUND_MS = 20;
 const LONGEST_BOUND_MS = 1000;

@@ -1,6 +1,6 @@
 import type { Randomness } from '../../core/system/clock.ts';
-import { BoundedStore, type Link } from './bounded-store.ts';
-import type { Call } from './call.ts';
+import type { Call } from '../storage/call.ts';
+import { BoundedStore, type Link } from '../storage/decorators/bounded-store.ts';
 import { DamageMemory, DamageNotes } from './damage-notes.ts';
 import type { Foundation } from './foundation.ts';
 import { Hints, WriterMark } from './hints.ts';

@@ -8,18 +8,18 @@ import type {
   Remnant,
 } from '../contract/maintenance.ts';
 import type { DeleteWrite, WriteOutcome } from '../contract/manifests.ts';
+import { deleteAll } from '../storage/delete-all.ts';
+import { listObjects } from '../storage/listing.ts';
+import type { ListedObject } from '../storage/object-store.ts';
+import { removeProbeRemains } from '../storage/probe-remains.ts';
 import { CollectScope, type CollectTotals } from './collect-scope.ts';
-import { deleteAll } from './delete-all.ts';
 import { expireManifests } from './expire.ts';
 import { ForeseenReleases } from './foreseen-releases.ts';
 import { type Hints, type ReadReleaseHint, type ReleaseHint, readReleaseHint } from './hints.ts';
 import { HoldRepair } from './hold-repair.ts';
 import { KINDS, manifestObjectKey, RELEASE_HINTS_PREFIX, WRITER_HINTS_PREFIX } from './keys.ts';
 import type { ListIndex } from './list-index.ts';
-import { listObjects } from './listing.ts';
 import type { SeenRecord } from './manifest-table.ts';
-import type { ListedObject } from './object-store.ts';
-import { removeProbeRemains } from './probe-remains.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import { isStale, leftBehind, reap } from './reap.ts';
 import { findRemnants } from './remnants.ts';

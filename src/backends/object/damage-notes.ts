@@ -1,6 +1,6 @@
 import type { Address } from '../../core/address.ts';
+import { listObjects } from '../storage/listing.ts';
 import { DAMAGE_HINTS_PREFIX } from './keys.ts';
-import { listObjects } from './listing.ts';
 import type { Protocol } from './protocol.ts';
 
 /** How long a writer goes by what it knows of damage, in ms. */

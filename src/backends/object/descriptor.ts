@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { AbortOptions } from '../../core/abort.ts';
 import { VarveError } from '../../core/errors.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import { DESCRIPTOR_KEY, SEGMENTS_PREFIX } from './keys.ts';
-import type { ObjectStore } from './object-store.ts';
 import { decodeJson } from './stored-json.ts';
 
 /** The format that this version writes. */

@@ -1,13 +1,13 @@
 import { abortOf } from '../../core/abort.ts';
 import type { CollectShare } from '../contract/maintenance.ts';
 import type { DeleteWrite, ManifestKey, WriteOutcome } from '../contract/manifests.ts';
+import { deleteAll } from '../storage/delete-all.ts';
+import { listObjects } from '../storage/listing.ts';
 import type { CollectScope } from './collect-scope.ts';
-import { deleteAll } from './delete-all.ts';
 import type { ForeseenReleases } from './foreseen-releases.ts';
 import { expiryPrefix, readExpiryHint } from './hints.ts';
 import { EXPIRY_HINTS_PREFIX, KINDS, manifestObjectKey } from './keys.ts';
 import type { ListIndex } from './list-index.ts';
-import { listObjects } from './listing.ts';
 import type { ManifestRecord } from './manifest-record.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import { unlessUnreadable } from './unreadable.ts';

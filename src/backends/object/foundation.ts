@@ -1,7 +1,7 @@
 import type { Clock, Randomness } from '../../core/system/clock.ts';
-import type { Call } from './call.ts';
-import type { ObjectStore } from './object-store.ts';
-import type { ServerClock } from './server-clock.ts';
+import type { Call } from '../storage/call.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import type { ServerClock } from '../storage/server-clock.ts';
 
 /** Settings of the protocol: each may differ from one opening to the next. */
 export interface ProtocolSettings {

@@ -1,12 +1,12 @@
 import { type AbortOptions, abortOf } from '../../core/abort.ts';
 import { isUnreadable, isVarveError, type VarveError } from '../../core/errors.ts';
 import type { ManifestKind } from '../contract/manifests.ts';
-import { deleteAll } from './delete-all.ts';
+import { deleteAll } from '../storage/delete-all.ts';
+import { listObjects, listPages } from '../storage/listing.ts';
+import type { ListedObject } from '../storage/object-store.ts';
 import { KINDS, manifestsPrefix, rollupsPrefix } from './keys.ts';
-import { listObjects, listPages } from './listing.ts';
 import type { ManifestRecord } from './manifest-record.ts';
 import type { SeenRecord } from './manifest-table.ts';
-import type { ListedObject } from './object-store.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import { decodeRollup, encodeRollups, type ListedManifest, listed, newestOf } from './rollup.ts';
 

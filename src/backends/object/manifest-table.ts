@@ -1,5 +1,6 @@
 import { because, VarveError } from '../../core/errors.ts';
 import type { ManifestKey } from '../contract/manifests.ts';
+import type { RequestOptions } from '../storage/object-store.ts';
 import { Backoff } from './backoff.ts';
 import type { Foundation } from './foundation.ts';
 import { manifestObjectKey } from './keys.ts';
@@ -10,7 +11,6 @@ import {
   type RecordChange,
   wasApplied,
 } from './manifest-record.ts';
-import type { RequestOptions } from './object-store.ts';
 
 /** A manifest's object as it was seen. */
 export interface SeenRecord {

@@ -1,7 +1,7 @@
 import { abortOf, throwIfAborted } from '../../core/abort.ts';
 import { isUnreadable, type VarveError } from '../../core/errors.ts';
+import { listPages } from '../storage/listing.ts';
 import { KINDS, manifestsPrefix } from './keys.ts';
-import { listPages } from './listing.ts';
 import type { SeenRecord } from './manifest-table.ts';
 import { forEach, type Protocol } from './protocol.ts';
 

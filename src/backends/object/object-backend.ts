@@ -37,22 +37,22 @@ import type {
 import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../contract/read-validation.ts';
 import { whileOpen } from '../contract/while-open.ts';
 import { commitTaken, type PublishWrite, publishTaken } from '../contract/write-intake.ts';
+import { Call } from '../storage/call.ts';
+import { LimitedStore } from '../storage/decorators/limited-store.ts';
+import { MeteredStore } from '../storage/decorators/metered-store.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import { RequestMeter } from '../storage/request-meter.ts';
+import { ServerClock } from '../storage/server-clock.ts';
 import { ObjectAudit } from './audit.ts';
-import { Call } from './call.ts';
 import { CallScope, StoreMemory } from './call-scope.ts';
 import { type CollectContext, Collection } from './collect.ts';
 import { findStore } from './descriptor.ts';
 import { DEFAULT_SETTINGS, type Foundation, type ProtocolSettings } from './foundation.ts';
-import { LimitedStore } from './limited-store.ts';
 import { ordered } from './list-order.ts';
 import { headOfRecord } from './manifest-record.ts';
-import { MeteredStore } from './metered-store.ts';
 import { acquireLease } from './named-lease.ts';
-import type { ObjectStore } from './object-store.ts';
 import { forEach } from './protocol.ts';
 import { ObjectReportLog } from './report-log.ts';
-import { RequestMeter } from './request-meter.ts';
-import { ServerClock } from './server-clock.ts';
 import { surveyObjects } from './survey.ts';
 import { usageOf } from './usage.ts';
 

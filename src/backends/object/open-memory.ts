@@ -1,4 +1,4 @@
-import { MemoryObjectStore } from './memory-store.ts';
+import { MemoryObjectStore } from '../storage/memory-store.ts';
 import type { ObjectBackend } from './object-backend.ts';
 import { type OpenObjectsOptions, openObjects } from './open-objects.ts';
 

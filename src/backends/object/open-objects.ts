@@ -1,7 +1,8 @@
 import { VarveError } from '../../core/errors.ts';
 import { SystemClock } from '../../core/system/system-clock.ts';
-import { BoundedStore } from './bounded-store.ts';
-import { Call } from './call.ts';
+import { Call } from '../storage/call.ts';
+import { BoundedStore } from '../storage/decorators/bounded-store.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import { createStore, findStore, type StoreDescriptor } from './descriptor.ts';
 import { DEFAULT_SETTINGS } from './foundation.ts';
 import {
@@ -9,7 +10,6 @@ import {
   type ObjectBackendOptions,
   type ObjectComponents,
 } from './object-backend.ts';
-import type { ObjectStore } from './object-store.ts';
 
 export interface OpenObjectsOptions extends ObjectBackendOptions {
   /** Create the store if there is none. Default: true, unless `readOnly`. */

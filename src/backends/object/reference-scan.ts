@@ -1,7 +1,7 @@
 import type { Address } from '../../core/address.ts';
 import type { ManifestKey } from '../contract/manifests.ts';
+import { listPages } from '../storage/listing.ts';
 import { holderOf, KINDS, manifestsPrefix } from './keys.ts';
-import { listPages } from './listing.ts';
 import type { ManifestRecord } from './manifest-record.ts';
 import type { SeenRecord } from './manifest-table.ts';
 import { walkManifests } from './manifest-walk.ts';

@@ -2,10 +2,10 @@ import { type AbortOptions, abortOf } from '../../core/abort.ts';
 import { VarveError } from '../../core/errors.ts';
 import { KEPT_REPORTS, type ReportLog, type StoredReport } from '../contract/maintenance.ts';
 import { checkReport } from '../contract/write-validation.ts';
-import { deleteAll } from './delete-all.ts';
+import { deleteAll } from '../storage/delete-all.ts';
+import { listObjects } from '../storage/listing.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import { REPORTS_PREFIX } from './keys.ts';
-import { listObjects } from './listing.ts';
-import type { ObjectStore } from './object-store.ts';
 import { forEach, type Protocol } from './protocol.ts';
 
 /** How often a report is written when the service does not say whether it was. */

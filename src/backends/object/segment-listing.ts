@@ -1,7 +1,7 @@
 import { type AbortOptions, abortOf } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
+import { listObjects } from '../storage/listing.ts';
 import { parseSegmentKey, SEGMENTS_PREFIX } from './keys.ts';
-import { listObjects } from './listing.ts';
 import type { Protocol } from './protocol.ts';
 import type { Generation } from './sidecar.ts';
 

@@ -2,12 +2,12 @@ import { LRUCache } from 'lru-cache';
 import { throwIfAborted } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
 import { isVarveError } from '../../core/errors.ts';
+import type { Call } from '../storage/call.ts';
+import type { RequestOptions } from '../storage/object-store.ts';
 import { Backoff } from './backoff.ts';
 import { atMost } from './cache-bound.ts';
-import type { Call } from './call.ts';
 import type { Foundation } from './foundation.ts';
 import { sidecarKey } from './keys.ts';
-import type { RequestOptions } from './object-store.ts';
 import { decodeSidecar, encodeSidecar, type Sidecar, type SidecarContent } from './sidecar.ts';
 
 /**

@@ -2,8 +2,8 @@ import { type AbortOptions, abortOf, throwIfAborted } from '../../core/abort.ts'
 import type { Address } from '../../core/address.ts';
 import type { ManifestSurvey, SurveyedSegment } from '../contract/maintenance.ts';
 import type { ManifestHead } from '../contract/manifests.ts';
+import { listObjects, listPages } from '../storage/listing.ts';
 import { KINDS, manifestsPrefix, parseSegmentKey, SEGMENTS_PREFIX } from './keys.ts';
-import { listObjects, listPages } from './listing.ts';
 import { headOfRecord, type ManifestContent } from './manifest-record.ts';
 import { forEach, type Protocol } from './protocol.ts';
 import { type Generation, parseGeneration } from './sidecar.ts';

@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import type { Address } from '../../core/address.ts';
 import { isUnreadable } from '../../core/errors.ts';
-import { deleteAll } from './delete-all.ts';
+import { deleteAll } from '../storage/delete-all.ts';
 import type { ForeseenReleases } from './foreseen-releases.ts';
 import { segmentKey } from './keys.ts';
 import { forEach, type Protocol } from './protocol.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type OpenS3Options, openS3 } from '../../../src/backends/object/s3/open-s3.ts';
-import type { S3Config } from '../../../src/backends/object/s3/s3-location.ts';
+import type { S3Config } from '../../../src/backends/storage/s3/s3-location.ts';
 import { describeBackend } from '../../conformance/backend-conformance.ts';
 
 /** The suite on stores of their own below prefixes of one bucket. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { S3Config } from '../../../src/backends/object/s3/s3-location.ts';
+import type { S3Config } from '../../../src/backends/storage/s3/s3-location.ts';
 import { openAt } from './opened.ts';
 import { S3Server } from './s3-server.ts';
 

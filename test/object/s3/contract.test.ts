@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { MemoryObjectStore } from '../../../src/backends/object/memory-store.ts';
-import { MeteredStore } from '../../../src/backends/object/metered-store.ts';
-import { probeConditions } from '../../../src/backends/object/probe.ts';
-import { RequestMeter } from '../../../src/backends/object/request-meter.ts';
-import { RetryingStore } from '../../../src/backends/object/retrying-store.ts';
-import { openS3Objects } from '../../../src/backends/object/s3/open-s3-objects.ts';
+import { MeteredStore } from '../../../src/backends/storage/decorators/metered-store.ts';
+import { RetryingStore } from '../../../src/backends/storage/decorators/retrying-store.ts';
+import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
+import { probeConditions } from '../../../src/backends/storage/probe.ts';
+import { RequestMeter } from '../../../src/backends/storage/request-meter.ts';
+import { openS3Objects } from '../../../src/backends/storage/s3/open-s3-objects.ts';
 import { SystemClock, SystemRandomness } from '../../../src/core/system/system-clock.ts';
 import { describeObjectStore } from '../object-store-contract.ts';
 import { openAt } from './opened.ts';

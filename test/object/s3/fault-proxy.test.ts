@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ObjectStore, StoredObject } from '../../../src/backends/object/object-store.ts';
-import { RequestMeter } from '../../../src/backends/object/request-meter.ts';
-import { RetryingStore } from '../../../src/backends/object/retrying-store.ts';
-import type { S3Objects } from '../../../src/backends/object/s3/s3-objects.ts';
+import { RetryingStore } from '../../../src/backends/storage/decorators/retrying-store.ts';
+import type { ObjectStore, StoredObject } from '../../../src/backends/storage/object-store.ts';
+import { RequestMeter } from '../../../src/backends/storage/request-meter.ts';
+import type { S3Objects } from '../../../src/backends/storage/s3/s3-objects.ts';
 import { SystemClock, SystemRandomness } from '../../../src/core/system/system-clock.ts';
 import { type Fault, FaultProxy } from './fault-proxy.ts';
 import { openAt } from './opened.ts';

@@ -1,7 +1,7 @@
-import type { RequestMeter } from '../../../src/backends/object/request-meter.ts';
-import { openS3Objects } from '../../../src/backends/object/s3/open-s3-objects.ts';
-import type { S3Config } from '../../../src/backends/object/s3/s3-location.ts';
-import type { S3Objects } from '../../../src/backends/object/s3/s3-objects.ts';
+import type { RequestMeter } from '../../../src/backends/storage/request-meter.ts';
+import { openS3Objects } from '../../../src/backends/storage/s3/open-s3-objects.ts';
+import type { S3Config } from '../../../src/backends/storage/s3/s3-location.ts';
+import type { S3Objects } from '../../../src/backends/storage/s3/s3-objects.ts';
 
 export const CREDENTIALS = {
   accessKeyId: 'AKIDEXAMPLE',

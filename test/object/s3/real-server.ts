@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
-import type { S3Config } from '../../../src/backends/object/s3/s3-location.ts';
+import type { S3Config } from '../../../src/backends/storage/s3/s3-location.ts';
 
 /** The first release of which both conditions are known to hold. */
 const MINIO_IMAGE = 'minio/minio:RELEASE.2025-09-07T16-13-09Z';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { S3Config, S3Credentials } from '../../../src/backends/object/s3/s3-location.ts';
+import type { S3Config, S3Credentials } from '../../../src/backends/storage/s3/s3-location.ts';
 import { CREDENTIALS, openAt } from './opened.ts';
 import { S3Server } from './s3-server.ts';
 

@@ -1,9 +1,9 @@
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { PutCondition } from '../../../src/backends/object/object-store.ts';
-import { RequestMeter } from '../../../src/backends/object/request-meter.ts';
-import type { S3Objects } from '../../../src/backends/object/s3/s3-objects.ts';
-import { ServiceFault } from '../../../src/backends/object/service-fault.ts';
+import type { PutCondition } from '../../../src/backends/storage/object-store.ts';
+import { RequestMeter } from '../../../src/backends/storage/request-meter.ts';
+import type { S3Objects } from '../../../src/backends/storage/s3/s3-objects.ts';
+import { ServiceFault } from '../../../src/backends/storage/service-fault.ts';
 import type { ErrorCode, VarveError } from '../../../src/core/errors.ts';
 import { CREDENTIALS, openAt } from './opened.ts';
 import { type ErrorAnswer, S3Server } from './s3-server.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { formatS3Location, parseS3Location } from '../../../src/backends/object/s3/s3-location.ts';
+import { formatS3Location, parseS3Location } from '../../../src/backends/storage/s3/s3-location.ts';
 
 describe('an S3 location', () => {
   test('is a bucket, and everything else has a default', () => {

@@ -2,17 +2,17 @@ import { createHash, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { crc32 } from 'node:zlib';
-import { MemoryObjectStore } from '../../../src/backends/object/memory-store.ts';
+import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
 import {
   MAX_DELETE_KEYS,
   MAX_KEY_BYTES,
   MAX_LISTED_OBJECTS,
-} from '../../../src/backends/object/object-limits.ts';
+} from '../../../src/backends/storage/object-limits.ts';
 import type {
   ObjectHead,
   ObjectStore,
   PutCondition,
-} from '../../../src/backends/object/object-store.ts';
+} from '../../../src/backends/storage/object-store.ts';
 import { decodeAwsChunked } from './aws-chunked.ts';
 import { type Elements, texts, xml } from './s3-xml.ts';
 

@@ -1,7 +1,7 @@
 import type { ManifestKey } from '../../../src/backends/contract/manifests.ts';
-import { MemoryObjectStore } from '../../../src/backends/object/memory-store.ts';
 import type { ObjectBackend } from '../../../src/backends/object/object-backend.ts';
-import type { ObjectStore } from '../../../src/backends/object/object-store.ts';
+import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
+import type { ObjectStore } from '../../../src/backends/storage/object-store.ts';
 import { SEGMENTS } from '../operations.ts';
 import { A, B } from '../play.ts';
 import { promise } from '../violation.ts';

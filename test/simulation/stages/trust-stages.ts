@@ -1,7 +1,7 @@
 import type { ManifestKey, ManifestWrite } from '../../../src/backends/contract/manifests.ts';
 import { manifestObjectKey, sidecarKey } from '../../../src/backends/object/keys.ts';
-import { MemoryObjectStore } from '../../../src/backends/object/memory-store.ts';
 import type { ObjectBackend } from '../../../src/backends/object/object-backend.ts';
+import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
 import { decodeFrame, encodeFrame } from '../../../src/cas/codec/frame.ts';
 import { ByteReader, ByteWriter } from '../../../src/cas/codec/varint.ts';
 import { SEGMENTS } from '../operations.ts';

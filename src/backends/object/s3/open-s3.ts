@@ -1,14 +1,14 @@
 import { VarveError } from '../../../core/errors.ts';
 import type { OnEvent } from '../../../core/events.ts';
 import { SystemClock, SystemRandomness } from '../../../core/system/system-clock.ts';
+import { RetryingStore } from '../../storage/decorators/retrying-store.ts';
+import { probeConditions } from '../../storage/probe.ts';
+import { RequestMeter } from '../../storage/request-meter.ts';
+import { openS3Objects } from '../../storage/s3/open-s3-objects.ts';
+import { parseS3Location, type S3Config } from '../../storage/s3/s3-location.ts';
 import { DEFAULT_SETTINGS } from '../foundation.ts';
 import type { ObjectBackend, ObjectComponents } from '../object-backend.ts';
 import { type OpenObjectsOptions, openObjects } from '../open-objects.ts';
-import { probeConditions } from '../probe.ts';
-import { RequestMeter } from '../request-meter.ts';
-import { RetryingStore } from '../retrying-store.ts';
-import { openS3Objects } from './open-s3-objects.ts';
-import { parseS3Location, type S3Config } from './s3-location.ts';
 
 export interface OpenS3Options extends OpenObjectsOptions {
   /** Told of what does not keep a store from working, and may harm it. Default: nobody. */

@@ -7,8 +7,8 @@ import type {
   PutResult,
   RequestOptions,
   StoredObject,
-} from './object-store.ts';
-import type { RequestMeter, RequestVerb } from './request-meter.ts';
+} from '../object-store.ts';
+import type { RequestMeter, RequestVerb } from '../request-meter.ts';
 
 /**
  * Counts the calls of a store that sends one request for each. (The S3 store counts its requests

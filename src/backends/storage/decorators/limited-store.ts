@@ -1,5 +1,5 @@
 import pLimit, { type LimitFunction } from 'p-limit';
-import { throwIfAborted } from '../../core/abort.ts';
+import { throwIfAborted } from '../../../core/abort.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,
@@ -9,7 +9,7 @@ import type {
   PutResult,
   RequestOptions,
   StoredObject,
-} from './object-store.ts';
+} from '../object-store.ts';
 
 /** Bounds the requests under way; the others wait for their turn, or until their signal fires. */
 export class LimitedStore implements ObjectStore {

@@ -1,8 +1,8 @@
-import { throwIfAborted } from '../../core/abort.ts';
-import { isVarveError, VarveError } from '../../core/errors.ts';
-import type { OnEvent } from '../../core/events.ts';
-import type { Clock, Randomness } from '../../core/system/clock.ts';
-import { throwIfOver } from './call.ts';
+import { throwIfAborted } from '../../../core/abort.ts';
+import { isVarveError, VarveError } from '../../../core/errors.ts';
+import type { OnEvent } from '../../../core/events.ts';
+import type { Clock, Randomness } from '../../../core/system/clock.ts';
+import { throwIfOver } from '../call.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,
@@ -12,10 +12,10 @@ import type {
   PutResult,
   RequestOptions,
   StoredObject,
-} from './object-store.ts';
-import type { RequestMeter } from './request-meter.ts';
+} from '../object-store.ts';
+import type { RequestMeter } from '../request-meter.ts';
+import { ServiceFault } from '../service-fault.ts';
 import { RetryBudget } from './retry-budget.ts';
-import { ServiceFault } from './service-fault.ts';
 
 export interface RetryPolicy {
   /**

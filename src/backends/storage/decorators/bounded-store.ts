@@ -1,6 +1,6 @@
-import { isVarveError } from '../../core/errors.ts';
-import type { Clock } from '../../core/system/clock.ts';
-import { type Call, throwIfOver } from './call.ts';
+import { isVarveError } from '../../../core/errors.ts';
+import type { Clock } from '../../../core/system/clock.ts';
+import { type Call, throwIfOver } from '../call.ts';
 import type {
   ListObjectsOptions,
   ObjectHead,
@@ -10,7 +10,7 @@ import type {
   PutResult,
   RequestOptions,
   StoredObject,
-} from './object-store.ts';
+} from '../object-store.ts';
 
 /** Whether the service answered when it was last asked. Shared by all calls of an open store. */
 export interface Link {

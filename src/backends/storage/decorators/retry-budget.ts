@@ -1,4 +1,4 @@
-import type { Clock } from '../../core/system/clock.ts';
+import type { Clock } from '../../../core/system/clock.ts';
 
 /** Retries that are earned by one request that was answered: a tenth. */
 const EARNED_BY_SUCCESS = 0.1;
