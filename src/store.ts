@@ -135,7 +135,7 @@ async function openObjectStore(
     const { openMemory } = await import('./backends/object/open-memory.ts');
     return openMemory(location.slice('memory:'.length), settings);
   }
-  const { openS3 } = await import('./backends/object/s3/open-s3.ts');
+  const { openS3 } = await import('./backends/object/open-s3.ts');
   return openS3(location, settings);
 }
 

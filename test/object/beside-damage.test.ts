@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { CollectReport } from '../../src/backends/contract/maintenance.ts';
-import { segmentKey } from '../../src/backends/object/keys.ts';
+import { segmentKey } from '../../src/backends/object/format/keys.ts';
 import { isVarveError } from '../../src/core/errors.ts';
 import { Store } from '../../src/store.ts';
 import {

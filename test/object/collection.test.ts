@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { CollectOptions, CollectReport } from '../../src/backends/contract/maintenance.ts';
 import type { ManifestWrite } from '../../src/backends/contract/manifests.ts';
-import { createStore } from '../../src/backends/object/descriptor.ts';
+import { parseGeneration, type Sidecar } from '../../src/backends/object/format/sidecar.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
-import { parseGeneration, type Sidecar } from '../../src/backends/object/sidecar.ts';
+import { createStore } from '../../src/backends/object/tables/descriptor.ts';
 import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { auditOf } from '../conformance/builders.ts';
 import {

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import {
   HOT_REFUSALS,
   newGeneration,
   type SidecarContent,
   type Token,
-} from '../../src/backends/object/sidecar.ts';
-import { take } from '../../src/backends/object/sidecar-changes.ts';
+} from '../../src/backends/object/format/sidecar.ts';
+import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
+import { take } from '../../src/backends/object/tables/sidecar-changes.ts';
 import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import type { Address } from '../../src/core/address.ts';
 import { auditOf, commit, entry, put, remove, segment } from '../conformance/builders.ts';

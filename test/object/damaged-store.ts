@@ -6,17 +6,17 @@ import {
   manifestObjectKey,
   segmentKey,
   sidecarKey,
-} from '../../src/backends/object/keys.ts';
-import { decodeRecord, encodeRecord } from '../../src/backends/object/manifest-codec.ts';
-import type { ManifestRecord } from '../../src/backends/object/manifest-record.ts';
-import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
-import { type OpenObjectsOptions, openObjects } from '../../src/backends/object/open-objects.ts';
+} from '../../src/backends/object/format/keys.ts';
+import { decodeRecord, encodeRecord } from '../../src/backends/object/format/manifest-codec.ts';
+import type { ManifestRecord } from '../../src/backends/object/format/manifest-record.ts';
 import {
   type Generation,
   type Sidecar,
   type Token,
   tokenOf,
-} from '../../src/backends/object/sidecar.ts';
+} from '../../src/backends/object/format/sidecar.ts';
+import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
+import { type OpenObjectsOptions, openObjects } from '../../src/backends/object/open-objects.ts';
 import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { decodeFrame, encodeFrame } from '../../src/cas/codec/frame.ts';
 import { ByteReader, ByteWriter } from '../../src/cas/codec/varint.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { Finding } from '../../src/backends/contract/maintenance.ts';
-import { segmentKey } from '../../src/backends/object/keys.ts';
+import { segmentKey } from '../../src/backends/object/format/keys.ts';
 import { append, commit, entry, put, remove, segment } from '../conformance/builders.ts';
 import {
   ADDRESS,

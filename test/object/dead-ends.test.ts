@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { segmentKey } from '../../src/backends/object/keys.ts';
+import { segmentKey } from '../../src/backends/object/format/keys.ts';
 import {
   append,
   commit,

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { HOT_REFERENCES } from '../../src/backends/object/format/sidecar.ts';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
-import { HOT_REFERENCES } from '../../src/backends/object/sidecar.ts';
 import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import type { RequestMetrics } from '../../src/core/request-metrics.ts';
 import { append, commit, conversation, entry, put, remove } from '../conformance/builders.ts';

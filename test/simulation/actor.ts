@@ -6,7 +6,7 @@ import type {
   ManifestKind,
   Revision,
 } from '../../src/backends/contract/manifests.ts';
-import { manifestObjectKey } from '../../src/backends/object/keys.ts';
+import { manifestObjectKey } from '../../src/backends/object/format/keys.ts';
 import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import type { AbortOptions } from '../../src/core/abort.ts';
 import type { State } from './commit-history.ts';

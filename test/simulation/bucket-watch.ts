@@ -3,16 +3,16 @@ import {
   parseSegmentKey,
   segmentKey,
   sidecarKey,
-} from '../../src/backends/object/keys.ts';
-import { decodeRecord } from '../../src/backends/object/manifest-codec.ts';
-import type { ManifestRecord } from '../../src/backends/object/manifest-record.ts';
-import { decodeSegment } from '../../src/backends/object/segment-data.ts';
+} from '../../src/backends/object/format/keys.ts';
+import { decodeRecord } from '../../src/backends/object/format/manifest-codec.ts';
+import type { ManifestRecord } from '../../src/backends/object/format/manifest-record.ts';
+import { decodeSegment } from '../../src/backends/object/format/segment-data.ts';
 import {
   decodeSidecar,
   type Generation,
   type Sidecar,
   tokenOf,
-} from '../../src/backends/object/sidecar.ts';
+} from '../../src/backends/object/format/sidecar.ts';
 import type { Address } from '../../src/core/address.ts';
 import type { BucketObject } from './bucket.ts';
 import { promise } from './violation.ts';

@@ -1,12 +1,12 @@
 import type { ManifestKey, Revision } from '../../src/backends/contract/manifests.ts';
-import { segmentKey } from '../../src/backends/object/keys.ts';
+import { segmentKey } from '../../src/backends/object/format/keys.ts';
 import type {
   ManifestContent,
   ManifestRecord,
   RecordEntry,
-} from '../../src/backends/object/manifest-record.ts';
-import { decodeSegment } from '../../src/backends/object/segment-data.ts';
-import { unspill } from '../../src/backends/object/spill.ts';
+} from '../../src/backends/object/format/manifest-record.ts';
+import { decodeSegment } from '../../src/backends/object/format/segment-data.ts';
+import { unspill } from '../../src/backends/object/format/spill.ts';
 import type { Bucket } from './bucket.ts';
 import type { TrackedWrite, WriteRegister } from './operations.ts';
 import { promise } from './violation.ts';

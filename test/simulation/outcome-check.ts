@@ -1,5 +1,5 @@
 import type { WriteOutcome } from '../../src/backends/contract/manifests.ts';
-import { manifestObjectKey } from '../../src/backends/object/keys.ts';
+import { manifestObjectKey } from '../../src/backends/object/format/keys.ts';
 import { type CommitHistory, nameOf, type State } from './commit-history.ts';
 import type { TrackedWrite } from './operations.ts';
 import { promise, Violation } from './violation.ts';

@@ -1,5 +1,10 @@
-import { holderOf, KINDS, manifestObjectKey, segmentKey } from '../../src/backends/object/keys.ts';
-import { type Token, tokenOf } from '../../src/backends/object/sidecar.ts';
+import {
+  holderOf,
+  KINDS,
+  manifestObjectKey,
+  segmentKey,
+} from '../../src/backends/object/format/keys.ts';
+import { type Token, tokenOf } from '../../src/backends/object/format/sidecar.ts';
 import { Actor } from './actor.ts';
 import { SEGMENTS } from './operations.ts';
 import { EPOCH } from './simulated-process.ts';

@@ -1,16 +1,16 @@
 import type { Randomness } from '../../core/system/clock.ts';
 import type { Call } from '../storage/call.ts';
 import { BoundedStore, type Link } from '../storage/decorators/bounded-store.ts';
-import { DamageMemory, DamageNotes } from './damage-notes.ts';
-import type { Foundation } from './foundation.ts';
-import { Hints, WriterMark } from './hints.ts';
-import { ListIndex, ListMemory } from './list-index.ts';
-import { ManifestTable } from './manifest-table.ts';
-import { ObjectWriter, WriterMemory } from './object-writer.ts';
-import type { Protocol } from './protocol.ts';
-import { type SegmentCache, SegmentReader, segmentCache } from './segment-reader.ts';
-import { SegmentTaker, StoredGenerations } from './segment-taker.ts';
-import { SidecarMemory, SidecarTable } from './sidecar-table.ts';
+import { ObjectWriter, WriterMemory } from './commit/object-writer.ts';
+import { DamageMemory, DamageNotes } from './listing/damage-notes.ts';
+import { ListIndex, ListMemory } from './listing/list-index.ts';
+import { type SegmentCache, SegmentReader, segmentCache } from './segments/segment-reader.ts';
+import { SegmentTaker, StoredGenerations } from './segments/segment-taker.ts';
+import type { Foundation } from './tables/foundation.ts';
+import { Hints, WriterMark } from './tables/hints.ts';
+import { ManifestTable } from './tables/manifest-table.ts';
+import type { Protocol } from './tables/protocol.ts';
+import { SidecarMemory, SidecarTable } from './tables/sidecar-table.ts';
 
 /** What an open store remembers from one call to the next. */
 export class StoreMemory {

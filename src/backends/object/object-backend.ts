@@ -43,18 +43,18 @@ import { MeteredStore } from '../storage/decorators/metered-store.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { RequestMeter } from '../storage/request-meter.ts';
 import { ServerClock } from '../storage/server-clock.ts';
-import { ObjectAudit } from './audit.ts';
+import { ObjectAudit } from './audit/audit.ts';
 import { CallScope, StoreMemory } from './call-scope.ts';
-import { type CollectContext, Collection } from './collect.ts';
-import { findStore } from './descriptor.ts';
-import { DEFAULT_SETTINGS, type Foundation, type ProtocolSettings } from './foundation.ts';
-import { ordered } from './list-order.ts';
-import { headOfRecord } from './manifest-record.ts';
-import { acquireLease } from './named-lease.ts';
-import { forEach } from './protocol.ts';
-import { ObjectReportLog } from './report-log.ts';
-import { surveyObjects } from './survey.ts';
-import { usageOf } from './usage.ts';
+import { type CollectContext, Collection } from './collect/collect.ts';
+import { headOfRecord } from './format/manifest-record.ts';
+import { ordered } from './listing/list-order.ts';
+import { acquireLease } from './operations/named-lease.ts';
+import { ObjectReportLog } from './operations/report-log.ts';
+import { surveyObjects } from './operations/survey.ts';
+import { usageOf } from './operations/usage.ts';
+import { findStore } from './tables/descriptor.ts';
+import { DEFAULT_SETTINGS, type Foundation, type ProtocolSettings } from './tables/foundation.ts';
+import { forEach } from './tables/protocol.ts';
 
 export interface ObjectBackendOptions extends Partial<ProtocolSettings> {
   /** Never write. Default: false. */

@@ -3,13 +3,13 @@ import { SystemClock } from '../../core/system/system-clock.ts';
 import { Call } from '../storage/call.ts';
 import { BoundedStore } from '../storage/decorators/bounded-store.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import { createStore, findStore, type StoreDescriptor } from './descriptor.ts';
-import { DEFAULT_SETTINGS } from './foundation.ts';
 import {
   ObjectBackend,
   type ObjectBackendOptions,
   type ObjectComponents,
 } from './object-backend.ts';
+import { createStore, findStore, type StoreDescriptor } from './tables/descriptor.ts';
+import { DEFAULT_SETTINGS } from './tables/foundation.ts';
 
 export interface OpenObjectsOptions extends ObjectBackendOptions {
   /** Create the store if there is none. Default: true, unless `readOnly`. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type OpenS3Options, openS3 } from '../../../src/backends/object/s3/open-s3.ts';
+import { type OpenS3Options, openS3 } from '../../../src/backends/object/open-s3.ts';
 import type { S3Config } from '../../../src/backends/storage/s3/s3-location.ts';
 import { describeBackend } from '../../conformance/backend-conformance.ts';
 

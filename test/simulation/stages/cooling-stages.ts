@@ -1,5 +1,5 @@
 import type { ManifestKey } from '../../../src/backends/contract/manifests.ts';
-import type { Sidecar } from '../../../src/backends/object/sidecar.ts';
+import type { Sidecar } from '../../../src/backends/object/format/sidecar.ts';
 import { SEGMENTS } from '../operations.ts';
 import { A, Play } from '../play.ts';
 import type { ProtocolBuild } from '../protocol-build.ts';

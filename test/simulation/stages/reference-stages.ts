@@ -1,5 +1,5 @@
 import type { ManifestKey } from '../../../src/backends/contract/manifests.ts';
-import { sidecarKey } from '../../../src/backends/object/keys.ts';
+import { sidecarKey } from '../../../src/backends/object/format/keys.ts';
 import type { Address } from '../../../src/core/address.ts';
 import type { Actor } from '../actor.ts';
 import { SEGMENTS } from '../operations.ts';

@@ -1,5 +1,5 @@
 import type { ManifestKey, ManifestWrite } from '../../../src/backends/contract/manifests.ts';
-import { manifestObjectKey, sidecarKey } from '../../../src/backends/object/keys.ts';
+import { manifestObjectKey, sidecarKey } from '../../../src/backends/object/format/keys.ts';
 import type { ObjectBackend } from '../../../src/backends/object/object-backend.ts';
 import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
 import { decodeFrame, encodeFrame } from '../../../src/cas/codec/frame.ts';

@@ -1,0 +1,87 @@
+import { abortOf } from '../../../core/abort.ts';
+import type { Address } from '../../../core/address.ts';
+import { listObjects } from '../../storage/listing.ts';
+import { RELEASE_HINTS_PREFIX, sidecarKey } from '../format/keys.ts';
+import type { Sidecar } from '../format/sidecar.ts';
+import { type Hints, readReleaseHint } from '../tables/hints.ts';
+import { forEach, type Protocol } from '../tables/protocol.ts';
+import { unlessUnreadable } from '../tables/unreadable.ts';
+import type { Diagnosis } from './diagnosis.ts';
+
+/** A segment's sidecar as an audit saw it. */
+interface SeenSidecar {
+  readonly address: Address;
+  readonly sidecar: Sidecar | undefined;
+}
+
+/**
+ * Finds garbage that no hint leads a collection to: only a full one would find it. Knows all hinted
+ * segments, in memory.
+ */
+export class UnhintedGarbage {
+  readonly #protocol: Protocol;
+  readonly #hints: Hints;
+  #hinted: ReadonlySet<Address> | undefined;
+
+  constructor(protocol: Protocol, hints: Hints) {
+    this.#protocol = protocol;
+    this.#hints = hints;
+  }
+
+  async among(seen: readonly SeenSidecar[], signal: AbortSignal | undefined): Promise<Diagnosis[]> {
+    const garbage = seen.filter(({ sidecar }) => isGarbage(sidecar));
+    const isUnhinted = ({ address }: SeenSidecar) => !this.#hinted?.has(address);
+    if (!garbage.some(isUnhinted)) return [];
+    // A hint is older than the garbage it tells of (rule 14): one that is read now is there, or the
+    // sidecar has changed.
+    this.#hinted = await this.#readHints(signal);
+    const confirmed = await forEach(garbage.filter(isUnhinted), async ({ address, sidecar }) => {
+      const now = await unlessUnreadable(this.#protocol.sidecars.read(address));
+      return now?.nonce === sidecar?.nonce ? [this.#diagnose(address)] : [];
+    });
+    return confirmed.flat();
+  }
+
+  async #readHints(signal: AbortSignal | undefined): Promise<Set<Address>> {
+    const hinted = new Set<Address>();
+    for await (const { key } of listObjects(
+      this.#protocol,
+      RELEASE_HINTS_PREFIX,
+      abortOf(signal),
+    )) {
+      const object = await this.#protocol.store.get(key, abortOf(signal));
+      const hint = object && readReleaseHint(object.body, key);
+      for (const address of hint?.segments ?? []) hinted.add(address);
+    }
+    return hinted;
+  }
+
+  #diagnose(address: Address): Diagnosis {
+    return {
+      finding: {
+        kind: 'unindexed',
+        message:
+          `segment ${address} is garbage, but no hint leads a collection to it: only a full ` +
+          'one would find it',
+        address,
+        location: sidecarKey(address),
+        manifests: [],
+        repair: 'leave a hint',
+        harmful: false,
+      },
+      mend: async () => {
+        await this.#hints.write({ segments: [address], manifests: [] });
+        return true;
+      },
+    };
+  }
+}
+
+/** What a collection could take, or has begun to. */
+function isGarbage(sidecar: Sidecar | undefined): boolean {
+  if (sidecar === undefined || sidecar.state === 'gone') return false;
+  return (
+    sidecar.state === 'condemned' ||
+    (sidecar.refs.length === 0 && !sidecar.hot && !sidecar.holds?.length)
+  );
+}

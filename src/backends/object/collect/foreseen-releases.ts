@@ -1,0 +1,50 @@
+import type { Address } from '../../../core/address.ts';
+import type { ManifestKey } from '../../contract/manifests.ts';
+import { holderOf, manifestObjectKey } from '../format/keys.ts';
+import type { Release } from '../format/manifest-record.ts';
+import { type Sidecar, type Token, tokenOf } from '../format/sidecar.ts';
+import { release } from '../tables/sidecar-changes.ts';
+
+/**
+ * References that a dry run would have let go of by now, so that it can judge segments as a run
+ * would.
+ */
+export class ForeseenReleases {
+  readonly #tokens = new Map<Address, Set<Token>>();
+  readonly #manifests = new Set<string>();
+
+  add(key: ManifestKey, releases: Iterable<Release>): void {
+    const objectKey = manifestObjectKey(key);
+    this.#manifests.add(objectKey);
+    for (const { address, nonce } of releases) {
+      const token = tokenOf(holderOf(objectKey), nonce);
+      const known = this.#tokens.get(address);
+      if (known === undefined) this.#tokens.set(address, new Set([token]));
+      else known.add(token);
+    }
+  }
+
+  /** Whether the manifest's object would have been written by now, so that nothing in it is old. */
+  hasTouched(key: ManifestKey): boolean {
+    return this.#manifests.has(manifestObjectKey(key));
+  }
+
+  /** Whether a reference would be gone by now. */
+  releases(address: Address, token: Token): boolean {
+    return this.#tokens.get(address)?.has(token) ?? false;
+  }
+
+  addresses(): Address[] {
+    return [...this.#tokens.keys()];
+  }
+
+  /** The sidecar as it would be. */
+  applyTo(address: Address, sidecar: Sidecar, now: number): Sidecar {
+    const released = this.#tokens.get(address);
+    if (released === undefined) return sidecar;
+    const changed = release(released, () => now)(sidecar, 0);
+    return changed === undefined
+      ? sidecar
+      : { ...sidecar, ...changed, refCount: changed.refs.length };
+  }
+}

@@ -1,0 +1,247 @@
+import type { Address } from '../../../core/address.ts';
+import { VarveError } from '../../../core/errors.ts';
+import type { ManifestKey, NewSegment, WriteOutcome } from '../../contract/manifests.ts';
+import { holderOf, manifestObjectKey } from '../format/keys.ts';
+import {
+  type ArchivedAt,
+  type DraftContent,
+  type Hold,
+  type ManifestContent,
+  type PendingAttempt,
+  type RecordChange,
+  type Release,
+  withReleases,
+} from '../format/manifest-record.ts';
+import { type Generation, type Token, tokenOf } from '../format/sidecar.ts';
+import { neededBy, spill } from '../format/spill.ts';
+import type { Taken } from '../segments/segment-taker.ts';
+import { NOTHING_SEEN, type SeenRecord } from '../tables/manifest-table.ts';
+import { fold, type PlacedWrite } from './fold.ts';
+
+/** What a job would make of the record that it saw. */
+export interface Plan {
+  /** What it was made on: it holds for this content only. */
+  readonly base: ManifestContent | undefined;
+  readonly isChanged: boolean;
+  readonly content: DraftContent | undefined;
+  readonly outcomes: ReadonlyMap<number, WriteOutcome>;
+  /** Segments whose references have yet to be taken. */
+  readonly missing: ReadonlyMap<Address, NewSegment>;
+  /**
+   * What the writes name and the content holds already: they may not succeed before its data was
+   * looked at (rule 16).
+   */
+  readonly reused: ReadonlyMap<Address, Generation>;
+}
+
+/**
+ * A manifest that is created may have so many times the inline bytes of one that is written again.
+ */
+const SPILL_FACTOR_OF_NEW = 16;
+
+/** One attempt after the other to apply writes to one manifest. */
+export class ManifestJob {
+  readonly key: ManifestKey;
+  readonly objectKey: string;
+  readonly holder: string;
+  writes: readonly PlacedWrite[];
+  /** What the last look at the object found. */
+  seen: SeenRecord = NOTHING_SEEN;
+  /** Whether there was such a look: until then, absence is a guess. */
+  isFresh = false;
+  /** Names the attempt under way; its tokens and its entry in `pending` bear it. */
+  nonce: string;
+  /** References that the attempt has taken. */
+  readonly taken = new Map<Address, Taken>();
+  /** Generations without data, though the content holds them. */
+  readonly lost = new Map<Address, Generation>();
+  /** Writes that failed for a segment of theirs. */
+  readonly failures = new Map<number, WriteOutcome>();
+  /** Set once the writes have happened, or have nothing to do. */
+  outcomes: ReadonlyMap<number, WriteOutcome> | undefined;
+  /** Set when it is not known whether the writes have happened. */
+  failure: VarveError | undefined;
+  readonly #archived: ArchivedAt;
+
+  constructor(
+    key: ManifestKey,
+    writes: readonly PlacedWrite[],
+    nonce: string,
+    archived: ArchivedAt,
+  ) {
+    this.key = key;
+    this.objectKey = manifestObjectKey(key);
+    this.holder = holderOf(this.objectKey);
+    this.writes = writes;
+    this.nonce = nonce;
+    this.#archived = archived;
+  }
+
+  get token(): Token {
+    return tokenOf(this.holder, this.nonce);
+  }
+
+  get pending(): PendingAttempt | undefined {
+    return this.seen.record?.pending.find(({ nonce }) => nonce === this.nonce);
+  }
+
+  /**
+   * Whether the attempt took references that it can never commit, because its entry in `pending` is
+   * gone.
+   */
+  get isFenced(): boolean {
+    return this.taken.size > 0 && this.pending === undefined;
+  }
+
+  plan(now: number, spillAbove: number): Plan {
+    const current = this.seen.record?.current;
+    const writes = this.writes.filter(({ position }) => !this.failures.has(position));
+    const lost = this.#lostOf(current);
+    const folded = fold(current, writes, {
+      key: this.key,
+      nonce: this.nonce,
+      now,
+      archived: this.#archived,
+      lost,
+    });
+    const outcomes = new Map([...folded.outcomes, ...this.failures]);
+    const reused = new Map<Address, Generation>();
+    for (const address of folded.named) {
+      const hold = current?.holds.get(address);
+      if (hold !== undefined && !lost.has(address)) reused.set(address, hold.gen);
+    }
+    if (!folded.isChanged || folded.content === undefined) {
+      return { ...folded, base: current, outcomes, missing: new Map(), reused };
+    }
+    const { content, sources } = spill(
+      folded.content,
+      current === undefined ? spillAbove * SPILL_FACTOR_OF_NEW : spillAbove,
+    );
+    const missing = new Map<Address, NewSegment>();
+    for (const entry of content.entries) {
+      for (const address of neededBy(entry)) {
+        const hold = current?.holds.get(address);
+        const isGiven = folded.sources.has(address) || sources.has(address);
+        if (hold !== undefined && sources.has(address) && !lost.has(address))
+          reused.set(address, hold.gen);
+        // What no write of these brings stays as it is.
+        const isHeld = hold !== undefined && !(lost.has(address) && isGiven);
+        if (isHeld || this.taken.has(address)) continue;
+        missing.set(address, sourceOf(address, folded.sources, sources));
+      }
+    }
+    return { base: current, isChanged: true, content, outcomes, missing, reused };
+  }
+
+  /** The record with what the attempt takes added to its `pending` (rule 1). */
+  announcing(adds: Iterable<Address>, beat: string, leaseMs: number): RecordChange {
+    const { current, pending = [], releasing = [] } = this.seen.record ?? {};
+    const announced = new Set([...(this.pending?.adds ?? []), ...adds]);
+    const own: PendingAttempt = { nonce: this.nonce, beat, leaseMs, adds: [...announced] };
+    return {
+      current,
+      pending: [...pending.filter(({ nonce }) => nonce !== this.nonce), own],
+      releasing,
+    };
+  }
+
+  /**
+   * The record with the content committed: the references that nothing needs any more, of the
+   * content before and of the attempt, go to `releasing` in the same swap (rules 2 and 6).
+   */
+  committing(content: DraftContent | undefined): {
+    change: RecordChange;
+    releases: readonly Release[];
+  } {
+    const { current: before, pending = [], releasing = [] } = this.seen.record ?? {};
+    const current = content && this.#withHolds(content, before);
+    const releases: Release[] = [];
+    for (const [address, { nonce }] of before?.holds ?? []) {
+      if (current?.holds.get(address)?.nonce !== nonce) releases.push({ address, nonce });
+    }
+    for (const address of this.pending?.adds ?? []) {
+      if (current?.holds.get(address)?.nonce !== this.nonce)
+        releases.push({ address, nonce: this.nonce });
+    }
+    const others = pending.filter(({ nonce }) => nonce !== this.nonce);
+    return {
+      change: { current, pending: others, releasing: withReleases(releasing, releases) },
+      releases,
+    };
+  }
+
+  #withHolds(content: DraftContent, before: ManifestContent | undefined): ManifestContent {
+    const holds = new Map<Address, Hold>();
+    const lost = this.#lostOf(before);
+    for (const entry of content.entries) {
+      for (const address of neededBy(entry)) {
+        const renewed = lost.has(address) ? this.#taken(address) : undefined;
+        const hold = renewed ?? before?.holds.get(address) ?? this.#taken(address);
+        if (hold === undefined)
+          throw new VarveError(
+            'INTERNAL',
+            `segment ${address} is to be committed without a reference`,
+          );
+        holds.set(address, hold);
+      }
+    }
+    return { ...content, holds };
+  }
+
+  /** What is lost of that content. */
+  #lostOf(content: ManifestContent | undefined): ReadonlySet<Address> {
+    const isLost = ([address, gen]: [Address, Generation]) =>
+      content?.holds.get(address)?.gen === gen;
+    return new Set([...this.lost].filter(isLost).map(([address]) => address));
+  }
+
+  /**
+   * A reference that the attempt took and may commit: its `pending`, which names it, still stands
+   * (rules 1 and 2).
+   */
+  #taken(address: Address): Hold | undefined {
+    const taken = this.taken.get(address);
+    return taken && this.pending?.adds.includes(address)
+      ? { gen: taken.gen, nonce: this.nonce }
+      : undefined;
+  }
+
+  /** Begins anew after the attempt was fenced: its tokens are somebody else's to release. */
+  restart(nonce: string): void {
+    this.nonce = nonce;
+    this.taken.clear();
+  }
+
+  /**
+   * Whether a plan still holds: the content is what it was made on, and the attempt may commit.
+   * Renewing a lease may have found otherwise (rules 2 and 11).
+   */
+  isCurrent({ base }: Plan): boolean {
+    return !this.isFenced && this.seen.record?.current === base;
+  }
+
+  /** Takes note of what the object is now. */
+  sees(seen: SeenRecord): void {
+    this.seen = seen;
+    this.isFresh = true;
+  }
+
+  /** Marks every write that names a segment as failed with it. */
+  failSegment(address: Address, outcome: WriteOutcome): void {
+    for (const { position, write } of this.writes) {
+      if (!('entries' in write) || this.failures.has(position)) continue;
+      const names = write.entries.some(({ segments }) =>
+        segments.some((segment) => segment.address === address),
+      );
+      if (names) this.failures.set(position, outcome);
+    }
+  }
+}
+
+function sourceOf(
+  address: Address,
+  given: ReadonlyMap<Address, NewSegment>,
+  spilled: ReadonlyMap<Address, NewSegment>,
+): NewSegment {
+  return spilled.get(address) ?? given.get(address) ?? { address, encoding: 'bytes', bytes: null };
+}

@@ -1,0 +1,158 @@
+import { throwIfAborted } from '../../../core/abort.ts';
+import type { Address } from '../../../core/address.ts';
+import { KeyedMutex } from '../../../core/collections/keyed-mutex.ts';
+import { isVarveError } from '../../../core/errors.ts';
+import type {
+  ManifestFields,
+  ManifestKey,
+  ManifestWrite,
+  NewEntry,
+  NewSegment,
+  WriteOutcome,
+} from '../../contract/manifests.ts';
+import type { PublishWrite } from '../../contract/write-intake.ts';
+import { manifestObjectKey } from '../format/keys.ts';
+import type { ArchivedAt } from '../format/manifest-record.ts';
+import type { DamageNotes } from '../listing/damage-notes.ts';
+import type { ListIndex } from '../listing/list-index.ts';
+import type { SegmentTaker } from '../segments/segment-taker.ts';
+import type { Hints } from '../tables/hints.ts';
+import type { Protocol } from '../tables/protocol.ts';
+import { AttemptSteps } from './attempt-steps.ts';
+import { CommitBatch } from './commit-batch.ts';
+import type { PlacedWrite } from './fold.ts';
+import { ManifestJob } from './manifest-job.ts';
+import { publishStream } from './publication.ts';
+
+/** What all calls of an open store share of its writers. */
+export class WriterMemory {
+  /** Manifests that are being written. */
+  readonly mutex = new KeyedMutex();
+  lastArchived: ArchivedAt = [0, 0];
+}
+
+/** Everything that changes manifests: commits, and streams that end in one. */
+export class ObjectWriter {
+  readonly #protocol: Protocol;
+  readonly #taker: SegmentTaker;
+  readonly #hints: Hints;
+  readonly #index: ListIndex;
+  readonly #damage: DamageNotes;
+  readonly #memory: WriterMemory;
+
+  constructor(
+    protocol: Protocol,
+    taker: SegmentTaker,
+    hints: Hints,
+    index: ListIndex,
+    damage: DamageNotes,
+    memory: WriterMemory,
+  ) {
+    this.#memory = memory;
+    this.#protocol = protocol;
+    this.#taker = taker;
+    this.#hints = hints;
+    this.#index = index;
+    this.#damage = damage;
+  }
+
+  /** As `Backend.commit`. */
+  async commit(writes: readonly ManifestWrite[]): Promise<WriteOutcome[]> {
+    const { signal } = this.#protocol.call;
+    throwIfAborted(signal);
+    const outcomes: WriteOutcome[] = [];
+    const jobs = this.#jobs(writes);
+    if (jobs.length === 0) return outcomes;
+    // Writers of one manifest in one process take turns: they would only be in each other's way.
+    const unlock = await this.#memory.mutex.lock(
+      jobs.map(({ objectKey }) => objectKey),
+      (before) => this.#protocol.call.wait(before, 'waiting to write'),
+    );
+    try {
+      throwIfAborted(signal);
+      const done = await this.#batch().batch.run(jobs);
+      for (const [position, outcome] of done) outcomes[position] = outcome;
+    } finally {
+      unlock();
+    }
+    await this.#afterwards(jobs);
+    return outcomes;
+  }
+
+  /** As `Backend.publish`. */
+  async publish(
+    write: PublishWrite,
+    entries: AsyncIterable<NewEntry>,
+    fields: () => ManifestFields,
+  ): Promise<WriteOutcome> {
+    const job = this.#job(write.key, [], this.#nextArchived(1));
+    const { steps, batch } = this.#batch();
+    const outcome = await publishStream(this.#protocol, steps, batch, job, write, entries, fields);
+    await this.#afterwards([job]);
+    return outcome;
+  }
+
+  /** A job for each manifest that the writes concern. */
+  #jobs(writes: readonly ManifestWrite[]): ManifestJob[] {
+    const byKey = new Map<string, { key: ManifestKey; writes: PlacedWrite[] }>();
+    for (const [position, write] of writes.entries()) {
+      const { key } = write;
+      const objectKey = manifestObjectKey(key);
+      const known = byKey.get(objectKey);
+      if (known === undefined) byKey.set(objectKey, { key, writes: [{ position, write }] });
+      else known.writes.push({ position, write });
+    }
+    const archived = this.#nextArchived(writes.length);
+    return [...byKey.values()].map((each) => this.#job(each.key, each.writes, archived));
+  }
+
+  #job(key: ManifestKey, writes: readonly PlacedWrite[], archived: ArchivedAt): ManifestJob {
+    return new ManifestJob(key, writes, this.#protocol.randomness.nonce(), archived);
+  }
+
+  /** For so many writes that follow one another. */
+  #nextArchived(writes: number): ArchivedAt {
+    const [ms, count] = this.#memory.lastArchived;
+    const now = this.#protocol.clock.now();
+    const first: ArchivedAt = now > ms ? [now, 0] : [ms, count];
+    this.#memory.lastArchived = [first[0], first[1] + writes];
+    return first;
+  }
+
+  #batch(): { steps: AttemptSteps; batch: CommitBatch } {
+    const steps = new AttemptSteps(this.#protocol, this.#taker, this.#hints);
+    return { steps, batch: new CommitBatch(this.#protocol, steps, this.#hints) };
+  }
+
+  /** What may be done once writes have happened; none of it can make them fail. */
+  async #afterwards(jobs: readonly ManifestJob[]): Promise<void> {
+    for (const { objectKey, seen } of jobs) {
+      if (seen.record !== undefined) this.#index.note(objectKey, seen.record, seen.etag);
+    }
+    try {
+      await this.#index.flush();
+      await this.#heal(jobs);
+    } catch (error) {
+      if (!isVarveError(error)) throw error;
+    }
+  }
+
+  /**
+   * Writes that changed nothing bring bytes, too: those that are damaged in the store are healed.
+   */
+  async #heal(jobs: readonly ManifestJob[]): Promise<void> {
+    const damaged = await this.#damage.known();
+    if (damaged.size === 0) return;
+    const sources = new Map<Address, NewSegment>();
+    for (const { write } of jobs.flatMap(({ writes }) => writes)) {
+      if (!('entries' in write)) continue;
+      for (const segment of write.entries.flatMap(({ segments }) => segments)) {
+        if (damaged.has(segment.address) && segment.bytes !== null)
+          sources.set(segment.address, segment);
+      }
+    }
+    for (const segment of sources.values()) {
+      if (await this.#taker.heal(segment)) await this.#damage.remove(segment.address);
+    }
+  }
+}

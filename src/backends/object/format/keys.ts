@@ -1,0 +1,96 @@
+import { hash } from 'node:crypto';
+import type { Address } from '../../../core/address.ts';
+import type { ManifestKey, ManifestKind } from '../../contract/manifests.ts';
+import type { Generation } from './sidecar.ts';
+
+/**
+ * Where everything lies below the store's prefix. A sidecar sorts right before the data of its
+ * segment, and the 64 digits of an address split the keyspace evenly.
+ */
+export const DESCRIPTOR_KEY = 'varve.json';
+export const SEGMENTS_PREFIX = 'segments/';
+export const MANIFESTS_PREFIX = 'manifests/';
+export const RELEASE_HINTS_PREFIX = 'hints/releases/';
+export const WRITER_HINTS_PREFIX = 'hints/writers/';
+export const EXPIRY_HINTS_PREFIX = 'hints/expiries/';
+export const DAMAGE_HINTS_PREFIX = 'hints/damaged/';
+export const REPORTS_PREFIX = 'reports/';
+export const LEASES_PREFIX = 'leases/';
+export const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
+
+const SIDECAR_SUFFIX = '.meta';
+
+/**
+ * Longest escaped id in a key; longer ones go by their hash. S3 keys end at 1,024 bytes, prefix
+ * included.
+ */
+const MAX_ESCAPED_ID = 200;
+
+export function sidecarKey(address: Address): string {
+  return `${SEGMENTS_PREFIX}${address}${SIDECAR_SUFFIX}`;
+}
+
+export function segmentKey(address: Address, generation: Generation): string {
+  return `${SEGMENTS_PREFIX}${address}/${generation}`;
+}
+
+export function manifestsPrefix(kind: ManifestKind): string {
+  return `${MANIFESTS_PREFIX}${kind}/`;
+}
+
+export function rollupsPrefix(kind: ManifestKind): string {
+  return `index/${kind}/`;
+}
+
+/**
+ * An injective name: no two ids share one, not even where names are compared without regard to
+ * case.
+ */
+export function manifestObjectKey({ kind, id }: ManifestKey): string {
+  const escaped = escapeId(id);
+  const name =
+    escaped.length <= MAX_ESCAPED_ID ? escaped : `=x${hash('sha256', id, 'hex').slice(0, 48)}`;
+  return `${manifestsPrefix(kind)}${name}.json`;
+}
+
+/** The manifest whose object has a key; `undefined` where the key has only a hash of the id. */
+export function manifestOfObjectKey(objectKey: string): ManifestKey | undefined {
+  const match = /^manifests\/(conversation|blob|pin)\/((?:[a-z0-9_.-]|=[0-9a-f]{2})+)\.json$/.exec(
+    objectKey,
+  );
+  if (match === null) return undefined;
+  const [, kind, escaped = ''] = match;
+  const hex = escaped.replaceAll(/=[0-9a-f]{2}|./g, (part) =>
+    part.length === 3 ? part.slice(1) : part.charCodeAt(0).toString(16),
+  );
+  return { kind: kind as ManifestKind, id: Buffer.from(hex, 'hex').toString('utf8') };
+}
+
+/** What a key below `segments/` names; `undefined` for what Varve did not put there. */
+export function parseSegmentKey(
+  key: string,
+): { address: Address; generation: Generation | undefined } | undefined {
+  const match = /^segments\/([0-9a-f]{64})(?:\.meta|\/([A-Za-z0-9_-]+))$/.exec(key);
+  if (match === null) return undefined;
+  return { address: match[1] as Address, generation: match[2] as Generation | undefined };
+}
+
+/** Names a manifest in tokens: 96 bits of the SHA-256 of its object's key. */
+export function holderOf(objectKey: string): string {
+  return (hash('sha256', objectKey, 'buffer') as Buffer).subarray(0, 12).toString('base64url');
+}
+
+/**
+ * Lower-case letters, digits, `-` and `_` stand for themselves, and a dot between two of them;
+ * every other byte is `=` and two hex digits.
+ */
+function escapeId(id: string): string {
+  let escaped = '';
+  for (const byte of Buffer.from(id, 'utf8')) {
+    const character = String.fromCharCode(byte);
+    const isPlain =
+      /[a-z0-9_-]/.test(character) || (character === '.' && /[a-z0-9_-]$/.test(escaped));
+    escaped += isPlain ? character : `=${byte.toString(16).padStart(2, '0')}`;
+  }
+  return escaped;
+}

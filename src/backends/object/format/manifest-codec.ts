@@ -1,0 +1,212 @@
+import { z } from 'zod';
+import { decodeFrame, encodeFrame } from '../../../cas/codec/frame.ts';
+import { ByteReader, ByteWriter } from '../../../cas/codec/varint.ts';
+import type { Address } from '../../../core/address.ts';
+import { VarveError } from '../../../core/errors.ts';
+import type { ManifestKey } from '../../contract/manifests.ts';
+import { manifestObjectKey } from './keys.ts';
+import type {
+  Hold,
+  ManifestContent,
+  ManifestRecord,
+  RecordBody,
+  RecordEntry,
+} from './manifest-record.ts';
+import { assertReadable, decodeJson, type JsonFormat } from './stored-json.ts';
+
+/**
+ * A manifest's object is a checksummed frame of: varint length of the header, the header (JSON,
+ * {@link HEADER}), and the bodies that are inline, one after the other, in the order of their
+ * entries. Addresses are written once, in `addresses`; everything else refers to them by position.
+ */
+const LEVEL = 9;
+
+const count = z.int().min(0);
+const HEADER = z.strictObject({
+  v: z.literal(1),
+  kind: z.enum(['conversation', 'blob', 'pin']),
+  id: z.string(),
+  seq: count,
+  nonce: z.string(),
+  applied: z.array(z.string()),
+  addresses: z.array(z.string().regex(/^[0-9a-f]{64}$/)),
+  current: z
+    .strictObject({
+      revision: z.string(),
+      application: z.string().optional(),
+      model: z.string().optional(),
+      createdAt: z.number(),
+      updatedAt: z.number(),
+      expiresAt: z.number().optional(),
+      logicalBytes: z.number(),
+      hold: z.strictObject({ since: z.number(), reason: z.string().optional() }).optional(),
+      archived: z.tuple([z.number(), z.number()]),
+      idempotencyKeys: z.array(z.string()).optional(),
+      /** Position of the address, generation, nonce. */
+      holds: z.array(z.tuple([count, z.string(), z.string()])),
+      /** The length of an inline body, or a spilled one; then positions of addresses. */
+      entries: z.array(
+        z.tuple([
+          z.union([
+            count,
+            z.strictObject({
+              digest: z.string(),
+              offset: count,
+              length: count,
+              parts: z.array(z.tuple([count, count])),
+            }),
+          ]),
+          z.array(count),
+        ]),
+      ),
+    })
+    .optional(),
+  pending: z
+    .array(
+      z.strictObject({
+        nonce: z.string(),
+        beat: z.string(),
+        leaseMs: z.number(),
+        adds: z.array(count),
+      }),
+    )
+    .optional(),
+  releasing: z.array(z.tuple([count, z.string()])).optional(),
+});
+
+type Header = z.infer<typeof HEADER>;
+
+const FORMAT: JsonFormat<Header> = { name: 'manifest', schema: HEADER };
+
+/** @throws `INTERNAL` for a record that {@link decodeRecord} would refuse. */
+export function encodeRecord(record: ManifestRecord): Buffer {
+  const addresses = new Positions();
+  const bodies: Uint8Array[] = [];
+  const { key, seq, nonce, applied, current, pending, releasing } = record;
+  const header: Omit<Header, 'addresses'> = {
+    v: 1,
+    kind: key.kind,
+    id: key.id,
+    seq,
+    nonce,
+    applied: [...applied],
+    current: current && encodeContent(current, addresses, bodies),
+    pending:
+      pending.length === 0
+        ? undefined
+        : pending.map((each) => ({ ...each, adds: each.adds.map(addresses.of) })),
+    releasing:
+      releasing.length === 0
+        ? undefined
+        : releasing.map((each) => [addresses.of(each.address), each.nonce]),
+  };
+  const whole = { ...header, addresses: addresses.all };
+  assertReadable(whole, FORMAT, manifestObjectKey(key));
+  const json = Buffer.from(JSON.stringify(whole));
+  const out = new ByteWriter(json.length + bodies.reduce((sum, body) => sum + body.length, 0) + 8);
+  out.varint(json.length);
+  out.bytes(json);
+  for (const body of bodies) out.bytes(body);
+  return encodeFrame(out.view(), { level: LEVEL, checksum: true });
+}
+
+/** @throws `CORRUPT`, naming the object; `UNSUPPORTED_FORMAT` for one that a newer Varve wrote. */
+export function decodeRecord(
+  stored: Uint8Array,
+  objectKey: string,
+  expected: ManifestKey | undefined,
+): ManifestRecord {
+  const reader = new ByteReader(decodeFrame(stored, objectKey), objectKey);
+  const header = decodeJson(reader.bytes(reader.varint()), FORMAT, objectKey);
+  const key: ManifestKey = { kind: header.kind, id: header.id };
+  if (expected !== undefined && (expected.kind !== key.kind || expected.id !== key.id)) {
+    throw new VarveError('CORRUPT', `${objectKey}: holds ${key.kind} ${JSON.stringify(key.id)}`);
+  }
+  const addressAt = (position: number): Address => {
+    const address = header.addresses[position];
+    if (address === undefined)
+      throw new VarveError('CORRUPT', `${objectKey}: names an address that it does not list`);
+    return address as Address;
+  };
+  const current = header.current && decodeContent(header.current, addressAt, reader);
+  reader.end();
+  return {
+    key,
+    seq: header.seq,
+    nonce: header.nonce,
+    applied: header.applied,
+    current,
+    pending: (header.pending ?? []).map((each) => ({ ...each, adds: each.adds.map(addressAt) })),
+    releasing: (header.releasing ?? []).map(([at, nonce]) => ({ address: addressAt(at), nonce })),
+  };
+}
+
+function encodeContent(
+  content: ManifestContent,
+  addresses: Positions,
+  bodies: Uint8Array[],
+): Header['current'] {
+  const { holds, entries, idempotencyKeys, archived, ...fields } = content;
+  return {
+    ...fields,
+    archived: [...archived],
+    idempotencyKeys: idempotencyKeys.length === 0 ? undefined : [...idempotencyKeys],
+    holds: [...holds].map(([address, { gen, nonce }]) => [addresses.of(address), gen, nonce]),
+    entries: entries.map(({ body, segments }) => {
+      const positions = segments.map(addresses.of);
+      if (body.kind === 'inline') {
+        bodies.push(body.bytes);
+        return [body.bytes.length, positions];
+      }
+      const { digest, offset, length } = body;
+      const parts = body.parts.map((part): [number, number] => [
+        addresses.of(part.address),
+        part.length,
+      ]);
+      return [{ digest, offset, length, parts }, positions];
+    }),
+  };
+}
+
+function decodeContent(
+  content: NonNullable<Header['current']>,
+  addressAt: (position: number) => Address,
+  reader: ByteReader,
+): ManifestContent {
+  const { holds, entries, idempotencyKeys = [], ...fields } = content;
+  return {
+    ...(fields as unknown as Omit<ManifestContent, 'holds' | 'entries' | 'idempotencyKeys'>),
+    idempotencyKeys,
+    holds: new Map(holds.map(([at, gen, nonce]) => [addressAt(at), { gen, nonce } as Hold])),
+    entries: entries.map(([body, segments]): RecordEntry => {
+      const decoded: RecordBody =
+        typeof body === 'number'
+          ? { kind: 'inline', bytes: reader.bytes(body) }
+          : {
+              kind: 'spilled',
+              digest: body.digest as Address,
+              offset: body.offset,
+              length: body.length,
+              parts: body.parts.map(([at, length]) => ({ address: addressAt(at), length })),
+            };
+      return { body: decoded, segments: segments.map(addressAt) };
+    }),
+  };
+}
+
+/** Numbers addresses in the order of their first use. */
+class Positions {
+  readonly #positions = new Map<Address, number>();
+
+  /** An arrow function, so that it can be handed to `map`. */
+  readonly of = (address: Address): number => {
+    const known = this.#positions.get(address);
+    if (known !== undefined) return known;
+    this.#positions.set(address, this.#positions.size);
+    return this.#positions.size - 1;
+  };
+
+  get all(): Address[] {
+    return [...this.#positions.keys()];
+  }
+}

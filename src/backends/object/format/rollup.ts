@@ -1,0 +1,79 @@
+import { z } from 'zod';
+import { decodeFrame, encodeFrame } from '../../../cas/codec/frame.ts';
+import type { ManifestHead } from '../../contract/manifests.ts';
+import { type ArchivedAt, headOfRecord, type ManifestRecord } from './manifest-record.ts';
+
+/** What a list needs of a manifest, and the tag of the body that says so. */
+export interface ListedManifest {
+  readonly objectKey: string;
+  readonly etag: string;
+  /** `undefined`: a tombstone. */
+  readonly head: (ManifestHead & { readonly archived: ArchivedAt }) | undefined;
+  /** Counts the bodies of the manifest's object; 0 in rollups from before it was kept. */
+  readonly seq: number;
+}
+
+/** Most heads in one rollup: bounds what is held at once. */
+const MAX_ROLLUP_HEADS = 50_000;
+
+/** `seqs` is beside the heads, for readers that do not know it. */
+const ROLLUP = z.object({
+  v: z.literal(1),
+  heads: z.array(z.tuple([z.string(), z.string(), z.looseObject({}).nullable()])),
+  seqs: z.array(z.int().min(0)).optional(),
+});
+
+export function listed(
+  objectKey: string,
+  etag: string,
+  { key, seq, current }: ManifestRecord,
+): ListedManifest {
+  const head = current && { ...headOfRecord(key, current), archived: current.archived };
+  return { objectKey, etag, head, seq };
+}
+
+/** The bodies of as many rollups as the entries take, each with those that are in it. */
+export function* encodeRollups(
+  entries: readonly ListedManifest[],
+): Generator<
+  { readonly body: Buffer; readonly entries: readonly ListedManifest[] },
+  void,
+  undefined
+> {
+  for (let start = 0; start < entries.length; start += MAX_ROLLUP_HEADS) {
+    const part = entries.slice(start, start + MAX_ROLLUP_HEADS);
+    const heads = part.map(({ objectKey, etag, head }) => [objectKey, etag, head ?? null]);
+    const seqs = part.map(({ seq }) => seq);
+    const body = encodeFrame(Buffer.from(JSON.stringify({ v: 1, heads, seqs })), {
+      checksum: true,
+    });
+    yield { body, entries: part };
+  }
+}
+
+/** A rollup that cannot be read counts as empty. */
+export function decodeRollup(body: Uint8Array, key: string): ListedManifest[] {
+  try {
+    const { heads, seqs } = ROLLUP.parse(
+      JSON.parse(Buffer.from(decodeFrame(body, key)).toString('utf8')),
+    );
+    return heads.map(([objectKey, etag, head], at) => ({
+      objectKey,
+      etag,
+      head: (head ?? undefined) as ListedManifest['head'],
+      seq: seqs?.[at] ?? 0,
+    }));
+  } catch {
+    return [];
+  }
+}
+
+/** Of several entries of one manifest the newest; all of those whose order is not known. */
+export function newestOf(entries: Iterable<ListedManifest>): ListedManifest[] {
+  const newest = new Map<string, ListedManifest>();
+  for (const entry of entries) {
+    const known = newest.get(entry.objectKey);
+    if (known === undefined || entry.seq >= known.seq) newest.set(entry.objectKey, entry);
+  }
+  return [...newest.values()];
+}

@@ -1,0 +1,124 @@
+import { z } from 'zod';
+import type { SegmentEncoding } from '../../contract/manifests.ts';
+import { assertReadable, decodeJson, type JsonFormat } from './stored-json.ts';
+
+/**
+ * One life of a segment's data, a name never used twice:
+ * `<12 random characters><b|t><canonical length in base 36>`. It tells the encoding and the length,
+ * so that a listing of keys tells the size of what is stored.
+ */
+export type Generation = string & { readonly __brand: 'Generation' };
+
+/**
+ * Names one reference: `<holder>.<nonce>`, the manifest that references and its attempt that did.
+ * Never reused.
+ */
+export type Token = string & { readonly __brand: 'Token' };
+
+/**
+ * `uploading`: the data may not be there yet. `live`: it is. `condemned`: it is about to be
+ * deleted. `gone`: it was. What is condemned or gone comes back under a new generation only.
+ */
+export type SegmentState = 'uploading' | 'live' | 'condemned' | 'gone';
+
+/**
+ * The JSON object beside a segment's data that counts its references. Every body differs from every
+ * other that was ever there (`nonce`), so a request conditioned on an older one can never apply.
+ */
+export interface Sidecar {
+  readonly v: 1;
+  readonly nonce: string;
+  readonly gen: Generation;
+  readonly state: SegmentState;
+  /** The number of `refs`; once `hot`, no more than a lower bound. */
+  readonly refCount: number;
+  readonly refs: readonly Token[];
+  /**
+   * So many references that they are no longer named: it cannot be collected before an audit has
+   * cooled it.
+   */
+  readonly hot?: true;
+  /** Names of those who forbid to collect it for now. */
+  readonly holds?: readonly string[];
+  /** The data was found damaged: the next writer that has the bytes stores them again. */
+  readonly damaged?: true;
+  /**
+   * Since when nothing references it, in ms of the server's clock. Present when `refs` is empty.
+   */
+  readonly since?: number;
+}
+
+/** A sidecar without what every stored body gets anew. */
+export type SidecarContent = Omit<Sidecar, 'v' | 'nonce' | 'refCount'>;
+
+const SIDECAR = z.strictObject({
+  v: z.literal(1),
+  nonce: z.string(),
+  gen: z.string().regex(/^[A-Za-z0-9_-]{12}[bt][0-9a-z]+$/),
+  state: z.enum(['uploading', 'live', 'condemned', 'gone']),
+  refCount: z.int().min(0),
+  refs: z.array(z.string()),
+  hot: z.literal(true).optional(),
+  holds: z.array(z.string()).optional(),
+  damaged: z.literal(true).optional(),
+  since: z.number().optional(),
+});
+
+const FORMAT: JsonFormat<z.infer<typeof SIDECAR>> = { name: 'sidecar', schema: SIDECAR };
+
+/** Past so many names a live segment becomes hot. */
+export const HOT_REFERENCES = 256;
+
+/** After so many refusals of one change, too: others change the segment all the time. */
+export const HOT_REFUSALS = 6;
+
+export function newGeneration(
+  nonce: string,
+  encoding: SegmentEncoding,
+  length: number,
+): Generation {
+  return `${nonce}${encoding === 'tokens' ? 't' : 'b'}${length.toString(36)}` as Generation;
+}
+
+/** What a generation's name tells. */
+export function parseGeneration(generation: Generation): {
+  encoding: SegmentEncoding;
+  length: number;
+} {
+  return {
+    encoding: generation[12] === 't' ? 'tokens' : 'bytes',
+    length: Number.parseInt(generation.slice(13), 36),
+  };
+}
+
+export function tokenOf(holder: string, nonce: string): Token {
+  return `${holder}.${nonce}` as Token;
+}
+
+export function holderOfToken(token: Token): string {
+  return token.slice(0, token.lastIndexOf('.'));
+}
+
+/** @throws `INTERNAL` for content that {@link decodeSidecar} would refuse. */
+export function encodeSidecar(content: SidecarContent, nonce: string): Buffer {
+  const { gen, state, refs, hot, holds, damaged, since } = content;
+  const whole = {
+    v: 1,
+    nonce,
+    gen,
+    state,
+    refCount: refs.length,
+    refs,
+    hot,
+    holds: holds?.length ? holds : undefined,
+    damaged,
+    since: refs.length === 0 ? since : undefined,
+  };
+  assertReadable(whole, FORMAT, 'a sidecar');
+  return Buffer.from(JSON.stringify(whole));
+}
+
+/** @throws `CORRUPT`, or `UNSUPPORTED_FORMAT` for one that a newer Varve wrote. */
+export function decodeSidecar(body: Uint8Array, key: string): Sidecar {
+  return decodeJson(body, FORMAT, key) as unknown as Sidecar;
+}

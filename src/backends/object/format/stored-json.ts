@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import { VarveError } from '../../../core/errors.ts';
+import { unknownNumber } from '../../../core/format-number.ts';
+
+/** Version 1 of a format of JSON that is stored. */
+export interface JsonFormat<Value> {
+  /** In errors. */
+  readonly name: string;
+  /** A strict one: it has no fields but its own. */
+  readonly schema: z.ZodType<Value>;
+  /** The field that holds the version. Default: `v`. */
+  readonly numbered?: string;
+}
+
+/**
+ * Reads JSON of a format. Fields that its version does not have were written by a later one: they
+ * are refused, for who writes the object again would drop them.
+ *
+ * @param what names the object in errors: its key.
+ * @throws `UNSUPPORTED_FORMAT` for what a newer Varve wrote; `CORRUPT`.
+ */
+export function decodeJson<Value>(
+  body: Uint8Array,
+  format: JsonFormat<Value>,
+  what: string,
+): Value {
+  const { name, schema, numbered = 'v' } = format;
+  const value = parseJson(body, what);
+  const version = (value as Record<string, unknown> | null)?.[numbered];
+  if (typeof version === 'number' && version !== 1)
+    throw unknownNumber(what, `${name} format`, version);
+  const { success, data, error } = schema.safeParse(value);
+  if (success) return data;
+  const unknown = unknownFields(error.issues);
+  if (unknown.length === 0)
+    throw new VarveError('CORRUPT', `${what}: not a ${name}: ${z.prettifyError(error)}`);
+  throw new VarveError(
+    'UNSUPPORTED_FORMAT',
+    `${what}: the ${name} has fields that this version of Varve does not know ` +
+      `(${unknown.join(', ')}): ` +
+      'install a newer version',
+  );
+}
+
+/**
+ * @throws `INTERNAL` unless {@link decodeJson} would read the value again: nothing else is ever
+ * stored.
+ */
+export function assertReadable<Value>(
+  value: unknown,
+  { name, schema }: JsonFormat<Value>,
+  what: string,
+): void {
+  const { success, error } = schema.safeParse(value);
+  if (success) return;
+  throw new VarveError(
+    'INTERNAL',
+    `${what}: nothing was written, for the ${name} would be unreadable: ${z.prettifyError(error)}`,
+  );
+}
+
+function unknownFields(issues: readonly z.core.$ZodIssue[]): string[] {
+  return issues.flatMap((issue) => {
+    if (issue.code === 'unrecognized_keys') return issue.keys;
+    return issue.code === 'invalid_union' ? issue.errors.flatMap(unknownFields) : [];
+  });
+}
+
+function parseJson(body: Uint8Array, what: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(body).toString('utf8'));
+  } catch (cause) {
+    throw new VarveError('CORRUPT', `${what}: not JSON`, { cause });
+  }
+}

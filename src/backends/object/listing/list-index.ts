@@ -1,0 +1,308 @@
+import { type AbortOptions, abortOf } from '../../../core/abort.ts';
+import { isUnreadable, isVarveError, type VarveError } from '../../../core/errors.ts';
+import type { ManifestKind } from '../../contract/manifests.ts';
+import { deleteAll } from '../../storage/delete-all.ts';
+import { listObjects, listPages } from '../../storage/listing.ts';
+import type { ListedObject } from '../../storage/object-store.ts';
+import { KINDS, manifestsPrefix, rollupsPrefix } from '../format/keys.ts';
+import type { ManifestRecord } from '../format/manifest-record.ts';
+import {
+  decodeRollup,
+  encodeRollups,
+  type ListedManifest,
+  listed,
+  newestOf,
+} from '../format/rollup.ts';
+import type { SeenRecord } from '../tables/manifest-table.ts';
+import { forEach, type Protocol } from '../tables/protocol.ts';
+
+export interface ManifestSurvey {
+  readonly manifests: readonly ListedManifest[];
+  /** Records that somebody is at work on, or left in the middle of it. */
+  readonly unsettled: readonly SeenRecord[];
+  /** What keeps a manifest from being read, for each that cannot be. */
+  readonly unreadable: readonly VarveError[];
+}
+
+/** New heads are written as a rollup once there are so many. */
+const ROLLUP_HEADS = 256;
+
+/** A reader that had to look up so many heads leaves them for the next one. */
+const WORTHWHILE_HEADS = 16;
+
+/** Once there are so many rollups that are small, or stale for the most part, they are merged. */
+const MERGED_ROLLUPS = 16;
+
+/** A rollup of fewer bytes is small. */
+const SMALL_ROLLUP_BYTES = 1024 * 1024;
+
+/** Rollups that a writer, which has no heads in memory, merges at once. */
+const MOST_MERGED = 256;
+
+/** Rollups read at once. */
+const WINDOW = 16;
+
+/** What is known of a manifest, and the rollup that says so. */
+interface KnownManifest extends ListedManifest {
+  readonly rollup: string;
+}
+
+interface WrittenRollup {
+  readonly key: string;
+  readonly entries: readonly ListedManifest[];
+}
+
+type ByKind<Value> = Record<ManifestKind, Value>;
+
+/** What all calls of an open store share of the lists. */
+export class ListMemory {
+  /** By tag: no two bodies are ever equal. */
+  readonly known: ByKind<Map<string, KnownManifest>> = {
+    conversation: new Map(),
+    blob: new Map(),
+    pin: new Map(),
+  };
+  /** Rollups whose heads are known, and how many each has, stale ones included. */
+  readonly read = new Map<string, number>();
+  /** By key of the object. */
+  readonly unwritten: ByKind<Map<string, ListedManifest>> = {
+    conversation: new Map(),
+    blob: new Map(),
+    pin: new Map(),
+  };
+  /** Rollups written since others were last merged. */
+  readonly unmerged: ByKind<number> = { conversation: 0, blob: 0, pin: 0 };
+}
+
+/**
+ * Lists manifests without reading them. A LIST tells the tag of every manifest's object; *rollups*
+ * hold the heads of many, each with the tag of its body. A head counts only under that tag, so a
+ * rollup is never wrong, only out of date, and only manifests whose tag no rollup has are read.
+ * Writers leave a rollup every few hundred manifests, readers leave what they had to look up; what
+ * is out of date goes when rollups are merged, and all of them may be deleted at any time.
+ */
+export class ListIndex {
+  readonly #protocol: Protocol;
+  readonly #isWritable: boolean;
+  readonly #known: ListMemory['known'];
+  readonly #read: ListMemory['read'];
+  readonly #unwritten: ListMemory['unwritten'];
+  readonly #unmerged: ListMemory['unmerged'];
+
+  constructor(
+    protocol: Protocol,
+    isWritable: boolean,
+    { known, read, unwritten, unmerged }: ListMemory,
+  ) {
+    this.#protocol = protocol;
+    this.#isWritable = isWritable;
+    this.#known = known;
+    this.#read = read;
+    this.#unwritten = unwritten;
+    this.#unmerged = unmerged;
+  }
+
+  /** Takes note of what this process committed. */
+  note(objectKey: string, record: ManifestRecord, etag: string | undefined): void {
+    if (etag === undefined || !isSettled(record)) return;
+    this.#unwritten[record.key.kind].set(objectKey, listed(objectKey, etag, record));
+  }
+
+  /** Writes what was noted, once that pays; `isLast`: as long as it pays at all. */
+  async flush(isLast = false): Promise<void> {
+    if (!this.#isWritable) return;
+    for (const kind of KINDS) {
+      if (this.#unwritten[kind].size >= (isLast ? WORTHWHILE_HEADS : ROLLUP_HEADS))
+        await this.#write(kind);
+      const isDue = this.#unmerged[kind] >= (isLast ? 1 : MERGED_ROLLUPS);
+      if (isDue) await this.#mergeUnread(kind);
+    }
+  }
+
+  /** Every manifest of a kind that can be read, tombstones left out, in no particular order. */
+  async all(kind: ManifestKind, options: AbortOptions = {}): Promise<readonly ListedManifest[]> {
+    return (await this.survey(kind, options)).manifests;
+  }
+
+  /** As {@link all}, and what is not as a manifest at rest is. */
+  async survey(kind: ManifestKind, options: AbortOptions = {}): Promise<ManifestSurvey> {
+    const rollups = await this.#readRollups(kind, options);
+    const known = this.#known[kind];
+    const manifests: ListedManifest[] = [];
+    const unknown: ListedObject[] = [];
+    const seen = new Set<string>();
+    for await (const page of listPages(this.#protocol, manifestsPrefix(kind), options)) {
+      for (const object of page) {
+        seen.add(object.etag);
+        const own = this.#unwritten[kind].get(object.key);
+        const entry = own?.etag === object.etag ? own : known.get(object.etag);
+        if (entry?.objectKey === object.key) manifests.push(entry);
+        else unknown.push(object);
+      }
+    }
+    for (const etag of known.keys()) if (!seen.has(etag)) known.delete(etag);
+    const unreadable: VarveError[] = [];
+    const looked = await forEach(unknown, ({ key }) =>
+      this.#look(kind, key, options).catch((error: unknown) => {
+        if (!isUnreadable(error)) throw error;
+        unreadable.push(error);
+        return undefined;
+      }),
+    );
+    const unsettled: SeenRecord[] = [];
+    for (const { entry, seen } of looked.filter((each) => each !== undefined)) {
+      if (entry !== undefined) manifests.push(entry);
+      if (seen.record !== undefined && !isSettled(seen.record)) unsettled.push(seen);
+    }
+    if (this.#isWritable) {
+      if (this.#unwritten[kind].size >= WORTHWHILE_HEADS)
+        this.#learn(kind, await this.#write(kind));
+      await this.#mergeRead(kind, rollups);
+    }
+    return { manifests: manifests.filter(({ head }) => head !== undefined), unsettled, unreadable };
+  }
+
+  /** Drops everything that is remembered: of what was deleted, too. Lists make it again. */
+  async erase(): Promise<void> {
+    for (const kind of KINDS) {
+      this.#known[kind].clear();
+      this.#unwritten[kind].clear();
+      for await (const page of listPages(this.#protocol, rollupsPrefix(kind))) {
+        await deleteAll(
+          this.#protocol.store,
+          page.map(({ key }) => key),
+        );
+      }
+    }
+    this.#read.clear();
+  }
+
+  async #look(
+    kind: ManifestKind,
+    objectKey: string,
+    { signal }: AbortOptions,
+  ): Promise<{ entry: ListedManifest | undefined; seen: SeenRecord }> {
+    const seen = await this.#protocol.manifests.readObject(objectKey, undefined, abortOf(signal));
+    const { record, etag } = seen;
+    if (record === undefined || etag === undefined) return { entry: undefined, seen };
+    const entry = listed(objectKey, etag, record);
+    // What somebody is at work on will have another body soon.
+    if (isSettled(record)) this.#unwritten[kind].set(objectKey, entry);
+    return { entry, seen };
+  }
+
+  /** Takes note of every rollup that is there and was not read. Returns them all. */
+  async #readRollups(kind: ManifestKind, { signal }: AbortOptions): Promise<ListedObject[]> {
+    const rollups: ListedObject[] = [];
+    for await (const rollup of listObjects(this.#protocol, rollupsPrefix(kind), abortOf(signal)))
+      rollups.push(rollup);
+    const unread = rollups.filter(({ key }) => !this.#read.has(key));
+    for await (const rollup of this.#entriesOf(unread, signal)) this.#learn(kind, [rollup]);
+    return rollups;
+  }
+
+  async *#entriesOf(
+    rollups: readonly ListedObject[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<WrittenRollup, void, undefined> {
+    for (let start = 0; start < rollups.length; start += WINDOW) {
+      yield* await forEach(rollups.slice(start, start + WINDOW), async ({ key }) => {
+        const object = await this.#protocol.store.get(key, abortOf(signal));
+        return { key, entries: object === undefined ? [] : decodeRollup(object.body, key) };
+      });
+    }
+  }
+
+  /** Only lists learn: they drop again what is out of date. */
+  #learn(kind: ManifestKind, rollups: Iterable<WrittenRollup>): void {
+    for (const { key: rollup, entries } of rollups) {
+      for (const entry of entries) this.#known[kind].set(entry.etag, { ...entry, rollup });
+      this.#read.set(rollup, entries.length);
+    }
+  }
+
+  async #write(kind: ManifestKind): Promise<readonly WrittenRollup[]> {
+    const entries = [...this.#unwritten[kind].values()];
+    this.#unwritten[kind].clear();
+    this.#unmerged[kind]++;
+    return (await this.#put(kind, entries)).written;
+  }
+
+  /** Merges by what a LIST has just confirmed: all else in these rollups is out of date. */
+  async #mergeRead(kind: ManifestKind, rollups: readonly ListedObject[]): Promise<void> {
+    const known = [...this.#known[kind].values()];
+    const live = new Map<string, number>();
+    for (const { rollup } of known) live.set(rollup, (live.get(rollup) ?? 0) + 1);
+    const due = rollups
+      .filter(
+        ({ key, size }) =>
+          size < SMALL_ROLLUP_BYTES || 2 * (live.get(key) ?? 0) <= (this.#read.get(key) ?? 0),
+      )
+      .map(({ key }) => key);
+    if (due.length < MERGED_ROLLUPS) return;
+    const merged = new Set(due);
+    const entries = known.filter(({ rollup }) => merged.has(rollup));
+    this.#learn(kind, await this.#replace(kind, due, entries));
+  }
+
+  /** Merges small rollups for those who only read, without a LIST of all manifests. */
+  async #mergeUnread(kind: ManifestKind): Promise<void> {
+    this.#unmerged[kind] = 0;
+    const small: ListedObject[] = [];
+    for await (const rollup of listObjects(this.#protocol, rollupsPrefix(kind))) {
+      if (rollup.size < SMALL_ROLLUP_BYTES) small.push(rollup);
+    }
+    while (small.length >= MERGED_ROLLUPS) {
+      const merged = small.splice(0, MOST_MERGED);
+      const entries: ListedManifest[] = [];
+      for await (const read of this.#entriesOf(merged)) entries.push(...read.entries);
+      await this.#replace(
+        kind,
+        merged.map(({ key }) => key),
+        newestOf(entries),
+      );
+    }
+  }
+
+  /** Stores the merged rollup before those that it replaces go. */
+  async #replace(
+    kind: ManifestKind,
+    rollups: readonly string[],
+    entries: readonly ListedManifest[],
+  ): Promise<readonly WrittenRollup[]> {
+    const { written, isWhole } = await this.#put(kind, entries);
+    if (!isWhole) return written;
+    try {
+      await deleteAll(this.#protocol.store, rollups);
+    } catch (error) {
+      // Those that stay cost reads, nothing else.
+      if (!isVarveError(error)) throw error;
+    }
+    for (const key of rollups) this.#read.delete(key);
+    return written;
+  }
+
+  /** A rollup that is not stored costs reads later, nothing else. */
+  async #put(
+    kind: ManifestKind,
+    entries: readonly ListedManifest[],
+  ): Promise<{ written: WrittenRollup[]; isWhole: boolean }> {
+    const written: WrittenRollup[] = [];
+    for (const { body, entries: part } of encodeRollups(entries)) {
+      const key = `${rollupsPrefix(kind)}${this.#protocol.randomness.nonce()}`;
+      try {
+        const result = await this.#protocol.store.put(key, body, { kind: 'absent' });
+        if (result.outcome !== 'stored') return { written, isWhole: false };
+        written.push({ key, entries: part });
+      } catch (error) {
+        if (!isVarveError(error)) throw error;
+        return { written, isWhole: false };
+      }
+    }
+    return { written, isWhole: true };
+  }
+}
+
+function isSettled({ pending, releasing }: ManifestRecord): boolean {
+  return pending.length === 0 && releasing.length === 0;
+}

@@ -1,0 +1,48 @@
+import { abortOf, throwIfAborted } from '../../../core/abort.ts';
+import { isUnreadable, type VarveError } from '../../../core/errors.ts';
+import { listPages } from '../../storage/listing.ts';
+import { KINDS, manifestsPrefix } from '../format/keys.ts';
+import type { SeenRecord } from '../tables/manifest-table.ts';
+import { forEach, type Protocol } from '../tables/protocol.ts';
+
+/** Manifests read at once. */
+const WINDOW = 64;
+
+export interface ManifestVisitor {
+  /** Called with each manifest's object, tombstones included. */
+  readonly onRecord: (objectKey: string, seen: SeenRecord) => void;
+  /** Called with what keeps a manifest from being read. Default: it is passed by. */
+  readonly onUnreadable?: (objectKey: string, error: VarveError) => void;
+  /** Whether no more manifests may be read. Default: never. */
+  readonly isOver?: () => boolean;
+}
+
+/**
+ * Reads every manifest of the store, by a LIST and a GET each: no index is asked (rule 14). Returns
+ * whether that was not cut short.
+ */
+export async function walkManifests(
+  protocol: Protocol,
+  { onRecord, onUnreadable, isOver = () => false }: ManifestVisitor,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const read = async (objectKey: string) => {
+    try {
+      const seen = await protocol.manifests.readObject(objectKey);
+      if (seen.record !== undefined) onRecord(objectKey, seen);
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      onUnreadable?.(objectKey, error);
+    }
+  };
+  for (const kind of KINDS) {
+    for await (const page of listPages(protocol, manifestsPrefix(kind), abortOf(signal))) {
+      for (let start = 0; start < page.length; start += WINDOW) {
+        throwIfAborted(signal);
+        if (isOver()) return false;
+        await forEach(page.slice(start, start + WINDOW), ({ key }) => read(key));
+      }
+    }
+  }
+  return true;
+}

@@ -1,0 +1,214 @@
+import type { Address } from '../../../core/address.ts';
+import type { ManifestKey } from '../../contract/manifests.ts';
+import { listPages } from '../../storage/listing.ts';
+import { holderOf, KINDS, manifestsPrefix } from '../format/keys.ts';
+import type { ManifestRecord } from '../format/manifest-record.ts';
+import { type Generation, holderOfToken, type Token, tokenOf } from '../format/sidecar.ts';
+import type { SeenRecord } from '../tables/manifest-table.ts';
+import { forEach, type Protocol } from '../tables/protocol.ts';
+import { unlessUnreadable } from '../tables/unreadable.ts';
+import { walkManifests } from './manifest-walk.ts';
+
+/** A committed manifest's reference. */
+export interface Reference {
+  readonly key: ManifestKey;
+  readonly gen: Generation;
+}
+
+/** Everything that the manifests say about one segment. */
+export interface SegmentReferences {
+  /** Of committed content. */
+  readonly held: Map<Token, Reference>;
+  /** Of attempts under way: they may be in the sidecar, or not. */
+  readonly announced: Set<Token>;
+  /** Of references about to go: the same. */
+  readonly releasing: Set<Token>;
+}
+
+/** What a scan keeps. */
+export interface ScanScope {
+  /** Segments whose address is lower are left out. Default: none are. */
+  readonly from?: string;
+  /** Only these segments. Default: all. */
+  readonly only?: ReadonlySet<Address>;
+  /** Most references kept; 1 or more. Default: as the store's settings say. */
+  readonly most?: number;
+}
+
+/**
+ * The references to segments, told by the manifests themselves: the truth that counts are repaired
+ * from (rule 14: no index is asked). Where there are more than memory shall hold, those of the
+ * highest addresses are left to another scan.
+ */
+export class ReferenceScan {
+  readonly #protocol: Protocol;
+  readonly #from: string;
+  readonly #only: ReadonlySet<Address> | undefined;
+  readonly #most: number;
+  readonly #segments = new Map<Address, SegmentReferences>();
+  #kept = 0;
+  #until: Address | undefined;
+  readonly #objectKeys = new Map<string, string>();
+  manifests = 0;
+
+  constructor(
+    protocol: Protocol,
+    { from = '', only, most = protocol.settings.scannedReferences }: ScanScope = {},
+  ) {
+    this.#protocol = protocol;
+    this.#from = from;
+    this.#only = only;
+    this.#most = most;
+  }
+
+  /** The lowest address that was left out for want of room; `undefined` when none was. */
+  get until(): Address | undefined {
+    return this.#until;
+  }
+
+  /** Reads every manifest; calls back with each record, and with what cannot be read. */
+  async run(
+    onRecord: (seen: SeenRecord) => void,
+    onDamage: (objectKey: string, error: Error) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const note = (objectKey: string, seen: SeenRecord) => {
+      if (seen.record !== undefined) this.#note(objectKey, seen.record);
+      onRecord(seen);
+    };
+    await walkManifests(this.#protocol, { onRecord: note, onUnreadable: onDamage }, signal);
+  }
+
+  of(address: Address): SegmentReferences | undefined {
+    return this.#segments.get(address);
+  }
+
+  /** Every segment that committed content references. */
+  *referenced(): Iterable<Address> {
+    for (const [address, { held }] of this.#segments) if (held.size > 0) yield address;
+  }
+
+  /**
+   * Of the tokens in a segment's sidecar, those that no manifest has a use for. A token enters a
+   * sidecar only after the `pending` that names it is stored, and manifests leave tombstones: so
+   * what no manifest names can never be committed.
+   */
+  async leaked(address: Address, tokens: readonly Token[]): Promise<Token[]> {
+    const known = this.#segments.get(address);
+    const strangers = tokens.filter(
+      (token) =>
+        !known?.held.has(token) && !known?.announced.has(token) && !known?.releasing.has(token),
+    );
+    const leaked = await forEach(strangers, async (token) =>
+      (await this.#isLeaked(address, token)) ? [token] : [],
+    );
+    return leaked.flat();
+  }
+
+  /**
+   * Whether a manifest's committed content references the segment at that generation, by what is
+   * stored now.
+   */
+  async isHeld(address: Address, token: Token, gen: Generation): Promise<boolean> {
+    const objectKey = await this.#objectKeyOf(holderOfToken(token));
+    if (objectKey === undefined) return false;
+    const seen = await unlessUnreadable(this.#protocol.manifests.readObject(objectKey));
+    const hold = seen?.record?.current?.holds.get(address);
+    return (
+      hold !== undefined && hold.gen === gen && tokenOf(holderOf(objectKey), hold.nonce) === token
+    );
+  }
+
+  #note(objectKey: string, { key, current, pending, releasing }: ManifestRecord): void {
+    const holder = holderOf(objectKey);
+    if (current !== undefined) this.manifests++;
+    for (const [address, { gen, nonce }] of current?.holds ?? []) {
+      this.#keep(address)?.held.set(tokenOf(holder, nonce), { key, gen });
+    }
+    for (const { nonce, adds } of pending) {
+      for (const address of adds) this.#keep(address)?.announced.add(tokenOf(holder, nonce));
+    }
+    for (const { address, nonce } of releasing)
+      this.#keep(address)?.releasing.add(tokenOf(holder, nonce));
+    if (this.#kept > this.#most) this.#narrow();
+  }
+
+  /** Where to keep one more reference to a segment; `undefined`: not here. */
+  #keep(address: Address): SegmentReferences | undefined {
+    if (address < this.#from || (this.#until !== undefined && address >= this.#until))
+      return undefined;
+    if (this.#only !== undefined && !this.#only.has(address)) return undefined;
+    this.#kept++;
+    const known = this.#segments.get(address);
+    if (known !== undefined) return known;
+    const entry = {
+      held: new Map<Token, Reference>(),
+      announced: new Set<Token>(),
+      releasing: new Set<Token>(),
+    };
+    this.#segments.set(address, entry);
+    return entry;
+  }
+
+  /**
+   * Drops the upper half, but never the lowest address: it may have more references than there is
+   * room for.
+   */
+  #narrow(): void {
+    const addresses = [...this.#segments.keys()].sort();
+    let kept = 0;
+    this.#until =
+      addresses.find((address) => {
+        const size = sizeOf(this.#segments.get(address) as SegmentReferences);
+        const isLeftOut = kept > 0 && kept + size > this.#most / 2;
+        if (!isLeftOut) kept += size;
+        return isLeftOut;
+      }) ?? this.#until;
+    for (const address of addresses) {
+      if (this.#until !== undefined && address >= this.#until) this.#segments.delete(address);
+    }
+    this.#kept = kept;
+  }
+
+  /** Whether the manifest that a token names has no use for it any more, by what is stored now. */
+  async #isLeaked(address: Address, token: Token): Promise<boolean> {
+    const objectKey = await this.#objectKeyOf(holderOfToken(token));
+    if (objectKey === undefined) return true;
+    const seen = await unlessUnreadable(this.#protocol.manifests.readObject(objectKey));
+    // What cannot be read may have a use for it.
+    if (seen === undefined) return false;
+    return seen.record === undefined || !namesToken(seen.record, objectKey, address, token);
+  }
+
+  /** Lists the keys when one is asked for first, and again for a holder that came since. */
+  async #objectKeyOf(holder: string): Promise<string | undefined> {
+    if (!this.#objectKeys.has(holder)) {
+      for (const kind of KINDS) {
+        for await (const page of listPages(this.#protocol, manifestsPrefix(kind))) {
+          for (const { key } of page) this.#objectKeys.set(holderOf(key), key);
+        }
+      }
+    }
+    return this.#objectKeys.get(holder);
+  }
+}
+
+function sizeOf({ held, announced, releasing }: SegmentReferences): number {
+  return held.size + announced.size + releasing.size;
+}
+
+function namesToken(
+  { current, pending, releasing }: ManifestRecord,
+  objectKey: string,
+  address: Address,
+  token: Token,
+): boolean {
+  const holder = holderOf(objectKey);
+  const is = (nonce: string) => tokenOf(holder, nonce) === token;
+  const hold = current?.holds.get(address);
+  return (
+    (hold !== undefined && is(hold.nonce)) ||
+    pending.some(({ nonce, adds }) => is(nonce) && adds.includes(address)) ||
+    releasing.some((release) => release.address === address && is(release.nonce))
+  );
+}

@@ -1,0 +1,51 @@
+import { type AbortOptions, abortOf } from '../../../core/abort.ts';
+import type { Address } from '../../../core/address.ts';
+import { listObjects } from '../../storage/listing.ts';
+import { parseSegmentKey, SEGMENTS_PREFIX } from '../format/keys.ts';
+import type { Generation } from '../format/sidecar.ts';
+import type { Protocol } from '../tables/protocol.ts';
+
+/** What a listing shows of one segment. */
+export interface ListedSegment {
+  readonly address: Address;
+  readonly hasSidecar: boolean;
+  readonly generations: readonly Generation[];
+}
+
+/** What to list: by default everything. */
+export interface ListingBounds extends AbortOptions {
+  /** Segments whose address is lower are left out. */
+  readonly from?: string;
+  /** So are those from this address on. */
+  readonly until?: Address | undefined;
+}
+
+/** Every segment that has a sidecar or data, a page at a time. */
+export async function* listSegments(
+  protocol: Protocol,
+  pageSize: number,
+  { from = '', until, signal }: ListingBounds,
+): AsyncGenerator<ListedSegment[], void, undefined> {
+  let page: ListedSegment[] = [];
+  let last: { address: Address; hasSidecar: boolean; generations: Generation[] } | undefined;
+  for await (const { key } of listObjects(protocol, SEGMENTS_PREFIX, {
+    ...abortOf(signal),
+    after: `${SEGMENTS_PREFIX}${from}`,
+  })) {
+    const parsed = parseSegmentKey(key);
+    if (parsed === undefined) continue;
+    if (until !== undefined && parsed.address >= until) break;
+    if (parsed.address !== last?.address) {
+      if (last !== undefined) page.push(last);
+      last = { address: parsed.address, hasSidecar: false, generations: [] };
+      if (page.length === pageSize) {
+        yield page;
+        page = [];
+      }
+    }
+    if (parsed.generation === undefined) last.hasSidecar = true;
+    else last.generations.push(parsed.generation);
+  }
+  if (last !== undefined) page.push(last);
+  if (page.length > 0) yield page;
+}

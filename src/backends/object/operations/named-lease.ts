@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { type AbortOptions, abortOf } from '../../../core/abort.ts';
+import type { Lease } from '../../contract/maintenance.ts';
+import { checkLease } from '../../contract/write-validation.ts';
+import { LEASES_PREFIX } from '../format/keys.ts';
+import type { Protocol } from '../tables/protocol.ts';
+
+const BODY = z.object({ holder: z.string(), ttlMs: z.number() });
+
+/**
+ * Takes the lease `leases/<name>.json` by compare-and-swap, unless somebody has it. Its age is the
+ * difference of two times of the server's. A released lease is one of no duration: objects are not
+ * deleted, as that would not be atomic everywhere. Whoever does not learn whether a swap succeeded
+ * behaves as if it had not.
+ */
+export async function acquireLease(
+  { store, randomness }: Pick<Protocol, 'store' | 'randomness'>,
+  name: string,
+  ttlMs: number,
+  { signal }: AbortOptions,
+): Promise<Lease | undefined> {
+  checkLease(name, ttlMs);
+  const key = `${LEASES_PREFIX}${encodeURIComponent(name)}.json`;
+  const present = await store.get(key, abortOf(signal));
+  if (present !== undefined && present.serverTime - present.lastModified < durationOf(present.body))
+    return undefined;
+  const holder = randomness.nonce();
+  let etag = present?.etag;
+  const swap = async (duration: number, options: AbortOptions): Promise<boolean> => {
+    // The beat makes every body another: an old condition never holds again.
+    const body = Buffer.from(JSON.stringify({ holder, beat: randomness.nonce(), ttlMs: duration }));
+    const result = await store.put(
+      key,
+      body,
+      etag === undefined ? { kind: 'absent' } : { kind: 'match', etag },
+      options,
+    );
+    if (result.outcome === 'stored') etag = result.etag;
+    return result.outcome === 'stored';
+  };
+  if (!(await swap(ttlMs, abortOf(signal)))) return undefined;
+  return {
+    renew: (duration, options = {}) => swap(duration, abortOf(options.signal)),
+    release: async () => {
+      await swap(0, {});
+    },
+  };
+}
+
+/** A body that cannot be read protects nobody. */
+function durationOf(body: Uint8Array): number {
+  try {
+    return BODY.parse(JSON.parse(Buffer.from(body).toString('utf8'))).ttlMs;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,124 @@
+import { abortOf } from '../../../core/abort.ts';
+import type { Address } from '../../../core/address.ts';
+import { isUnreadable } from '../../../core/errors.ts';
+import type { Remnant } from '../../contract/maintenance.ts';
+import { segmentKey, sidecarKey } from '../format/keys.ts';
+import type { Generation, Sidecar } from '../format/sidecar.ts';
+import { ReferenceScan } from '../listing/reference-scan.ts';
+import { listSegments } from '../listing/segment-listing.ts';
+import { forEach, type Protocol } from '../tables/protocol.ts';
+
+/** So many segments are looked at together. */
+const LISTED = 250;
+
+interface StoredData {
+  readonly address: Address;
+  readonly generation: Generation;
+}
+
+/**
+ * What an erasure could not get rid of: stored data that no manifest needs, by what the manifests
+ * say. The sidecars are not asked, for what keeps deleted content is that one of them is wrong: it
+ * counts a reference that somebody has yet to let go of or died with, it is hot, or it knows
+ * nothing of data that came late.
+ */
+export async function findRemnants(
+  protocol: Protocol,
+  signal: AbortSignal | undefined,
+): Promise<Remnant[]> {
+  const suspects: StoredData[] = [];
+  for (let from: string | undefined = ''; from !== undefined; ) {
+    const scan: ReferenceScan = new ReferenceScan(protocol, { from });
+    await read(scan, signal);
+    suspects.push(...(await unneeded(protocol, scan, from, signal)));
+    from = scan.until;
+  }
+  if (suspects.length === 0) return [];
+  // A writer announces before it stores, so what is needed since the first scan is told by a second
+  // one.
+  const again = new ReferenceScan(protocol, {
+    only: new Set(suspects.map(({ address }) => address)),
+    most: Number.POSITIVE_INFINITY,
+  });
+  await read(again, signal);
+  const left = suspects.filter((data) => !isNeeded(again, data));
+  const remnants = await forEach(left, (data) => describe(protocol, again, data, signal));
+  return [...new Map(remnants.flat().map((remnant) => [remnant.location, remnant])).values()];
+}
+
+/** What a damaged manifest needs, the sidecars tell. */
+function read(scan: ReferenceScan, signal: AbortSignal | undefined): Promise<void> {
+  return scan.run(
+    () => {},
+    () => {},
+    signal,
+  );
+}
+
+async function unneeded(
+  protocol: Protocol,
+  scan: ReferenceScan,
+  from: string,
+  signal: AbortSignal | undefined,
+): Promise<StoredData[]> {
+  const found: StoredData[] = [];
+  for await (const page of listSegments(protocol, LISTED, {
+    from,
+    until: scan.until,
+    ...abortOf(signal),
+  })) {
+    const stored = page.flatMap(({ address, generations }) =>
+      generations.map((generation) => ({ address, generation })),
+    );
+    found.push(...stored.filter((data) => !isNeeded(scan, data)));
+  }
+  return found;
+}
+
+/** Whether a manifest references the data, or a writer is about to reference the segment. */
+function isNeeded(scan: ReferenceScan, { address, generation }: StoredData): boolean {
+  const { held, announced } = scan.of(address) ?? {};
+  if ((announced?.size ?? 0) > 0) return true;
+  return [...(held?.values() ?? [])].some(({ gen }) => gen === generation);
+}
+
+async function describe(
+  protocol: Protocol,
+  scan: ReferenceScan,
+  { address, generation }: StoredData,
+  signal: AbortSignal | undefined,
+): Promise<Remnant[]> {
+  const key = segmentKey(address, generation);
+  if ((await protocol.store.head(key, abortOf(signal))) === undefined) return [];
+  let sidecar: Sidecar | undefined;
+  try {
+    sidecar = await protocol.sidecars.read(address);
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    return [{ address, location: sidecarKey(address), reason: UNREADABLE }];
+  }
+  if (sidecar?.gen !== generation) return [{ address, location: key, reason: ORPHANED }];
+  if ((sidecar.holds ?? []).length > 0)
+    return [{ address, location: sidecarKey(address), reason: HELD }];
+  const { refs } = sidecar;
+  const gone = new Set([
+    ...(await scan.leaked(address, refs)),
+    ...(scan.of(address)?.releasing ?? []),
+  ]);
+  // Whatever else is counted is a damaged manifest's.
+  if (!sidecar.hot && refs.some((token) => !gone.has(token))) return [];
+  return [{ address, location: key, reason: FORGOTTEN }];
+}
+
+const HELD = 'an audit is at work on this segment: erase again when it has ended';
+
+const UNREADABLE =
+  'what references this segment cannot be read: audit with repair, then erase again';
+
+const ORPHANED =
+  'nothing leads to this data: an audit with repair deletes it, if no manifest needs it';
+
+const FORGOTTEN =
+  'nothing needs this data, and whoever let go of it has not finished or has died: erase ' +
+  'again in a minute, ' +
+  'and if it is still there, audit with repair first';

@@ -1,0 +1,134 @@
+import { type AbortOptions, abortOf, throwIfAborted } from '../../../core/abort.ts';
+import type { Address } from '../../../core/address.ts';
+import type { ManifestSurvey, SurveyedSegment } from '../../contract/maintenance.ts';
+import type { ManifestHead } from '../../contract/manifests.ts';
+import { listObjects, listPages } from '../../storage/listing.ts';
+import { KINDS, manifestsPrefix, parseSegmentKey, SEGMENTS_PREFIX } from '../format/keys.ts';
+import { headOfRecord, type ManifestContent } from '../format/manifest-record.ts';
+import { type Generation, parseGeneration } from '../format/sidecar.ts';
+import { forEach, type Protocol } from '../tables/protocol.ts';
+import { unlessUnreadable } from '../tables/unreadable.ts';
+
+/** So many manifests are read at once. */
+const WINDOW = 64;
+
+/** What a listing tells of a segment's data, and how many manifests hold it. */
+interface KnownSegment {
+  readonly generation: Generation;
+  readonly storedBytes: number;
+  manifests: number;
+}
+
+/** What is kept of a manifest until all holders of its segments are known. */
+interface KeptManifest {
+  readonly head: ManifestHead;
+  readonly bodyBytes: number;
+  /** Of its object. */
+  readonly storedBytes: number;
+  readonly uses: ReadonlyMap<Address, number>;
+  /** Segments that hold its bodies. */
+  readonly spilled: ReadonlySet<Address>;
+}
+
+/**
+ * Tells what manifests take, from a listing of the segments and one GET a manifest; no sidecar is
+ * read. How many hold a segment is known only at the end, so the references of all manifests are in
+ * memory: some 100 bytes each, and as much a segment.
+ */
+export async function* surveyObjects(
+  protocol: Protocol,
+  { signal }: AbortOptions,
+): AsyncGenerator<ManifestSurvey, void, undefined> {
+  const known = await listSegments(protocol, signal);
+  const kept: KeptManifest[] = [];
+  for (const kind of KINDS) {
+    for await (const page of listPages(protocol, manifestsPrefix(kind), abortOf(signal))) {
+      for (let start = 0; start < page.length; start += WINDOW) {
+        throwIfAborted(signal);
+        const window = page.slice(start, start + WINDOW);
+        await forEach(window, async ({ key, size }) => {
+          const content = await readContent(protocol, key, signal);
+          if (content === undefined) return;
+          for (const address of content.manifest.holds.keys()) {
+            const segment = known.get(address);
+            if (segment !== undefined) segment.manifests++;
+          }
+          kept.push(keep(content.head, content.manifest, size));
+        });
+      }
+    }
+  }
+  for (const manifest of kept) yield surveyOf(manifest, known);
+}
+
+/**
+ * The data objects; a segment that has several generations at the moment is told by the last one
+ * listed.
+ */
+async function listSegments(
+  protocol: Protocol,
+  signal: AbortSignal | undefined,
+): Promise<Map<Address, KnownSegment>> {
+  const known = new Map<Address, KnownSegment>();
+  for await (const { key, size } of listObjects(protocol, SEGMENTS_PREFIX, abortOf(signal))) {
+    const segment = parseSegmentKey(key);
+    if (segment?.generation === undefined) continue;
+    known.set(segment.address, { generation: segment.generation, storedBytes: size, manifests: 0 });
+  }
+  return known;
+}
+
+/** A manifest that cannot be read is an audit's to tell. */
+async function readContent(
+  protocol: Protocol,
+  objectKey: string,
+  signal: AbortSignal | undefined,
+): Promise<{ head: ManifestHead; manifest: ManifestContent } | undefined> {
+  const seen = await unlessUnreadable(
+    protocol.manifests.readObject(objectKey, undefined, abortOf(signal)),
+  );
+  const record = seen?.record;
+  return (
+    record?.current && { head: headOfRecord(record.key, record.current), manifest: record.current }
+  );
+}
+
+function keep(head: ManifestHead, { entries }: ManifestContent, storedBytes: number): KeptManifest {
+  const uses = new Map<Address, number>();
+  const spilled = new Set<Address>();
+  let bodyBytes = 0;
+  for (const { body, segments } of entries) {
+    bodyBytes += body.kind === 'inline' ? body.bytes.length : body.length;
+    if (body.kind === 'spilled') for (const { address } of body.parts) spilled.add(address);
+    for (const address of segments) uses.set(address, (uses.get(address) ?? 0) + 1);
+  }
+  return { head, bodyBytes, storedBytes, uses, spilled };
+}
+
+function surveyOf(
+  { head, bodyBytes, storedBytes, uses, spilled }: KeptManifest,
+  known: ReadonlyMap<Address, KnownSegment>,
+): ManifestSurvey {
+  let bodyStoredBytes = storedBytes;
+  for (const address of spilled) {
+    const segment = uses.has(address) ? undefined : known.get(address);
+    if (segment !== undefined)
+      bodyStoredBytes += segment.storedBytes / Math.max(1, segment.manifests);
+  }
+  const segments = [...uses].flatMap(([address, count]): SurveyedSegment[] => {
+    const segment = known.get(address);
+    if (segment === undefined) return [];
+    const references = Math.max(1, segment.manifests);
+    return [
+      {
+        address,
+        ...parseGeneration(segment.generation),
+        storedBytes: segment.storedBytes,
+        references,
+        share: 1 / references,
+        uses: count,
+      },
+    ];
+  });
+  return { head, bodyBytes, bodyStoredBytes, segments };
+}

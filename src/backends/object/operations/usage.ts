@@ -1,0 +1,70 @@
+import { type AbortOptions, abortOf } from '../../../core/abort.ts';
+import type { Address } from '../../../core/address.ts';
+import type { Usage } from '../../contract/maintenance.ts';
+import type { ManifestKind } from '../../contract/manifests.ts';
+import { listObjects, listPages } from '../../storage/listing.ts';
+import { MANIFESTS_PREFIX, parseSegmentKey, RELEASE_HINTS_PREFIX } from '../format/keys.ts';
+import { parseGeneration } from '../format/sidecar.ts';
+import type { ListIndex } from '../listing/list-index.ts';
+import { readReleaseHint } from '../tables/hints.ts';
+import { forEach, type Protocol } from '../tables/protocol.ts';
+import { unlessUnreadable } from '../tables/unreadable.ts';
+
+/** What listings and hints tell: no manifest and no sidecar but those of garbage is read. */
+export async function usageOf(
+  protocol: Protocol,
+  index: ListIndex,
+  { signal }: AbortOptions,
+): Promise<Usage> {
+  const abort = abortOf(signal);
+  const ofKind = async (kind: ManifestKind) => {
+    const manifests = await index.all(kind, abort);
+    const logicalBytes = manifests.reduce((sum, { head }) => sum + (head?.logicalBytes ?? 0), 0);
+    return { count: manifests.length, logicalBytes };
+  };
+  const manifests = {
+    conversation: await ofKind('conversation'),
+    blob: await ofKind('blob'),
+    pin: await ofKind('pin'),
+  };
+  let segments = 0;
+  let segmentBytes = 0;
+  let storedBytes = 0;
+  let indexBytes = 0;
+  for await (const page of listPages(protocol, '', abort)) {
+    for (const { key, size } of page) {
+      storedBytes += size;
+      const segment = parseSegmentKey(key);
+      if (segment?.generation !== undefined) {
+        segments++;
+        segmentBytes += parseGeneration(segment.generation).length;
+      } else if (!key.startsWith(MANIFESTS_PREFIX)) indexBytes += size;
+    }
+  }
+  const garbage = await garbageOf(protocol, abort);
+  return { manifests, segments, segmentBytes, storedBytes, indexBytes, ...garbage };
+}
+
+/** Of the segments that hints name, those that nothing references. */
+async function garbageOf(
+  protocol: Protocol,
+  abort: AbortOptions,
+): Promise<Pick<Usage, 'garbageSegments' | 'garbageBytes'>> {
+  const hinted = new Set<Address>();
+  for await (const { key } of listObjects(protocol, RELEASE_HINTS_PREFIX, abort)) {
+    const object = await protocol.store.get(key, abort);
+    if (object === undefined) continue;
+    for (const address of readReleaseHint(object.body, key)?.segments ?? []) hinted.add(address);
+  }
+  const lengths = await forEach(hinted, async (address) => {
+    const sidecar = await unlessUnreadable(protocol.sidecars.read(address));
+    if (sidecar === undefined || sidecar.refs.length > 0 || sidecar.hot || sidecar.state === 'gone')
+      return undefined;
+    return parseGeneration(sidecar.gen).length;
+  });
+  const garbage = lengths.filter((length) => length !== undefined);
+  return {
+    garbageSegments: garbage.length,
+    garbageBytes: garbage.reduce((sum, length) => sum + length, 0),
+  };
+}

@@ -1,0 +1,191 @@
+import { z } from 'zod';
+import type { Address } from '../../../core/address.ts';
+import { because, isVarveError, VarveError } from '../../../core/errors.ts';
+import type { Randomness } from '../../../core/system/clock.ts';
+import type { ManifestKey } from '../../contract/manifests.ts';
+import {
+  DAMAGE_HINTS_PREFIX,
+  EXPIRY_HINTS_PREFIX,
+  holderOf,
+  manifestObjectKey,
+  RELEASE_HINTS_PREFIX,
+  WRITER_HINTS_PREFIX,
+} from '../format/keys.ts';
+import type { Release } from '../format/manifest-record.ts';
+import { decodeJson, type JsonFormat } from '../format/stored-json.ts';
+import type { Foundation } from './foundation.ts';
+
+/** How long a writer's mark stands for what it does, in ms: renewed before it does more. */
+const WRITER_MARK_MS = 10 * 60 * 1000;
+
+/**
+ * What may have become garbage: segments that references were taken from, and the manifests that
+ * did.
+ */
+export interface ReleaseHint {
+  readonly segments: readonly Address[];
+  /** Keys of their objects. */
+  readonly manifests: readonly string[];
+}
+
+export interface ReadReleaseHint extends ReleaseHint {
+  /** A later version wrote it: it is left to that version. */
+  readonly isNewer?: true;
+}
+
+const RELEASE_HINT = z.strictObject({
+  v: z.literal(1),
+  segments: z.array(z.string().regex(/^[0-9a-f]{64}$/)),
+  manifests: z.array(z.string()),
+});
+
+const EXPIRY_HINT = z.strictObject({
+  v: z.literal(1),
+  kind: z.enum(['conversation', 'blob', 'pin']),
+  id: z.string(),
+});
+
+/**
+ * The mark of a process that may leave attempts unfinished, shared by all calls of an open store.
+ */
+export class WriterMark {
+  readonly key: string;
+  /** By the monotonic clock. */
+  markedAt: number | undefined;
+  marking: Promise<void> | undefined;
+  mustStay = false;
+
+  constructor(randomness: Pick<Randomness, 'nonce'>) {
+    this.key = `${WRITER_HINTS_PREFIX}${randomness.nonce()}`;
+  }
+}
+
+/**
+ * Leaves word of what a collection will have to look at, before it comes to be (rule 14): so that
+ * its everyday run need not walk the keyspace. Hints say too much rather than too little, and
+ * losing one costs space, never content.
+ */
+export class Hints {
+  readonly #foundation: Pick<Foundation, 'store' | 'clock' | 'randomness'>;
+  readonly #mark: WriterMark;
+
+  constructor(foundation: Pick<Foundation, 'store' | 'clock' | 'randomness'>, mark: WriterMark) {
+    this.#foundation = foundation;
+    this.#mark = mark;
+  }
+
+  /**
+   * Before a `pending` is stored: should this process die, its mark makes a collection look for
+   * what it left.
+   */
+  async announceWriter(): Promise<void> {
+    const now = this.#foundation.clock.monotonic();
+    if (this.#mark.markedAt !== undefined && now - this.#mark.markedAt < WRITER_MARK_MS) return;
+    const others = this.#mark.marking;
+    if (others !== undefined) {
+      try {
+        return await others;
+      } catch {
+        // It was another call's to make, and that call has ended.
+        return this.announceWriter();
+      }
+    }
+    this.#mark.marking = this.#renewMark(now).finally(() => {
+      this.#mark.marking = undefined;
+    });
+    await this.#mark.marking;
+  }
+
+  /** Something of this process was left behind: its mark stays when it ends. */
+  keepWriter(): void {
+    this.#mark.mustStay = true;
+  }
+
+  /** Before the swaps that put references into `releasing`. */
+  async announceReleases(
+    manifests: readonly { readonly objectKey: string; readonly releases: readonly Release[] }[],
+  ): Promise<void> {
+    const releasing = manifests.filter(({ releases }) => releases.length > 0);
+    if (releasing.length === 0) return;
+    const hint: ReleaseHint = {
+      segments: [
+        ...new Set(releasing.flatMap(({ releases }) => releases.map(({ address }) => address))),
+      ],
+      manifests: releasing.map(({ objectKey }) => objectKey),
+    };
+    await this.write(hint);
+  }
+
+  /** Before a manifest with a time to expire is committed. Such hints sort by that time. */
+  async announceExpiry(key: ManifestKey, expiresAt: number): Promise<void> {
+    const { kind, id } = key;
+    const name = `${expiryPrefix(expiresAt)}-${holderOf(manifestObjectKey(key))}`;
+    await this.#put(name, Buffer.from(JSON.stringify({ v: 1, kind, id })));
+  }
+
+  /** A segment whose data is damaged: writers that have its bytes heal it. */
+  async announceDamage(address: Address): Promise<void> {
+    await this.#put(`${DAMAGE_HINTS_PREFIX}${address}`, Buffer.from('{"v":1}'));
+  }
+
+  async write(hint: ReleaseHint): Promise<void> {
+    const body = Buffer.from(JSON.stringify({ v: 1, ...hint }));
+    await this.#put(`${RELEASE_HINTS_PREFIX}${this.#foundation.randomness.nonce()}.json`, body);
+  }
+
+  async close(): Promise<void> {
+    const { key, markedAt, mustStay } = this.#mark;
+    if (markedAt !== undefined && !mustStay) await this.#foundation.store.delete([key]);
+  }
+
+  async #renewMark(now: number): Promise<void> {
+    await this.#put(this.#mark.key, Buffer.from('{"v":1}'));
+    this.#mark.markedAt = now;
+  }
+
+  /** A hint that may or may not be there is as good as none: what it announces must not happen. */
+  async #put(key: string, body: Uint8Array): Promise<void> {
+    const result = await this.#foundation.store.put(key, body, { kind: 'any' });
+    if (result.outcome === 'stored') return;
+    const cause = result.outcome === 'unknown' ? result.error : undefined;
+    if (isVarveError(cause, 'ABORTED')) throw cause;
+    throw new VarveError('UNAVAILABLE', `nothing was written: try again later${because(cause)}`, {
+      cause,
+    });
+  }
+}
+
+/** Sorts as the times do; what is before the epoch has come anyway. */
+export function expiryPrefix(expiresAt: number): string {
+  const ms = Math.min(Math.max(0, Math.ceil(expiresAt)), Number.MAX_SAFE_INTEGER);
+  return `${EXPIRY_HINTS_PREFIX}${String(ms).padStart(16, '0')}`;
+}
+
+/**
+ * The manifest that a hint names; `undefined` for one that cannot be read, which a full collection
+ * makes up for.
+ */
+export function readExpiryHint(body: Uint8Array, hintKey: string): ManifestKey | undefined {
+  const hint = read(body, { name: 'hint', schema: EXPIRY_HINT }, hintKey);
+  return hint === undefined || hint === 'newer' ? undefined : { kind: hint.kind, id: hint.id };
+}
+
+/** What a hint names; `undefined` for one that is damaged, which a full collection makes up for. */
+export function readReleaseHint(body: Uint8Array, hintKey: string): ReadReleaseHint | undefined {
+  const hint = read(body, { name: 'hint', schema: RELEASE_HINT }, hintKey);
+  return hint === 'newer'
+    ? { segments: [], manifests: [], isNewer: true }
+    : (hint as ReleaseHint | undefined);
+}
+
+function read<Value>(
+  body: Uint8Array,
+  format: JsonFormat<Value>,
+  hintKey: string,
+): Value | 'newer' | undefined {
+  try {
+    return decodeJson(body, format, hintKey);
+  } catch (error) {
+    return isVarveError(error, 'UNSUPPORTED_FORMAT') ? 'newer' : undefined;
+  }
+}

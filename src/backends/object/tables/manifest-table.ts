@@ -1,0 +1,132 @@
+import { because, VarveError } from '../../../core/errors.ts';
+import type { ManifestKey } from '../../contract/manifests.ts';
+import type { RequestOptions } from '../../storage/object-store.ts';
+import { manifestObjectKey } from '../format/keys.ts';
+import { decodeRecord, encodeRecord } from '../format/manifest-codec.ts';
+import {
+  type ManifestRecord,
+  nextRecord,
+  type RecordChange,
+  wasApplied,
+} from '../format/manifest-record.ts';
+import { Backoff } from './backoff.ts';
+import type { Foundation } from './foundation.ts';
+
+/** A manifest's object as it was seen. */
+export interface SeenRecord {
+  /** `undefined`: there was no object. */
+  readonly record: ManifestRecord | undefined;
+  readonly etag: string | undefined;
+  /** Milliseconds since the epoch by the server's clock; known of what was read. */
+  readonly lastModified?: number;
+}
+
+export const NOTHING_SEEN: SeenRecord = { record: undefined, etag: undefined };
+
+export type SwapResult =
+  /** Stored; `etag` is absent when others have already built on it. */
+  | { readonly isStored: true; readonly seen: SeenRecord }
+  /** Not stored, and never will be: the object had changed into this. */
+  | { readonly isStored: false; readonly seen: SeenRecord };
+
+/** The objects of manifests, changed by compare-and-swap. */
+export class ManifestTable {
+  readonly #foundation: Foundation;
+
+  constructor(foundation: Foundation) {
+    this.#foundation = foundation;
+  }
+
+  /** @throws `CORRUPT` when the object is damaged or another manifest's. */
+  async read(key: ManifestKey, options: RequestOptions = {}): Promise<SeenRecord> {
+    return this.readObject(manifestObjectKey(key), key, options);
+  }
+
+  /** As {@link read}, for whoever knows the object and not the manifest. */
+  async readObject(
+    objectKey: string,
+    expected?: ManifestKey,
+    options: RequestOptions = {},
+  ): Promise<SeenRecord> {
+    const object = await this.#foundation.store.get(objectKey, options);
+    if (object === undefined) return NOTHING_SEEN;
+    this.#foundation.serverClock.observe(object.serverTime);
+    const record = decodeRecord(object.body, objectKey, expected);
+    if (expected === undefined && manifestObjectKey(record.key) !== objectKey) {
+      throw new VarveError(
+        'CORRUPT',
+        `${objectKey}: holds ${record.key.kind} ${JSON.stringify(record.key.id)}`,
+      );
+    }
+    return { record, etag: object.etag, lastModified: object.lastModified };
+  }
+
+  /**
+   * Replaces the object that was seen. Asks with the very same body until it is known what became
+   * of it, so that an answer lost on the way is found out: the body is there, or something else is
+   * and this one can never come. One step of the call: its signal and its deadline end the asking,
+   * too.
+   *
+   * @throws `OUTCOME_UNKNOWN` when that is not decided by then; `BUSY`; what the store throws.
+   */
+  async swap(key: ManifestKey, base: SeenRecord, change: RecordChange): Promise<SwapResult> {
+    const objectKey = manifestObjectKey(key);
+    const record = nextRecord(key, base.record, change, this.#foundation.randomness.nonce());
+    const body = encodeRecord(record);
+    const condition =
+      base.etag === undefined
+        ? { kind: 'absent' as const }
+        : { kind: 'match' as const, etag: base.etag };
+    const bounds = this.#foundation.call.step();
+    const backoff = new Backoff(this.#foundation, bounds);
+    let unknown: Error | undefined;
+    for (;;) {
+      const result = await unlessLost(
+        unknown,
+        key,
+        this.#foundation.store.put(objectKey, body, condition, bounds),
+      );
+      if (result.outcome === 'stored') {
+        this.#foundation.serverClock.observe(result.serverTime);
+        return { isStored: true, seen: { record, etag: result.etag } };
+      }
+      // What was answered first says more than how the time for more ran out.
+      if (result.outcome === 'unknown') unknown ??= result.error;
+      const now = await unlessLost(unknown, key, this.readObject(objectKey, key, bounds));
+      if (now.record?.nonce === record.nonce) return { isStored: true, seen: now };
+      if (now.etag !== base.etag) {
+        const applied = wasApplied(record, now.record);
+        if (applied === true) return { isStored: true, seen: now };
+        if (applied === undefined && unknown !== undefined) throw outcomeUnknown(key, unknown);
+        return { isStored: false, seen: now };
+      }
+      await unlessLost(
+        unknown,
+        key,
+        backoff.pause(`changing ${key.kind} ${JSON.stringify(key.id)}`),
+      );
+    }
+  }
+}
+
+/** What ends a request says nothing of one before it that may have happened. */
+async function unlessLost<Result>(
+  unknown: Error | undefined,
+  key: ManifestKey,
+  step: Promise<Result>,
+): Promise<Result> {
+  try {
+    return await step;
+  } catch (cause) {
+    throw unknown === undefined ? cause : outcomeUnknown(key, unknown);
+  }
+}
+
+function outcomeUnknown({ kind, id }: ManifestKey, cause?: unknown): VarveError {
+  return new VarveError(
+    'OUTCOME_UNKNOWN',
+    `${kind} ${JSON.stringify(id)} may or may not have been written: read it before you ` +
+      `write it again${because(cause)}`,
+    { cause },
+  );
+}
