@@ -17,9 +17,9 @@ import {
 } from './backends/contract/maintenance.ts';
 import { ABORT_OPTIONS, type ManifestKey } from './backends/contract/manifests.ts';
 import { SignalledBackend } from './backends/contract/signalled-backend.ts';
-import { examine } from './backends/local/doctor.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
-import { restoreBackup } from './backends/local/restore.ts';
+import { examine } from './backends/local/operations/doctor.ts';
+import { restoreBackup } from './backends/local/operations/restore.ts';
 import type { S3Config } from './backends/storage/s3/s3-location.ts';
 import { Segments } from './cas/segments.ts';
 import { type AbortOptions, throwIfAborted } from './core/abort.ts';

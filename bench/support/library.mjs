@@ -23,8 +23,8 @@ export async function importVarve() {
 /**
  * The SQLite driver of this project's build.
  *
- * @returns {Promise<typeof import('../../src/backends/local/sqlite-driver.ts')>}
+ * @returns {Promise<typeof import('../../src/backends/local/database/sqlite-driver.ts')>}
  */
 export async function importSqliteDriver() {
-  return import(pathToFileURL(join(PROJECT, 'dist/backends/local/sqlite-driver.js')).href);
+  return import(pathToFileURL(join(PROJECT, 'dist/backends/local/database/sqlite-driver.js')).href);
 }

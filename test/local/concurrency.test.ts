@@ -1,8 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
+import {
+  type Database,
+  openSqlite,
+  sqliteDriver,
+} from '../../src/backends/local/database/sqlite-driver.ts';
+import { removeDeadLocks, WriterLock } from '../../src/backends/local/database/writer-lock.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { type Database, openSqlite, sqliteDriver } from '../../src/backends/local/sqlite-driver.ts';
-import { removeDeadLocks, WriterLock } from '../../src/backends/local/writer-lock.ts';
 import { contentOf, entry, put, remove, succeeded } from '../conformance/builders.ts';
 import { times } from '../thorough.ts';
 import { CHURNED } from './process/agent.ts';
@@ -110,7 +114,7 @@ describe('a pack', () => {
     Sqlite.prototype.exec = realExec;
     try {
       expect(isSwept).toBe(true);
-      const { isWriterAlive } = await import('../../src/backends/local/writer-lock.ts');
+      const { isWriterAlive } = await import('../../src/backends/local/database/writer-lock.ts');
       expect(isWriterAlive(path, lock.name)).toBe(true);
     } finally {
       lock.release();

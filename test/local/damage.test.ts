@@ -11,9 +11,9 @@ import {
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Finding } from '../../src/backends/contract/maintenance.ts';
+import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
+import { FORMAT_VERSION } from '../../src/backends/local/format/schema.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { FORMAT_VERSION } from '../../src/backends/local/schema.ts';
-import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import type { ErrorCode } from '../../src/core/errors.ts';
 import {
   auditOf,

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
 import type { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import { addressOf } from '../../src/core/address.ts';
 import { Store } from '../../src/store.ts';
 import { auditOf, commit, contentOf, entry, put, remove } from '../conformance/builders.ts';

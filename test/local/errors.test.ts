@@ -3,13 +3,13 @@ import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Locator, PutWrite } from '../../src/backends/contract/manifests.ts';
-import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import {
   type Database,
   openSqlite,
   type Statement,
   sqliteDriver,
-} from '../../src/backends/local/sqlite-driver.ts';
+} from '../../src/backends/local/database/sqlite-driver.ts';
+import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { VarveError } from '../../src/core/errors.ts';
 import { commit, conversation, entry, hold, put, remove } from '../conformance/builders.ts';
 import { expectSound, scratchFolder } from './support.ts';

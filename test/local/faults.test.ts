@@ -2,13 +2,13 @@ import type * as fs from 'node:fs';
 import { cpSync, statSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { ManifestWrite } from '../../src/backends/contract/manifests.ts';
-import type { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import {
   type Database,
   openSqlite,
   type Statement,
   sqliteDriver,
-} from '../../src/backends/local/sqlite-driver.ts';
+} from '../../src/backends/local/database/sqlite-driver.ts';
+import type { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import type { ErrorCode } from '../../src/core/errors.ts';
 import { append, contentOf, entry, put, remove, succeeded } from '../conformance/builders.ts';
 import { times } from '../thorough.ts';

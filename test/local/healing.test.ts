@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Finding } from '../../src/backends/contract/maintenance.ts';
+import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import {
   commit,
   contentOf,

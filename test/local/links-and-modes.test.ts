@@ -15,9 +15,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { restoreBackup } from '../../src/backends/local/restore.ts';
-import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
+import { restoreBackup } from '../../src/backends/local/operations/restore.ts';
 import { auditOf, commit, contentOf, entry, idsOf, put, remove } from '../conformance/builders.ts';
 import { auditAfresh, expectSound, openStore, rejection, scratchFolder } from './support.ts';
 

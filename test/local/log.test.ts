@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeLogRecord, encodeLogRecord } from '../../src/backends/local/log/log-codec.ts';
+import { decodeLogRecord, encodeLogRecord } from '../../src/backends/local/format/log-codec.ts';
 import type {
   LoggedState,
   LogOperation,
   LogRecord,
-} from '../../src/backends/local/log/log-record.ts';
-import { recordsIn } from '../../src/backends/local/log/unknown-commits.ts';
+} from '../../src/backends/local/format/log-record.ts';
+import { LOG } from '../../src/backends/local/format/schema.ts';
+import { recordsIn } from '../../src/backends/local/packs/unknown-commits.ts';
 import { PackInventory } from '../../src/backends/local/salvage/pack-inventory.ts';
-import { LOG } from '../../src/backends/local/schema.ts';
 import { append, commit, entry, hold, put, remove } from '../conformance/builders.ts';
 import { times } from '../thorough.ts';
 import { openStore, scratchFolder } from './support.ts';

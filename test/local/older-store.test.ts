@@ -1,10 +1,10 @@
 import { cpSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
+import { WriterLock } from '../../src/backends/local/database/writer-lock.ts';
+import { FORMAT_VERSION } from '../../src/backends/local/format/schema.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { FORMAT_VERSION } from '../../src/backends/local/schema.ts';
-import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
-import { WriterLock } from '../../src/backends/local/writer-lock.ts';
 import { addressOf } from '../../src/core/address.ts';
 import { openStore as openWhole, type Store } from '../../src/store.ts';
 import { commit, entry, expectFailed, hold, put, remove } from '../conformance/builders.ts';

@@ -1,5 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { IndexDatabase } from '../../src/backends/local/database/index-database.ts';
+import { StoreFolder } from '../../src/backends/local/files/store-folder.ts';
+import {
+  addToFilter,
+  filterBytes,
+  mayContain,
+} from '../../src/backends/local/fingerprints/bloom-filter.ts';
+import {
+  FingerprintIndex,
+  SEGMENT_FINGERPRINTS,
+} from '../../src/backends/local/fingerprints/fingerprint-index.ts';
 import {
   BLOCK_HEADER_BYTES,
   type BlockRecord,
@@ -8,18 +19,11 @@ import {
   decodeBlockPayload,
   encodeBlock,
   isDamage,
-} from '../../src/backends/local/block.ts';
-import { addToFilter, filterBytes, mayContain } from '../../src/backends/local/bloom-filter.ts';
-import { decodeBodyRecord, encodeBodyRecord } from '../../src/backends/local/body-record.ts';
-import { FINGERPRINT_BITS } from '../../src/backends/local/fingerprint.ts';
-import {
-  FingerprintIndex,
-  SEGMENT_FINGERPRINTS,
-} from '../../src/backends/local/fingerprint-index.ts';
-import { IndexDatabase } from '../../src/backends/local/index-database.ts';
-import { ReferenceLedger } from '../../src/backends/local/reference-ledger.ts';
-import { BODIES, SEGMENTS, SWEPT } from '../../src/backends/local/schema.ts';
-import { StoreFolder } from '../../src/backends/local/store-folder.ts';
+} from '../../src/backends/local/format/block.ts';
+import { decodeBodyRecord, encodeBodyRecord } from '../../src/backends/local/format/body-record.ts';
+import { FINGERPRINT_BITS } from '../../src/backends/local/format/fingerprint.ts';
+import { BODIES, SEGMENTS, SWEPT } from '../../src/backends/local/format/schema.ts';
+import { ReferenceLedger } from '../../src/backends/local/tables/reference-ledger.ts';
 import { countTokens, packTokens, unpackTokens } from '../../src/cas/codec/token-codec.ts';
 import { addressOf } from '../../src/core/address.ts';
 import { IdSet } from '../../src/core/collections/id-set.ts';

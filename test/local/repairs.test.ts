@@ -10,8 +10,8 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { FindingKind } from '../../src/backends/contract/maintenance.ts';
+import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import { isVarveError } from '../../src/core/errors.ts';
 import { contentOf } from '../conformance/builders.ts';
 import {

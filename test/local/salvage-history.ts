@@ -6,9 +6,9 @@ import type {
   ManifestWrite,
   NewEntry,
 } from '../../src/backends/contract/manifests.ts';
+import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
+import { PackAppender } from '../../src/backends/local/files/pack-files.ts';
 import { LocalBackend, type LocalOptions } from '../../src/backends/local/local-backend.ts';
-import { PackAppender } from '../../src/backends/local/pack-files.ts';
-import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import { append, conversation, entry, hold, put, remove } from '../conformance/builders.ts';
 import type { Random } from './process/random.ts';
 

@@ -10,8 +10,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import { openStore, type SalvageStoreReport, salvageStore } from '../../src/store.ts';
 import { append, commit, entry, put } from '../conformance/builders.ts';
 import { times } from '../thorough.ts';

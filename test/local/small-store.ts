@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { openSqlite } from '../../src/backends/local/sqlite-driver.ts';
 import { commit, entry, put, segment } from '../conformance/builders.ts';
 import { packFiles, scratchFolder } from './support.ts';
 

@@ -5,14 +5,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import {
   chooseDriver,
   type Database,
   openSqlite,
   type Runtime,
-} from '../../src/backends/local/sqlite-driver.ts';
-import { isWriterAlive } from '../../src/backends/local/writer-lock.ts';
+} from '../../src/backends/local/database/sqlite-driver.ts';
+import { isWriterAlive } from '../../src/backends/local/database/writer-lock.ts';
+import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { entry, put } from '../conformance/builders.ts';
 import { compileAgent } from './process/compiled.ts';
 import { scratchFolder } from './support.ts';

@@ -1,8 +1,8 @@
 import { cpSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
+import { PackAppender } from '../../src/backends/local/files/pack-files.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { PackAppender } from '../../src/backends/local/pack-files.ts';
 import { salvageStore } from '../../src/store.ts';
 import { commit, entry, idsOf, put } from '../conformance/builders.ts';
 import { cutOffCommit } from './salvage-history.ts';

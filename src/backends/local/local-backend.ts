@@ -41,27 +41,27 @@ import type {
 import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../contract/read-validation.ts';
 import { whileOpen } from '../contract/while-open.ts';
 import { commitTaken, type PublishWrite, publishTaken } from '../contract/write-intake.ts';
-import { auditLocal } from './audit.ts';
-import { backUp } from './backup.ts';
-import { collectLocal } from './collect.ts';
-import { CommitQueue } from './commit-queue.ts';
-import type { CommitTuning, LocalWrite } from './commit-transaction.ts';
-import { IndexDatabase } from './index-database.ts';
-import { LocalIndex } from './local-index.ts';
-import type { MaintenanceContext } from './maintenance-context.ts';
-import { type ListCursor, listPage } from './manifest-list.ts';
-import { acquireLease } from './named-lease.ts';
-import { networkFileSystem } from './network-file-system.ts';
-import { PackReader, PackVanished } from './pack-files.ts';
-import { PackOwner } from './pack-owner.ts';
-import type { SharedWith } from './plain-files.ts';
-import { publishStream } from './publication.ts';
-import type { RecordPlace } from './record-store.ts';
-import { LocalReportLog } from './report-log.ts';
-import { SEGMENTS, SWEPT } from './schema.ts';
-import { StoreFolder } from './store-folder.ts';
-import { surveyManifest } from './survey.ts';
-import { localUsage } from './usage.ts';
+import { auditLocal } from './audit/audit.ts';
+import { collectLocal } from './collect/collect.ts';
+import { CommitQueue } from './commit/commit-queue.ts';
+import type { CommitTuning, LocalWrite } from './commit/commit-transaction.ts';
+import type { MaintenanceContext } from './commit/maintenance-context.ts';
+import { publishStream } from './commit/publication.ts';
+import { IndexDatabase } from './database/index-database.ts';
+import { networkFileSystem } from './files/network-file-system.ts';
+import { PackReader, PackVanished } from './files/pack-files.ts';
+import type { SharedWith } from './files/plain-files.ts';
+import { StoreFolder } from './files/store-folder.ts';
+import { SEGMENTS, SWEPT } from './format/schema.ts';
+import { backUp } from './operations/backup.ts';
+import { acquireLease } from './operations/named-lease.ts';
+import { LocalReportLog } from './operations/report-log.ts';
+import { surveyManifest } from './operations/survey.ts';
+import { localUsage } from './operations/usage.ts';
+import { PackOwner } from './packs/pack-owner.ts';
+import type { RecordPlace } from './packs/record-store.ts';
+import { LocalIndex } from './tables/local-index.ts';
+import { type ListCursor, listPage } from './tables/manifest-list.ts';
 
 export interface LocalOptions {
   /** Create the store if there is none. Default: true. */

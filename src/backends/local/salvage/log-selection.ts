@@ -1,7 +1,7 @@
-import { encodeLogRecord } from '../log/log-codec.ts';
-import type { LogRecord, PackSpan } from '../log/log-record.ts';
-import { recordsIn } from '../log/unknown-commits.ts';
-import { LOG } from '../schema.ts';
+import { encodeLogRecord } from '../format/log-codec.ts';
+import type { LogRecord, PackSpan } from '../format/log-record.ts';
+import { LOG } from '../format/schema.ts';
+import { recordsIn } from '../packs/unknown-commits.ts';
 import type { PackInventory } from './pack-inventory.ts';
 
 /** The records of the log that count, of all that are in the packs. */

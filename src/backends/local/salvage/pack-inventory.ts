@@ -4,10 +4,10 @@ import { LRUCache } from 'lru-cache';
 import { unpackTokens } from '../../../cas/codec/token-codec.ts';
 import { addressOf } from '../../../core/address.ts';
 import { VarveError } from '../../../core/errors.ts';
-import { type BlockDirectory, decodeBlockPayload, isDamage } from '../block.ts';
-import type { PackSpan } from '../log/log-record.ts';
-import { isBlock, PackFile, type ScannedBlock } from '../log/pack-scan.ts';
-import { SEGMENTS, type Space } from '../schema.ts';
+import { type BlockDirectory, decodeBlockPayload, isDamage } from '../format/block.ts';
+import type { PackSpan } from '../format/log-record.ts';
+import { SEGMENTS, type Space } from '../format/schema.ts';
+import { isBlock, PackFile, type ScannedBlock } from '../packs/pack-scan.ts';
 
 /** Memory for decoded blocks, in bytes. */
 const CACHE_BYTES = 64 * 1024 * 1024;

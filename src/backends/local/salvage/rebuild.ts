@@ -1,9 +1,9 @@
 import { CountTable } from '../../../core/collections/count-table.ts';
 import { IdSet } from '../../../core/collections/id-set.ts';
-import { type BlockRecord, isDamage } from '../block.ts';
-import { type BodyRecord, decodeBodyRecord, encodeBodyRecord } from '../body-record.ts';
-import { keyOf, ownerMark } from '../manifest-table.ts';
-import { BODIES, SEGMENTS } from '../schema.ts';
+import { type BlockRecord, isDamage } from '../format/block.ts';
+import { type BodyRecord, decodeBodyRecord, encodeBodyRecord } from '../format/body-record.ts';
+import { BODIES, SEGMENTS } from '../format/schema.ts';
+import { keyOf, ownerMark } from '../tables/manifest-table.ts';
 import type { PackInventory } from './pack-inventory.ts';
 import { type BuiltManifest, StoreBuilder } from './store-builder.ts';
 

@@ -1,5 +1,5 @@
 import { IdSet } from '../../../core/collections/id-set.ts';
-import type { LoggedState, LogOperation, LogRecord } from '../log/log-record.ts';
+import type { LoggedState, LogOperation, LogRecord } from '../format/log-record.ts';
 import type { LogSelection } from './log-selection.ts';
 
 /** A manifest as the log states it. */

@@ -13,9 +13,9 @@ import type {
   SalvageReport,
 } from '../../contract/maintenance.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
-import { assertFinished } from '../index-file.ts';
-import { keyOf } from '../manifest-table.ts';
-import { BODIES, SEGMENTS } from '../schema.ts';
+import { assertFinished } from '../database/index-file.ts';
+import { BODIES, SEGMENTS } from '../format/schema.ts';
+import { keyOf } from '../tables/manifest-table.ts';
 import { selectLog } from './log-selection.ts';
 import { PackInventory } from './pack-inventory.ts';
 import { type BrokenManifest, type NextIds, rebuild, type WantedManifest } from './rebuild.ts';

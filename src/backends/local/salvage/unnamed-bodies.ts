@@ -1,8 +1,8 @@
 import { IdSet } from '../../../core/collections/id-set.ts';
 import type { BodyJudge, BodyNature } from '../../contract/maintenance.ts';
-import { isDamage } from '../block.ts';
-import { type BodyRecord, decodeBodyRecord } from '../body-record.ts';
-import { BODIES, KIND_NUMBERS } from '../schema.ts';
+import { isDamage } from '../format/block.ts';
+import { type BodyRecord, decodeBodyRecord } from '../format/body-record.ts';
+import { BODIES, KIND_NUMBERS } from '../format/schema.ts';
 import type { PackInventory } from './pack-inventory.ts';
 import type { WantedManifest } from './rebuild.ts';
 import type { Replay } from './replay.ts';

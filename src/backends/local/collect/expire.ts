@@ -1,0 +1,90 @@
+import { throwIfAborted } from '../../../core/abort.ts';
+import type { CollectOptions, CollectShare } from '../../contract/maintenance.ts';
+import type { Revision } from '../../contract/manifests.ts';
+import type { LocalWrite } from '../commit/commit-transaction.ts';
+import type { MaintenanceContext } from '../commit/maintenance-context.ts';
+import { KIND_NUMBERS } from '../format/schema.ts';
+import { type ManifestRow, revisionOf, uploaderOf } from '../tables/manifest-table.ts';
+import type { CollectScope } from './collect-scope.ts';
+
+/** Manifests listed, and deleted in one transaction. */
+const BATCH = 256;
+
+export interface ExpireTotals {
+  /** Manifests whose time had come, and their logical bytes. */
+  readonly expired: CollectShare;
+  /** Uploads whose process is gone. Their size is not known before they end. */
+  readonly abandoned: CollectShare;
+}
+
+/**
+ * Manifests whose time has come and that nobody holds, and uploads whose process is gone, a batch
+ * at a time.
+ */
+export function* listExpired(
+  { index, owner }: MaintenanceContext,
+  now: number,
+  scope: CollectScope,
+): Generator<readonly ManifestRow[], void, undefined> {
+  const page = (condition: string, ...parameters: number[]) =>
+    index.database.all<ManifestRow>(
+      `SELECT * FROM manifest WHERE ${condition} AND ${scope.numberCondition('id')} ORDER ` +
+        `BY id LIMIT ${BATCH}`,
+      ...parameters,
+    );
+  for (let last = 0; ; ) {
+    const rows = page('expires IS NOT NULL AND expires <= ? AND id > ?', now, last);
+    const due = rows.filter(({ id }) => index.holds.find(id) === undefined);
+    if (due.length > 0) yield due;
+    if (rows.length < BATCH) break;
+    last = (rows.at(-1) as ManifestRow).id;
+  }
+  for (let last = 0; ; ) {
+    const rows = page('kind = ? AND kind <> 0 AND id > ?', KIND_NUMBERS.upload, last);
+    const abandoned = rows.filter((row) => !owner.isAlive(uploaderOf(row)));
+    if (abandoned.length > 0) yield abandoned;
+    if (rows.length < BATCH) return;
+    last = (rows.at(-1) as ManifestRow).id;
+  }
+}
+
+/** Deletes them, each only if it is still as it was found. */
+export async function deleteExpired(
+  context: MaintenanceContext,
+  now: number,
+  scope: CollectScope,
+  { signal, onProgress }: CollectOptions,
+): Promise<ExpireTotals> {
+  const totals = new ExpireCounts();
+  for (const rows of listExpired(context, now, scope)) {
+    throwIfAborted(signal);
+    if (scope.isOver) break;
+    const outcomes = await context.commit(rows.map((row) => deletion(context, row)));
+    totals.add(rows.filter((_, at) => outcomes[at]?.status === 'deleted'));
+    const { expired, abandoned } = totals;
+    onProgress?.({ phase: 'expire', done: expired.count + abandoned.count, total: 0 });
+  }
+  return totals;
+}
+
+/** Sums up manifests by the reason for their deletion. */
+export class ExpireCounts implements ExpireTotals {
+  readonly expired = { count: 0, bytes: 0 };
+  readonly abandoned = { count: 0, bytes: 0 };
+
+  add(rows: readonly ManifestRow[]): void {
+    for (const { kind, bytes } of rows) {
+      const total = kind === KIND_NUMBERS.upload ? this.abandoned : this.expired;
+      total.count++;
+      total.bytes += bytes;
+    }
+  }
+}
+
+function deletion({ index }: MaintenanceContext, row: ManifestRow): LocalWrite {
+  return {
+    operation: 'delete',
+    key: index.manifests.key(row),
+    ifRevision: revisionOf(row) as Revision,
+  };
+}

@@ -1,0 +1,46 @@
+import { IdSet } from '../../../core/collections/id-set.ts';
+import type { MaintenanceContext } from '../commit/maintenance-context.ts';
+import { isDamage } from '../format/block.ts';
+import { SEGMENTS } from '../format/schema.ts';
+import type { BlockPlace } from '../packs/record-store.ts';
+import type { LocalIndex } from '../tables/local-index.ts';
+
+/**
+ * Merges the fingerprint runs of each kind into one and drops what belongs to records and manifests
+ * that are gone.
+ */
+export async function rebuildFingerprints(
+  { index }: MaintenanceContext,
+  signal?: AbortSignal,
+): Promise<void> {
+  await index.database.write(() => {
+    index.refresh();
+    const segments = presentSegments(index);
+    index.segmentFingerprints.rebuild((id) => segments === undefined || segments.has(id));
+    const manifests = new IdSet();
+    for (const { id } of index.database.all<{ id: number }>('SELECT id FROM manifest'))
+      manifests.add(id);
+    index.manifestFingerprints.rebuild((id) => manifests.has(id));
+    index.bumpRuns();
+  }, signal);
+}
+
+/**
+ * The record ids of all segments that some block holds; `undefined` when a block is damaged, so
+ * that one cannot tell.
+ */
+function presentSegments(index: LocalIndex): IdSet | undefined {
+  const present = new IdSet();
+  const blocks = index.database.all<BlockPlace>(
+    'SELECT id, pack, start, length FROM block WHERE space = ?',
+    SEGMENTS,
+  );
+  try {
+    for (const block of blocks)
+      for (const id of index.records.directory(block).ids) present.add(id);
+  } catch (error) {
+    if (isDamage(error)) return undefined;
+    throw error;
+  }
+  return present;
+}

@@ -1,0 +1,77 @@
+import { countTokens } from '../../../cas/codec/token-codec.ts';
+import type { ManifestSurvey, SurveyedSegment } from '../../contract/maintenance.ts';
+import type { ManifestKey } from '../../contract/manifests.ts';
+import { PackVanished } from '../files/pack-files.ts';
+import { isDamage } from '../format/block.ts';
+import { BODIES, SEGMENTS } from '../format/schema.ts';
+import type { RecordPlace } from '../packs/record-store.ts';
+import type { LocalIndex } from '../tables/local-index.ts';
+
+/**
+ * What a manifest takes and references, in one snapshot; `undefined` when it is gone. What is
+ * damaged counts as nothing.
+ */
+export function surveyManifest(index: LocalIndex, key: ManifestKey): ManifestSurvey | undefined {
+  const row = index.manifests.find(key);
+  if (row === undefined) return undefined;
+  let bodyBytes = 0;
+  let bodyStoredBytes = 0;
+  const entriesOf = new Map<number, number>();
+  const usesOf = new Map<number, number>();
+  for (const id of index.manifests.bodies(row)) {
+    const entry = unlessDamaged(() => {
+      const { body, segments } = index.body(id, key);
+      const place = index.records.locate(BODIES, id);
+      return { body, segments, stored: place === undefined ? 0 : storedShare(place) };
+    });
+    if (entry === undefined) continue;
+    bodyBytes += entry.body.length;
+    bodyStoredBytes += entry.stored;
+    for (const record of entry.segments) usesOf.set(record, (usesOf.get(record) ?? 0) + 1);
+    for (const record of new Set(entry.segments))
+      entriesOf.set(record, (entriesOf.get(record) ?? 0) + 1);
+  }
+  const segments = [...entriesOf].flatMap(([record, entries]) => {
+    const uses = usesOf.get(record) as number;
+    return unlessDamaged(() => surveySegment(index, record, entries, uses)) ?? [];
+  });
+  return { head: index.manifests.head(row), bodyBytes, bodyStoredBytes, segments };
+}
+
+function surveySegment(
+  index: LocalIndex,
+  record: number,
+  entries: number,
+  uses: number,
+): SurveyedSegment | undefined {
+  const place = index.records.locate(SEGMENTS, record);
+  if (place === undefined) return undefined;
+  const { directory, slot } = place;
+  const isTokens = directory.isTokens(slot);
+  const references = Math.max(entries, index.ledger.count(SEGMENTS, record));
+  return {
+    address: directory.address(slot),
+    encoding: isTokens ? 'tokens' : 'bytes',
+    length: isTokens ? countTokens(index.records.stored(place)) * 4 : directory.storedLength(slot),
+    storedBytes: storedShare(place),
+    references,
+    share: entries / references,
+    uses,
+  };
+}
+
+/** What a record takes of its compressed block: as much of it as of what the block holds. */
+function storedShare({ block, directory, slot }: RecordPlace): number {
+  const raw = directory.offsets[directory.records] ?? 0;
+  return raw === 0 ? 0 : (block.length * directory.storedLength(slot)) / raw;
+}
+
+/** A pack that vanished was rewritten: then all is read again in a new snapshot. */
+function unlessDamaged<Result>(read: () => Result): Result | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (!isDamage(error) || error instanceof PackVanished) throw error;
+    return undefined;
+  }
+}

@@ -1,0 +1,70 @@
+import type { IndexDatabase } from '../database/index-database.ts';
+import type { PackAppender } from '../files/pack-files.ts';
+import { type BlockRecord, encodeBlock } from '../format/block.ts';
+import type { Space } from '../format/schema.ts';
+
+export interface BlockTuning {
+  /** A block is cut when its records have this many bytes before compression. */
+  readonly blockBytes: number;
+  /** zstd level. */
+  readonly level: number;
+}
+
+/**
+ * Gathers records of one space into blocks, appends those to a pack and enters them into the index.
+ */
+export class BlockStager {
+  readonly #index: IndexDatabase;
+  readonly #appender: PackAppender;
+  readonly #space: Space;
+  readonly #tuning: BlockTuning;
+  #records: BlockRecord[] = [];
+  #bytes = 0;
+
+  constructor(index: IndexDatabase, appender: PackAppender, space: Space, tuning: BlockTuning) {
+    this.#index = index;
+    this.#appender = appender;
+    this.#space = space;
+    this.#tuning = tuning;
+  }
+
+  /** Takes a record; ids must ascend. */
+  add(record: BlockRecord): void {
+    if (this.#bytes > 0 && this.#bytes + record.bytes.length > this.#tuning.blockBytes)
+      this.flush();
+    this.#records.push(record);
+    this.#bytes += record.bytes.length;
+  }
+
+  /** Writes what is gathered as a block, with an extent of its own. */
+  flush(): void {
+    const first = this.#records[0];
+    if (first === undefined) return;
+    const block = this.write(this.#records);
+    this.#index.run(
+      'INSERT INTO extent (space, first, block) VALUES (?, ?, ?)',
+      this.#space,
+      first.id,
+      block,
+    );
+    this.#records = [];
+    this.#bytes = 0;
+  }
+
+  /** Writes records as one block and returns its id; the caller enters the extents. */
+  write(records: readonly BlockRecord[]): number {
+    const raw = records.reduce((total, record) => total + record.bytes.length, 0);
+    const block = encodeBlock(this.#space, records, this.#tuning.level);
+    const start = this.#appender.append(block);
+    const { lastInsertRowid } = this.#index.run(
+      'INSERT INTO block (space, pack, start, length, raw, records) VALUES (?, ?, ?, ?, ?, ?)',
+      this.#space,
+      this.#appender.pack,
+      start,
+      block.length,
+      raw,
+      records.length,
+    );
+    return Number(lastInsertRowid);
+  }
+}

@@ -1,0 +1,74 @@
+import type { IndexDatabase } from '../database/index-database.ts';
+import { isDamage } from '../format/block.ts';
+import { decodeLogRecord } from '../format/log-codec.ts';
+import { type LogRecord, type TouchedRows, touchedBy } from '../format/log-record.ts';
+import { LOG, type Space } from '../format/schema.ts';
+import type { RecordStore } from './record-store.ts';
+
+const NOTHING: TouchedRows = { deleted: [], changed: [] };
+
+/** Reads records of the log, and knows what the newest one touched, which the next one repeats. */
+export class LogTail {
+  readonly #index: IndexDatabase;
+  readonly #records: RecordStore;
+  #latest: { readonly number: number; readonly touched: TouchedRows } | undefined;
+
+  constructor(index: IndexDatabase, records: RecordStore) {
+    this.#index = index;
+    this.#records = records;
+  }
+
+  /** The number of the newest record; 0: there is none. */
+  get newest(): number {
+    return this.#index.meta('log');
+  }
+
+  /** What the newest record touched; `undefined` when it cannot be read. */
+  touched(): TouchedRows | undefined {
+    const { newest } = this;
+    if (newest < Math.max(1, this.#index.meta('log_floor'))) return NOTHING;
+    if (this.#latest?.number === newest) return this.#latest.touched;
+    try {
+      const record = this.read(newest);
+      return record && touchedIn(record);
+    } catch (error) {
+      if (isDamage(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Takes note of the record that the transaction under way has written last. */
+  remember(number: number, record: LogRecord): void {
+    this.#latest = { number, touched: touchedIn(record) };
+  }
+
+  /** Forgets the record of a transaction that was rolled back: its number is given again. */
+  forget(): void {
+    this.#latest = undefined;
+  }
+
+  /**
+   * A record of the log; `undefined` when the index does not lead to it.
+   *
+   * @throws `CORRUPT` when it is damaged.
+   */
+  read(number: number): LogRecord | undefined {
+    const place = this.#records.locate(LOG, number);
+    if (place === undefined) return undefined;
+    return decodeLogRecord(this.#records.stored(place), `record ${number} of the log`);
+  }
+}
+
+/** A snapshot says what is there and changes nothing. */
+function touchedIn({ covers, operations }: LogRecord): TouchedRows {
+  return covers === undefined ? touchedBy(operations) : NOTHING;
+}
+
+/** Whether a record of the log says nothing that later ones do not. */
+export function isOutdated(
+  { database }: { readonly database: IndexDatabase },
+  { space }: { space: Space },
+  record: number,
+): boolean {
+  return space === LOG && record < database.meta('log_floor');
+}

@@ -1,0 +1,206 @@
+import { LRUCache } from 'lru-cache';
+import { unpackTokens } from '../../../cas/codec/token-codec.ts';
+import { addressOf } from '../../../core/address.ts';
+import { VarveError } from '../../../core/errors.ts';
+import type { IndexDatabase } from '../database/index-database.ts';
+import { type PackReader, packPath } from '../files/pack-files.ts';
+import {
+  BLOCK_HEADER_BYTES,
+  type BlockDirectory,
+  decodeBlockDirectory,
+  decodeBlockHeader,
+  decodeBlockPayload,
+  isDamage,
+} from '../format/block.ts';
+import type { Space } from '../format/schema.ts';
+
+/** Memory for decoded blocks, and for directories of blocks that were only searched, in bytes. */
+const PAYLOAD_CACHE_BYTES = 32 * 1024 * 1024;
+const DIRECTORY_CACHE_BYTES = 8 * 1024 * 1024;
+
+/** What is read at first of a block of unknown directory size: most directories fit. */
+const DIRECTORY_GUESS_BYTES = 8 * 1024;
+
+/** Where a block lies. */
+export interface BlockPlace {
+  readonly id: number;
+  readonly pack: number;
+  readonly start: number;
+  readonly length: number;
+}
+
+/** A record that was found: its block and its slot there. */
+export interface RecordPlace {
+  readonly block: BlockPlace;
+  readonly directory: BlockDirectory;
+  readonly slot: number;
+}
+
+/** A block, for the ids that one of its extents leads there. */
+interface FoundBlock {
+  readonly block: BlockPlace;
+  readonly directory: BlockDirectory;
+  readonly first: number;
+  /** Exclusive. */
+  readonly end: number;
+}
+
+/**
+ * Reads records by id. Payloads and directories are cached by block ids, which are never reused and
+ * whose content never changes. Only where a record is may change, with the index's epoch.
+ */
+export class RecordStore {
+  readonly #root: string;
+  readonly #index: IndexDatabase;
+  readonly #packs: PackReader;
+  readonly #payloads = new LRUCache<number, Uint8Array>({
+    maxSize: PAYLOAD_CACHE_BYTES,
+    sizeCalculation: (payload) => payload.length + 100,
+  });
+  readonly #directories = new LRUCache<number, BlockDirectory>({
+    maxSize: DIRECTORY_CACHE_BYTES,
+    sizeCalculation: (directory) => directory.byteSize,
+  });
+  /** The block found last in each space: neighbours in id are neighbours in blocks. */
+  readonly #latest: (FoundBlock | undefined)[] = [];
+
+  constructor(root: string, index: IndexDatabase, packs: PackReader) {
+    this.#root = root;
+    this.#index = index;
+    this.#packs = packs;
+  }
+
+  /** Finds a record; `undefined` when no block holds it any more. */
+  locate(space: Space, id: number): RecordPlace | undefined {
+    const latest = this.#latest[space];
+    if (latest !== undefined && id >= latest.first && id < latest.end) {
+      const slot = latest.directory.slotOf(id);
+      if (slot >= 0) return { block: latest.block, directory: latest.directory, slot };
+    }
+    // A block may still hold records that another one has taken over: the range of its extent
+    // decides.
+    const found = this.#index.get<BlockPlace & { first: number; end: number | null }>(
+      `SELECT block.id, pack, start, length, found.first,
+         (SELECT min(first) FROM extent WHERE space = ? AND first > found.first) AS end
+       FROM (SELECT first, block FROM extent WHERE space = ? AND first <= ? ORDER BY first DESC LIMIT 1) AS found
+       JOIN block ON block.id = found.block`,
+      space,
+      space,
+      id,
+    );
+    if (found === undefined) return undefined;
+    const { first, end, ...block } = found;
+    const directory = this.directory(block);
+    const slot = directory.slotOf(id);
+    if (slot < 0) return undefined;
+    this.#latest[space] = { block, directory, first, end: end ?? Number.POSITIVE_INFINITY };
+    return { block, directory, slot };
+  }
+
+  /** Bytes of a record as stored in its block; 0 when no readable block holds it. */
+  length(space: Space, id: number): number {
+    try {
+      const place = this.locate(space, id);
+      return place === undefined ? 0 : place.directory.storedLength(place.slot);
+    } catch (error) {
+      // What cannot be read is an audit's to tell; sums and sweeps go on.
+      if (isDamage(error)) return 0;
+      throw error;
+    }
+  }
+
+  /** The directory of a block, verified. */
+  directory(block: BlockPlace): BlockDirectory {
+    let directory = this.#directories.get(block.id);
+    if (directory === undefined) {
+      let head = this.#packs.read(
+        block.pack,
+        block.start,
+        Math.min(block.length, DIRECTORY_GUESS_BYTES),
+      );
+      const needed =
+        BLOCK_HEADER_BYTES + decodeBlockHeader(head, this.#nameOf(block)).directoryBytes;
+      if (needed > block.length)
+        throw new VarveError('CORRUPT', `${this.#nameOf(block)}: the directory exceeds the block`);
+      if (needed > head.length) head = this.#packs.read(block.pack, block.start, needed);
+      directory = decodeBlockDirectory(head, this.#nameOf(block));
+      this.#directories.set(block.id, directory);
+    }
+    return directory;
+  }
+
+  /** All records' bytes of a block, verified against the block's checksum. */
+  payload(block: BlockPlace): Uint8Array {
+    let payload = this.#payloads.get(block.id);
+    if (payload === undefined) {
+      payload = this.readPayload(block);
+      this.#payloads.set(block.id, payload);
+    }
+    return payload;
+  }
+
+  /** As {@link payload}, from the medium and without the cache. */
+  readPayload(block: BlockPlace): Uint8Array {
+    const bytes = this.#packs.read(block.pack, block.start, block.length);
+    const what = this.#nameOf(block);
+    const directory = decodeBlockDirectory(bytes, what);
+    this.#directories.set(block.id, directory);
+    return decodeBlockPayload(bytes, directory, what);
+  }
+
+  /** A record's bytes as stored in its block: tokens are varint-coded. */
+  stored({ block, directory, slot }: RecordPlace): Uint8Array {
+    const payload = this.payload(block);
+    return payload.subarray(directory.offsets[slot], directory.offsets[slot + 1]);
+  }
+
+  /**
+   * The canonical bytes of a segment, re-hashed.
+   *
+   * @throws `CORRUPT` with the address when the bytes are not those that were stored.
+   */
+  segment(place: RecordPlace): Uint8Array {
+    const { directory, slot } = place;
+    const address = directory.address(slot);
+    let canonical: Uint8Array;
+    try {
+      const stored = this.stored(place);
+      canonical = directory.isTokens(slot) ? unpackTokens(stored, `segment ${address}`) : stored;
+    } catch (cause) {
+      if (isDamage(cause)) {
+        throw new VarveError('CORRUPT', `segment ${address} cannot be read: ${cause.message}`, {
+          cause,
+        });
+      }
+      throw cause;
+    }
+    if (addressOf(canonical) !== address) {
+      throw new VarveError(
+        'CORRUPT',
+        `segment ${address} is damaged in ${this.#nameOf(place.block)}: its bytes hash to ` +
+          'something else',
+      );
+    }
+    return canonical;
+  }
+
+  /**
+   * Forgets which block a record was found in: records may have moved or gone, and packs with them.
+   */
+  forgetPlaces(): void {
+    this.#latest.length = 0;
+    // A descriptor would keep the space of a pack that was removed.
+    this.#packs.closeAll();
+  }
+
+  /** Forgets everything: block ids of a transaction that was rolled back are given again. */
+  clear(): void {
+    this.#payloads.clear();
+    this.#directories.clear();
+    this.forgetPlaces();
+  }
+
+  #nameOf({ pack, start }: BlockPlace): string {
+    return `${packPath(this.#root, pack)} at byte ${start}`;
+  }
+}

@@ -1,0 +1,22 @@
+import { isDamage } from '../format/block.ts';
+import type { Space } from '../format/schema.ts';
+import type { LocalIndex } from './local-index.ts';
+
+/** Bytes of records, summed up by the blocks that hold them. */
+export class DeadBytes {
+  readonly byBlock = new Map<number, number>();
+
+  /** Adds a record's; returns how many. None when it cannot be read: that is an audit's to tell. */
+  add(index: LocalIndex, space: Space, record: number): number {
+    try {
+      const place = index.records.locate(space, record);
+      if (place === undefined) return 0;
+      const length = place.directory.storedLength(place.slot);
+      this.byBlock.set(place.block.id, (this.byBlock.get(place.block.id) ?? 0) + length);
+      return length;
+    } catch (error) {
+      if (isDamage(error)) return 0;
+      throw error;
+    }
+  }
+}

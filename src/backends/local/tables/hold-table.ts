@@ -1,0 +1,51 @@
+import type { ManifestHold } from '../../contract/manifests.ts';
+import type { IndexDatabase } from '../database/index-database.ts';
+import { HOLD_TABLE } from '../format/schema.ts';
+
+/** The holds on manifests, by row id; those ids are never reused. */
+export class HoldTable {
+  readonly #index: IndexDatabase;
+  /**
+   * Whether the index was seen to have the table: a store from before there were holds gets it with
+   * the first one.
+   */
+  #exists = false;
+
+  constructor(index: IndexDatabase) {
+    this.#index = index;
+  }
+
+  get exists(): boolean {
+    this.#exists ||= this.#index.hasTable('hold');
+    return this.#exists;
+  }
+
+  find(manifest: number): ManifestHold | undefined {
+    if (!this.exists) return undefined;
+    const row = this.#index.get<{ since: number; reason: string | null }>(
+      'SELECT since, reason FROM hold WHERE manifest = ?',
+      manifest,
+    );
+    return row && { since: row.since, ...(row.reason !== null && { reason: row.reason }) };
+  }
+
+  place(manifest: number, { since, reason }: ManifestHold): void {
+    if (!this.exists) this.#index.execute(HOLD_TABLE);
+    this.#index.run(
+      'INSERT INTO hold VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET since = excluded.since, ' +
+        'reason = excluded.reason',
+      manifest,
+      since,
+      reason ?? null,
+    );
+  }
+
+  release(manifest: number): void {
+    this.#index.run('DELETE FROM hold WHERE manifest = ?', manifest);
+  }
+
+  /** Forgets what a transaction that was rolled back may have made. */
+  invalidate(): void {
+    this.#exists = false;
+  }
+}

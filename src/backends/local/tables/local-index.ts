@@ -1,0 +1,127 @@
+import { VarveError } from '../../../core/errors.ts';
+import type { IndexDatabase } from '../database/index-database.ts';
+import type { PackReader } from '../files/pack-files.ts';
+import {
+  FingerprintIndex,
+  MANIFEST_FINGERPRINTS,
+  SEGMENT_FINGERPRINTS,
+} from '../fingerprints/fingerprint-index.ts';
+import { type BodyRecord, decodeBodyRecord } from '../format/body-record.ts';
+import { BODIES } from '../format/schema.ts';
+import { LogTail } from '../packs/log-tail.ts';
+import { RecordStore } from '../packs/record-store.ts';
+import { HoldTable } from './hold-table.ts';
+import { type LocalKey, ManifestTable, ownerMark } from './manifest-table.ts';
+import { NameTable } from './name-table.ts';
+import { ReferenceLedger } from './reference-ledger.ts';
+import { SegmentResolver } from './segment-resolver.ts';
+
+/** Everything that is known through one connection to the index, and what is cached of it. */
+export class LocalIndex {
+  readonly database: IndexDatabase;
+  readonly records: RecordStore;
+  readonly ledger: ReferenceLedger;
+  readonly names: NameTable;
+  readonly holds: HoldTable;
+  readonly segmentFingerprints: FingerprintIndex;
+  readonly manifestFingerprints: FingerprintIndex;
+  readonly manifests: ManifestTable;
+  readonly segments: SegmentResolver;
+  readonly log: LogTail;
+  /** Segments that an audit has found damaged, by record id. */
+  damaged: ReadonlySet<number> = new Set();
+  #epoch = -1;
+  #erasures: number | undefined;
+
+  constructor(root: string, database: IndexDatabase, packs: PackReader) {
+    this.database = database;
+    this.records = new RecordStore(root, database, packs);
+    this.ledger = new ReferenceLedger(database);
+    this.names = new NameTable(database);
+    this.holds = new HoldTable(database);
+    this.segmentFingerprints = new FingerprintIndex(database, SEGMENT_FINGERPRINTS);
+    this.manifestFingerprints = new FingerprintIndex(database, MANIFEST_FINGERPRINTS);
+    this.manifests = new ManifestTable(database, this.manifestFingerprints, this.names, this.holds);
+    this.segments = new SegmentResolver(this.records, this.segmentFingerprints, this.ledger);
+    this.log = new LogTail(database, this.records);
+    database.onRollback(() => this.#invalidate());
+  }
+
+  /** Brings the caches up to the snapshot of the transaction that has just begun. */
+  refresh(): void {
+    const runs = this.database.meta('runs');
+    this.segmentFingerprints.refresh(runs);
+    this.manifestFingerprints.refresh(runs);
+    const epoch = this.database.meta('epoch');
+    if (epoch === this.#epoch) return;
+    this.records.forgetPlaces();
+    this.segments.forget();
+    this.names.invalidate();
+    this.damaged = new Set(
+      this.database
+        .all<{ record: number }>('SELECT record FROM damage')
+        .map(({ record }) => record),
+    );
+    this.#epoch = epoch;
+    const erasures = this.database.meta('erasures');
+    if (this.#erasures !== undefined && erasures !== this.#erasures) this.records.clear();
+    this.#erasures = erasures;
+  }
+
+  /** Tells other processes that fingerprints were added or merged. */
+  bumpRuns(): void {
+    const runs = this.database.meta('runs') + 1;
+    this.database.setMeta('runs', runs);
+    this.segmentFingerprints.adopt(runs);
+    this.manifestFingerprints.adopt(runs);
+  }
+
+  /**
+   * Tells other processes, and the next transaction of this one, that records were swept or moved.
+   */
+  bumpEpoch(): void {
+    this.database.setMeta('epoch', this.database.meta('epoch') + 1);
+  }
+
+  /**
+   * Tells all processes that what their caches hold of deleted content is to go. Only in a write
+   * transaction.
+   */
+  bumpErasures(): void {
+    this.database.setMeta('erasures', this.database.meta('erasures') + 1);
+    this.bumpEpoch();
+  }
+
+  /**
+   * The body of an entry of the manifest `owner`.
+   *
+   * @throws `CORRUPT` when it is missing, damaged, or that of another manifest.
+   */
+  body(id: number, owner: LocalKey): BodyRecord {
+    const place = this.records.locate(BODIES, id);
+    if (place === undefined) throw new VarveError('CORRUPT', `manifest body ${id} is missing`);
+    const record = decodeBodyRecord(this.records.stored(place), `manifest body ${id}`);
+    // The bodies of an upload name the manifest that they are uploaded for.
+    if (owner.kind !== 'upload' && record.owner !== ownerMark(owner)) {
+      throw new VarveError(
+        'CORRUPT',
+        `the index is damaged: manifest body ${id} is not of ${owner.kind} ` +
+          `${JSON.stringify(owner.id)}`,
+      );
+    }
+    return record;
+  }
+
+  /** Forgets what a transaction that was rolled back has left in the caches. */
+  #invalidate(): void {
+    this.records.clear();
+    this.names.invalidate();
+    this.holds.invalidate();
+    this.ledger.discard();
+    this.segmentFingerprints.invalidate();
+    this.manifestFingerprints.invalidate();
+    this.segments.forget();
+    this.log.forget();
+    this.#epoch = -1;
+  }
+}

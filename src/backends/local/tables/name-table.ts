@@ -1,0 +1,57 @@
+import { VarveError } from '../../../core/errors.ts';
+import type { IndexDatabase } from '../database/index-database.ts';
+
+/** Gives each model and application a small number, so that a name is spelled once in the index. */
+export class NameTable {
+  readonly #index: IndexDatabase;
+  readonly #numbers = new Map<string, number>();
+  readonly #texts = new Map<number, string>();
+
+  constructor(index: IndexDatabase) {
+    this.#index = index;
+  }
+
+  /** The number of a name, or `undefined` when nothing was ever stored under it. */
+  find(text: string): number | undefined {
+    const known = this.#numbers.get(text);
+    if (known !== undefined) return known;
+    const number = this.#index.value<number>('SELECT id FROM name WHERE text = ?', text);
+    if (number !== undefined) this.#remember(number, text);
+    return number;
+  }
+
+  /** The number of a name, given now if it has none. Only in a write transaction. */
+  intern(text: string): number {
+    const known = this.find(text);
+    if (known !== undefined) return known;
+    const number = Number(
+      this.#index.run('INSERT INTO name (text) VALUES (?)', text).lastInsertRowid,
+    );
+    this.#remember(number, text);
+    return number;
+  }
+
+  text(number: number): string {
+    const known = this.#texts.get(number);
+    if (known !== undefined) return known;
+    const text = this.#index.value<string>('SELECT text FROM name WHERE id = ?', number);
+    if (text === undefined)
+      throw new VarveError(
+        'CORRUPT',
+        `the index names model or application ${number}, which is missing`,
+      );
+    this.#remember(number, text);
+    return text;
+  }
+
+  /** Forgets numbers that a rolled-back transaction may have given. */
+  invalidate(): void {
+    this.#numbers.clear();
+    this.#texts.clear();
+  }
+
+  #remember(number: number, text: string): void {
+    this.#numbers.set(text, number);
+    this.#texts.set(number, text);
+  }
+}

@@ -1,0 +1,78 @@
+import type { Address } from '../../../core/address.ts';
+import { PackVanished } from '../files/pack-files.ts';
+import type { FingerprintIndex } from '../fingerprints/fingerprint-index.ts';
+import { isDamage } from '../format/block.ts';
+import { FINGERPRINT_BITS, type FingerprintEntry } from '../format/fingerprint.ts';
+import { SEGMENTS, SWEPT } from '../format/schema.ts';
+import type { RecordStore } from '../packs/record-store.ts';
+import { AddressCache } from './address-cache.ts';
+import type { ReferenceLedger } from './reference-ledger.ts';
+
+/** Finds the record that holds an address. */
+export class SegmentResolver {
+  readonly #records: RecordStore;
+  readonly #fingerprints: FingerprintIndex;
+  readonly #ledger: ReferenceLedger;
+  readonly #cache = new AddressCache();
+
+  constructor(records: RecordStore, fingerprints: FingerprintIndex, ledger: ReferenceLedger) {
+    this.#records = records;
+    this.#fingerprints = fingerprints;
+    this.#ledger = ledger;
+  }
+
+  /** Forgets all: records may have been swept. */
+  forget(): void {
+    this.#cache.clear();
+  }
+
+  /**
+   * The record of a segment that is stored and not swept.
+   *
+   * @param isLatest whether the snapshot is that of a write transaction: a pack missing there is
+   *   lost, not rewritten.
+   */
+  find(address: Address, isLatest = false): number | undefined {
+    const known = this.#cache.get(address);
+    if (known !== undefined) return known;
+    for (const record of this.#fingerprints.lookup(segmentFingerprint(address))) {
+      if (
+        this.#holds(record, address, isLatest) &&
+        this.#ledger.count(SEGMENTS, record) !== SWEPT
+      ) {
+        this.#cache.set(address, record);
+        return record;
+      }
+    }
+    return undefined;
+  }
+
+  /**
+   * Whether a record holds that address. One whose block is damaged counts as not: the next put
+   * stores it again.
+   */
+  #holds(record: number, address: Address, isLatest: boolean): boolean {
+    try {
+      const place = this.#records.locate(SEGMENTS, record);
+      return place?.directory.address(place.slot) === address;
+    } catch (error) {
+      if (isDamage(error) && (isLatest || !(error instanceof PackVanished))) return false;
+      throw error;
+    }
+  }
+
+  /** Takes note of a segment that this transaction stores; a rollback makes all be forgotten. */
+  remember(address: Address, record: number): void {
+    this.#cache.set(address, record);
+  }
+}
+
+/** The first 40 bits of an address. */
+function segmentFingerprint(address: Address): number {
+  return Number.parseInt(address.slice(0, FINGERPRINT_BITS / 4), 16);
+}
+
+/** How a segment is entered into the fingerprint index. */
+export function segmentEntry(address: Address, record: number): FingerprintEntry {
+  return { key: segmentFingerprint(address), id: record };
+}
