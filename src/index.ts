@@ -91,12 +91,16 @@ export type {
   GarbageCollectionOptions,
   ScheduledCollectionOptions,
 } from './gc/garbage-collection.ts';
-export type { Prune, PruneDecision, PruneReport } from './gc/prune.ts';
-export type { PruneCriteria, PruneOptions } from './gc/prune-criteria.ts';
+export type { Prune, PruneDecision, PruneReport } from './gc/retention/prune.ts';
+export type { PruneCriteria, PruneOptions } from './gc/retention/prune-criteria.ts';
 export type { HistoryOptions, RunReport } from './gc/run-log.ts';
 export type { Schedule, ScheduleOptions } from './gc/schedule.ts';
-export type { SharedSegment } from './gc/top-segments.ts';
-export type { UsageBreakdown, UsageBreakdownOptions, UsagePart } from './gc/usage-breakdown.ts';
+export type { SharedSegment } from './gc/usage/top-segments.ts';
+export type {
+  UsageBreakdown,
+  UsageBreakdownOptions,
+  UsagePart,
+} from './gc/usage/usage-breakdown.ts';
 export type {
   BlobContent,
   BlobFilter,

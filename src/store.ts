@@ -40,15 +40,15 @@ import {
   type ErasureOptions,
   GarbageCollection,
 } from './gc/garbage-collection.ts';
-import { Prune } from './gc/prune.ts';
-import { prepareReplica, replicaIn } from './gc/replica-folder.ts';
-import { Replication } from './gc/replication.ts';
+import { prepareReplica, replicaIn } from './gc/replication/replica-folder.ts';
+import { Replication } from './gc/replication/replication.ts';
+import { Prune } from './gc/retention/prune.ts';
 import { RunLog } from './gc/run-log.ts';
 import {
   breakDownUsage,
   type UsageBreakdown,
   type UsageBreakdownOptions,
-} from './gc/usage-breakdown.ts';
+} from './gc/usage/usage-breakdown.ts';
 import { Blobs } from './manifest/blobs/blobs.ts';
 import { natureOf } from './manifest/body-nature.ts';
 import { checkId } from './manifest/content/record.ts';

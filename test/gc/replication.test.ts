@@ -7,7 +7,7 @@ import type { Backend } from '../../src/backends/contract/backend.ts';
 import type { ManifestKind, ManifestWrite } from '../../src/backends/contract/manifests.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
 import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
-import { Replication, type ReplicationReport } from '../../src/gc/replication.ts';
+import { Replication, type ReplicationReport } from '../../src/gc/replication/replication.ts';
 import { openStore, restoreStore, Store } from '../../src/store.ts';
 import {
   append,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Duration } from '../../src/core/duration.ts';
 import { VarveError } from '../../src/core/errors.ts';
 import { version } from '../../src/core/version.ts';
-import type { PruneCriteria } from '../../src/gc/prune-criteria.ts';
+import type { PruneCriteria } from '../../src/gc/retention/prune-criteria.ts';
 import { Store } from '../../src/store.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';
 import { ModelStore } from '../conformance/model-store.ts';

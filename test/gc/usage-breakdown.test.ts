@@ -5,7 +5,7 @@ import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { isVarveError } from '../../src/core/errors.ts';
-import type { UsageBreakdown } from '../../src/gc/usage-breakdown.ts';
+import type { UsageBreakdown } from '../../src/gc/usage/usage-breakdown.ts';
 import { Store } from '../../src/store.ts';
 import { ModelBackend } from '../conformance/model-backend.ts';
 import { scratchFolder } from '../local/support.ts';

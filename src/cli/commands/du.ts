@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { Usage } from '../../backends/contract/maintenance.ts';
-import type { UsageBreakdown, UsagePart } from '../../gc/usage-breakdown.ts';
+import type { UsageBreakdown, UsagePart } from '../../gc/usage/usage-breakdown.ts';
 import type { AddCommand } from '../command.ts';
 import { bytes, name, number, table, timesSmaller } from '../human.ts';
 import { count } from '../option-values.ts';

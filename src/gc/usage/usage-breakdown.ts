@@ -1,8 +1,8 @@
-import type { Backend } from '../backends/contract/backend.ts';
-import type { ManifestSurvey, Usage } from '../backends/contract/maintenance.ts';
-import type { AbortOptions } from '../core/abort.ts';
-import type { OptionKinds } from '../core/options/option-kinds.ts';
-import { declareOptions } from '../core/options/options.ts';
+import type { Backend } from '../../backends/contract/backend.ts';
+import type { ManifestSurvey, Usage } from '../../backends/contract/maintenance.ts';
+import type { AbortOptions } from '../../core/abort.ts';
+import type { OptionKinds } from '../../core/options/option-kinds.ts';
+import { declareOptions } from '../../core/options/options.ts';
 import { type SharedSegment, TopSegments } from './top-segments.ts';
 
 export interface UsageBreakdownOptions extends AbortOptions {

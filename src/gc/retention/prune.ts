@@ -1,17 +1,17 @@
-import type { Backend } from '../backends/contract/backend.ts';
+import type { Backend } from '../../backends/contract/backend.ts';
 import type {
   ManifestHead,
   ManifestHold,
   ManifestWrite,
   Revision,
   WriteOutcome,
-} from '../backends/contract/manifests.ts';
-import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
-import { isVarveError, VarveError } from '../core/errors.ts';
-import { meets } from '../core/where.ts';
-import { ConversationReader } from '../manifest/conversations/conversation-reader.ts';
+} from '../../backends/contract/manifests.ts';
+import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import { isVarveError, VarveError } from '../../core/errors.ts';
+import { meets } from '../../core/where.ts';
+import { ConversationReader } from '../../manifest/conversations/conversation-reader.ts';
+import type { RunLog } from '../run-log.ts';
 import { type PruneCriteria, PruneRule } from './prune-criteria.ts';
-import type { RunLog } from './run-log.ts';
 
 /** Conversations deleted in one commit. */
 const BATCH = 256;

@@ -1,6 +1,6 @@
-import type { SurveyedSegment } from '../backends/contract/maintenance.ts';
-import type { ManifestKey } from '../backends/contract/manifests.ts';
-import type { Address } from '../core/address.ts';
+import type { SurveyedSegment } from '../../backends/contract/maintenance.ts';
+import type { ManifestKey } from '../../backends/contract/manifests.ts';
+import type { Address } from '../../core/address.ts';
 
 /** A segment that is stored once and referenced often. */
 export interface SharedSegment {

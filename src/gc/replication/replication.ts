@@ -1,5 +1,5 @@
-import type { Backend } from '../backends/contract/backend.ts';
-import type { BackupOptions } from '../backends/contract/maintenance.ts';
+import type { Backend } from '../../backends/contract/backend.ts';
+import type { BackupOptions } from '../../backends/contract/maintenance.ts';
 import type {
   Locator,
   ManifestFields,
@@ -13,10 +13,10 @@ import type {
   StoredEntry,
   StoredManifest,
   WriteOutcome,
-} from '../backends/contract/manifests.ts';
-import { type AbortOptions, throwIfAborted } from '../core/abort.ts';
-import type { Address } from '../core/address.ts';
-import { isUnreadable, isVarveError, type VarveError } from '../core/errors.ts';
+} from '../../backends/contract/manifests.ts';
+import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
+import { isUnreadable, isVarveError, type VarveError } from '../../core/errors.ts';
 
 const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
 

@@ -1,10 +1,10 @@
-import type { ListFilter, ManifestHead } from '../backends/contract/manifests.ts';
-import type { AbortOptions } from '../core/abort.ts';
-import { parseDuration, type Retention } from '../core/duration.ts';
-import { VarveError } from '../core/errors.ts';
-import type { OptionKinds } from '../core/options/option-kinds.ts';
-import { declareOptions } from '../core/options/options.ts';
-import { type WhereCondition, whereText } from '../core/where.ts';
+import type { ListFilter, ManifestHead } from '../../backends/contract/manifests.ts';
+import type { AbortOptions } from '../../core/abort.ts';
+import { parseDuration, type Retention } from '../../core/duration.ts';
+import { VarveError } from '../../core/errors.ts';
+import type { OptionKinds } from '../../core/options/option-kinds.ts';
+import { declareOptions } from '../../core/options/options.ts';
+import { type WhereCondition, whereText } from '../../core/where.ts';
 
 /**
  * What {@link PruneCriteria} may have. `application`, `model` and `where` say which conversations

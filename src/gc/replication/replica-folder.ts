@@ -1,8 +1,8 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { VarveError } from '../core/errors.ts';
-import { loadZod } from '../core/options/zod-loader.ts';
-import { toVarveError } from '../core/system/system-error.ts';
+import { VarveError } from '../../core/errors.ts';
+import { loadZod } from '../../core/options/zod-loader.ts';
+import { toVarveError } from '../../core/system/system-error.ts';
 
 /** Says what the folder is a backup of. */
 const MARK_FILE = 'backup-of.json';
