@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import { undecodedArgument } from './argument-bytes.ts';
-import { EXIT } from './exit-codes.ts';
 import { runCli } from './run-cli.ts';
+import { undecodedArgument } from './session/argument-bytes.ts';
+import { EXIT } from './session/exit-codes.ts';
 
 /** Exit codes of processes that a signal ended, as shells count them. */
 const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;

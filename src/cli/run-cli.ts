@@ -1,10 +1,10 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../core/version.ts';
 import { COMMANDS } from './commands/index.ts';
-import { EXIT, exitCodeOf } from './exit-codes.ts';
-import { Output, ReaderGone } from './output.ts';
-import { addGlobalOptions, type GlobalOptions, Session, tellError } from './session.ts';
-import type { Terminal } from './terminal.ts';
+import { EXIT, exitCodeOf } from './session/exit-codes.ts';
+import { Output, ReaderGone } from './session/output.ts';
+import { addGlobalOptions, type GlobalOptions, Session, tellError } from './session/session.ts';
+import type { Terminal } from './terminal/terminal.ts';
 
 const EXIT_CODES = `
 Exit codes:

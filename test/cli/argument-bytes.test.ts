@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { undecodedArgument } from '../../src/cli/argument-bytes.ts';
+import { undecodedArgument } from '../../src/cli/session/argument-bytes.ts';
 import { SAMPLE, Workplace } from './varve.ts';
 
 const here = new Workplace();

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { indentJson } from '../../src/cli/indent-json.ts';
+import { indentJson } from '../../src/cli/messages/indent-json.ts';
 
 test('JSON is indented as JSON.stringify does it', () => {
   fc.assert(

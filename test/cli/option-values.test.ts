@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands/index.ts';
-import { addGlobalOptions } from '../../src/cli/session.ts';
+import { addGlobalOptions } from '../../src/cli/session/session.ts';
 
 /**
  * What the parser of the command line says to arguments; nothing is done with those that it takes.

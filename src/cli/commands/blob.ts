@@ -1,12 +1,12 @@
 import { type Command, Option } from 'commander';
 import type { BlobStat, PutBlobOptions } from '../../manifest/blobs/blobs.ts';
-import type { AddCommand } from '../command.ts';
-import { Destination } from '../destination.ts';
-import { EXIT } from '../exit-codes.ts';
-import { bytes, counted, name, number, table, timestamp } from '../human.ts';
-import { noBlob } from '../not-found.ts';
-import { type ByteRange, byteRange } from '../option-values.ts';
-import type { Run } from '../session.ts';
+import { bytes, counted, name, number, table, timestamp } from '../messages/human.ts';
+import { noBlob } from '../messages/not-found.ts';
+import type { AddCommand } from '../session/command.ts';
+import { Destination } from '../session/destination.ts';
+import { EXIT } from '../session/exit-codes.ts';
+import { type ByteRange, byteRange } from '../session/option-values.ts';
+import type { Run } from '../session/session.ts';
 
 export const addBlob: AddCommand = (program, run) => {
   const blob = program.command('blob').description('Named byte streams of any size.');

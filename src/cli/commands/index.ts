@@ -1,24 +1,24 @@
-import type { AddCommand } from '../command.ts';
-import { addAppend } from './append.ts';
-import { addAudit } from './audit.ts';
-import { addBackup } from './backup.ts';
+import type { AddCommand } from '../session/command.ts';
 import { addBlob } from './blob.ts';
-import { addCat } from './cat.ts';
-import { addDoctor } from './doctor.ts';
-import { addDu } from './du.ts';
-import { addExport } from './export.ts';
-import { addGc } from './gc.ts';
-import { addGet } from './get.ts';
-import { addHold } from './hold.ts';
-import { addImport } from './import.ts';
-import { addInfo } from './info.ts';
-import { addLs } from './ls.ts';
-import { addPrune } from './prune.ts';
-import { addPut } from './put.ts';
-import { addRestore } from './restore.ts';
-import { addRm } from './rm.ts';
-import { addSalvage } from './salvage.ts';
-import { addStat } from './stat.ts';
+import { addAppend } from './conversations/append.ts';
+import { addCat } from './conversations/cat.ts';
+import { addExport } from './conversations/export.ts';
+import { addGet } from './conversations/get.ts';
+import { addHold } from './conversations/hold.ts';
+import { addImport } from './conversations/import.ts';
+import { addLs } from './conversations/ls.ts';
+import { addPut } from './conversations/put.ts';
+import { addRm } from './conversations/rm.ts';
+import { addStat } from './conversations/stat.ts';
+import { addAudit } from './maintenance/audit.ts';
+import { addBackup } from './maintenance/backup.ts';
+import { addDoctor } from './maintenance/doctor.ts';
+import { addDu } from './maintenance/du.ts';
+import { addGc } from './maintenance/gc.ts';
+import { addInfo } from './maintenance/info.ts';
+import { addPrune } from './maintenance/prune.ts';
+import { addRestore } from './maintenance/restore.ts';
+import { addSalvage } from './maintenance/salvage.ts';
 
 /** Every command, in the order of the help text. */
 export const COMMANDS: readonly AddCommand[] = [

@@ -1,0 +1,79 @@
+import { Option } from 'commander';
+import { VarveError } from '../../../core/errors.ts';
+import type { ConversationHead } from '../../../manifest/conversations/conversations.ts';
+import { bytes, name, table, timestamp } from '../../messages/human.ts';
+import type { AddCommand } from '../../session/command.ts';
+import { count, DURATION_HELP, time } from '../../session/option-values.ts';
+
+interface Options {
+  readonly application?: string;
+  readonly model?: string;
+  readonly since?: number;
+  readonly until?: number;
+  readonly limit?: number;
+  readonly newest?: boolean;
+  readonly oldest?: boolean;
+  readonly long?: boolean;
+}
+
+/** Lines are aligned to each other in groups of this many, so that a long list starts at once. */
+const PAGE = 200;
+
+export const addLs: AddCommand = (program, run) => {
+  const command = program
+    .command('ls')
+    .description('List conversations, in the order in which they were stored.')
+    .argument('[glob]', 'only ids that match: * ? [abc] {a,b}')
+    .option('--application <name>', 'only those of an application')
+    .option('--model <name>', 'only those of a model')
+    .option(
+      '--since <time>',
+      'only those created since: a date, a time, or an age such as 7d or 3mo',
+      time,
+    )
+    .option('--until <time>', 'only those created before: the same', time)
+    .option('--limit <number>', 'at most so many (default: all)', count)
+    .option('-l, --long', 'tell size, creation, model and application too')
+    .option('--newest', 'newest first (default: in the order of storing)')
+    .addOption(new Option('--oldest', 'oldest first').conflicts('newest'))
+    .addHelpText('after', DURATION_HELP);
+  command.action((glob: string | undefined, { newest, oldest, long, ...filter }: Options) =>
+    run(command, async (session) => {
+      if (
+        filter.since !== undefined &&
+        filter.until !== undefined &&
+        filter.since >= filter.until
+      ) {
+        throw new VarveError('INVALID_ARGUMENT', '--since must be before --until');
+      }
+      const store = await session.open('read');
+      const heads = store.conversations.list({
+        ...filter,
+        ...(glob !== undefined && { id: glob }),
+        order: newest ? 'newest' : oldest ? 'oldest' : 'archived',
+        signal: session.signal,
+      });
+      let page: ConversationHead[] = [];
+      const flush = async () => {
+        for (const line of table(page.map(longRow), [0])) await session.output.line(line);
+        page = [];
+      };
+      for await (const head of heads) {
+        if (session.json) await session.output.line(JSON.stringify(head));
+        else if (!long) await session.output.line(name(head.id));
+        else if (page.push(head) === PAGE) await flush();
+      }
+      await flush();
+    }),
+  );
+};
+
+function longRow({ bytes: size, createdAt, model, application, id }: ConversationHead): string[] {
+  return [
+    bytes(size),
+    timestamp(createdAt),
+    name(application ?? '-'),
+    name(model ?? '-'),
+    name(id),
+  ];
+}

@@ -1,0 +1,148 @@
+import { Option } from 'commander';
+import type { CollectShard } from '../../../backends/contract/maintenance.ts';
+import type { Duration } from '../../../core/duration.ts';
+import { VarveError } from '../../../core/errors.ts';
+import { collectLines } from '../../messages/collect-lines.ts';
+import { remnantLines } from '../../messages/remnants.ts';
+import type { AddCommand } from '../../session/command.ts';
+import { EXIT } from '../../session/exit-codes.ts';
+import {
+  count,
+  DURATION_HELP,
+  duration,
+  shard,
+  writtenDuration,
+} from '../../session/option-values.ts';
+import { tellHistory } from './gc-history.ts';
+import { collectRegularly } from './gc-schedule.ts';
+
+interface Options {
+  readonly dryRun?: boolean;
+  readonly grace: number;
+  readonly full?: boolean;
+  readonly every?: Duration;
+  readonly jitter?: Duration;
+  readonly history?: boolean;
+  readonly limit: number;
+  readonly shard?: CollectShard;
+  readonly deadline?: number;
+  readonly concurrency?: number;
+  readonly erase?: boolean;
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+export const addGc: AddCommand = (program, run) => {
+  const command = program
+    .command('gc')
+    .description(
+      'Delete what has expired and collect what nothing references. Safe beside readers and ' +
+        'writers.',
+    )
+    .option('-n, --dry-run', 'say what would be done, do nothing')
+    .addOption(
+      new Option(
+        '--grace <duration>',
+        'keep what lost its last reference less long ago, such as 24h or 0',
+      )
+        .argParser(duration)
+        .default(DAY_MS, '24h'),
+    )
+    .option('--full', 'give back all space that can be given back, at the cost of rewriting more')
+    .addOption(
+      new Option(
+        '--every <duration>',
+        'stay and collect again and again, such as 6h, at least 1s, until SIGTERM or SIGINT',
+      )
+        .argParser(writtenDuration)
+        .conflicts(['dryRun', 'erase']),
+    )
+    .option(
+      '--jitter <duration>',
+      'with --every: a random delay of up to this before each run (default: a tenth of it)',
+      writtenDuration,
+    )
+    .addOption(
+      new Option(
+        '--history',
+        'tell what collections, audits and prunes did until now, newest first',
+      ).conflicts([
+        'dryRun',
+        'grace',
+        'full',
+        'every',
+        'erase',
+        'shard',
+        'deadline',
+        'concurrency',
+      ]),
+    )
+    .addOption(
+      new Option('--limit <number>', 'with --history: at most so many')
+        .argParser(count)
+        .default(100),
+    )
+    .addOption(
+      new Option(
+        '--erase',
+        'end only when no byte of deleted content is left in the store; does all the work, ' +
+          'without a grace',
+      ).conflicts(['grace', 'full', 'shard', 'concurrency']),
+    )
+    .option('--shard <i/n>', 'do this share of the work, from 0/n to n-1/n (default: all)', shard)
+    .option(
+      '--deadline <duration>',
+      'begin no further step after this long, such as 10min (default: no limit)',
+      duration,
+    )
+    .option(
+      '--concurrency <n>',
+      'requests under way at once, where the store is reached by requests (default: 8)',
+      count,
+    )
+    .addHelpText('after', DURATION_HELP);
+  command.action(({ every, jitter, history, limit, ...options }: Options) =>
+    run(command, async (session) => {
+      if (jitter !== undefined && every === undefined) throw needs('--jitter', '--every');
+      if (!history && command.getOptionValueSource('limit') === 'cli')
+        throw needs('--limit', '--history');
+      if (history) return tellHistory(session, limit);
+      const { dryRun = false, grace, full = false, erase = false, deadline, ...limits } = options;
+      if (every !== undefined) {
+        const rhythm = { every, ...(jitter !== undefined && { jitter }) };
+        return collectRegularly(session, {
+          ...rhythm,
+          grace,
+          full,
+          ...(deadline !== undefined && { deadline }),
+          ...limits,
+        });
+      }
+      const store = await session.open(dryRun ? 'read' : 'change');
+      const progress = await session.progress('collecting', 'items');
+      const watching = {
+        ...(deadline !== undefined && { deadline }),
+        signal: session.signal,
+        onProgress: ({ phase, done, total }: { phase: string; done: number; total: number }) =>
+          progress.update(done, total, phase),
+      };
+      const collecting = erase ? watching : { grace, full, ...limits, ...watching };
+      const report = await (dryRun
+        ? store.gc.plan({ ...collecting, erase })
+        : erase
+          ? store.gc.erase(collecting)
+          : store.gc.run(collecting));
+      progress.stop();
+      await session.report(report, [
+        ...collectLines(report),
+        ...remnantLines(report, store.backend.capabilities),
+      ]);
+      if (report.remnants !== undefined && report.remnants.length > 0)
+        session.exitCode = EXIT.partial;
+    }),
+  );
+};
+
+function needs(option: string, other: string): VarveError {
+  return new VarveError('INVALID_ARGUMENT', `${option} goes with ${other} only`);
+}

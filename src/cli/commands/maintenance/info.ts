@@ -1,0 +1,67 @@
+import type { Health } from '../../../backends/contract/backend.ts';
+import { isVarveError } from '../../../core/errors.ts';
+import { bytes, number, table } from '../../messages/human.ts';
+import type { AddCommand } from '../../session/command.ts';
+import { EXIT } from '../../session/exit-codes.ts';
+import type { Session } from '../../session/session.ts';
+
+export const addInfo: AddCommand = (program, run) => {
+  const command = program
+    .command('info')
+    .description('Tell about the store: where it is, what it can do, its sizes.')
+    .option(
+      '--health',
+      'only tell whether the store can be worked with: exit code 0, or 7 where it cannot',
+    );
+  command.action(({ health }: { readonly health?: boolean }) =>
+    run(command, async (session) => {
+      if (health) return tellHealth(session);
+      const store = await session.open('read');
+      const { manifests, storedBytes } = await store.usage({ signal: session.signal });
+      const { multiMachine, inlineBelow } = store.backend.capabilities;
+      const info = {
+        location: store.location,
+        conversations: manifests.conversation.count,
+        blobs: manifests.blob.count,
+        pins: manifests.pin.count,
+        storedBytes,
+        multiMachine,
+        inlineBelow,
+      };
+      await session.report(
+        info,
+        table([
+          ['location', info.location],
+          ['conversations', number(info.conversations)],
+          ['blobs', number(info.blobs)],
+          ['pins', number(info.pins)],
+          ['stored', bytes(storedBytes)],
+          ['shared by', multiMachine ? 'processes on many machines' : 'processes on this machine'],
+          ['inline below', bytes(inlineBelow)],
+        ]),
+      );
+    }),
+  );
+};
+
+async function tellHealth(session: Session): Promise<void> {
+  const { healthy, latencyMs, error } = await healthOf(session);
+  const told = error && { code: error.code, message: error.message, retryable: error.retryable };
+  const line = healthy
+    ? `healthy, answered in ${Math.round(latencyMs)} ms`
+    : `not healthy: ${error?.message}`;
+  await session.report({ healthy, latencyMs, ...(told && { error: told }) }, [line]);
+  if (!healthy) session.exitCode = EXIT.unavailable;
+}
+
+/** A store that cannot be opened is not healthy; a location that cannot be one is a mistake. */
+async function healthOf(session: Session): Promise<Health> {
+  const began = performance.now();
+  try {
+    return await (await session.open('read')).health();
+  } catch (error) {
+    if (!isVarveError(error) || error.code === 'INVALID_ARGUMENT' || error.code === 'ABORTED')
+      throw error;
+    return { healthy: false, latencyMs: performance.now() - began, error };
+  }
+}

@@ -1,0 +1,34 @@
+import { copyLine, unreadableLines } from '../../messages/backup-lines.ts';
+import { counted, seconds } from '../../messages/human.ts';
+import type { AddCommand } from '../../session/command.ts';
+import { EXIT } from '../../session/exit-codes.ts';
+
+export const addRestore: AddCommand = (program, run) => {
+  const command = program
+    .command('restore')
+    .description(
+      'Make a store of a backup, where there is none yet, and verify it. Exit code 5 when ' +
+        'it is damaged.',
+    )
+    .argument('<directory>', 'the backup, which stays as it is');
+  command.action((directory: string) =>
+    run(command, async (session) => {
+      const location = session.location();
+      const { restoreStore } = await import('../../../store.ts');
+      const progress = await session.progress('restoring', 'items');
+      const report = await restoreStore(directory, location, {
+        signal: session.signal,
+        onProgress: ({ phase, done, total }) => progress.update(done, total, phase),
+      });
+      progress.stop();
+      const { audit, findings } = report;
+      await session.report(report, [
+        `${copyLine(report)}; ${counted(audit.manifests, 'manifest')} verified; took ` +
+          `${seconds(report.durationMs + audit.durationMs)}`,
+        ...unreadableLines(report),
+        ...findings.map(({ kind, message }) => `${kind}: ${message}`),
+      ]);
+      if (audit.unrepaired > 0 || report.unreadable?.length) session.exitCode = EXIT.corruption;
+    }),
+  );
+};

@@ -1,0 +1,64 @@
+import type { SingleBar } from 'cli-progress';
+import { bytes } from '../messages/human.ts';
+import type { Terminal } from './terminal.ts';
+
+/**
+ * How far a command is, for somebody who watches. Shown on standard error, and only where that is a
+ * terminal.
+ */
+export interface Progress {
+  /** `total` may grow, and is 0 while nothing is known. */
+  update(done: number, total: number, note: string): void;
+  stop(): void;
+}
+
+/** Shows nothing. */
+export const SILENT: Progress = { update: () => undefined, stop: () => undefined };
+
+/** Shows `done` and `total` as sizes or as plain counts, on `stream`. */
+export async function startProgress(
+  label: string,
+  unit: 'bytes' | 'items',
+  stream: Terminal['stderr'],
+): Promise<Progress> {
+  if (!stream.isTTY) return SILENT;
+  const { default: cliProgress } = await import('cli-progress');
+  const value = (n: number) => (unit === 'bytes' ? bytes(n) : n.toLocaleString('en-US'));
+  let bar: SingleBar | undefined;
+  return {
+    update(done, total, note) {
+      bar ??= start(new cliProgress.SingleBar({ ...optionsFor(label, value), stream }), total);
+      bar.setTotal(Math.max(total, done, 1));
+      bar.update(done, { note, known: total > 0 });
+    },
+    stop() {
+      bar?.stop();
+      bar = undefined;
+    },
+  };
+}
+
+function start(bar: SingleBar, total: number): SingleBar {
+  bar.start(Math.max(total, 1), 0, { note: '', known: total > 0 });
+  return bar;
+}
+
+function optionsFor(label: string, value: (n: number) => string) {
+  return {
+    clearOnComplete: true,
+    hideCursor: true,
+    fps: 10,
+    // The reader of a pipe cannot know how much is still to come: then there is no bar, only a
+    // count.
+    format: (
+      _options: unknown,
+      state: { value: number; total: number; progress: number },
+      extra: { note: string; known: boolean },
+    ) => {
+      if (!extra.known) return `${label}  ${value(state.value)}  ${extra.note}`;
+      const filled = Math.round(state.progress * 24);
+      const drawn = '='.repeat(filled) + ' '.repeat(24 - filled);
+      return `${label} [${drawn}] ${value(state.value)} of ${value(state.total)}  ${extra.note}`;
+    },
+  };
+}
