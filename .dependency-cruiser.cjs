@@ -1,82 +1,135 @@
 /**
- * The import direction, one rule a layer:
+ * The import direction: what each folder of src/ may import, besides itself. The list goes from the
+ * ground up: a folder imports only what stands above it in the list.
  *
- *   cli → store → { gc → manifest } → cas → backends/contract
- *
- * Leaves (src/core/, src/cas/codec/) are open to all and import only leaves. Only store.ts imports
- * concrete backends. `scripts/lint-imports.mjs` runs this; `test/tooling/imports.test.ts` proves
- * that each rule can fail.
+ * `scripts/lint-imports.mjs` runs this, and fails for a folder that is not in the list;
+ * `test/tooling/imports.test.ts` shows that each rule can fail.
  */
 
-const LEAF = '^src/(core|cas/codec)/';
-const INTERFACE = '^src/backends/contract/';
-const STORE = String.raw`^src/(store|open-options)\.ts$`;
-const CLI_PACKAGES = '(^|/)node_modules/(commander|cli-progress)/';
-const STORAGE_PACKAGES = '(^|/)node_modules/(better-sqlite3|@aws-sdk)/';
+const CORE = ['core', 'core/collections', 'core/options', 'core/system'];
+const BELOW_BACKENDS = [...CORE, 'cas/codec', 'backends/contract'];
+const FACE = ['store.ts', 'open.ts', 'open-options.ts'];
 
-/** Files under `from` may import from src/ only what `allowed` lists. */
-function layer(name, from, allowed, comment, restriction = {}) {
+const OBJECT = wingsOf('backends/object', {
+  format: [],
+  tables: ['format', 'backends/storage'],
+  segments: ['format', 'tables', 'backends/storage'],
+  listing: ['format', 'tables', 'backends/storage'],
+  commit: ['format', 'tables', 'segments', 'listing'],
+  operations: ['format', 'tables', 'listing', 'backends/storage'],
+  collect: ['format', 'tables', 'segments', 'listing', 'commit', 'operations', 'backends/storage'],
+  audit: ['format', 'tables', 'segments', 'listing', 'commit', 'backends/storage'],
+});
+
+const LOCAL = wingsOf('backends/local', {
+  format: [],
+  files: ['format'],
+  database: ['format', 'files'],
+  fingerprints: ['format', 'database'],
+  packs: ['format', 'files', 'database'],
+  tables: ['format', 'files', 'database', 'fingerprints', 'packs'],
+  commit: ['format', 'files', 'database', 'packs', 'tables'],
+  audit: ['format', 'files', 'database', 'fingerprints', 'packs', 'tables', 'commit'],
+  collect: ['format', 'files', 'database', 'packs', 'tables', 'commit', 'audit'],
+  operations: ['format', 'files', 'database', 'packs', 'tables'],
+  salvage: ['format', 'files', 'database', 'packs', 'tables', 'commit'],
+});
+
+/** @type {Readonly<Record<string, readonly string[]>>} */
+const MAY_IMPORT = {
+  core: [],
+  'core/collections': ['core'],
+  'core/system': ['core'],
+  'core/options': ['core'],
+  'cas/codec': ['core'],
+
+  'backends/contract': ['core', 'core/options'],
+
+  // Services that store objects. They know no protocol, and no backend.
+  'backends/storage': ['core', 'core/system'],
+  'backends/storage/decorators': ['core', 'core/system', 'backends/storage'],
+  'backends/storage/s3': ['core', 'core/options', 'core/system', 'backends/storage'],
+
+  // The backend on objects. Its formats know no table.
+  ...OBJECT,
+  'backends/object': [
+    ...BELOW_BACKENDS,
+    ...['backends/storage', 'backends/storage/decorators', 'backends/storage/s3'],
+    ...Object.keys(OBJECT),
+  ],
+
+  // The backend in a directory. Its formats and files know no database.
+  ...LOCAL,
+  'backends/local': [...BELOW_BACKENDS, ...Object.keys(LOCAL)],
+
+  cas: BELOW_BACKENDS,
+  'manifest/content': [...BELOW_BACKENDS, 'cas'],
+  'manifest/blobs': [...BELOW_BACKENDS, 'cas', 'manifest/content'],
+  'manifest/conversations': [...BELOW_BACKENDS, 'cas', 'manifest/content'],
+  'manifest/transfer': [...BELOW_BACKENDS, 'cas', 'manifest/content', 'manifest/conversations'],
+  manifest: [...BELOW_BACKENDS, 'manifest/content', 'manifest/blobs'],
+
+  'gc/usage': BELOW_BACKENDS,
+  'gc/replication': BELOW_BACKENDS,
+  gc: [...BELOW_BACKENDS, 'manifest/blobs', 'manifest/conversations'],
+  'gc/retention': [...BELOW_BACKENDS, 'manifest/conversations', 'gc'],
+};
+
+/** The command line uses the library through its face; of what is below it, only types. */
+const CLI_MAY_IMPORT = {
+  'cli/messages': CORE,
+  'cli/terminal': [...CORE, 'cli/messages'],
+  'cli/session': [...CORE, 'cli/messages', 'cli/terminal'],
+  'cli/commands/conversations': [...CORE, 'cli/messages', 'cli/session'],
+  'cli/commands/maintenance': [...CORE, 'cli/messages', 'cli/session'],
+  'cli/commands': [
+    ...[...CORE, 'cli/messages', 'cli/session'],
+    ...['cli/commands/conversations', 'cli/commands/maintenance'],
+  ],
+  cli: [...CORE, 'cli/commands', 'cli/session', 'cli/terminal'],
+};
+
+/** The wings of a backend: each may import the wings and folders that it names. */
+function wingsOf(backend, wings) {
+  const folderOf = (name) => (name.includes('/') ? name : `${backend}/${name}`);
+  return Object.fromEntries(
+    Object.entries(wings).map(([wing, named]) => [
+      folderOf(wing),
+      [...BELOW_BACKENDS, ...named.map(folderOf)],
+    ]),
+  );
+}
+
+/** Files of a folder, not of the folders in it; or one file. */
+function pathOf(name) {
+  return name.endsWith('.ts')
+    ? `^src/${name.replace('.', '\\.')}$`
+    : String.raw`^src/${name}/[^/]+\.ts$`;
+}
+
+/** Files of `name` may import from src/ only their own folder and what `allowed` lists. */
+function rule(name, allowed, restriction = {}) {
   return {
     name,
     severity: 'error',
-    comment,
-    from: { path: from },
-    to: { path: '^src/', pathNot: allowed, ...restriction },
+    comment: `May import ${allowed.join(', ') || 'nothing else'}.`,
+    from: { path: pathOf(name) },
+    to: { path: '^src/', pathNot: [name, ...allowed].map(pathOf), ...restriction },
   };
 }
 
+const LIBRARY = Object.keys(MAY_IMPORT);
+const isConcrete = (folder) => /^backends\/(?!contract)/.test(folder);
+
 module.exports = {
+  folders: { ...MAY_IMPORT, ...CLI_MAY_IMPORT },
   forbidden: [
-    layer('leaves', LEAF, [LEAF], 'A leaf imports only leaves.'),
-    layer(
-      'backend-interface',
-      INTERFACE,
-      [INTERFACE, LEAF],
-      'The contract of backends knows no backend, and nothing above it.',
+    ...Object.entries(MAY_IMPORT).map(([folder, allowed]) => rule(folder, allowed)),
+    ...Object.entries(CLI_MAY_IMPORT).map(([folder, allowed]) =>
+      rule(folder, [...allowed, ...FACE], { dependencyTypesNot: ['type-only'] }),
     ),
-    layer(
-      'backends',
-      '^src/backends/(?!contract/)([^/]+)/',
-      ['^src/backends/($1|storage)/', INTERFACE, LEAF],
-      'A backend imports itself, the interface and leaves: nothing above, and no other backend.',
-    ),
-    layer(
-      'cas',
-      '^src/cas/',
-      ['^src/cas/', INTERFACE, LEAF],
-      'cas imports the backend interface and leaves.',
-    ),
-    layer(
-      'manifest',
-      '^src/manifest/',
-      ['^src/manifest/', '^src/cas/', INTERFACE, LEAF],
-      'manifest imports cas, the backend interface and leaves.',
-    ),
-    layer(
-      'gc',
-      '^src/gc/',
-      ['^src/gc/', '^src/manifest/', '^src/cas/', INTERFACE, LEAF],
-      'gc imports manifest, cas, the backend interface and leaves.',
-    ),
-    layer(
-      'store',
-      STORE,
-      ['^src/(gc|manifest|cas|backends)/', STORE, LEAF],
-      'store.ts puts the layers together; it knows neither the CLI nor the public index.',
-    ),
-    layer(
-      'cli',
-      '^src/cli/',
-      ['^src/cli/', STORE, LEAF],
-      'The CLI uses the library through store.ts; below it, only types.',
-      { dependencyTypesNot: ['type-only'] },
-    ),
-    layer(
-      'index',
-      String.raw`^src/index\.ts$`,
-      ['^src/(gc|manifest|cas)/', INTERFACE, STORE, LEAF],
-      'The public index re-exports the library: no concrete backend, no CLI.',
-    ),
+    ...FACE.map((file) => rule(file, [...LIBRARY, ...FACE])),
+    rule('index.ts', [...LIBRARY.filter((folder) => !isConcrete(folder)), ...FACE]),
     {
       name: 'no-cycles',
       severity: 'error',
@@ -106,14 +159,21 @@ module.exports = {
       severity: 'error',
       comment: 'Packages for the command line have no place in the library.',
       from: { path: '^src/', pathNot: '^src/cli/' },
-      to: { path: CLI_PACKAGES },
+      to: { path: '(^|/)node_modules/(commander|cli-progress)/' },
     },
     {
-      name: 'storage-packages',
+      name: 'sqlite',
       severity: 'error',
-      comment: 'Only a concrete backend talks to SQLite or to a service.',
-      from: { path: '^src/', pathNot: '^src/backends/[^/]+/' },
-      to: { path: STORAGE_PACKAGES },
+      comment: 'Only the database of the local backend talks to SQLite.',
+      from: { path: '^src/', pathNot: '^src/backends/local/database/' },
+      to: { path: '(^|/)node_modules/better-sqlite3/' },
+    },
+    {
+      name: 'aws-sdk',
+      severity: 'error',
+      comment: 'Only the provider for S3 talks to S3.',
+      from: { path: '^src/', pathNot: '^src/backends/storage/s3/' },
+      to: { path: '(^|/)node_modules/@aws-sdk/' },
     },
   ],
   options: {

@@ -1,48 +1,65 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 
 const root = resolve(import.meta.dirname, '../..');
 const scratch = mkdtempSync(join(tmpdir(), 'varve-imports-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
 
-/** A project where every layer imports what it may. */
-const CLEAN: Readonly<Record<string, string>> = {
-  'src/core/errors.ts': '',
-  'src/core/address.ts': `import './errors.ts';`,
-  'src/cas/codec/codec.ts': '',
-  'src/cas/codec/frame.ts': `import './codec.ts';`,
-  'src/backends/contract/backend.ts': `import '../../core/address.ts';`,
-  'src/backends/local/local.ts': `import '../contract/backend.ts'; import './index-db.ts'; import 'better-sqlite3';`,
-  'src/backends/local/index-db.ts': `import '../../core/errors.ts';`,
-  'src/backends/objects/objects.ts': `import '../contract/backend.ts';`,
-  'src/cas/segments.ts': `import '../backends/contract/backend.ts';`,
-  'src/manifest/blobs.ts': `import '../cas/segments.ts';`,
-  'src/gc/collect.ts': `import '../manifest/blobs.ts';`,
-  'src/store.ts': `import './gc/collect.ts'; import './backends/local/local.ts';`,
-  'src/index.ts': `import './store.ts';`,
-  'src/cli/main.ts': `import '../store.ts'; import 'commander';`,
+/** Folders of src/ in the order of the architecture, and what each may import. */
+const folders: Readonly<Record<string, readonly string[]>> = createRequire(import.meta.url)(
+  join(root, '.dependency-cruiser.cjs'),
+).folders;
+const names = Object.keys(folders);
+
+const face = ['open-options.ts', 'open.ts', 'store.ts', 'index.ts'];
+
+/** The main file of a folder; a name of a file stays. */
+function fileOf(name: string): string {
+  return name.endsWith('.ts') ? `src/${name}` : `src/${name}/main.ts`;
+}
+
+function importOf(from: string, to: string): string {
+  return `import '${relative(dirname(fileOf(from)), fileOf(to)).replace(/^(?!\.)/, './')}';`;
+}
+
+/** A project with a file in each folder, which imports all that it may. */
+const clean: Record<string, string> = {
+  ...Object.fromEntries(
+    names.map((name) => [
+      fileOf(name),
+      (folders[name] ?? []).map((other) => importOf(name, other)).join('\n'),
+    ]),
+  ),
+  'src/open-options.ts': importOf('open-options.ts', 'core/options'),
+  'src/open.ts': importOf('open.ts', 'backends/local'),
+  'src/store.ts': importOf('store.ts', 'gc'),
+  'src/index.ts': importOf('index.ts', 'store.ts'),
 };
 
-/** One violation of each rule: the rule, the file, what is added to it. */
-const PLANTED: readonly (readonly [rule: string, file: string, text: string])[] = [
-  ['leaves', 'src/core/address.ts', `import '../cas/segments.ts';`],
-  ['backend-interface', 'src/backends/contract/backend.ts', `import '../local/index-db.ts';`],
-  ['backends', 'src/backends/local/index-db.ts', `import '../../cas/segments.ts';`],
-  ['backends', 'src/backends/objects/objects.ts', `import '../local/index-db.ts';`],
-  ['cas', 'src/cas/segments.ts', `import '../backends/local/local.ts';`],
-  ['manifest', 'src/manifest/blobs.ts', `import '../gc/sweep.ts';`],
-  ['gc', 'src/gc/collect.ts', `import '../backends/local/local.ts';`],
-  ['store', 'src/store.ts', `import './cli/progress.ts';`],
-  ['cli', 'src/cli/main.ts', `import '../manifest/blobs.ts';`],
-  ['index', 'src/index.ts', `import './backends/local/local.ts';`],
-  ['no-cycles', 'src/cas/codec/codec.ts', `import type {} from './frame.ts';`],
+/**
+ * For each folder an import of the first folder that it may not import: a later one where there is
+ * one, as the direction demands.
+ */
+const planted: readonly (readonly [rule: string, file: string, text: string])[] = [
+  ...names.map((name) => {
+    const others = names.filter((other) => other !== name && !folders[name]?.includes(other));
+    const above = others.find((other) => names.indexOf(other) > names.indexOf(name));
+    return [name, fileOf(name), importOf(name, above ?? others[0] ?? 'index.ts')] as const;
+  }),
+  ...['open-options.ts', 'open.ts', 'store.ts'].map(
+    (file) => [file, fileOf(file), importOf(file, 'cli')] as const,
+  ),
+  ['index.ts', 'src/index.ts', importOf('index.ts', 'backends/local')],
+  ['no-cycles', 'src/core/a.ts', `import type {} from './b.ts';`],
   ['no-dev-dependencies', 'src/store.ts', `import 'vitest';`],
   ['resolvable', 'src/store.ts', `import './nowhere.ts';`],
-  ['cli-packages', 'src/cas/segments.ts', `import 'commander';`],
-  ['storage-packages', 'src/cas/segments.ts', `import 'better-sqlite3';`],
+  ['cli-packages', 'src/cas/main.ts', `import 'commander';`],
+  ['sqlite', 'src/cas/main.ts', `import 'better-sqlite3';`],
+  ['aws-sdk', 'src/backends/object/main.ts', `import '@aws-sdk/client-s3';`],
 ];
 
 let projects = 0;
@@ -64,7 +81,16 @@ function lint(files: Readonly<Record<string, string>>): { status: number | null;
 
 describe('the import check', () => {
   it('accepts a project that keeps the direction', () => {
-    expect(lint(CLEAN)).toEqual({ status: 0, output: 'import check: 14 files, no violation\n' });
+    const count = names.length + face.length;
+    expect(lint(clean)).toEqual({
+      status: 0,
+      output: `import check: ${count} files, no violation\n`,
+    });
+  });
+
+  it.each(names)('lets %s import only what stands above it', (name) => {
+    const above = names.slice(0, names.indexOf(name));
+    expect(folders[name]?.filter((other) => !above.includes(other))).toEqual([]);
   });
 
   it('fails when it reads nothing', () => {
@@ -73,20 +99,26 @@ describe('the import check', () => {
     expect(status).toBe(1);
   });
 
+  it('fails for a folder without a rule', () => {
+    const { status, output } = lint({ ...clean, 'src/backends/other/main.ts': '' });
+    expect(output).toContain('no rule: src/backends/other');
+    expect(status).toBe(1);
+  });
+
   describe('on a project with one violation of each rule', () => {
     const files: Record<string, string> = {
-      ...CLEAN,
-      'src/gc/sweep.ts': '',
-      'src/cli/progress.ts': '',
+      ...clean,
+      'src/core/a.ts': '',
+      'src/core/b.ts': `import type {} from './a.ts';`,
     };
-    for (const [, file, text] of PLANTED) files[file] += text;
+    for (const [, file, text] of planted) files[file] += `\n${text}`;
     const { status, output } = lint(files);
 
     it('fails', () => {
       expect(status).toBe(1);
     });
 
-    it.each(PLANTED)('names the rule %s for %s: %s', (rule, file) => {
+    it.each(planted)('names the rule %s for %s: %s', (rule, file) => {
       expect(output).toContain(`${rule}: ${file} → `);
     });
   });
