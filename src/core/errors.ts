@@ -73,8 +73,8 @@ export function isVarveError(error: unknown, code?: ErrorCode): error is VarveEr
 }
 
 /**
- * Whether what is stored, rather than the moment, keeps something from being read: it is damaged,
- * or a newer Varve wrote it. An audit tells of it; work on everything else goes on.
+ * Whether the stored bytes are why a read failed: they are damaged, or a newer Varve wrote them. An
+ * audit reports them; work on everything else goes on.
  */
 export function isUnreadable(error: unknown): error is VarveError {
   return isVarveError(error, 'CORRUPT') || isVarveError(error, 'UNSUPPORTED_FORMAT');

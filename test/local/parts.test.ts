@@ -18,7 +18,6 @@ import {
   decodeBlockHeader,
   decodeBlockPayload,
   encodeBlock,
-  isDamage,
 } from '../../src/backends/local/format/block.ts';
 import { decodeBodyRecord, encodeBodyRecord } from '../../src/backends/local/format/body-record.ts';
 import { FINGERPRINT_BITS } from '../../src/backends/local/format/fingerprint.ts';
@@ -27,6 +26,7 @@ import { ReferenceLedger } from '../../src/backends/local/tables/reference-ledge
 import { countTokens, packTokens, unpackTokens } from '../../src/cas/codec/token-codec.ts';
 import { addressOf } from '../../src/core/address.ts';
 import { IdSet } from '../../src/core/collections/id-set.ts';
+import { isUnreadable } from '../../src/core/errors.ts';
 import { Random } from './process/random.ts';
 import { rejection, scratchFolder } from './support.ts';
 
@@ -112,9 +112,9 @@ describe('a block', () => {
       for (const change of [1, 0x80, 0xff, 1 + random.below(255)]) {
         const damaged = Buffer.from(block);
         damaged[at] = (block[at] as number) ^ change;
-        expect(damage(damaged), `byte ${at} ^ ${change}`).toSatisfy(isDamage);
+        expect(damage(damaged), `byte ${at} ^ ${change}`).toSatisfy(isUnreadable);
       }
-      expect(damage(block.subarray(0, at)), `cut at ${at}`).toSatisfy(isDamage);
+      expect(damage(block.subarray(0, at)), `cut at ${at}`).toSatisfy(isUnreadable);
     }
   });
 });
@@ -136,7 +136,7 @@ test('a body record cut short is refused or a shorter body, never other referenc
     try {
       expect(decodeBodyRecord(encoded.subarray(0, at), 'test').segments).toEqual([5, 1000, 3]);
     } catch (error) {
-      expect(error).toSatisfy(isDamage);
+      expect(error).toSatisfy(isUnreadable);
     }
   }
 });

@@ -194,7 +194,7 @@ export class ObjectBackend implements Backend {
     options: AbortOptions = {},
   ): AsyncIterable<ManifestHead> {
     const taken = takeFilter(kind, filter);
-    const { manifests, unreadable } = await this.#long(options).index.survey(kind);
+    const { manifests, unreadable } = await this.#long(options).index.list(kind);
     for (const { archived: _, ...head } of ordered(manifests, taken)) {
       this.#assertOpen(options);
       yield head;

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { unpackTokens } from '../../../cas/codec/token-codec.ts';
 import { type Address, addressOf } from '../../../core/address.ts';
 import { IdSet } from '../../../core/collections/id-set.ts';
-import { VarveError } from '../../../core/errors.ts';
+import { isUnreadable, VarveError } from '../../../core/errors.ts';
 import { PackVanished, packPath } from '../files/pack-files.ts';
 import type { StoreFolder } from '../files/store-folder.ts';
 import { FingerprintCheck } from '../fingerprints/fingerprint-check.ts';
-import { type BlockDirectory, isDamage } from '../format/block.ts';
+import type { BlockDirectory } from '../format/block.ts';
 import { SEGMENTS, type Space } from '../format/schema.ts';
 import { surveySlots } from '../packs/extents.ts';
 import { isOutdated } from '../packs/log-tail.ts';
@@ -97,7 +97,7 @@ export async function surveyBlocks(
         verifiedBytes += payload?.length ?? 0;
       }
     } catch (error) {
-      if (!isDamage(error)) throw error;
+      if (!isUnreadable(error)) throw error;
       onDamage(error);
       damagedBlocks.push({
         block,
@@ -129,7 +129,7 @@ function readPayload(
   try {
     return index.records.readPayload(block);
   } catch (error) {
-    if (!isDamage(error)) throw error;
+    if (!isUnreadable(error)) throw error;
     onDamage(error);
     damaged.reason = error.message;
     return undefined;
@@ -182,7 +182,7 @@ function isLost(index: LocalIndex, space: Space, id: number): boolean {
     return index.records.locate(space, id) === undefined;
   } catch (error) {
     // The block that is to have it is damaged, and told of as such.
-    if (isDamage(error)) return false;
+    if (isUnreadable(error)) return false;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { lstatSync, rmSync } from 'node:fs';
+import { isUnreadable } from '../../../core/errors.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
-import { isDamage } from '../format/block.ts';
 import type { FingerprintEntry } from '../format/fingerprint.ts';
 import { SEGMENTS, SWEPT } from '../format/schema.ts';
 import { unknownCommits } from '../packs/unknown-commits.ts';
@@ -87,13 +87,13 @@ function isDamagedNow(index: LocalIndex, record: number, unreadable: Set<number>
     try {
       index.records.payload(place.block);
     } catch (error) {
-      if (isDamage(error)) unreadable.add(place.block.id);
+      if (isUnreadable(error)) unreadable.add(place.block.id);
       throw error;
     }
     index.records.segment(place);
     return false;
   } catch (error) {
-    if (isDamage(error)) return true;
+    if (isUnreadable(error)) return true;
     throw error;
   }
 }

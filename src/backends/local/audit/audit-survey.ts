@@ -1,8 +1,7 @@
 import { CountTable } from '../../../core/collections/count-table.ts';
 import { IdSet } from '../../../core/collections/id-set.ts';
-import type { VarveError } from '../../../core/errors.ts';
+import { isUnreadable, type VarveError } from '../../../core/errors.ts';
 import { FingerprintCheck } from '../fingerprints/fingerprint-check.ts';
-import { isDamage } from '../format/block.ts';
 import { type Space, SWEPT } from '../format/schema.ts';
 import type { LocalIndex } from '../tables/local-index.ts';
 import { type ManifestRow, manifestFingerprint } from '../tables/manifest-table.ts';
@@ -107,7 +106,7 @@ function surveyBody(
       survey.holders.set(segment, holders);
     }
   } catch (error) {
-    if (!isDamage(error)) throw error;
+    if (!isUnreadable(error)) throw error;
     onDamage(error);
     survey.broken.push({ row, reason: error.message });
   }

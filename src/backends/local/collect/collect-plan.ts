@@ -1,7 +1,7 @@
 import { CountTable } from '../../../core/collections/count-table.ts';
+import { isUnreadable } from '../../../core/errors.ts';
 import type { CollectShare } from '../../contract/maintenance.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
-import { isDamage } from '../format/block.ts';
 import { BODIES, SEGMENTS, type Space } from '../format/schema.ts';
 import { DeadBytes } from '../tables/dead-bytes.ts';
 import type { LocalIndex } from '../tables/local-index.ts';
@@ -82,7 +82,7 @@ function segmentsOf(
   try {
     return new Set(index.body(body, index.manifests.key(row)).segments);
   } catch (error) {
-    if (isDamage(error)) return undefined;
+    if (isUnreadable(error)) return undefined;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { IdSet } from '../../../core/collections/id-set.ts';
+import { isUnreadable } from '../../../core/errors.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
-import { isDamage } from '../format/block.ts';
 import { SEGMENTS } from '../format/schema.ts';
 import type { BlockPlace } from '../packs/record-store.ts';
 import type { LocalIndex } from '../tables/local-index.ts';
@@ -39,7 +39,7 @@ function presentSegments(index: LocalIndex): IdSet | undefined {
     for (const block of blocks)
       for (const id of index.records.directory(block).ids) present.add(id);
   } catch (error) {
-    if (isDamage(error)) return undefined;
+    if (isUnreadable(error)) return undefined;
     throw error;
   }
   return present;

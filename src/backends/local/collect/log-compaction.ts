@@ -1,10 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../../core/abort.ts';
+import { isUnreadable } from '../../../core/errors.ts';
 import type { CollectOptions } from '../../contract/maintenance.ts';
 import { stateOf, writeRecords } from '../commit/commit-log.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import type { PackAppender } from '../files/pack-files.ts';
-import { isDamage } from '../format/block.ts';
 import type { LogOperation, PackSpan } from '../format/log-record.ts';
 import { KIND_NUMBERS, LOG } from '../format/schema.ts';
 import type { BlockPlace } from '../packs/record-store.ts';
@@ -224,7 +224,7 @@ function laterRecords(
     return slot < 0 ? undefined : { first: ids[slot] as number, dead: offsets[slot] as number };
   } catch (error) {
     // What it held is told by the snapshot; later records of a damaged block are lost in any case.
-    if (isDamage(error)) return undefined;
+    if (isUnreadable(error)) return undefined;
     throw error;
   }
 }

@@ -1,10 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../../core/abort.ts';
+import { isUnreadable } from '../../../core/errors.ts';
 import type { CollectOptions } from '../../contract/maintenance.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { type PackAppender, removePack } from '../files/pack-files.ts';
 import { syncFolder } from '../files/plain-files.ts';
-import { type BlockDirectory, type BlockRecord, isDamage } from '../format/block.ts';
+import type { BlockDirectory, BlockRecord } from '../format/block.ts';
 import { SEGMENTS, type Space, SWEPT } from '../format/schema.ts';
 import { BlockStager } from '../packs/block-stager.ts';
 import { joinExtents, surveySlots } from '../packs/extents.ts';
@@ -190,7 +191,7 @@ function liveRecords(index: LocalIndex, block: BlockRow): BlockRecord[] | undefi
       index.database.run('DELETE FROM state WHERE space = ? AND record = ?', block.space, id);
     return live;
   } catch (error) {
-    if (isDamage(error)) return undefined;
+    if (isUnreadable(error)) return undefined;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { packTokens } from '../../../cas/codec/token-codec.ts';
 import type { Address } from '../../../core/address.ts';
-import { VarveError } from '../../../core/errors.ts';
+import { isUnreadable, VarveError } from '../../../core/errors.ts';
 import type {
   AppendWrite,
   DeleteWrite,
@@ -16,7 +16,6 @@ import type {
 } from '../../contract/manifests.ts';
 import { checkedBytes, heldError } from '../../contract/write-validation.ts';
 import type { PackAppender } from '../files/pack-files.ts';
-import { isDamage } from '../format/block.ts';
 import { type BodyRecord, encodeBodyRecord } from '../format/body-record.ts';
 import type { FingerprintEntry } from '../format/fingerprint.ts';
 import { BODIES, KIND_NUMBERS, SEGMENTS } from '../format/schema.ts';
@@ -298,7 +297,7 @@ export class CommitTransaction {
         return unchanged(existing);
     } catch (error) {
       // To replace what cannot be read is how one restores it.
-      if (!isDamage(error) || ifExists !== 'replace') throw error;
+      if (!isUnreadable(error) || ifExists !== 'replace') throw error;
     }
     if (ifExists === 'replace') return undefined;
     if (ifExists === 'skip') return { ...unchanged(existing), status: 'skipped' };
@@ -417,7 +416,7 @@ export class CommitTransaction {
       try {
         return [{ body, segments: new Set(this.#bodyOf(row, body).segments) }];
       } catch (error) {
-        if (isDamage(error)) return [];
+        if (isUnreadable(error)) return [];
         throw error;
       }
     });

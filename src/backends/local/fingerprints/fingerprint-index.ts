@@ -31,13 +31,13 @@ const SMALLEST_CLASS = 8;
  * {@link rebuild}, so the caller compares the full address or name.
  */
 export class FingerprintIndex {
-  readonly #index: IndexDatabase;
+  readonly #database: IndexDatabase;
   readonly #space: number;
   #runs: FingerprintRun[] = [];
   #version = -1;
 
-  constructor(index: IndexDatabase, space: number) {
-    this.#index = index;
+  constructor(database: IndexDatabase, space: number) {
+    this.#database = database;
     this.#space = space;
   }
 
@@ -48,11 +48,11 @@ export class FingerprintIndex {
   refresh(version: number): void {
     if (version === this.#version) return;
     const known = new Map(this.#runs.map((run) => [run.id, run]));
-    const ids = this.#index.all<{ id: number }>(
+    const ids = this.#database.all<{ id: number }>(
       'SELECT id FROM run WHERE space = ? ORDER BY id',
       this.#space,
     );
-    this.#runs = ids.map(({ id }) => known.get(id) ?? FingerprintRun.load(this.#index, id));
+    this.#runs = ids.map(({ id }) => known.get(id) ?? FingerprintRun.load(this.#database, id));
     this.#version = version;
   }
 
@@ -86,7 +86,7 @@ export class FingerprintIndex {
   add(entries: FingerprintEntry[]): boolean {
     if (entries.length === 0) return false;
     entries.sort(byKey);
-    this.#runs.push(FingerprintRun.write(this.#index, this.#space, entries.length, entries));
+    this.#runs.push(FingerprintRun.write(this.#database, this.#space, entries.length, entries));
     for (
       let crowded = this.#crowdedClass();
       crowded !== undefined;
@@ -128,7 +128,12 @@ export class FingerprintIndex {
   #merge(runs: readonly FingerprintRun[], isAlive: (id: number) => boolean): void {
     const merged = new Set(runs);
     const count = runs.reduce((total, run) => total + run.entries, 0);
-    const result = FingerprintRun.write(this.#index, this.#space, count, mergeRuns(runs, isAlive));
+    const result = FingerprintRun.write(
+      this.#database,
+      this.#space,
+      count,
+      mergeRuns(runs, isAlive),
+    );
     for (const run of runs) run.remove();
     this.#runs = this.#runs.filter((run) => !merged.has(run));
     this.#runs.push(result);

@@ -29,15 +29,15 @@ interface RunRow {
 export class FingerprintRun {
   readonly id: number;
   readonly entries: number;
-  readonly #index: IndexDatabase;
+  readonly #database: IndexDatabase;
   readonly #firstPage: number;
   readonly #pages: number;
   readonly #fences: Float64Array;
   readonly #filter: Buffer | null;
   #resident: FingerprintPage | undefined;
 
-  private constructor(index: IndexDatabase, row: RunRow) {
-    this.#index = index;
+  private constructor(database: IndexDatabase, row: RunRow) {
+    this.#database = database;
     this.id = row.id;
     this.entries = row.entries;
     this.#firstPage = row.first_page;
@@ -48,14 +48,14 @@ export class FingerprintRun {
     this.#filter = row.filter;
   }
 
-  static load(index: IndexDatabase, id: number): FingerprintRun {
-    const row = index.get<RunRow>(
+  static load(database: IndexDatabase, id: number): FingerprintRun {
+    const row = database.get<RunRow>(
       'SELECT id, entries, first_page, pages, fences, filter FROM run WHERE id = ?',
       id,
     );
     if (row === undefined)
       throw new VarveError('CORRUPT', `the index names fingerprint run ${id}, which is missing`);
-    return new FingerprintRun(index, row);
+    return new FingerprintRun(database, row);
   }
 
   /**
@@ -64,7 +64,7 @@ export class FingerprintRun {
    * @param most how many there are at the most.
    */
   static write(
-    index: IndexDatabase,
+    database: IndexDatabase,
     space: number,
     most: number,
     entries: Iterable<FingerprintEntry>,
@@ -75,7 +75,7 @@ export class FingerprintRun {
     let written = 0;
     let page: FingerprintEntry[] = [];
     const flush = () => {
-      const { lastInsertRowid } = index.run(
+      const { lastInsertRowid } = database.run(
         'INSERT INTO run_page (entries) VALUES (?)',
         encodePage(page),
       );
@@ -99,7 +99,7 @@ export class FingerprintRun {
       fences: Buffer.concat(fences),
       filter,
     };
-    const { lastInsertRowid } = index.run(
+    const { lastInsertRowid } = database.run(
       'INSERT INTO run (space, entries, first_page, pages, fences, filter) VALUES (?, ?, ?, ' +
         '?, ?, ?)',
       space,
@@ -109,7 +109,7 @@ export class FingerprintRun {
       row.fences,
       row.filter,
     );
-    return new FingerprintRun(index, { id: Number(lastInsertRowid), ...row });
+    return new FingerprintRun(database, { id: Number(lastInsertRowid), ...row });
   }
 
   /** Adds the ids stored under `key` to `found`. */
@@ -140,16 +140,16 @@ export class FingerprintRun {
   }
 
   remove(): void {
-    this.#index.run(
+    this.#database.run(
       'DELETE FROM run_page WHERE id BETWEEN ? AND ?',
       this.#firstPage,
       this.#firstPage + this.#pages - 1,
     );
-    this.#index.run('DELETE FROM run WHERE id = ?', this.id);
+    this.#database.run('DELETE FROM run WHERE id = ?', this.id);
   }
 
   #page(page: number): FingerprintPage {
-    const row = this.#index.get<{ entries: Buffer }>(
+    const row = this.#database.get<{ entries: Buffer }>(
       'SELECT entries FROM run_page WHERE id = ?',
       this.#firstPage + page,
     );

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { decodeFrame, encodeFrame } from '../../../cas/codec/frame.ts';
 import { ByteReader, ByteWriter } from '../../../cas/codec/varint.ts';
 import { ADDRESS_BYTES, type Address } from '../../../core/address.ts';
-import { isVarveError, VarveError } from '../../../core/errors.ts';
+import { VarveError } from '../../../core/errors.ts';
 import { unknownNumber } from '../../../core/format-number.ts';
 import { FINGERPRINT_BITS } from './fingerprint.ts';
 import { SEGMENTS, type Space } from './schema.ts';
@@ -157,14 +157,6 @@ export class BlockDirectory {
   }
 }
 
-/**
- * Whether an error tells that stored bytes cannot be read. A block of an unknown format counts: a
- * newer Varve would have raised the version of the store, which is checked when it is opened.
- */
-export function isDamage(error: unknown): error is VarveError {
-  return isVarveError(error, 'CORRUPT') || isVarveError(error, 'UNSUPPORTED_FORMAT');
-}
-
 /** Lengths of the parts of a block, read from its first {@link BLOCK_HEADER_BYTES} bytes. */
 export function decodeBlockHeader(
   header: Buffer,
@@ -173,6 +165,8 @@ export function decodeBlockHeader(
   if (header.length < BLOCK_HEADER_BYTES || !header.subarray(0, 4).equals(BLOCK_MAGIC)) {
     throw new VarveError('CORRUPT', `${what}: no block starts here`);
   }
+  // For every caller such a block is as unreadable as a damaged one: a newer Varve would have raised
+  // the version of the store, which is checked when the store is opened.
   if (header[4] !== VERSION) throw unknownNumber(what, 'block format', header[4]);
   return { directoryBytes: header.readUInt32LE(8), frameBytes: header.readUInt32LE(12) };
 }

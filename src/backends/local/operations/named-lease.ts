@@ -10,7 +10,7 @@ import { LEASE_TABLE } from '../format/schema.ts';
  * machine and its clock.
  */
 export async function acquireLease(
-  index: IndexDatabase,
+  database: IndexDatabase,
   clock: () => number,
   name: string,
   ttlMs: number,
@@ -18,12 +18,12 @@ export async function acquireLease(
 ): Promise<Lease | undefined> {
   checkLease(name, ttlMs);
   const holder = randomUUID();
-  const isTaken = await index.write(() => {
-    index.execute(LEASE_TABLE);
+  const isTaken = await database.write(() => {
+    database.execute(LEASE_TABLE);
     const now = clock();
-    const until = index.value<number>('SELECT until FROM lease WHERE name = ?', name);
+    const until = database.value<number>('SELECT until FROM lease WHERE name = ?', name);
     if (until !== undefined && until > now) return false;
-    index.run(
+    database.run(
       'INSERT OR REPLACE INTO lease VALUES (?, ?, ?)',
       name,
       holder,
@@ -33,11 +33,15 @@ export async function acquireLease(
   }, signal);
   if (!isTaken) return undefined;
   const extend = (duration: number, options: AbortOptions): Promise<boolean> =>
-    index.write(() => {
+    database.write(() => {
       const until = Math.floor(clock() + duration);
       return (
-        index.run('UPDATE lease SET until = ? WHERE name = ? AND holder = ?', until, name, holder)
-          .changes > 0
+        database.run(
+          'UPDATE lease SET until = ? WHERE name = ? AND holder = ?',
+          until,
+          name,
+          holder,
+        ).changes > 0
       );
     }, options.signal);
   return {

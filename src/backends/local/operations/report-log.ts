@@ -8,22 +8,22 @@ import { REPORT_TABLE } from '../format/schema.ts';
  * first one.
  */
 export class LocalReportLog implements ReportLog {
-  readonly #index: IndexDatabase;
+  readonly #database: IndexDatabase;
 
-  constructor(index: IndexDatabase) {
-    this.#index = index;
+  constructor(database: IndexDatabase) {
+    this.#database = database;
   }
 
   async add(report: StoredReport): Promise<void> {
     checkReport(report);
-    await this.#index.write(() => {
-      this.#index.execute(REPORT_TABLE);
-      this.#index.run(
+    await this.#database.write(() => {
+      this.#database.execute(REPORT_TABLE);
+      this.#database.run(
         'INSERT INTO report (time, body) VALUES (?, ?)',
         Math.floor(report.time),
         report.body,
       );
-      this.#index.run(
+      this.#database.run(
         `DELETE FROM report WHERE id IN
            (SELECT id FROM report ORDER BY time DESC, id DESC LIMIT -1 OFFSET ${KEPT_REPORTS})`,
       );
@@ -31,8 +31,8 @@ export class LocalReportLog implements ReportLog {
   }
 
   async list({ limit = KEPT_REPORTS }: { readonly limit?: number } = {}): Promise<StoredReport[]> {
-    if (!this.#index.hasTable('report')) return [];
-    return this.#index.all<StoredReport>(
+    if (!this.#database.hasTable('report')) return [];
+    return this.#database.all<StoredReport>(
       'SELECT time, body FROM report ORDER BY time DESC, id DESC LIMIT ?',
       Math.max(0, Math.min(limit, KEPT_REPORTS)),
     );

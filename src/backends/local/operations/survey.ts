@@ -1,8 +1,8 @@
 import { countTokens } from '../../../cas/codec/token-codec.ts';
+import { isUnreadable } from '../../../core/errors.ts';
 import type { ManifestSurvey, SurveyedSegment } from '../../contract/maintenance.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
 import { PackVanished } from '../files/pack-files.ts';
-import { isDamage } from '../format/block.ts';
 import { BODIES, SEGMENTS } from '../format/schema.ts';
 import type { RecordPlace } from '../packs/record-store.ts';
 import type { LocalIndex } from '../tables/local-index.ts';
@@ -71,7 +71,7 @@ function unlessDamaged<Result>(read: () => Result): Result | undefined {
   try {
     return read();
   } catch (error) {
-    if (!isDamage(error) || error instanceof PackVanished) throw error;
+    if (!isUnreadable(error) || error instanceof PackVanished) throw error;
     return undefined;
   }
 }

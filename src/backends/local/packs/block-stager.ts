@@ -14,15 +14,15 @@ export interface BlockTuning {
  * Gathers records of one space into blocks, appends those to a pack and enters them into the index.
  */
 export class BlockStager {
-  readonly #index: IndexDatabase;
+  readonly #database: IndexDatabase;
   readonly #appender: PackAppender;
   readonly #space: Space;
   readonly #tuning: BlockTuning;
   #records: BlockRecord[] = [];
   #bytes = 0;
 
-  constructor(index: IndexDatabase, appender: PackAppender, space: Space, tuning: BlockTuning) {
-    this.#index = index;
+  constructor(database: IndexDatabase, appender: PackAppender, space: Space, tuning: BlockTuning) {
+    this.#database = database;
     this.#appender = appender;
     this.#space = space;
     this.#tuning = tuning;
@@ -41,7 +41,7 @@ export class BlockStager {
     const first = this.#records[0];
     if (first === undefined) return;
     const block = this.write(this.#records);
-    this.#index.run(
+    this.#database.run(
       'INSERT INTO extent (space, first, block) VALUES (?, ?, ?)',
       this.#space,
       first.id,
@@ -56,7 +56,7 @@ export class BlockStager {
     const raw = records.reduce((total, record) => total + record.bytes.length, 0);
     const block = encodeBlock(this.#space, records, this.#tuning.level);
     const start = this.#appender.append(block);
-    const { lastInsertRowid } = this.#index.run(
+    const { lastInsertRowid } = this.#database.run(
       'INSERT INTO block (space, pack, start, length, raw, records) VALUES (?, ?, ?, ?, ?, ?)',
       this.#space,
       this.#appender.pack,

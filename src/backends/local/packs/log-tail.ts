@@ -1,5 +1,5 @@
+import { isUnreadable } from '../../../core/errors.ts';
 import type { IndexDatabase } from '../database/index-database.ts';
-import { isDamage } from '../format/block.ts';
 import { decodeLogRecord } from '../format/log-codec.ts';
 import { type LogRecord, type TouchedRows, touchedBy } from '../format/log-record.ts';
 import { LOG, type Space } from '../format/schema.ts';
@@ -9,30 +9,30 @@ const NOTHING: TouchedRows = { deleted: [], changed: [] };
 
 /** Reads records of the log, and knows what the newest one touched, which the next one repeats. */
 export class LogTail {
-  readonly #index: IndexDatabase;
+  readonly #database: IndexDatabase;
   readonly #records: RecordStore;
   #latest: { readonly number: number; readonly touched: TouchedRows } | undefined;
 
-  constructor(index: IndexDatabase, records: RecordStore) {
-    this.#index = index;
+  constructor(database: IndexDatabase, records: RecordStore) {
+    this.#database = database;
     this.#records = records;
   }
 
   /** The number of the newest record; 0: there is none. */
   get newest(): number {
-    return this.#index.meta('log');
+    return this.#database.meta('log');
   }
 
   /** What the newest record touched; `undefined` when it cannot be read. */
   touched(): TouchedRows | undefined {
     const { newest } = this;
-    if (newest < Math.max(1, this.#index.meta('log_floor'))) return NOTHING;
+    if (newest < Math.max(1, this.#database.meta('log_floor'))) return NOTHING;
     if (this.#latest?.number === newest) return this.#latest.touched;
     try {
       const record = this.read(newest);
       return record && touchedIn(record);
     } catch (error) {
-      if (isDamage(error)) return undefined;
+      if (isUnreadable(error)) return undefined;
       throw error;
     }
   }

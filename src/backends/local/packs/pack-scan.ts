@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, readSync } from 'node:fs';
+import { isUnreadable } from '../../../core/errors.ts';
 import { openFile } from '../files/plain-files.ts';
 import {
   BLOCK_HEADER_BYTES,
@@ -6,7 +7,6 @@ import {
   type BlockDirectory,
   decodeBlockDirectory,
   decodeBlockHeader,
-  isDamage,
 } from '../format/block.ts';
 
 /** Bytes searched at once for the beginning of a block. */
@@ -62,7 +62,7 @@ export class PackFile {
       const { directoryBytes, frameBytes } = decodeBlockHeader(head, this.path);
       return start + BLOCK_HEADER_BYTES + directoryBytes + frameBytes > this.size;
     } catch (error) {
-      if (isDamage(error)) return false;
+      if (isUnreadable(error)) return false;
       throw error;
     }
   }
@@ -94,7 +94,7 @@ export class PackFile {
       const head = this.read(start, BLOCK_HEADER_BYTES + directoryBytes);
       return { start, length, directory: decodeBlockDirectory(head, what) };
     } catch (error) {
-      if (isDamage(error)) return undefined;
+      if (isUnreadable(error)) return undefined;
       throw error;
     }
   }

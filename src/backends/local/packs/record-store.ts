@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { unpackTokens } from '../../../cas/codec/token-codec.ts';
 import { addressOf } from '../../../core/address.ts';
-import { VarveError } from '../../../core/errors.ts';
+import { isUnreadable, VarveError } from '../../../core/errors.ts';
 import type { IndexDatabase } from '../database/index-database.ts';
 import { type PackReader, packPath } from '../files/pack-files.ts';
 import {
@@ -10,7 +10,6 @@ import {
   decodeBlockDirectory,
   decodeBlockHeader,
   decodeBlockPayload,
-  isDamage,
 } from '../format/block.ts';
 import type { Space } from '../format/schema.ts';
 
@@ -51,7 +50,7 @@ interface FoundBlock {
  */
 export class RecordStore {
   readonly #root: string;
-  readonly #index: IndexDatabase;
+  readonly #database: IndexDatabase;
   readonly #packs: PackReader;
   readonly #payloads = new LRUCache<number, Uint8Array>({
     maxSize: PAYLOAD_CACHE_BYTES,
@@ -64,9 +63,9 @@ export class RecordStore {
   /** The block found last in each space: neighbours in id are neighbours in blocks. */
   readonly #latest: (FoundBlock | undefined)[] = [];
 
-  constructor(root: string, index: IndexDatabase, packs: PackReader) {
+  constructor(root: string, database: IndexDatabase, packs: PackReader) {
     this.#root = root;
-    this.#index = index;
+    this.#database = database;
     this.#packs = packs;
   }
 
@@ -79,7 +78,7 @@ export class RecordStore {
     }
     // A block may still hold records that another one has taken over: the range of its extent
     // decides.
-    const found = this.#index.get<BlockPlace & { first: number; end: number | null }>(
+    const found = this.#database.get<BlockPlace & { first: number; end: number | null }>(
       `SELECT block.id, pack, start, length, found.first,
          (SELECT min(first) FROM extent WHERE space = ? AND first > found.first) AS end
        FROM (SELECT first, block FROM extent WHERE space = ? AND first <= ? ORDER BY first DESC LIMIT 1) AS found
@@ -104,7 +103,7 @@ export class RecordStore {
       return place === undefined ? 0 : place.directory.storedLength(place.slot);
     } catch (error) {
       // What cannot be read is an audit's to tell; sums and sweeps go on.
-      if (isDamage(error)) return 0;
+      if (isUnreadable(error)) return 0;
       throw error;
     }
   }
@@ -167,7 +166,7 @@ export class RecordStore {
       const stored = this.stored(place);
       canonical = directory.isTokens(slot) ? unpackTokens(stored, `segment ${address}`) : stored;
     } catch (cause) {
-      if (isDamage(cause)) {
+      if (isUnreadable(cause)) {
         throw new VarveError('CORRUPT', `segment ${address} cannot be read: ${cause.message}`, {
           cause,
         });

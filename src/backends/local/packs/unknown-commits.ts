@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
-import { VarveError } from '../../../core/errors.ts';
+import { isUnreadable, VarveError } from '../../../core/errors.ts';
 import type { IndexDatabase } from '../database/index-database.ts';
 import { packPath } from '../files/pack-files.ts';
 import { lengthOfFile } from '../files/plain-files.ts';
-import { decodeBlockPayload, isDamage } from '../format/block.ts';
+import { decodeBlockPayload } from '../format/block.ts';
 import { decodeLogRecord } from '../format/log-codec.ts';
 import type { LogRecord } from '../format/log-record.ts';
 import { LOG } from '../format/schema.ts';
@@ -29,7 +29,7 @@ export function recordsIn(
       found.push({ number: directory.ids[slot] as number, record: decodeLogRecord(bytes, what) });
     }
   } catch (error) {
-    if (!isDamage(error)) throw error;
+    if (!isUnreadable(error)) throw error;
   }
   return found;
 }

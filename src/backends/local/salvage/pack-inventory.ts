@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import { unpackTokens } from '../../../cas/codec/token-codec.ts';
 import { addressOf } from '../../../core/address.ts';
-import { VarveError } from '../../../core/errors.ts';
-import { type BlockDirectory, decodeBlockPayload, isDamage } from '../format/block.ts';
+import { isUnreadable, VarveError } from '../../../core/errors.ts';
+import { type BlockDirectory, decodeBlockPayload } from '../format/block.ts';
 import type { PackSpan } from '../format/log-record.ts';
 import { SEGMENTS, type Space } from '../format/schema.ts';
 import { isBlock, PackFile, type ScannedBlock } from '../packs/pack-scan.ts';
@@ -163,7 +163,7 @@ export class PackInventory {
         }
         found = record;
       } catch (error) {
-        if (!isDamage(error)) throw error;
+        if (!isUnreadable(error)) throw error;
         reason = error;
         if (found !== undefined) throw error;
       }

@@ -1,6 +1,7 @@
 import { CountTable } from '../../../core/collections/count-table.ts';
 import { IdSet } from '../../../core/collections/id-set.ts';
-import { type BlockRecord, isDamage } from '../format/block.ts';
+import { isUnreadable } from '../../../core/errors.ts';
+import type { BlockRecord } from '../format/block.ts';
 import { type BodyRecord, decodeBodyRecord, encodeBodyRecord } from '../format/body-record.ts';
 import { BODIES, SEGMENTS } from '../format/schema.ts';
 import { keyOf, ownerMark } from '../tables/manifest-table.ts';
@@ -90,7 +91,7 @@ function* readBodies(
         broken.set(owner, `manifest body ${id} is another manifest's`);
       } else yield { id, owner, body };
     } catch (error) {
-      if (!isDamage(error)) throw error;
+      if (!isUnreadable(error)) throw error;
       broken.set(owner, error.message);
     }
   }
@@ -111,7 +112,7 @@ function* readSegments(
         address: directory.address(slot),
       };
     } catch (error) {
-      if (!isDamage(error)) throw error;
+      if (!isUnreadable(error)) throw error;
       missing.add(id);
     }
   }

@@ -1,6 +1,6 @@
 import { IdSet } from '../../../core/collections/id-set.ts';
+import { isUnreadable } from '../../../core/errors.ts';
 import type { BodyJudge, BodyNature } from '../../contract/maintenance.ts';
-import { isDamage } from '../format/block.ts';
 import { type BodyRecord, decodeBodyRecord } from '../format/body-record.ts';
 import { BODIES, KIND_NUMBERS } from '../format/schema.ts';
 import type { PackInventory } from './pack-inventory.ts';
@@ -72,7 +72,7 @@ function readBody(inventory: PackInventory, id: number): BodyRecord | undefined 
   try {
     return decodeBodyRecord(inventory.read(BODIES, id).stored, `manifest body ${id}`);
   } catch (error) {
-    if (isDamage(error)) return undefined;
+    if (isUnreadable(error)) return undefined;
     throw error;
   }
 }

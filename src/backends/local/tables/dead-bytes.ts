@@ -1,4 +1,4 @@
-import { isDamage } from '../format/block.ts';
+import { isUnreadable } from '../../../core/errors.ts';
 import type { Space } from '../format/schema.ts';
 import type { LocalIndex } from './local-index.ts';
 
@@ -15,7 +15,7 @@ export class DeadBytes {
       this.byBlock.set(place.block.id, (this.byBlock.get(place.block.id) ?? 0) + length);
       return length;
     } catch (error) {
-      if (isDamage(error)) return 0;
+      if (isUnreadable(error)) return 0;
       throw error;
     }
   }

@@ -4,25 +4,25 @@ import { HOLD_TABLE } from '../format/schema.ts';
 
 /** The holds on manifests, by row id; those ids are never reused. */
 export class HoldTable {
-  readonly #index: IndexDatabase;
+  readonly #database: IndexDatabase;
   /**
    * Whether the index was seen to have the table: a store from before there were holds gets it with
    * the first one.
    */
   #exists = false;
 
-  constructor(index: IndexDatabase) {
-    this.#index = index;
+  constructor(database: IndexDatabase) {
+    this.#database = database;
   }
 
   get exists(): boolean {
-    this.#exists ||= this.#index.hasTable('hold');
+    this.#exists ||= this.#database.hasTable('hold');
     return this.#exists;
   }
 
   find(manifest: number): ManifestHold | undefined {
     if (!this.exists) return undefined;
-    const row = this.#index.get<{ since: number; reason: string | null }>(
+    const row = this.#database.get<{ since: number; reason: string | null }>(
       'SELECT since, reason FROM hold WHERE manifest = ?',
       manifest,
     );
@@ -30,8 +30,8 @@ export class HoldTable {
   }
 
   place(manifest: number, { since, reason }: ManifestHold): void {
-    if (!this.exists) this.#index.execute(HOLD_TABLE);
-    this.#index.run(
+    if (!this.exists) this.#database.execute(HOLD_TABLE);
+    this.#database.run(
       'INSERT INTO hold VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET since = excluded.since, ' +
         'reason = excluded.reason',
       manifest,
@@ -41,7 +41,7 @@ export class HoldTable {
   }
 
   release(manifest: number): void {
-    this.#index.run('DELETE FROM hold WHERE manifest = ?', manifest);
+    this.#database.run('DELETE FROM hold WHERE manifest = ?', manifest);
   }
 
   /** Forgets what a transaction that was rolled back may have made. */

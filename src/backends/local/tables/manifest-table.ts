@@ -61,18 +61,18 @@ export function keyOf({
 
 /** Finds and reads manifest rows. */
 export class ManifestTable {
-  readonly #index: IndexDatabase;
+  readonly #database: IndexDatabase;
   readonly #fingerprints: FingerprintIndex;
   readonly #names: NameTable;
   readonly #holds: HoldTable;
 
   constructor(
-    index: IndexDatabase,
+    database: IndexDatabase,
     fingerprints: FingerprintIndex,
     names: NameTable,
     holds: HoldTable,
   ) {
-    this.#index = index;
+    this.#database = database;
     this.#fingerprints = fingerprints;
     this.#names = names;
     this.#holds = holds;
@@ -91,7 +91,7 @@ export class ManifestTable {
     const recent = staged?.get(manifestName(key));
     if (recent !== undefined) candidates.unshift(recent);
     for (const candidate of candidates) {
-      const row = this.#index.get<ManifestRow>('SELECT * FROM manifest WHERE id = ?', candidate);
+      const row = this.#database.get<ManifestRow>('SELECT * FROM manifest WHERE id = ?', candidate);
       if (row !== undefined && row.kind === kind && row.name.equals(name)) return row;
     }
     return undefined;
@@ -102,7 +102,7 @@ export class ManifestTable {
     const first = row.body === null ? [] : [row.body];
     if (row.entries === null) return first;
     const order = newestOnly ? 'number DESC LIMIT 1' : 'number';
-    const later = this.#index.all<{ body: number }>(
+    const later = this.#database.all<{ body: number }>(
       `SELECT body FROM entry WHERE manifest = ? ORDER BY ${order}`,
       row.id,
     );
@@ -114,7 +114,7 @@ export class ManifestTable {
    */
   entries(row: ManifestRow): { bodies: number[]; nonces: [number, Buffer][] } {
     if (row.entries === null) return { bodies: this.bodies(row), nonces: [] };
-    const rows = this.#index.all<{ number: number; nonce: Buffer }>(
+    const rows = this.#database.all<{ number: number; nonce: Buffer }>(
       'SELECT number, nonce FROM entry WHERE manifest = ? AND nonce IS NOT NULL ORDER BY number',
       row.id,
     );
@@ -124,7 +124,7 @@ export class ManifestTable {
   /** Whether an append of that idempotency key was taken. */
   hasNonce(row: ManifestRow, nonce: Buffer): boolean {
     return (
-      this.#index.get('SELECT 1 FROM entry WHERE manifest = ? AND nonce = ?', row.id, nonce) !==
+      this.#database.get('SELECT 1 FROM entry WHERE manifest = ? AND nonce = ?', row.id, nonce) !==
       undefined
     );
   }
@@ -160,7 +160,7 @@ export class ManifestTable {
       entries: bodies.length > 1 ? bodies.length : null,
       body: bodies[0] ?? null,
     };
-    const { lastInsertRowid } = this.#index.run(
+    const { lastInsertRowid } = this.#database.run(
       `INSERT INTO manifest (kind, name, application, model, created, updated, expires, bytes, entries, body)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       kind,
@@ -187,7 +187,7 @@ export class ManifestTable {
   ): void {
     // The row has no place for an idempotency key of its first entry.
     const isApart = nonces.has(0);
-    this.#index.run(
+    this.#database.run(
       `INSERT INTO manifest (id, kind, name, application, model, created, updated, expires, bytes, revision, entries, body)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       row.id,
@@ -220,8 +220,8 @@ export class ManifestTable {
     now: number,
   ): ManifestRow {
     const columns = this.#columns(fields, row.created);
-    this.#index.run('DELETE FROM entry WHERE manifest = ?', row.id);
-    this.#index.run(
+    this.#database.run('DELETE FROM entry WHERE manifest = ?', row.id);
+    this.#database.run(
       `UPDATE manifest SET application = ?, model = ?, created = ?, updated = ?, expires = ?, bytes = ?, revision = ?,
          entries = ?, body = ? WHERE id = ?`,
       columns.application,
@@ -249,7 +249,7 @@ export class ManifestTable {
     now: number,
   ): ManifestRow {
     const before = countEntries(row);
-    this.#index.run(
+    this.#database.run(
       `UPDATE manifest SET application = ?, model = ?, created = ?, updated = ?, expires = ?, bytes = ?, revision = ?,
          entries = ? WHERE id = ?`,
       fields.application === undefined ? row.application : this.#names.intern(fields.application),
@@ -267,8 +267,8 @@ export class ManifestTable {
   }
 
   remove(row: ManifestRow): void {
-    this.#index.run('DELETE FROM entry WHERE manifest = ?', row.id);
-    this.#index.run('DELETE FROM manifest WHERE id = ?', row.id);
+    this.#database.run('DELETE FROM entry WHERE manifest = ?', row.id);
+    this.#database.run('DELETE FROM manifest WHERE id = ?', row.id);
   }
 
   key(row: ManifestRow): LocalKey {
@@ -292,7 +292,10 @@ export class ManifestTable {
   }
 
   #row(id: number): ManifestRow {
-    return this.#index.get<ManifestRow>('SELECT * FROM manifest WHERE id = ?', id) as ManifestRow;
+    return this.#database.get<ManifestRow>(
+      'SELECT * FROM manifest WHERE id = ?',
+      id,
+    ) as ManifestRow;
   }
 
   #find(name: string | undefined): number | null | undefined {
@@ -316,7 +319,7 @@ export class ManifestTable {
   ): void {
     bodies.forEach((body, index) => {
       // The first entry of an append carries its idempotency key.
-      this.#index.run(
+      this.#database.run(
         'INSERT INTO entry (manifest, number, body, nonce) VALUES (?, ?, ?, ?)',
         manifest,
         from + index,

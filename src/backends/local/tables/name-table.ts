@@ -3,19 +3,19 @@ import type { IndexDatabase } from '../database/index-database.ts';
 
 /** Gives each model and application a small number, so that a name is spelled once in the index. */
 export class NameTable {
-  readonly #index: IndexDatabase;
+  readonly #database: IndexDatabase;
   readonly #numbers = new Map<string, number>();
   readonly #texts = new Map<number, string>();
 
-  constructor(index: IndexDatabase) {
-    this.#index = index;
+  constructor(database: IndexDatabase) {
+    this.#database = database;
   }
 
   /** The number of a name, or `undefined` when nothing was ever stored under it. */
   find(text: string): number | undefined {
     const known = this.#numbers.get(text);
     if (known !== undefined) return known;
-    const number = this.#index.value<number>('SELECT id FROM name WHERE text = ?', text);
+    const number = this.#database.value<number>('SELECT id FROM name WHERE text = ?', text);
     if (number !== undefined) this.#remember(number, text);
     return number;
   }
@@ -25,7 +25,7 @@ export class NameTable {
     const known = this.find(text);
     if (known !== undefined) return known;
     const number = Number(
-      this.#index.run('INSERT INTO name (text) VALUES (?)', text).lastInsertRowid,
+      this.#database.run('INSERT INTO name (text) VALUES (?)', text).lastInsertRowid,
     );
     this.#remember(number, text);
     return number;
@@ -34,7 +34,7 @@ export class NameTable {
   text(number: number): string {
     const known = this.#texts.get(number);
     if (known !== undefined) return known;
-    const text = this.#index.value<string>('SELECT text FROM name WHERE id = ?', number);
+    const text = this.#database.value<string>('SELECT text FROM name WHERE id = ?', number);
     if (text === undefined)
       throw new VarveError(
         'CORRUPT',

@@ -8,17 +8,17 @@ import { SEGMENTS, type Space, SWEPT } from '../format/schema.ts';
  * it. Changes are gathered during a transaction and written once a record, at its end.
  */
 export class ReferenceLedger {
-  readonly #index: IndexDatabase;
+  readonly #database: IndexDatabase;
   readonly #changes = new Map<number, number>();
 
-  constructor(index: IndexDatabase) {
-    this.#index = index;
+  constructor(database: IndexDatabase) {
+    this.#database = database;
   }
 
   /** How many references a record has; {@link SWEPT} when it is gone for good. */
   count(space: Space, record: number): number {
     return (
-      this.#index.value<number>(
+      this.#database.value<number>(
         'SELECT refs FROM state WHERE space = ? AND record = ?',
         space,
         record,
@@ -51,10 +51,10 @@ export class ReferenceLedger {
   /** Sets a count; at 0 the record becomes garbage as of `now`. */
   set(space: Space, record: number, refs: number, now: number): void {
     if (refs === 1) {
-      this.#index.run('DELETE FROM state WHERE space = ? AND record = ?', space, record);
+      this.#database.run('DELETE FROM state WHERE space = ? AND record = ?', space, record);
       return;
     }
-    this.#index.run(
+    this.#database.run(
       `INSERT INTO state (space, record, refs, since) VALUES (?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET refs = excluded.refs, since = excluded.since`,
       space,
@@ -69,7 +69,7 @@ export class ReferenceLedger {
    * whether.
    */
   sweep(space: Space, record: number, cutoff: number): boolean {
-    const { changes } = this.#index.run(
+    const { changes } = this.#database.run(
       'UPDATE state SET refs = ?, since = NULL WHERE space = ? AND record = ? AND refs = 0 ' +
         'AND since <= ?',
       SWEPT,

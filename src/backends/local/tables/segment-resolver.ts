@@ -1,7 +1,7 @@
 import type { Address } from '../../../core/address.ts';
+import { isUnreadable } from '../../../core/errors.ts';
 import { PackVanished } from '../files/pack-files.ts';
 import type { FingerprintIndex } from '../fingerprints/fingerprint-index.ts';
-import { isDamage } from '../format/block.ts';
 import { FINGERPRINT_BITS, type FingerprintEntry } from '../format/fingerprint.ts';
 import { SEGMENTS, SWEPT } from '../format/schema.ts';
 import type { RecordStore } from '../packs/record-store.ts';
@@ -56,7 +56,7 @@ export class SegmentResolver {
       const place = this.#records.locate(SEGMENTS, record);
       return place?.directory.address(place.slot) === address;
     } catch (error) {
-      if (isDamage(error) && (isLatest || !(error instanceof PackVanished))) return false;
+      if (isUnreadable(error) && (isLatest || !(error instanceof PackVanished))) return false;
       throw error;
     }
   }

@@ -134,7 +134,7 @@ export class Collection {
     let isAllFinished = true;
     let abandoned = 0;
     for (const kind of KINDS) {
-      const { unsettled, unreadable } = await index.survey(kind, abortOf(this.#scope.signal));
+      const { unsettled, unreadable } = await index.list(kind, abortOf(this.#scope.signal));
       if (unreadable.length > 0) isAllFinished = false;
       for (const seen of unsettled) {
         if (seen.record === undefined || this.#foreseen.hasTouched(seen.record.key)) continue;

@@ -16,7 +16,7 @@ import {
 import type { SeenRecord } from '../tables/manifest-table.ts';
 import { forEach, type Protocol } from '../tables/protocol.ts';
 
-export interface ManifestSurvey {
+export interface ManifestListing {
   readonly manifests: readonly ListedManifest[];
   /** Records that somebody is at work on, or left in the middle of it. */
   readonly unsettled: readonly SeenRecord[];
@@ -121,11 +121,11 @@ export class ListIndex {
 
   /** Every manifest of a kind that can be read, tombstones left out, in no particular order. */
   async all(kind: ManifestKind, options: AbortOptions = {}): Promise<readonly ListedManifest[]> {
-    return (await this.survey(kind, options)).manifests;
+    return (await this.list(kind, options)).manifests;
   }
 
   /** As {@link all}, and what is not as a manifest at rest is. */
-  async survey(kind: ManifestKind, options: AbortOptions = {}): Promise<ManifestSurvey> {
+  async list(kind: ManifestKind, options: AbortOptions = {}): Promise<ManifestListing> {
     const rollups = await this.#readRollups(kind, options);
     const known = this.#known[kind];
     const manifests: ListedManifest[] = [];

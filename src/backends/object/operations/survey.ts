@@ -39,7 +39,7 @@ export async function* surveyObjects(
   protocol: Protocol,
   { signal }: AbortOptions,
 ): AsyncGenerator<ManifestSurvey, void, undefined> {
-  const known = await listSegments(protocol, signal);
+  const known = await measureSegments(protocol, signal);
   const kept: KeptManifest[] = [];
   for (const kind of KINDS) {
     for await (const page of listPages(protocol, manifestsPrefix(kind), abortOf(signal))) {
@@ -65,7 +65,7 @@ export async function* surveyObjects(
  * The data objects; a segment that has several generations at the moment is told by the last one
  * listed.
  */
-async function listSegments(
+async function measureSegments(
   protocol: Protocol,
   signal: AbortSignal | undefined,
 ): Promise<Map<Address, KnownSegment>> {
