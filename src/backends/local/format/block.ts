@@ -165,8 +165,8 @@ export function decodeBlockHeader(
   if (header.length < BLOCK_HEADER_BYTES || !header.subarray(0, 4).equals(BLOCK_MAGIC)) {
     throw new VarveError('CORRUPT', `${what}: no block starts here`);
   }
-  // For every caller such a block is as unreadable as a damaged one: a newer Varve would have raised
-  // the version of the store, which is checked when the store is opened.
+  // For every caller such a block is as unreadable as a damaged one: a newer Varve would have
+  // raised the version of the store, which is checked when the store is opened.
   if (header[4] !== VERSION) throw unknownNumber(what, 'block format', header[4]);
   return { directoryBytes: header.readUInt32LE(8), frameBytes: header.readUInt32LE(12) };
 }
