@@ -1,4 +1,5 @@
 import type { Backend, BackendCapabilities, Health } from '../../src/backends/contract/backend.ts';
+import { heldError } from '../../src/backends/contract/decide.ts';
 import {
   AUDIT_OPTIONS,
   type AuditOptions,
@@ -45,7 +46,6 @@ import {
   checkedBytes,
   checkLease,
   checkReport,
-  heldError,
 } from '../../src/backends/contract/write-validation.ts';
 import { type AbortOptions, throwIfAborted } from '../../src/core/abort.ts';
 import { type Address, addressOf } from '../../src/core/address.ts';

@@ -239,13 +239,7 @@ export const MUTATIONS: readonly Mutation[] = [
     rule: 11,
     name: 'ignores a hold',
     theme: 'retention',
-    patches: [
-      patch(
-        'fold.ts',
-        'if (content.hold !== undefined) throw heldError(write.key, content.hold);\n  return',
-        'return',
-      ),
-    ],
+    patches: [patch('decide.ts', "checkHold(write, stored); return 'deleted'", "return 'deleted'")],
   },
   {
     rule: 13,

@@ -9,7 +9,6 @@ import {
   MAX_REASON_BYTES,
   MAX_SEGMENT_BYTES,
   type ManifestFields,
-  type ManifestHold,
   type ManifestKey,
   type NewEntry,
   type NewSegment,
@@ -123,27 +122,6 @@ export function checkLease(name: unknown, ttlMs: unknown): void {
   if (!(typeof ttlMs === 'number' && ttlMs > 0 && ttlMs <= MAX_TIME_MS)) {
     throw invalid(`a lease is for more than 0 ms; not ${shown(ttlMs)}`);
   }
-}
-
-/** What a delete or a put meets that would take a held manifest away. */
-export function heldError(
-  { kind, id }: { readonly kind: string; readonly id: string },
-  hold: ManifestHold,
-): VarveError {
-  const reason = hold.reason === undefined ? '' : ` (${visible(hold.reason)})`;
-  return new VarveError(
-    'HELD',
-    `${kind} ${JSON.stringify(id)} is held since ` +
-      `${new Date(hold.since).toISOString()}${reason}: release the hold first`,
-  );
-}
-
-/** On one line, and without what a terminal would act upon. */
-function visible(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
-  );
 }
 
 /** @throws `TOO_LARGE` for an entry that no block could hold. */

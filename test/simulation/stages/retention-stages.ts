@@ -70,11 +70,9 @@ export const RETENTION_STAGES: readonly Stage[] = [
         name: 'deletes what has changed since it was judged',
         patches: [
           patch(
-            'fold.ts',
-            'if (write.ifRevision !== undefined && write.ifRevision !== content.revision) ' +
-              'throw conflict(write.key);\n' +
-              '  if (content.hold',
-            'if (content.hold',
+            'decide.ts',
+            "checkRevision(write, stored); checkHold(write, stored); return 'deleted'",
+            "checkHold(write, stored); return 'deleted'",
           ),
         ],
       },
@@ -113,21 +111,13 @@ export const RETENTION_STAGES: readonly Stage[] = [
       {
         name: 'deletes what is held',
         patches: [
-          patch(
-            'fold.ts',
-            'if (content.hold !== undefined) throw heldError(write.key, content.hold);\n  return',
-            'return',
-          ),
+          patch('decide.ts', "checkHold(write, stored); return 'deleted'", "return 'deleted'"),
         ],
       },
       {
         name: 'replaces what is held',
         patches: [
-          patch(
-            'fold.ts',
-            'if (content.hold !== undefined) throw heldError(write.key, content.hold);\n  }',
-            '}',
-          ),
+          patch('decide.ts', "checkHold(write, stored); return 'replaced'", "return 'replaced'"),
         ],
       },
       {
@@ -135,8 +125,8 @@ export const RETENTION_STAGES: readonly Stage[] = [
         patches: [
           patch(
             'fold.ts',
-            'const longer: DraftContent = {\n    ...content,',
-            'const { hold: _, ...free } = content;\n  const longer: DraftContent = {\n    ...free,',
+            'const longer: DraftContent = { ...before,',
+            'const { hold: _, ...free } = before; const longer: DraftContent = { ...free,',
           ),
         ],
       },

@@ -1,6 +1,7 @@
 import { packTokens } from '../../../cas/codec/token-codec.ts';
 import type { Address } from '../../../core/address.ts';
 import { isUnreadable, VarveError } from '../../../core/errors.ts';
+import { heldError } from '../../contract/decide.ts';
 import type {
   AppendWrite,
   DeleteWrite,
@@ -14,7 +15,7 @@ import type {
   WriteOutcome,
   WriteSuccess,
 } from '../../contract/manifests.ts';
-import { checkedBytes, heldError } from '../../contract/write-validation.ts';
+import { checkedBytes } from '../../contract/write-validation.ts';
 import type { PackAppender } from '../files/pack-files.ts';
 import { type BodyRecord, encodeBodyRecord } from '../format/body-record.ts';
 import type { FingerprintEntry } from '../format/fingerprint.ts';

@@ -1,6 +1,12 @@
 import { hash } from 'node:crypto';
 import { type Address, addressOf } from '../../../core/address.ts';
-import { VarveError } from '../../../core/errors.ts';
+import {
+  decideAppend,
+  decideDelete,
+  decideHold,
+  decidePut,
+  outcomeWithoutSegments,
+} from '../../contract/decide.ts';
 import type {
   AppendWrite,
   DeleteWrite,
@@ -12,8 +18,9 @@ import type {
   NewSegment,
   PutWrite,
   WriteOutcome,
+  WriteSuccess,
 } from '../../contract/manifests.ts';
-import { asVarveError, heldError } from '../../contract/write-validation.ts';
+import { asVarveError } from '../../contract/write-validation.ts';
 import {
   type ArchivedAt,
   type DraftContent,
@@ -36,7 +43,7 @@ export interface FoldContext {
   readonly now: number;
   /** Of the first of the writes that were handed in together; the others follow. */
   readonly archived: ArchivedAt;
-  /** Segments that the stored content holds and that cannot be read. */
+  /** Segments of the stored content that cannot be read. */
   readonly lost: ReadonlySet<Address>;
 }
 
@@ -52,12 +59,10 @@ export interface Folded {
   readonly named: ReadonlySet<Address>;
 }
 
-const NOTHING_NEW = { newSegments: 0, newBytes: 0 };
-
 /**
- * Applies writes to a manifest's content, in order, each whole or not at all. Pure: it is asked
- * again whenever the content turns out to be another, so that every predicate is judged on the very
- * body that is replaced.
+ * Applies writes to a manifest's content, in order, each whole or not at all; what a write means is
+ * the contract's to decide. Pure: call it again when the content turns out to be another, so that
+ * every predicate is judged on the very body that is replaced.
  */
 export function fold(
   stored: DraftContent | undefined,
@@ -83,8 +88,8 @@ export function fold(
 }
 
 /**
- * A put says so of all that the manifest has, an append of what it names; a write that was skipped
- * of nothing.
+ * The segments that a write says are stored: after a put all that the manifest has, after an append
+ * those that it names, after a write that was skipped none.
  */
 function* namedBy(
   { content, outcome }: Step,
@@ -96,7 +101,7 @@ function* namedBy(
 }
 
 /**
- * Has a write that changes nothing bring back what was lost: its outcome stays, its segments are
+ * Lets a write that changes nothing bring back what is lost: the outcome stays, the segments are
  * taken anew.
  */
 function takenAgain(step: Step, write: ManifestWrite, lost: ReadonlySet<Address>): Step {
@@ -108,7 +113,7 @@ function takenAgain(step: Step, write: ManifestWrite, lost: ReadonlySet<Address>
   return { content: { ...content, entries }, isChanged: true, outcome };
 }
 
-/** What becomes of content by one write. */
+/** What one write makes of content. */
 interface Step {
   readonly content: DraftContent | undefined;
   readonly isChanged: boolean;
@@ -139,25 +144,8 @@ function put(
   write: PutWrite,
   context: FoldContext,
 ): Step {
-  if (write.ifRevision !== undefined && write.ifRevision !== content?.revision)
-    throw conflict(write.key);
-  if (content !== undefined) {
-    const same = (status: 'unchanged' | 'skipped'): Step => ({
-      content,
-      isChanged: false,
-      outcome: { status, revision: content.revision, ...NOTHING_NEW },
-    });
-    if (isSame(content, write)) return same('unchanged');
-    if (write.ifExists === 'skip') return same('skipped');
-    if (write.ifExists === 'error') {
-      throw new VarveError(
-        'ALREADY_EXISTS',
-        `${nameOf(write.key)} exists with other content: choose what to do with ifExists ` +
-          '(skip, replace or append)',
-      );
-    }
-    if (content.hold !== undefined) throw heldError(write.key, content.hold);
-  }
+  const status = decidePut(write, content, () => isSame(content as DraftContent, write));
+  if (status === 'unchanged' || status === 'skipped') return step(content, status, content);
   const revision = revisionOf(context.nonce, position);
   const created: DraftContent = {
     ...definedFields(write.fields),
@@ -169,11 +157,7 @@ function put(
     idempotencyKeys: [],
     entries: write.entries.map(recordEntry),
   };
-  return {
-    content: created,
-    isChanged: true,
-    outcome: { status: content === undefined ? 'created' : 'replaced', revision, ...NOTHING_NEW },
-  };
+  return step(content, status, created);
 }
 
 function append(
@@ -182,71 +166,51 @@ function append(
   write: AppendWrite,
   context: FoldContext,
 ): Step {
+  const status = decideAppend(write, content, hasTaken);
+  if (status === 'unchanged') return step(content, status, content);
+  const before = content as DraftContent;
   const { idempotencyKey, entries, fields = {} } = write;
-  if (content === undefined) {
-    throw new VarveError(
-      'NOT_FOUND',
-      `${nameOf(write.key)} does not exist, so nothing can be appended to it`,
-    );
-  }
-  const appendName = idempotencyKey === undefined ? undefined : shortName(idempotencyKey);
-  if (appendName !== undefined && content.idempotencyKeys.includes(appendName)) {
-    const outcome = { status: 'unchanged' as const, revision: content.revision, ...NOTHING_NEW };
-    return { content, isChanged: false, outcome };
-  }
-  if (write.ifRevision !== undefined && write.ifRevision !== content.revision)
-    throw conflict(write.key);
-  const revision = revisionOf(context.nonce, position);
   const longer: DraftContent = {
-    ...content,
+    ...before,
     ...definedFields(fields),
-    logicalBytes: content.logicalBytes + write.logicalBytes,
-    revision,
+    logicalBytes: before.logicalBytes + write.logicalBytes,
+    revision: revisionOf(context.nonce, position),
     updatedAt: context.now,
     idempotencyKeys:
-      appendName === undefined ? content.idempotencyKeys : [...content.idempotencyKeys, appendName],
-    entries: [...content.entries, ...entries.map(recordEntry)],
+      idempotencyKey === undefined
+        ? before.idempotencyKeys
+        : [...before.idempotencyKeys, shortName(idempotencyKey)],
+    entries: [...before.entries, ...entries.map(recordEntry)],
   };
-  return {
-    content: longer,
-    isChanged: true,
-    outcome: { status: 'appended', revision, ...NOTHING_NEW },
-  };
+  return step(content, status, longer);
 }
 
 function remove(content: DraftContent | undefined, write: DeleteWrite): Step {
-  if (content === undefined)
-    return { content, isChanged: false, outcome: { status: 'absent', ...NOTHING_NEW } };
-  if (write.ifRevision !== undefined && write.ifRevision !== content.revision)
-    throw conflict(write.key);
-  if (content.hold !== undefined) throw heldError(write.key, content.hold);
-  return { content: undefined, isChanged: true, outcome: { status: 'deleted', ...NOTHING_NEW } };
+  const status = decideDelete(write, content);
+  return step(content, status, undefined);
 }
 
 function hold(content: DraftContent | undefined, write: HoldWrite, { now }: FoldContext): Step {
-  const { key, held, reason, ifRevision } = write;
-  if (content === undefined) {
-    throw new VarveError('NOT_FOUND', `${nameOf(key)} does not exist, so nothing can be held`);
-  }
-  if (ifRevision !== undefined && ifRevision !== content.revision) throw conflict(key);
-  const { hold: before, ...free } = content;
-  const step = (status: 'held' | 'released' | 'unchanged', changed: DraftContent): Step => ({
-    content: changed,
-    isChanged: changed !== content,
-    outcome: { status, revision: content.revision, ...NOTHING_NEW },
-  });
-  const isSame = held
-    ? before !== undefined && (reason === undefined || reason === before.reason)
-    : !before;
-  if (isSame) return step('unchanged', content);
-  if (!held) return step('released', free);
-  return step('held', {
-    ...free,
-    hold: { since: now, ...before, ...(reason !== undefined && { reason }) },
-  });
+  const decision = decideHold(write, content, now);
+  if (decision.status === 'unchanged') return step(content, decision.status, content);
+  const { hold: _, ...free } = content as DraftContent;
+  if (decision.status === 'released') return step(content, decision.status, free);
+  return step(content, decision.status, { ...free, hold: decision.hold });
 }
 
-/** Fields and entries are content; a `createdAt` that the writer left open is not. */
+function step(
+  before: DraftContent | undefined,
+  status: WriteSuccess['status'],
+  after: DraftContent | undefined,
+): Step {
+  const outcome = outcomeWithoutSegments(status, after?.revision);
+  return { content: after, isChanged: after !== before, outcome };
+}
+
+function hasTaken(idempotencyKey: string, { idempotencyKeys }: DraftContent): boolean {
+  return idempotencyKeys.includes(shortName(idempotencyKey));
+}
+
 function isSame(content: DraftContent, { fields, entries }: PutWrite): boolean {
   return (
     content.application === fields.application &&
@@ -270,14 +234,14 @@ function isSameEntry({ body, segments }: RecordEntry, entry: NewEntry): boolean 
 }
 
 function recordEntry({ body, segments }: NewEntry): RecordEntry {
-  // The caller may use its memory again while this is on its way.
+  // The caller may reuse its memory before this is stored.
   return {
     body: { kind: 'inline', bytes: new Uint8Array(body) },
     segments: segments.map(({ address }) => address),
   };
 }
 
-/** Bytes at hand are preferred to a writer's word that they are stored. */
+/** Prefers a writer that has the bytes to one that expects them to be stored. */
 function addSources(sources: Map<Address, NewSegment>, entries: readonly NewEntry[]): void {
   for (const { segments } of entries) {
     for (const segment of segments) {
@@ -297,18 +261,7 @@ function definedFields(fields: Partial<ManifestFields>): Partial<ManifestFields>
   };
 }
 
-/** 72 bits of an append's name: what a record remembers of it. */
+/** What a record keeps of an idempotency key: 72 bits of its hash. */
 function shortName(idempotencyKey: string): string {
   return (hash('sha256', idempotencyKey, 'buffer') as Buffer).subarray(0, 9).toString('base64url');
-}
-
-function nameOf({ kind, id }: ManifestKey): string {
-  return `${kind} ${JSON.stringify(id)}`;
-}
-
-function conflict(key: ManifestKey): VarveError {
-  return new VarveError(
-    'CONFLICT',
-    `${nameOf(key)} is not at the expected revision: read it again, then decide`,
-  );
 }
