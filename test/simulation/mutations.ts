@@ -1,10 +1,11 @@
+import type { RuleName } from '../../src/backends/object/rules.ts';
 import type { Patch } from './protocol-build.ts';
-import { patch, type Rule } from './stages/stage.ts';
+import { patch } from './stages/stage.ts';
 import type { ThemeName } from './themes.ts';
 
 /** The protocol with one of its rules dropped. */
 export interface Mutation {
-  readonly rule: Rule;
+  readonly rule: RuleName;
   /** What the mutant does, or does not do. */
   readonly name: string;
   readonly patches: readonly Patch[];
@@ -19,7 +20,7 @@ export interface Mutation {
  */
 export const MUTATIONS: readonly Mutation[] = [
   {
-    rule: 1,
+    rule: 'announce-before-taking',
     name: 'takes references that its pending does not name',
     patches: [
       patch(
@@ -30,14 +31,14 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 1,
+    rule: 'announce-before-taking',
     name: 'streams take references before they announce them',
     patches: [
       patch('publication.ts', 'steps.announce(job, missing.keys())', 'steps.announce(job, [])'),
     ],
   },
   {
-    rule: 2,
+    rule: 'fence-before-releasing',
     name: 'releases what a late writer took before it fences the writer',
     scene: 'put beside a repair that takes it for dead',
     patches: [
@@ -50,7 +51,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 2,
+    rule: 'fence-before-releasing',
     name: 'releases what a late writer took without fencing it',
     scene: 'put beside a repair that takes it for dead',
     patches: [
@@ -62,7 +63,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 2,
+    rule: 'fence-before-releasing',
     name: 'commits references of an attempt that was fenced',
     scene: 'put beside a repair that takes it for dead',
     patches: [
@@ -71,7 +72,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 3,
+    rule: 'never-revive-a-generation',
     name: 'brings a condemned generation back',
     scene: 'put beside collect',
     patches: [
@@ -85,7 +86,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 3,
+    rule: 'never-revive-a-generation',
     name: 'stores data before its sidecar',
     patches: [
       patch(
@@ -97,13 +98,13 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 4,
+    rule: 'heat-only-what-is-live',
     name: 'heats what may not be stored yet',
     theme: 'one segment',
     patches: [patch('sidecar-changes.ts', "const isHot = state === 'live' && ", 'const isHot = ')],
   },
   {
-    rule: 4,
+    rule: 'heat-only-what-is-live',
     name: 'takes for live what may not be stored yet',
     scene: 'put beside put of one segment',
     patches: [
@@ -115,7 +116,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 4,
+    rule: 'heat-only-what-is-live',
     name: 'collects what is hot',
     theme: 'one segment',
     patches: [
@@ -132,7 +133,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 5,
+    rule: 'drop-only-own-holds',
     name: 'cools without a hold',
     scene: 'put beside cooling',
     patches: [
@@ -141,13 +142,13 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 5,
+    rule: 'drop-only-own-holds',
     name: 'cools by the names from before the heat',
     scene: 'put beside cooling and collecting',
     patches: [patch('cool.ts', 'restore(tokens)', 'restore([])')],
   },
   {
-    rule: 6,
+    rule: 'release-what-is-dropped',
     name: 'lets go of nothing that was replaced',
     patches: [
       patch(
@@ -158,7 +159,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 6,
+    rule: 'release-what-is-dropped',
     name: 'lets go of references that the new content keeps',
     patches: [
       patch(
@@ -169,7 +170,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 10,
+    rule: 'keep-tombstones',
     name: 'deletes the sidecars of what it collected',
     theme: 'collectors',
     patches: [
@@ -181,7 +182,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 12,
+    rule: 'reread-before-corruption',
     name: 'calls it corruption when a manifest changed under its reader',
     scene: 'read beside replace and collect',
     patches: [
@@ -193,13 +194,13 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 14,
+    rule: 'hint-before-change',
     name: 'leaves no hint of what it lets go of',
     theme: 'collectors',
     patches: [patch('hints.ts', 'if (releasing.length === 0) return;', 'return;')],
   },
   {
-    rule: 7,
+    rule: 'never-guess-outcomes',
     name: 'does a write again whose answer was lost',
     scene: 'append beside append, with a fault',
     patches: [
@@ -211,7 +212,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 14,
+    rule: 'hint-before-change',
     name: 'dies without having left a mark',
     scene: 'put, with a fault',
     patches: [
@@ -224,7 +225,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 14,
+    rule: 'hint-before-change',
     name: 'removes hints before a collection can die no more',
     scene: 'collect, with a fault',
     patches: [
@@ -236,13 +237,13 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 11,
+    rule: 'judge-what-is-replaced',
     name: 'ignores a hold',
     theme: 'retention',
     patches: [patch('decide.ts', "checkHold(write, stored); return 'deleted'", "return 'deleted'")],
   },
   {
-    rule: 13,
+    rule: 'heal-on-put',
     name: 'leaves damage as it is',
     theme: 'damage',
     patches: [
@@ -250,7 +251,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    rule: 'erasure',
+    rule: 'report-remnants',
     name: 'takes what it collected for all there was',
     theme: 'erasure',
     patches: [

@@ -402,7 +402,8 @@ async function readManifest(
       };
     } catch (error) {
       if (!isVarveError(error, 'NOT_FOUND')) throw error;
-      // Rule 12: a spilled body is gone because the manifest has changed, or it is lost.
+      // A spilled body is gone because the manifest has changed, or it is lost (rule
+      // `reread-before-corruption`).
       const now = await protocol.manifests.read(key);
       if (now.etag === etag) throw new VarveError('CORRUPT', error.message, { cause: error });
     }

@@ -29,7 +29,7 @@ function assertCollected({ world }: Play): void {
 
 export const COLLECTION_STAGES: readonly Stage[] = [
   {
-    rule: 14,
+    rule: 'hint-before-change',
     promise: 'an everyday collection finds what a crashed writer left',
     play: async (build) => {
       const play = new Play(build, false);
@@ -61,7 +61,7 @@ export const COLLECTION_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 14,
+    rule: 'hint-before-change',
     promise: 'whatever request a collection dies of, the next everyday one finishes its work',
     play: async (build) => {
       let hasSurvived = false;
@@ -100,7 +100,7 @@ export const COLLECTION_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 14,
+    rule: 'hint-before-change',
     promise: 'collectors of disjoint shards, one after the other, leave nothing',
     play: async (build) => {
       for (const count of [2, 3]) {
@@ -119,7 +119,7 @@ export const COLLECTION_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 14,
+    rule: 'hint-before-change',
     promise: 'whenever a collection runs out of time, the next everyday one finishes its work',
     play: async (build) => {
       let isComplete = false;

@@ -46,7 +46,7 @@ async function coolersThatDie(
 
 export const COOLING_STAGES: readonly Stage[] = [
   {
-    rule: 5,
+    rule: 'drop-only-own-holds',
     promise: 'what a dead cooler holds is not collected',
     play: async (build) => {
       let wasHeldAlone = false;

@@ -40,7 +40,7 @@ async function keysOf(store: ObjectStore, is: (key: string) => boolean): Promise
 /** What is repaired when objects are lost or damaged, and what must not be made of it. */
 export const DAMAGE_STAGES: readonly Stage[] = [
   {
-    rule: 9,
+    rule: 'scan-before-deleting-strays',
     promise: 'data without a sidecar is not taken for garbage while a manifest needs it',
     play: async ({ ObjectBackend }) => {
       const store = new MemoryObjectStore();
@@ -60,7 +60,7 @@ export const DAMAGE_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 13,
+    rule: 'heal-on-put',
     promise: 'putting the same bytes again heals what was damaged',
     play: async ({ ObjectBackend }) => {
       const store = new MemoryObjectStore();

@@ -7,7 +7,7 @@ const MANIFEST = /^manifests\//;
 /** What a caller is told when answers are lost. */
 export const OUTCOME_STAGES: readonly Stage[] = [
   {
-    rule: 7,
+    rule: 'never-guess-outcomes',
     promise: 'a write whose answer was lost has happened once, also when others have built on it',
     play: async (build) => {
       const play = new Play(build);
@@ -36,7 +36,7 @@ export const OUTCOME_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 7,
+    rule: 'never-guess-outcomes',
     promise: 'a write that may yet arrive is of unknown outcome',
     play: async (build) => {
       const play = new Play(build);
@@ -64,7 +64,7 @@ export const OUTCOME_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 7,
+    rule: 'never-guess-outcomes',
     promise: 'a write that a bare 503 answers may have happened',
     play: async (build) => {
       const play = new Play(build);
@@ -85,7 +85,7 @@ export const OUTCOME_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 7,
+    rule: 'never-guess-outcomes',
     promise: 'a write whose caller leaves may have happened, or may yet arrive',
     play: async (build) => {
       for (const arrives of ['before', 'after']) {

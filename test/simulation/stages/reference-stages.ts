@@ -27,7 +27,7 @@ function forsake({ world }: Play, actor: Actor, name: string): Promise<void> {
 /** What sidecars, and who counts on them, owe to each other. */
 export const REFERENCE_STAGES: readonly Stage[] = [
   {
-    rule: 4,
+    rule: 'heat-only-what-is-live',
     promise: 'a writer looks again whether a segment is hot after it has announced itself',
     play: async (build) => {
       const play = new Play(build);
@@ -49,7 +49,7 @@ export const REFERENCE_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 5,
+    rule: 'drop-only-own-holds',
     promise: 'a cooler that was late leaves the holds of its successors alone',
     play: async (build) => {
       const play = new Play(build);
@@ -117,7 +117,7 @@ export const REFERENCE_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 6,
+    rule: 'release-what-is-dropped',
     promise:
       'what somebody is about to let go of is not forgotten when somebody else lets go of more',
     play: async (build) => {
@@ -153,7 +153,7 @@ export const REFERENCE_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 8,
+    rule: 'wait-for-leases',
     promise:
       'a collection that finishes what was let go of waits for the lease of a writer beside it',
     play: async (build) => {
@@ -200,7 +200,7 @@ export const REFERENCE_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 11,
+    rule: 'judge-what-is-replaced',
     promise:
       'a writer that finds its manifest changed while it renews its lease makes another plan',
     play: async (build) => {

@@ -13,7 +13,7 @@ const HOUR_MS = 60 * 60 * 1000;
 /** What may be deleted when, and by whom. */
 export const RETENTION_STAGES: readonly Stage[] = [
   {
-    rule: 11,
+    rule: 'judge-what-is-replaced',
     promise: 'a pin that is renewed while a collection takes it for expired stays',
     play: async (build) => {
       const play = new Play(build);
@@ -43,7 +43,7 @@ export const RETENTION_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 11,
+    rule: 'judge-what-is-replaced',
     promise: 'what was judged at another revision is not deleted',
     play: async (build) => {
       const play = new Play(build);
@@ -79,7 +79,7 @@ export const RETENTION_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 11,
+    rule: 'judge-what-is-replaced',
     promise: 'what is held is neither deleted nor replaced, nor does it expire',
     play: async (build) => {
       const play = new Play(build);
@@ -133,7 +133,7 @@ export const RETENTION_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 14,
+    rule: 'hint-before-change',
     promise:
       'an everyday collection finds what expires, also when it was early and the writer late',
     play: async (build) => {
@@ -167,7 +167,7 @@ export const RETENTION_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 'erasure',
+    rule: 'report-remnants',
     promise: 'whatever a deleter dies of, an erasure is told complete only when nothing is left',
     play: async (build) => {
       let hasSurvived = false;

@@ -1,11 +1,9 @@
+import type { RuleName } from '../../../src/backends/object/rules.ts';
 import type { Patch, ProtocolBuild } from '../protocol-build.ts';
-
-/** A rule of the protocol by its number, or what else was promised. */
-export type Rule = number | 'erasure';
 
 /** What a rule is for, shown by a play that only the protocol with that rule gets through. */
 export interface Stage {
-  readonly rule: Rule;
+  readonly rule: RuleName;
   readonly promise: string;
   /** Throws when the promise is broken. */
   readonly play: (build: ProtocolBuild) => Promise<void>;

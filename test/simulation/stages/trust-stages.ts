@@ -85,7 +85,7 @@ function isSame(bytes: Uint8Array, at: number): boolean {
 /** What versions to come write, what is said to be stored, and what a full collection may take. */
 export const TRUST_STAGES: readonly Stage[] = [
   {
-    rule: 15,
+    rule: 'keep-later-versions',
     promise: 'what a later version wrote stays as it is',
     play: async (build) => {
       for (const isManifest of [true, false]) {
@@ -135,7 +135,7 @@ export const TRUST_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 16,
+    rule: 'trust-only-seen-data',
     promise: 'what a put says is stored can be read, and can be read again by all who hold it',
     play: async (build) => {
       for (const ruin of [{}, { state: 'gone', ...NAMELESS }, { gen: 'AAAAAAAAAAAAb1' }]) {
@@ -190,7 +190,7 @@ export const TRUST_STAGES: readonly Stage[] = [
     ],
   },
   {
-    rule: 17,
+    rule: 'ask-manifests-before-sweeping',
     promise: 'a full collection takes nothing that a manifest names',
     play: async (build) => {
       for (const ruin of [

@@ -98,7 +98,7 @@ export class CountAuditor {
   }
 
   async #release(address: Address, tokens: readonly Token[]): Promise<boolean> {
-    // Rule 14: what may be garbage is told of first, as with every other release.
+    // As with every release, what may be garbage is hinted at first (rule `hint-before-change`).
     await this.#hints.write({ segments: [address], manifests: [] });
     const since = () => this.#protocol.serverClock.latest();
     await this.#protocol.sidecars.change(address, release(new Set(tokens), since));

@@ -32,8 +32,8 @@ export class UnhintedGarbage {
     const garbage = seen.filter(({ sidecar }) => isGarbage(sidecar));
     const isUnhinted = ({ address }: SeenSidecar) => !this.#hinted?.has(address);
     if (!garbage.some(isUnhinted)) return [];
-    // A hint is older than the garbage it tells of (rule 14): one that is read now is there, or the
-    // sidecar has changed.
+    // A hint is older than its garbage (rule `hint-before-change`): it is read now, or the sidecar
+    // has changed.
     this.#hinted = await this.#readHints(signal);
     const confirmed = await forEach(garbage.filter(isUnhinted), async ({ address, sidecar }) => {
       const now = await unlessUnreadable(this.#protocol.sidecars.read(address));

@@ -153,8 +153,8 @@ export class SegmentAuditor {
   }
 
   /**
-   * Rule 9: a half-restored mirror looks like this, so nothing is deleted that any manifest could
-   * need.
+   * A half-restored copy of a bucket looks like this, so nothing is deleted that any manifest could
+   * need (rule `scan-before-deleting-strays`).
    */
   async #withoutSidecar(
     listed: ListedSegment,

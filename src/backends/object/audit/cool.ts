@@ -25,7 +25,7 @@ export function isCooling({ holds = [] }: Sidecar): boolean {
  * then on writers name theirs, and those that did not had stored their `pending` before, where the
  * scan that follows finds it. Only when all are named, and no others, does the hold go, and a
  * collection may look at the segment again. A cooler that dies leaves its hold to a successor,
- * which replaces it and scans anew (rule 5).
+ * which replaces it and scans anew (rule `drop-only-own-holds`).
  */
 export async function cool(
   protocol: Protocol,
@@ -58,7 +58,7 @@ export async function cool(
     const { held, announced } = scan.of(address) ?? {};
     return { address, tokens: [...(held?.keys() ?? []), ...(announced ?? [])] };
   });
-  // Rule 14: without a hold nothing keeps these from being garbage.
+  // Without a hold nothing keeps these from being garbage (rule `hint-before-change`).
   const unnamed = named.filter(({ tokens }) => tokens.length === 0).map(({ address }) => address);
   if (unnamed.length > 0) await hints.write({ segments: unnamed, manifests: [] });
   await forEach(named, async ({ address, tokens }) => {
@@ -82,7 +82,7 @@ function beginCooling(name: string): SidecarChange {
   };
 }
 
-/** A cooler drops only its own hold (rule 5). */
+/** A cooler drops only its own hold (rule `drop-only-own-holds`). */
 function dropHold(name: string, since: () => number): SidecarChange {
   return (sidecar) => {
     if (!sidecar?.holds?.includes(name)) return undefined;

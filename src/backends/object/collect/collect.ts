@@ -245,8 +245,8 @@ export class Collection {
     );
     const spent = hints.filter((hint, at) => {
       const told = read[at]?.segments ?? [];
-      // Rule 14: a hint goes when nothing it tells of is left to do. One that is young may be of
-      // releases under way.
+      // A hint goes when nothing of it is left to do (rule `hint-before-change`). A young one may
+      // be of releases under way.
       const mayBeUnderWay =
         this.#isYoung(hint) && told.some((address) => isReferenced.has(address));
       return isFinished[at] && !mayBeUnderWay && !told.some((address) => isOpen.has(address));

@@ -25,8 +25,8 @@ interface DueManifest {
 }
 
 /**
- * Deletes manifests whose time has come and that nobody holds, each only at the revision that says
- * so (rule 11): those that hints tell of, in a full run all.
+ * Deletes manifests that have expired and that nobody holds, each only at the revision that says so
+ * (rule `judge-what-is-replaced`): those that hints name, in a full run all.
  */
 export async function expireManifests(
   protocol: Protocol,

@@ -23,8 +23,8 @@ export interface SuspectContext {
 
 /**
  * Segments that a full collection takes for garbage, by what their sidecars say. A sidecar may be
- * wrong, so all manifests are asked first (rule 17): what one names stays, and is counted again.
- * Nothing is read where nothing seems to be garbage.
+ * wrong, so all manifests are asked first (rule `ask-manifests-before-sweeping`): what one names
+ * stays, and is counted again. Nothing is read where nothing seems to be garbage.
  */
 export class Suspects {
   readonly #context: SuspectContext;

@@ -134,8 +134,8 @@ export class CommitBatch {
           return;
         }
         if (!isVarveError(error, 'OUTCOME_UNKNOWN')) throw error;
-        // Rule 7: it may yet happen, so nothing is taken back. If it does not, a collection fences
-        // the attempt.
+        // It may yet happen, so nothing is taken back (rule `never-guess-outcomes`). If it does
+        // not, a collection fences the attempt.
         job.failure = error;
         this.#hints.keepWriter();
       }

@@ -29,7 +29,7 @@ export interface Plan {
   readonly missing: ReadonlyMap<Address, NewSegment>;
   /**
    * What the writes name and the content holds already: they may not succeed before its data was
-   * looked at (rule 16).
+   * looked at (rule `trust-only-seen-data`).
    */
   readonly reused: ReadonlyMap<Address, Generation>;
 }
@@ -133,7 +133,9 @@ export class ManifestJob {
     return { base: current, isChanged: true, content, outcomes, missing, reused };
   }
 
-  /** The record with what the attempt takes added to its `pending` (rule 1). */
+  /**
+   * The record with what the attempt takes added to its `pending` (rule `announce-before-taking`).
+   */
   announcing(adds: Iterable<Address>, beat: string, leaseMs: number): RecordChange {
     const { current, pending = [], releasing = [] } = this.seen.record ?? {};
     const announced = new Set([...(this.pending?.adds ?? []), ...adds]);
@@ -147,7 +149,8 @@ export class ManifestJob {
 
   /**
    * The record with the content committed: the references that nothing needs any more, of the
-   * content before and of the attempt, go to `releasing` in the same swap (rules 2 and 6).
+   * content before and of the attempt, go to `releasing` in the same swap (rules
+   * `fence-before-releasing` and `release-what-is-dropped`).
    */
   committing(content: DraftContent | undefined): {
     change: RecordChange;
@@ -197,7 +200,7 @@ export class ManifestJob {
 
   /**
    * A reference that the attempt took and may commit: its `pending`, which names it, still stands
-   * (rules 1 and 2).
+   * (rules `announce-before-taking` and `fence-before-releasing`).
    */
   #taken(address: Address): Hold | undefined {
     const taken = this.taken.get(address);
@@ -214,7 +217,8 @@ export class ManifestJob {
 
   /**
    * Whether a plan still holds: the content is what it was made on, and the attempt may commit.
-   * Renewing a lease may have found otherwise (rules 2 and 11).
+   * Renewing a lease may have found otherwise (rules `fence-before-releasing` and
+   * `judge-what-is-replaced`).
    */
   isCurrent({ base }: Plan): boolean {
     return !this.isFenced && this.seen.record?.current === base;

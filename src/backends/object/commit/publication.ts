@@ -27,8 +27,8 @@ interface Progress {
 
 /**
  * Publishes a manifest whose entries arrive over time. The attempt's `pending` grows with them,
- * always before a sidecar is touched (rule 1); other writers of the manifest are not held up, and
- * what they do is judged at the end.
+ * always before a sidecar is touched (rule `announce-before-taking`); other writers of the manifest
+ * are not held up, and what they do is judged at the end.
  */
 export async function publishStream(
   protocol: Protocol,

@@ -47,8 +47,8 @@ export function leftBehind(
     record.releasing.length > 0 && age > protocol.settings.leaseMs + MARGIN_MS;
   if (stale.length === 0 && !isReleasingStale) return undefined;
   const kept = new Map(record.current?.holds);
-  // Rule 6: what is committed meanwhile is not pending any more, but a segment may be both held and
-  // announced anew.
+  // What is committed meanwhile is not pending any more, but a segment may be both held and
+  // announced anew (rule `release-what-is-dropped`).
   const fenced = stale.flatMap(({ nonce, adds }) =>
     adds
       .filter((address) => kept.get(address)?.nonce !== nonce)
@@ -58,8 +58,9 @@ export function leftBehind(
 }
 
 /**
- * Finishes what a crashed writer began. Attempts whose lease has run out are fenced (rule 2): once
- * their entries are out of `pending` they can never commit, so their tokens may leave the sidecars.
+ * Finishes what a crashed writer began. Attempts whose lease has run out are fenced (rules
+ * `wait-for-leases` and `fence-before-releasing`): once their entries are out of `pending` they can
+ * never commit, so their tokens may leave the sidecars.
  * To fence a writer that is alive after all costs it a second attempt, nothing else. Returns
  * whether nothing of the record is left to finish.
  */

@@ -13,8 +13,8 @@ export interface JsonFormat<Value> {
 }
 
 /**
- * Reads JSON of a format. Fields that its version does not have were written by a later one: they
- * are refused, for who writes the object again would drop them.
+ * Reads JSON of a format. Refuses fields that its version does not have: a later version wrote them
+ * (rule `keep-later-versions`).
  *
  * @param what names the object in errors: its key.
  * @throws `UNSUPPORTED_FORMAT` for what a newer Varve wrote; `CORRUPT`.

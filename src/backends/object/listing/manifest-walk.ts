@@ -18,8 +18,8 @@ export interface ManifestVisitor {
 }
 
 /**
- * Reads every manifest of the store, by a LIST and a GET each: no index is asked (rule 14). Returns
- * whether that was not cut short.
+ * Reads every manifest of the store, by a LIST and a GET each: no index is asked (rule
+ * `hint-before-change`). Returns whether that was not cut short.
  */
 export async function walkManifests(
   protocol: Protocol,

@@ -36,9 +36,9 @@ export interface ScanScope {
 }
 
 /**
- * The references to segments, told by the manifests themselves: the truth that counts are repaired
- * from (rule 14: no index is asked). Where there are more than memory shall hold, those of the
- * highest addresses are left to another scan.
+ * The references to segments, read from the manifests themselves: the truth that counts are
+ * repaired from (rule `hint-before-change`: no index is asked). If there are more than fit in
+ * memory, those of the highest addresses are left to another scan.
  */
 export class ReferenceScan {
   readonly #protocol: Protocol;

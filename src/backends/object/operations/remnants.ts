@@ -17,10 +17,10 @@ interface StoredData {
 }
 
 /**
- * What an erasure could not get rid of: stored data that no manifest needs, by what the manifests
- * say. The sidecars are not asked, for what keeps deleted content is that one of them is wrong: it
- * counts a reference that somebody has yet to let go of or died with, it is hot, or it knows
- * nothing of data that came late.
+ * Finds what an erasure could not delete: stored data that no manifest needs (rule
+ * `report-remnants`). Asks only the manifests, because deleted content stays where a sidecar is
+ * wrong: it counts a reference that a deleter has not released or died with, it is hot, or it does
+ * not know of data that arrived late.
  */
 export async function findRemnants(
   protocol: Protocol,

@@ -57,9 +57,9 @@ export class HoldRepair {
 
   /**
    * Moves holds to the generation that the sidecar has, or to a new one: what they hold was given
-   * up, and its data may be deleted any moment (rule 3). Data comes from any of `generations`.
-   * Without any the sidecar waits, marked, for the next put of the bytes. Returns whether the
-   * segment can be read again.
+   * up, and its data may be deleted any moment (rule `never-revive-a-generation`). Data comes from
+   * any of `generations`. Without any the sidecar waits, marked, for the next put of the bytes.
+   * Returns whether the segment can be read again.
    */
   async move(
     address: Address,

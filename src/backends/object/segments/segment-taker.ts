@@ -51,8 +51,8 @@ export class StoredGenerations extends LRUCache<Address, Generation> {
 }
 
 /**
- * Takes references to segments for manifests whose `pending` names them (rule 1), and stores those
- * that are missing.
+ * Takes references to segments for manifests whose `pending` names them (rule
+ * `announce-before-taking`), and stores those that are missing.
  */
 export class SegmentTaker {
   readonly #protocol: Protocol;
@@ -103,7 +103,10 @@ export class SegmentTaker {
     return this.#ensureData(address, sidecar, source, begun.has(sidecar.gen));
   }
 
-  /** Whether the data of a generation is stored: this process knows, or it looks (rule 16). */
+  /**
+   * Whether the data of a generation is stored: this process knows, or it looks (rule
+   * `trust-only-seen-data`).
+   */
   async isStored(address: Address, gen: Generation): Promise<boolean> {
     if (this.#stored.get(address) === gen) return true;
     if ((await this.#protocol.store.head(segmentKey(address, gen))) === undefined) return false;
@@ -112,8 +115,8 @@ export class SegmentTaker {
   }
 
   /**
-   * Stores the bytes of a damaged segment again (rule 13). Returns whether nothing is left to heal;
-   * `false`: the bytes are not the segment's.
+   * Stores the bytes of a damaged segment again (rule `heal-on-put`). Returns whether nothing is
+   * left to heal; `false`: the bytes are not the segment's.
    */
   async heal(segment: NewSegment): Promise<boolean> {
     const { address } = segment;
@@ -124,7 +127,7 @@ export class SegmentTaker {
     return true;
   }
 
-  /** Lets go of references. Rule 2: only after no manifest can commit them any more. */
+  /** Releases references that no manifest can commit any more (rule `fence-before-releasing`). */
   async release(address: Address, tokens: ReadonlySet<Token>): Promise<void> {
     const { sidecars, serverClock } = this.#protocol;
     await sidecars.change(
@@ -141,13 +144,14 @@ export class SegmentTaker {
   ): Promise<Taken> {
     const { gen } = sidecar;
     if (sidecar.damaged) {
-      // Rule 13: the same bytes, put again, replace what was damaged, held or not.
+      // The same bytes, put again, replace what was damaged, held or not (rule `heal-on-put`).
       await this.#put(address, gen, source, { kind: 'any' });
       await this.#protocol.sidecars.change(address, markHealed(gen));
       this.#stored.set(address, gen);
       return { gen, isNew: false, length: 0 };
     }
-    // Rule 16: a sidecar may be wrong, so its word that the data is stored is not taken.
+    // A sidecar may be wrong, so it does not prove that the data is stored (rule
+    // `trust-only-seen-data`).
     if (!isOwn && (await this.isStored(address, gen))) return { gen, isNew: false, length: 0 };
     // Somebody else may store it at the same time: the key's bytes are the same whoever does.
     const isNew = await this.#put(address, gen, source, { kind: 'absent' });

@@ -61,9 +61,9 @@ export class WriterMark {
 }
 
 /**
- * Leaves word of what a collection will have to look at, before it comes to be (rule 14): so that
- * its everyday run need not walk the keyspace. Hints say too much rather than too little, and
- * losing one costs space, never content.
+ * Writes a hint before garbage can exist (rule `hint-before-change`), so that an everyday
+ * collection need not scan all keys. Hints say too much rather than too little, and losing one
+ * costs space, never content.
  */
 export class Hints {
   readonly #foundation: Pick<Foundation, 'store' | 'clock' | 'randomness'>;

@@ -18,10 +18,10 @@ export interface Taking {
 }
 
 /**
- * Adds references. What is absent, condemned or gone begins a new life (rule 3: an abandoned
- * generation never returns); what is hot takes no names (rule 4: only what is live becomes hot).
- * Many references make a segment hot, and so do many writers at once: whoever was refused often
- * ends the crowding for all.
+ * Adds references. A segment that is absent, condemned or gone gets a new generation (rule
+ * `never-revive-a-generation`). A hot one takes no names, and only a live one becomes hot (rule
+ * `heat-only-what-is-live`). Many references make a segment hot, and so do many writers at once:
+ * the one that was refused often ends the crowding for all.
  */
 export function take({ tokens, storedGeneration, newGeneration }: Taking): SidecarChange {
   return (sidecar, refusals) => {
@@ -67,7 +67,7 @@ export function restore(tokens: readonly Token[]): SidecarChange {
 
 /**
  * Counts references to a segment whose bytes are lost, and marks it for the next writer that has
- * them. What was given up begins a new life (rule 3).
+ * them. One that was given up gets a new generation (rule `never-revive-a-generation`).
  */
 export function awaitBytes(tokens: readonly Token[], generation: Generation): SidecarChange {
   return (sidecar, refusals) => {
@@ -88,7 +88,7 @@ export function awaitBytes(tokens: readonly Token[], generation: Generation): Si
 /** Whether a collection may take a segment whose last reference went at `since`. */
 export type IsDue = (since: number) => boolean;
 
-/** Rule 4: neither what is hot nor what is held is ever collected. */
+/** Nothing that is hot or held is ever collected (rule `heat-only-what-is-live`). */
 export function isCollectable({ state, refs, hot, holds }: SidecarContent): boolean {
   return (state === 'live' || state === 'uploading') && refs.length === 0 && !hot && !holds?.length;
 }
@@ -101,7 +101,10 @@ export function condemn(isDue: IsDue): SidecarChange {
   };
 }
 
-/** After the data of the condemned generation is deleted; leaves a tombstone (rule 10). */
+/**
+ * For when the data of the condemned generation is deleted. Leaves a tombstone (rule
+ * `keep-tombstones`).
+ */
 export function bury(generation: Generation): SidecarChange {
   return (sidecar) => {
     if (sidecar?.state !== 'condemned' || sidecar.gen !== generation) return undefined;
@@ -141,7 +144,7 @@ function withoutSince({ since: _, ...rest }: SidecarContent): SidecarContent {
   return rest;
 }
 
-/** Rule 5: a hold outlives the generation it was put on. */
+/** A hold outlives the generation it was put on (rule `drop-only-own-holds`). */
 function holdsOf(sidecar: SidecarContent | undefined): Pick<SidecarContent, 'holds'> {
   return sidecar?.holds?.length ? { holds: sidecar.holds } : {};
 }
