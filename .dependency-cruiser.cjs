@@ -162,6 +162,13 @@ module.exports = {
       to: { path: '(^|/)node_modules/(commander|cli-progress)/' },
     },
     {
+      name: 'sealed-frames',
+      severity: 'error',
+      comment: 'Frames are stored and read through their seal.',
+      from: { path: '^src/', pathNot: '^src/cas/codec/seal\\.ts$' },
+      to: { path: '^src/cas/codec/frame\\.ts$' },
+    },
+    {
       name: 'sqlite',
       severity: 'error',
       comment: 'Only the database of the local backend talks to SQLite.',

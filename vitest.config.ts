@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 /** Tests that replace modules need a world of their own. */
-const MOCKING = ['test/local/faults.test.ts'];
+const MOCKING = ['test/local/faults.test.ts', 'test/acceptance/seams.test.ts'];
 
 export default defineConfig({
   // Examples import the package by its name.

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { checkBytes, invalid, shown } from './arguments.ts';
+import { name } from './name.ts';
 
 /**
  * The address of a segment: the SHA-256 (FIPS 180-4) of its canonical bytes, as 64 lower-case hex
@@ -15,7 +16,7 @@ export const ADDRESS_BYTES = 32;
 /** The address of the given canonical bytes. @throws `INVALID_ARGUMENT` for anything but bytes. */
 export function addressOf(bytes: Uint8Array): Address {
   checkBytes('what has an address', bytes);
-  return hash('sha256', bytes, 'hex') as Address;
+  return name(hash('sha256', bytes, 'hex') as Address);
 }
 
 /** Whether `value` is written as an address is. */

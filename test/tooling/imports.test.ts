@@ -58,6 +58,7 @@ const planted: readonly (readonly [rule: string, file: string, text: string])[] 
   ['no-dev-dependencies', 'src/store.ts', `import 'vitest';`],
   ['resolvable', 'src/store.ts', `import './nowhere.ts';`],
   ['cli-packages', 'src/cas/main.ts', `import 'commander';`],
+  ['sealed-frames', 'src/cas/main.ts', `import './codec/frame.ts';`],
   ['sqlite', 'src/cas/main.ts', `import 'better-sqlite3';`],
   ['aws-sdk', 'src/backends/object/main.ts', `import '@aws-sdk/client-s3';`],
 ];
@@ -109,6 +110,7 @@ describe('the import check', () => {
     const files: Record<string, string> = {
       ...clean,
       'src/core/a.ts': '',
+      'src/cas/codec/frame.ts': '',
       'src/core/b.ts': `import type {} from './a.ts';`,
     };
     for (const [, file, text] of planted) files[file] += `\n${text}`;

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { decodeFrame, encodeFrame } from '../../../cas/codec/frame.ts';
+import { decodeSealed, encodeSealed, type SealedAs } from '../../../cas/codec/seal.ts';
 import { ByteReader, ByteWriter } from '../../../cas/codec/varint.ts';
 import { ADDRESS_BYTES, type Address } from '../../../core/address.ts';
 import { VarveError } from '../../../core/errors.ts';
@@ -48,7 +48,8 @@ export interface BlockRecord {
 /** Encodes records, which must be in ascending order of ids. */
 export function encodeBlock(space: Space, records: readonly BlockRecord[], level: number): Buffer {
   const directory = encodeDirectory(space, records);
-  const frame = encodeFrame(Buffer.concat(records.map((record) => record.bytes)), { level });
+  const as = sealedAs(space, records[0]?.id, records.at(-1)?.id);
+  const frame = encodeSealed(Buffer.concat(records.map((record) => record.bytes)), as, { level });
   const block = Buffer.allocUnsafe(BLOCK_HEADER_BYTES + directory.length + frame.length);
   BLOCK_MAGIC.copy(block, 0);
   block[4] = VERSION;
@@ -212,7 +213,8 @@ export function decodeBlockPayload(
   if (frame.length !== frameBytes || !expected.equals(checksum(frame))) {
     throw new VarveError('CORRUPT', `${what}: the block does not match its checksum`);
   }
-  const raw = decodeFrame(frame, what);
+  const { space, ids } = directory;
+  const raw = decodeSealed(frame, sealedAs(space, ids[0], ids.at(-1)), what);
   if (raw.length !== directory.offsets[directory.records]) {
     throw new VarveError(
       'CORRUPT',
@@ -220,6 +222,11 @@ export function decodeBlockPayload(
     );
   }
   return raw;
+}
+
+/** A block is what it holds, in whatever pack it lies. */
+function sealedAs(space: Space, first: number | undefined, last: number | undefined): SealedAs {
+  return { role: 'block', identity: `${space}/${first}-${last}` };
 }
 
 function directoryChecksum(block: Buffer, directory: Buffer): Buffer {

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Address } from '../../../core/address.ts';
+import { name } from '../../../core/name.ts';
 import type { ManifestKey, ManifestKind } from '../../contract/manifests.ts';
 import type { Generation } from './sidecar.ts';
 
@@ -7,7 +8,7 @@ import type { Generation } from './sidecar.ts';
  * Where everything lies below the store's prefix. A sidecar sorts right before the data of its
  * segment, and the 64 digits of an address split the keyspace evenly.
  */
-export const DESCRIPTOR_KEY = 'varve.json';
+export const DESCRIPTOR_KEY = name('varve.json');
 export const SEGMENTS_PREFIX = 'segments/';
 export const MANIFESTS_PREFIX = 'manifests/';
 export const RELEASE_HINTS_PREFIX = 'hints/releases/';
@@ -27,11 +28,11 @@ const SIDECAR_SUFFIX = '.meta';
 const MAX_ESCAPED_ID = 200;
 
 export function sidecarKey(address: Address): string {
-  return `${SEGMENTS_PREFIX}${address}${SIDECAR_SUFFIX}`;
+  return name(`${SEGMENTS_PREFIX}${address}${SIDECAR_SUFFIX}`);
 }
 
 export function segmentKey(address: Address, generation: Generation): string {
-  return `${SEGMENTS_PREFIX}${address}/${generation}`;
+  return name(`${SEGMENTS_PREFIX}${address}/${generation}`);
 }
 
 export function manifestsPrefix(kind: ManifestKind): string {
@@ -42,15 +43,50 @@ export function rollupsPrefix(kind: ManifestKind): string {
   return `index/${kind}/`;
 }
 
+export function rollupKey(kind: ManifestKind, nonce: string): string {
+  return name(`${rollupsPrefix(kind)}${nonce}`);
+}
+
+export function writerHintKey(nonce: string): string {
+  return name(`${WRITER_HINTS_PREFIX}${nonce}`);
+}
+
+export function releaseHintKey(nonce: string): string {
+  return name(`${RELEASE_HINTS_PREFIX}${nonce}.json`);
+}
+
+export function damageHintKey(address: Address): string {
+  return name(`${DAMAGE_HINTS_PREFIX}${address}`);
+}
+
+/** Sorts as the times do, which are ms since the epoch; what is before it has come anyway. */
+export function expiryPrefix(expiresAt: number): string {
+  const ms = Math.min(Math.max(0, Math.ceil(expiresAt)), Number.MAX_SAFE_INTEGER);
+  return `${EXPIRY_HINTS_PREFIX}${String(ms).padStart(16, '0')}`;
+}
+
+export function expiryHintKey(key: ManifestKey, expiresAt: number): string {
+  return name(`${expiryPrefix(expiresAt)}-${holderOf(manifestObjectKey(key))}`);
+}
+
+/** Sorts as the times do, which are ms since the epoch. */
+export function reportKey(time: number, nonce: string): string {
+  return name(`${REPORTS_PREFIX}${new Date(time).toISOString()}-${nonce}.json`);
+}
+
+export function leaseKey(lease: string): string {
+  return name(`${LEASES_PREFIX}${encodeURIComponent(lease)}.json`);
+}
+
 /**
  * An injective name: no two ids share one, not even where names are compared without regard to
  * case.
  */
 export function manifestObjectKey({ kind, id }: ManifestKey): string {
   const escaped = escapeId(id);
-  const name =
+  const file =
     escaped.length <= MAX_ESCAPED_ID ? escaped : `=x${hash('sha256', id, 'hex').slice(0, 48)}`;
-  return `${manifestsPrefix(kind)}${name}.json`;
+  return name(`${manifestsPrefix(kind)}${file}.json`);
 }
 
 /** The manifest whose object has a key; `undefined` where the key has only a hash of the id. */

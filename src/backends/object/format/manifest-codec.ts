@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { decodeFrame, encodeFrame } from '../../../cas/codec/frame.ts';
+import { decodeSealed, encodeSealed, type SealedAs } from '../../../cas/codec/seal.ts';
 import { ByteReader, ByteWriter } from '../../../cas/codec/varint.ts';
 import type { Address } from '../../../core/address.ts';
 import { VarveError } from '../../../core/errors.ts';
@@ -101,13 +101,14 @@ export function encodeRecord(record: ManifestRecord): Buffer {
         : releasing.map((each) => [addresses.of(each.address), each.nonce]),
   };
   const whole = { ...header, addresses: addresses.all };
-  assertReadable(whole, FORMAT, manifestObjectKey(key));
+  const objectKey = manifestObjectKey(key);
+  assertReadable(whole, FORMAT, objectKey);
   const json = Buffer.from(JSON.stringify(whole));
   const out = new ByteWriter(json.length + bodies.reduce((sum, body) => sum + body.length, 0) + 8);
   out.varint(json.length);
   out.bytes(json);
   for (const body of bodies) out.bytes(body);
-  return encodeFrame(out.view(), { level: LEVEL, checksum: true });
+  return encodeSealed(out.view(), sealedAs(objectKey), { level: LEVEL, checksum: true });
 }
 
 /** @throws `CORRUPT`, naming the object; `UNSUPPORTED_FORMAT` for one that a newer Varve wrote. */
@@ -116,7 +117,7 @@ export function decodeRecord(
   objectKey: string,
   expected: ManifestKey | undefined,
 ): ManifestRecord {
-  const reader = new ByteReader(decodeFrame(stored, objectKey), objectKey);
+  const reader = new ByteReader(decodeSealed(stored, sealedAs(objectKey), objectKey), objectKey);
   const header = decodeJson(reader.bytes(reader.varint()), FORMAT, objectKey);
   const key: ManifestKey = { kind: header.kind, id: header.id };
   if (expected !== undefined && (expected.kind !== key.kind || expected.id !== key.id)) {
@@ -209,4 +210,8 @@ class Positions {
   get all(): Address[] {
     return [...this.#positions.keys()];
   }
+}
+
+function sealedAs(objectKey: string): SealedAs {
+  return { role: 'manifest', identity: objectKey };
 }

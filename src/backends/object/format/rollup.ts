@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { decodeFrame, encodeFrame } from '../../../cas/codec/frame.ts';
+import { decodeSealed, encodeSealed, type SealedAs } from '../../../cas/codec/seal.ts';
 import type { ManifestHead } from '../../contract/manifests.ts';
 import { type ArchivedAt, headOfRecord, type ManifestRecord } from './manifest-record.ts';
 
@@ -32,11 +32,12 @@ export function listed(
   return { objectKey, etag, head, seq };
 }
 
-/** The bodies of as many rollups as the entries take, each with those that are in it. */
+/** As many rollups as the entries take, each with those that are in it. `newKey` names them. */
 export function* encodeRollups(
   entries: readonly ListedManifest[],
+  newKey: () => string,
 ): Generator<
-  { readonly body: Buffer; readonly entries: readonly ListedManifest[] },
+  { readonly key: string; readonly body: Buffer; readonly entries: readonly ListedManifest[] },
   void,
   undefined
 > {
@@ -44,10 +45,9 @@ export function* encodeRollups(
     const part = entries.slice(start, start + MAX_ROLLUP_HEADS);
     const heads = part.map(({ objectKey, etag, head }) => [objectKey, etag, head ?? null]);
     const seqs = part.map(({ seq }) => seq);
-    const body = encodeFrame(Buffer.from(JSON.stringify({ v: 1, heads, seqs })), {
-      checksum: true,
-    });
-    yield { body, entries: part };
+    const key = newKey();
+    const json = Buffer.from(JSON.stringify({ v: 1, heads, seqs }));
+    yield { key, body: encodeSealed(json, sealedAs(key), { checksum: true }), entries: part };
   }
 }
 
@@ -55,7 +55,7 @@ export function* encodeRollups(
 export function decodeRollup(body: Uint8Array, key: string): ListedManifest[] {
   try {
     const { heads, seqs } = ROLLUP.parse(
-      JSON.parse(Buffer.from(decodeFrame(body, key)).toString('utf8')),
+      JSON.parse(Buffer.from(decodeSealed(body, sealedAs(key), key)).toString('utf8')),
     );
     return heads.map(([objectKey, etag, head], at) => ({
       objectKey,
@@ -66,6 +66,10 @@ export function decodeRollup(body: Uint8Array, key: string): ListedManifest[] {
   } catch {
     return [];
   }
+}
+
+function sealedAs(key: string): SealedAs {
+  return { role: 'rollup', identity: key };
 }
 
 /** Of several entries of one manifest the newest; all of those whose order is not known. */

@@ -1,18 +1,20 @@
-import { decodeFrame, encodeFrame } from '../../../cas/codec/frame.ts';
+import { decodeSealed, encodeSealed, type SealedAs } from '../../../cas/codec/seal.ts';
 import { packTokens, unpackTokens } from '../../../cas/codec/token-codec.ts';
 import { type Address, addressOf } from '../../../core/address.ts';
 import { VarveError } from '../../../core/errors.ts';
-import type { SegmentEncoding } from '../../contract/manifests.ts';
 import { segmentKey } from './keys.ts';
 import { type Generation, parseGeneration } from './sidecar.ts';
 
 /** What is stored of a segment: a frame of its bytes, token ids as varints. */
 export function encodeSegment(
   canonical: Uint8Array,
-  encoding: SegmentEncoding,
+  address: Address,
+  generation: Generation,
   level: number,
 ): Buffer {
-  return encodeFrame(encoding === 'tokens' ? packTokens(canonical) : canonical, { level });
+  const { encoding } = parseGeneration(generation);
+  const raw = encoding === 'tokens' ? packTokens(canonical) : canonical;
+  return encodeSealed(raw, sealedAs(address, generation), { level });
 }
 
 /** @throws `CORRUPT` unless the bytes have the address: every read re-hashes. */
@@ -22,9 +24,10 @@ export function decodeSegment(
   generation: Generation,
 ): Uint8Array {
   const key = segmentKey(address, generation);
-  const raw = decodeFrame(stored, `segment ${address} (${key})`);
+  const what = `segment ${address} (${key})`;
+  const raw = decodeSealed(stored, sealedAs(address, generation), what);
   const { encoding } = parseGeneration(generation);
-  const canonical = encoding === 'tokens' ? unpackTokens(raw, `segment ${address} (${key})`) : raw;
+  const canonical = encoding === 'tokens' ? unpackTokens(raw, what) : raw;
   if (addressOf(canonical) !== address) {
     throw new VarveError(
       'CORRUPT',
@@ -32,4 +35,8 @@ export function decodeSegment(
     );
   }
   return canonical;
+}
+
+function sealedAs(address: Address, generation: Generation): SealedAs {
+  return { role: 'segment', identity: `${address}/${generation}` };
 }

@@ -1,6 +1,6 @@
 import type { Address } from '../../../core/address.ts';
 import { listObjects } from '../../storage/listing.ts';
-import { DAMAGE_HINTS_PREFIX } from '../format/keys.ts';
+import { DAMAGE_HINTS_PREFIX, damageHintKey } from '../format/keys.ts';
 import type { Protocol } from '../tables/protocol.ts';
 
 /** How long a writer goes by what it knows of damage, in ms. */
@@ -44,7 +44,7 @@ export class DamageNotes {
   }
 
   async remove(address: Address): Promise<void> {
-    await this.#protocol.store.delete([`${DAMAGE_HINTS_PREFIX}${address}`]);
+    await this.#protocol.store.delete([damageHintKey(address)]);
     this.forget();
   }
 }

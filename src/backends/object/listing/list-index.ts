@@ -4,7 +4,7 @@ import type { ManifestKind } from '../../contract/manifests.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
 import { listObjects, listPages } from '../../storage/listing.ts';
 import type { ListedObject } from '../../storage/object-store.ts';
-import { KINDS, manifestsPrefix, rollupsPrefix } from '../format/keys.ts';
+import { KINDS, manifestsPrefix, rollupKey, rollupsPrefix } from '../format/keys.ts';
 import type { ManifestRecord } from '../format/manifest-record.ts';
 import {
   decodeRollup,
@@ -288,8 +288,8 @@ export class ListIndex {
     entries: readonly ListedManifest[],
   ): Promise<{ written: WrittenRollup[]; isWhole: boolean }> {
     const written: WrittenRollup[] = [];
-    for (const { body, entries: part } of encodeRollups(entries)) {
-      const key = `${rollupsPrefix(kind)}${this.#protocol.randomness.nonce()}`;
+    const newKey = () => rollupKey(kind, this.#protocol.randomness.nonce());
+    for (const { key, body, entries: part } of encodeRollups(entries, newKey)) {
       try {
         const result = await this.#protocol.store.put(key, body, { kind: 'absent' });
         if (result.outcome !== 'stored') return { written, isWhole: false };

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type AbortOptions, abortOf } from '../../../core/abort.ts';
 import type { Lease } from '../../contract/maintenance.ts';
 import { checkLease } from '../../contract/write-validation.ts';
-import { LEASES_PREFIX } from '../format/keys.ts';
+import { leaseKey } from '../format/keys.ts';
 import type { Protocol } from '../tables/protocol.ts';
 
 const BODY = z.object({ holder: z.string(), ttlMs: z.number() });
@@ -20,7 +20,7 @@ export async function acquireLease(
   { signal }: AbortOptions,
 ): Promise<Lease | undefined> {
   checkLease(name, ttlMs);
-  const key = `${LEASES_PREFIX}${encodeURIComponent(name)}.json`;
+  const key = leaseKey(name);
   const present = await store.get(key, abortOf(signal));
   if (present !== undefined && present.serverTime - present.lastModified < durationOf(present.body))
     return undefined;

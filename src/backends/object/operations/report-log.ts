@@ -5,7 +5,7 @@ import { checkReport } from '../../contract/write-validation.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
 import { listObjects } from '../../storage/listing.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
-import { REPORTS_PREFIX } from '../format/keys.ts';
+import { REPORTS_PREFIX, reportKey } from '../format/keys.ts';
 import { forEach, type Protocol } from '../tables/protocol.ts';
 
 /** How often a report is written when the service does not say whether it was. */
@@ -25,7 +25,7 @@ export class ObjectReportLog implements ReportLog {
   async add(report: StoredReport, { signal }: AbortOptions = {}): Promise<void> {
     checkReport(report);
     const { store, randomness } = this.#protocol;
-    const key = `${REPORTS_PREFIX}${new Date(report.time).toISOString()}-${randomness.nonce()}.json`;
+    const key = reportKey(report.time, randomness.nonce());
     await putReport(store, key, Buffer.from(report.body), abortOf(signal));
     if (randomness.fraction() * WRITES_PER_TRIM >= 1) return;
     const keys = await this.#keys(abortOf(signal));

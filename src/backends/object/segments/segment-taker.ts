@@ -167,7 +167,7 @@ export class SegmentTaker {
     condition: PutCondition,
   ): Promise<boolean> {
     const { store, settings, serverClock } = this.#protocol;
-    const body = encodeSegment(source.bytes(), source.encoding, settings.compressionLevel);
+    const body = encodeSegment(source.bytes(), address, gen, settings.compressionLevel);
     const bounds = this.#protocol.call.step();
     const backoff = new Backoff(this.#protocol, bounds);
     for (;;) {

@@ -3,14 +3,7 @@ import type { Address } from '../../../core/address.ts';
 import { because, isVarveError, VarveError } from '../../../core/errors.ts';
 import type { Randomness } from '../../../core/system/clock.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
-import {
-  DAMAGE_HINTS_PREFIX,
-  EXPIRY_HINTS_PREFIX,
-  holderOf,
-  manifestObjectKey,
-  RELEASE_HINTS_PREFIX,
-  WRITER_HINTS_PREFIX,
-} from '../format/keys.ts';
+import { damageHintKey, expiryHintKey, releaseHintKey, writerHintKey } from '../format/keys.ts';
 import type { Release } from '../format/manifest-record.ts';
 import { decodeJson, type JsonFormat } from '../format/stored-json.ts';
 import type { Foundation } from './foundation.ts';
@@ -56,7 +49,7 @@ export class WriterMark {
   mustStay = false;
 
   constructor(randomness: Pick<Randomness, 'nonce'>) {
-    this.key = `${WRITER_HINTS_PREFIX}${randomness.nonce()}`;
+    this.key = writerHintKey(randomness.nonce());
   }
 }
 
@@ -119,18 +112,17 @@ export class Hints {
   /** Before a manifest with a time to expire is committed. Such hints sort by that time. */
   async announceExpiry(key: ManifestKey, expiresAt: number): Promise<void> {
     const { kind, id } = key;
-    const name = `${expiryPrefix(expiresAt)}-${holderOf(manifestObjectKey(key))}`;
-    await this.#put(name, Buffer.from(JSON.stringify({ v: 1, kind, id })));
+    await this.#put(expiryHintKey(key, expiresAt), Buffer.from(JSON.stringify({ v: 1, kind, id })));
   }
 
   /** A segment whose data is damaged: writers that have its bytes heal it. */
   async announceDamage(address: Address): Promise<void> {
-    await this.#put(`${DAMAGE_HINTS_PREFIX}${address}`, Buffer.from('{"v":1}'));
+    await this.#put(damageHintKey(address), Buffer.from('{"v":1}'));
   }
 
   async write(hint: ReleaseHint): Promise<void> {
     const body = Buffer.from(JSON.stringify({ v: 1, ...hint }));
-    await this.#put(`${RELEASE_HINTS_PREFIX}${this.#foundation.randomness.nonce()}.json`, body);
+    await this.#put(releaseHintKey(this.#foundation.randomness.nonce()), body);
   }
 
   async close(): Promise<void> {
@@ -153,12 +145,6 @@ export class Hints {
       cause,
     });
   }
-}
-
-/** Sorts as the times do; what is before the epoch has come anyway. */
-export function expiryPrefix(expiresAt: number): string {
-  const ms = Math.min(Math.max(0, Math.ceil(expiresAt)), Number.MAX_SAFE_INTEGER);
-  return `${EXPIRY_HINTS_PREFIX}${String(ms).padStart(16, '0')}`;
 }
 
 /**
