@@ -18,6 +18,8 @@ import { ByteReader, ByteWriter } from './varint.ts';
  * | 32 | if flag 1: address of the dictionary |
  * | 8 | if flag 2: first 8 bytes of the SHA-256 of the raw bytes |
  * | rest | payload |
+ *
+ * Flag 4 is reserved: the epoch of the key that the frame is sealed with, a varint.
  */
 const MAGIC = Buffer.from('VFR');
 const VERSION = 1;
