@@ -105,8 +105,8 @@ const SNAPSHOT_ATTEMPTS = 10;
 const TURN_ITEMS = 64;
 
 /**
- * A store in a directory: compressed blocks in pack files, and a SQLite index. See ARCHITECTURE.md
- * for formats and invariants.
+ * A store in a directory: compressed blocks in pack files, and a SQLite index. docs/local-store.md
+ * has its invariants, docs/formats.md its formats.
  */
 export class LocalBackend implements Backend {
   readonly capabilities: BackendCapabilities;

@@ -84,7 +84,7 @@ export interface ObjectComponents {
  */
 const LAST_WORDS_MS = 400;
 
-/** A store on an object storage service: see ARCHITECTURE.md for objects, steps and invariants. */
+/** A store on an object storage service: docs/protocol.md has its steps and invariants. */
 export class ObjectBackend implements Backend {
   readonly capabilities: BackendCapabilities;
   readonly location: string;
