@@ -15,7 +15,7 @@ import {
   type SalvageReport,
   type Usage,
 } from './backends/contract/maintenance.ts';
-import { ABORT_OPTIONS, type ManifestKey } from './backends/contract/manifests.ts';
+import { ABORT_OPTIONS, MANIFEST_KINDS, type ManifestKey } from './backends/contract/manifests.ts';
 import { SignalledBackend } from './backends/contract/signalled-backend.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
 import { examine } from './backends/local/operations/doctor.ts';
@@ -290,7 +290,7 @@ async function assertEmpty(backend: Backend, reason: string): Promise<void> {
 }
 
 async function firstOf(backend: Backend): Promise<ManifestKey | undefined> {
-  for (const kind of ['conversation', 'blob', 'pin'] as const) {
+  for (const kind of MANIFEST_KINDS) {
     for await (const { key } of backend.list(kind)) return key;
   }
   return undefined;

@@ -1,7 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Backend } from '../backends/contract/backend.ts';
 import type { AuditOptions, Finding } from '../backends/contract/maintenance.ts';
-import type { ManifestKey, ManifestKind } from '../backends/contract/manifests.ts';
+import {
+  MANIFEST_KINDS,
+  type ManifestKey,
+  type ManifestKind,
+} from '../backends/contract/manifests.ts';
 import { throwIfAborted } from '../core/abort.ts';
 import { VarveError } from '../core/errors.ts';
 import type { Blobs } from '../manifest/blobs/blobs.ts';
@@ -32,7 +36,7 @@ export async function* auditContent(
   { signal, onProgress }: AuditOptions,
 ): AsyncGenerator<Finding, number, undefined> {
   let done = 0;
-  for (const kind of ['conversation', 'blob', 'pin'] as const) {
+  for (const kind of MANIFEST_KINDS) {
     for await (const { key } of listReadable(
       readers.backend,
       kind,

@@ -1,11 +1,11 @@
 import type { Backend } from '../backends/contract/backend.ts';
 import type { CollectReport, Remnant } from '../backends/contract/maintenance.ts';
-import type {
-  Locator,
-  ManifestKey,
-  ManifestKind,
-  SegmentDescription,
-  StoredManifest,
+import {
+  type Locator,
+  MANIFEST_KINDS,
+  type ManifestKey,
+  type SegmentDescription,
+  type StoredManifest,
 } from '../backends/contract/manifests.ts';
 import type { AbortOptions } from '../core/abort.ts';
 import type { Address } from '../core/address.ts';
@@ -17,8 +17,6 @@ const BATCH = 32;
 
 /** Manifests named for one segment. */
 const NAMED = 100;
-
-const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
 
 /** A segment of erased conversations that stays because others reference it. */
 export interface RemainingSegment {
@@ -121,7 +119,7 @@ export async function findShared(
   const holders = new Map<Locator, ManifestKey[]>();
   for (const locator of found) if (locator !== undefined) holders.set(locator, []);
   if (holders.size === 0) return [];
-  for (const kind of KINDS) {
+  for (const kind of MANIFEST_KINDS) {
     let batch: ManifestKey[] = [];
     const look = async () => {
       for (const manifest of await readSound(backend, batch, options)) note(manifest, holders);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { CollectOptions } from '../../src/backends/contract/maintenance.ts';
-import type { ManifestKind } from '../../src/backends/contract/manifests.ts';
+import { MANIFEST_KINDS } from '../../src/backends/contract/manifests.ts';
 import { randomBytes } from '../cas/random-bytes.ts';
 import {
   append,
@@ -133,7 +133,7 @@ export function describeCollection(fixture: Fixture): void {
 
     test('deletes manifests whose time has come, of every kind', async () => {
       const { backend } = fixture;
-      for (const kind of ['conversation', 'blob', 'pin'] as ManifestKind[]) {
+      for (const kind of MANIFEST_KINDS) {
         const past = { expiresAt: Date.now() - 10_000 };
         const future = { expiresAt: Date.now() + DAY_MS };
         await commit(
@@ -148,7 +148,7 @@ export function describeCollection(fixture: Fixture): void {
       }
       const report = await backend.collect({ graceMs: DAY_MS });
       expect(report).toMatchObject({ expiredManifests: 3, collectedSegments: 0 });
-      for (const kind of ['conversation', 'blob', 'pin'] as ManifestKind[]) {
+      for (const kind of MANIFEST_KINDS) {
         expect(await idsOf(backend.list(kind))).toEqual(['new', 'for ever']);
         expect(await referencesTo(backend, `old ${kind}`)).toBe(0);
         expect(await referencesTo(backend, `new ${kind}`)).toBe(1);

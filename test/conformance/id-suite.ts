@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MAX_ID_BYTES, type ManifestKind } from '../../src/backends/contract/manifests.ts';
+import { MANIFEST_KINDS, MAX_ID_BYTES } from '../../src/backends/contract/manifests.ts';
 import {
   commit,
   commitFails,
@@ -88,7 +88,7 @@ export function describeIds(fixture: Fixture): void {
 
     test('of different kinds never meet', async () => {
       const { backend } = fixture;
-      const kinds: ManifestKind[] = ['conversation', 'blob', 'pin'];
+      const kinds = MANIFEST_KINDS;
       for (const kind of kinds) await commit(backend, put({ kind, id: 'x' }, [entry(kind)]));
       await commit(backend, remove({ kind: 'blob', id: 'x' }));
       expect(await contentOf(backend, { kind: 'conversation', id: 'x' })).toEqual([

@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/backends/contract/backend.ts';
-import type { ManifestWrite, NewEntry, NewSegment } from '../../src/backends/contract/manifests.ts';
+import {
+  MANIFEST_KINDS,
+  type ManifestWrite,
+  type NewEntry,
+  type NewSegment,
+} from '../../src/backends/contract/manifests.ts';
 import { addressOf } from '../../src/core/address.ts';
 import {
   append,
@@ -472,7 +477,7 @@ function closing(entries: readonly NewEntry[]): {
 
 async function everything(backend: Backend): Promise<unknown> {
   const stored = [];
-  for (const kind of ['conversation', 'blob', 'pin'] as const) {
+  for (const kind of MANIFEST_KINDS) {
     for await (const head of backend.list(kind)) stored.push(head);
   }
   const { segments, garbageSegments } = await backend.usage();

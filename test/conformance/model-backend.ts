@@ -14,26 +14,27 @@ import {
   readCollectOptions,
   type Usage,
 } from '../../src/backends/contract/maintenance.ts';
-import type {
-  AppendWrite,
-  DeleteWrite,
-  HoldWrite,
-  ListFilter,
-  Locator,
-  ManifestFields,
-  ManifestHead,
-  ManifestKey,
-  ManifestKind,
-  ManifestWrite,
-  NewEntry,
-  NewSegment,
-  PutWrite,
-  ReadManifestOptions,
-  Revision,
-  SegmentDescription,
-  StoredManifest,
-  WriteOutcome,
-  WriteSuccess,
+import {
+  type AppendWrite,
+  type DeleteWrite,
+  type HoldWrite,
+  type ListFilter,
+  type Locator,
+  MANIFEST_KINDS,
+  type ManifestFields,
+  type ManifestHead,
+  type ManifestKey,
+  type ManifestKind,
+  type ManifestWrite,
+  type NewEntry,
+  type NewSegment,
+  type PutWrite,
+  type ReadManifestOptions,
+  type Revision,
+  type SegmentDescription,
+  type StoredManifest,
+  type WriteOutcome,
+  type WriteSuccess,
 } from '../../src/backends/contract/manifests.ts';
 import {
   takeAddresses,
@@ -51,12 +52,10 @@ import { type AbortOptions, throwIfAborted } from '../../src/core/abort.ts';
 import { type Address, addressOf } from '../../src/core/address.ts';
 import { isVarveError, VarveError } from '../../src/core/errors.ts';
 import { ownCopy } from '../../src/core/own-copy.ts';
-
 import {
   conflict,
   type Entry,
   headOf,
-  KINDS,
   lengthOf,
   type Manifest,
   ModelStore,
@@ -219,7 +218,9 @@ export class ModelBackend implements Backend {
     const { graceMs, dryRun } = readCollectOptions(options);
     this.#checkWritable(options);
     const now = this.#now();
-    const expired = KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()]).filter(
+    const expired = MANIFEST_KINDS.flatMap((kind) => [
+      ...this.#store.manifests[kind].values(),
+    ]).filter(
       ({ fields, hold }) =>
         fields.expiresAt !== undefined && fields.expiresAt <= now && hold === undefined,
     );
@@ -267,7 +268,9 @@ export class ModelBackend implements Backend {
     const counted = new Map<Segment, number>();
     const holders = new Map<Segment, ManifestKey[]>();
     let manifests = 0;
-    for (const manifest of KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()])) {
+    for (const manifest of MANIFEST_KINDS.flatMap((kind) => [
+      ...this.#store.manifests[kind].values(),
+    ])) {
       manifests += 1;
       for (const segment of referencesOf(manifest.entries)) {
         counted.set(segment, (counted.get(segment) ?? 0) + 1);
@@ -323,9 +326,9 @@ export class ModelBackend implements Backend {
     this.#check(options);
     const segments = [...this.#store.segments.values()];
     const garbage = segments.filter(({ references }) => references === 0);
-    const bodies = KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()]).flatMap(
-      ({ entries }) => entries,
-    );
+    const bodies = MANIFEST_KINDS.flatMap((kind) => [
+      ...this.#store.manifests[kind].values(),
+    ]).flatMap(({ entries }) => entries);
     const bodyBytes = bodies.reduce((sum, { body }) => sum + body.length, 0);
     const ofKind = (kind: ManifestKind) => {
       const manifests = [...this.#store.manifests[kind].values()];
@@ -347,7 +350,9 @@ export class ModelBackend implements Backend {
 
   async *survey(options?: AbortOptions): AsyncIterable<ManifestSurvey> {
     this.#check(options);
-    for (const manifest of KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()])) {
+    for (const manifest of MANIFEST_KINDS.flatMap((kind) => [
+      ...this.#store.manifests[kind].values(),
+    ])) {
       this.#check(options);
       const { entries } = manifest;
       const bodyBytes = entries.reduce((sum, { body }) => sum + body.length, 0);
@@ -538,7 +543,7 @@ export class ModelBackend implements Backend {
   }
 
   #holders(segment: Segment): number {
-    const manifests = KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()]);
+    const manifests = MANIFEST_KINDS.flatMap((kind) => [...this.#store.manifests[kind].values()]);
     return manifests.filter(({ entries }) =>
       entries.some(({ segments }) => segments.includes(segment)),
     ).length;

@@ -1,13 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/backends/contract/backend.ts';
-import type {
-  ManifestKey,
-  ManifestKind,
-  ManifestWrite,
-  NewSegment,
-  Revision,
-  WriteOutcome,
+import {
+  MANIFEST_KINDS,
+  type ManifestKey,
+  type ManifestKind,
+  type ManifestWrite,
+  type NewSegment,
+  type Revision,
+  type WriteOutcome,
 } from '../../src/backends/contract/manifests.ts';
 import {
   append,
@@ -25,7 +26,6 @@ import {
 import type { ConformanceOptions } from './fixture.ts';
 import { ModelBackend } from './model-backend.ts';
 
-const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
 /** What writes are called that have stored something. */
 const STORING: ReadonlySet<string> = new Set(['created', 'replaced', 'appended']);
 const KEYS: readonly ManifestKey[] = ['x', 'X', 'y/../x', '\0']
@@ -261,7 +261,7 @@ function expectOneToOne(revisions: readonly RevisionPair[]): void {
 async function expectSameState(model: Backend, other: Backend): Promise<void> {
   for (const each of KEYS)
     expect(await contentOf(other, each)).toEqual(await contentOf(model, each));
-  for (const kind of KINDS) {
+  for (const kind of MANIFEST_KINDS) {
     for (const order of ['archived', 'oldest'] as const) {
       expect(await comparable(other, kind, order)).toEqual(await comparable(model, kind, order));
     }

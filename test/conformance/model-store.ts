@@ -16,8 +16,6 @@ import type {
 import type { Address } from '../../src/core/address.ts';
 import { VarveError } from '../../src/core/errors.ts';
 
-export const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
-
 export interface Segment {
   readonly address: Address;
   readonly encoding: SegmentEncoding;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/backends/contract/backend.ts';
-import type { ManifestKind, ManifestWrite } from '../../src/backends/contract/manifests.ts';
+import { MANIFEST_KINDS, type ManifestWrite } from '../../src/backends/contract/manifests.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
 import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { Replication, type ReplicationReport } from '../../src/gc/replication/replication.ts';
@@ -33,12 +33,10 @@ function scratchFolder(): string {
   return folder;
 }
 
-const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
-
 /** Everything that a reader can tell of a store; what is each store's own is left out. */
 async function contents(backend: Backend): Promise<unknown[]> {
   const all: unknown[] = [];
-  for (const kind of KINDS) {
+  for (const kind of MANIFEST_KINDS) {
     for await (const { revision: _, updatedAt: __, hold: held, ...head } of backend.list(kind)) {
       const [manifest] = await backend.read([head.key]);
       const entries = [];
@@ -69,7 +67,7 @@ function byText(a: unknown, b: unknown): number {
 
 const memory = () => openObjects(new MemoryObjectStore());
 
-const KEYS = KINDS.flatMap((kind) => ['a', 'b', 'c'].map((id) => ({ kind, id }) as const));
+const KEYS = MANIFEST_KINDS.flatMap((kind) => ['a', 'b', 'c'].map((id) => ({ kind, id }) as const));
 
 const WRITE = fc
   .record({

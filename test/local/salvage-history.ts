@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { vi } from 'vitest';
-import type {
-  ManifestKey,
-  ManifestWrite,
-  NewEntry,
+import {
+  MANIFEST_KINDS,
+  type ManifestKey,
+  type ManifestWrite,
+  type NewEntry,
 } from '../../src/backends/contract/manifests.ts';
 import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
 import { PackAppender } from '../../src/backends/local/files/pack-files.ts';
@@ -21,7 +22,7 @@ export type StoreState = ReadonlyMap<string, unknown>;
 
 async function stateOf(backend: LocalBackend): Promise<StoreState> {
   const state = new Map<string, unknown>();
-  for (const kind of ['conversation', 'blob', 'pin'] as const) {
+  for (const kind of MANIFEST_KINDS) {
     for await (const head of backend.list(kind)) {
       const [stored] = await backend.read([head.key]);
       const entries = [];

@@ -231,8 +231,8 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       patch(
         'collect.ts',
-        'const isFinished = await forEach(read',
-        'await this.#delete(hints); const isFinished = await forEach(read',
+        'const isFinished = await mapAll(read',
+        'await this.#delete(hints); const isFinished = await mapAll(read',
       ),
     ],
   },

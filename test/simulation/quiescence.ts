@@ -1,9 +1,5 @@
-import {
-  holderOf,
-  KINDS,
-  manifestObjectKey,
-  segmentKey,
-} from '../../src/backends/object/format/keys.ts';
+import { MANIFEST_KINDS } from '../../src/backends/contract/manifests.ts';
+import { holderOf, manifestObjectKey, segmentKey } from '../../src/backends/object/format/keys.ts';
 import { type Token, tokenOf } from '../../src/backends/object/format/sidecar.ts';
 import { Actor } from './actor.ts';
 import { SEGMENTS } from './operations.ts';
@@ -81,7 +77,7 @@ async function cleanUp(world: World, operator: Actor, weather: Weather): Promise
       () => `${key.kind} ${key.id} does not read back as what it holds`,
     );
   }
-  for (const kind of KINDS) await operator.list(kind);
+  for (const kind of MANIFEST_KINDS) await operator.list(kind);
   const erasure = await operator.collect(true, { erase: true });
   const remnants = erasure?.remnants?.map(({ location }) => location);
   promise(remnants?.length === 0, () => `an erasure after a repair left ${remnants?.join(', ')}`);

@@ -1,15 +1,16 @@
-import type { AbortOptions } from '../../core/abort.ts';
 /**
- * What a backend stores, and how it is written, read and listed. The words are told in
- * `backend.ts`.
+ * What a backend stores, and how it is written, read and listed. `backend.ts` defines the words.
  */
-
+import type { AbortOptions } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
 import type { VarveError } from '../../core/errors.ts';
 import type { OptionKinds } from '../../core/options/option-kinds.ts';
 import { declareOptions } from '../../core/options/options.ts';
 
-export type ManifestKind = 'conversation' | 'blob' | 'pin';
+/** The kinds of manifests, in the order in which everything walks them. */
+export const MANIFEST_KINDS = ['conversation', 'blob', 'pin'] as const;
+
+export type ManifestKind = (typeof MANIFEST_KINDS)[number];
 
 /** Longest manifest id, in bytes of UTF-8. Ids are any non-empty well-formed string up to this. */
 export const MAX_ID_BYTES = 512;

@@ -7,9 +7,8 @@ import {
   type ManifestKey,
   type ManifestKind,
 } from './manifests.ts';
-import { takeKey } from './write-validation.ts';
+import { checkKind, takeKey } from './write-validation.ts';
 
-const KINDS: readonly unknown[] = ['conversation', 'blob', 'pin'];
 const ORDERS: readonly unknown[] = ['archived', 'oldest', 'newest'];
 
 /**
@@ -44,7 +43,7 @@ export function takeLocators(given: readonly Locator[]): Locator[] {
  *   everything by mistake.
  */
 export function takeFilter(kind: ManifestKind, given: ListFilter): ListFilter {
-  if (!KINDS.includes(kind)) throw invalid(`a kind is ${KINDS.join(', ')}; not ${shown(kind)}`);
+  checkKind(kind);
   if (typeof given !== 'object' || given === null)
     throw invalid(`a filter is an object; not ${shown(given)}`);
   const { application, model, since, until, held, order } = reading('a filter', () => ({

@@ -3,6 +3,7 @@ import { asInvalid, checkBytes, checkText, invalid, shown } from '../../core/arg
 import { VarveError } from '../../core/errors.ts';
 import { MAX_REPORT_BYTES, type StoredReport } from './maintenance.ts';
 import {
+  MANIFEST_KINDS,
   MAX_ID_BYTES,
   MAX_NAME_BYTES,
   MAX_NONCE_BYTES,
@@ -10,6 +11,7 @@ import {
   MAX_SEGMENT_BYTES,
   type ManifestFields,
   type ManifestKey,
+  type ManifestKind,
   type NewEntry,
   type NewSegment,
 } from './manifests.ts';
@@ -22,8 +24,6 @@ const REFERENCE_BYTES = 8;
 
 /** What a date can tell, in ms before and after the epoch. */
 const MAX_TIME_MS = 8.64e15;
-
-const KINDS: readonly unknown[] = ['conversation', 'blob', 'pin'];
 
 const FIELDS: readonly string[] = [
   'application',
@@ -43,9 +43,15 @@ export function takeKey(given: ManifestKey): ManifestKey {
   if (typeof given !== 'object' || given === null)
     throw invalid(`a key is an object; not ${shown(given)}`);
   const { kind, id } = given;
-  if (!KINDS.includes(kind)) throw invalid(`a kind is ${KINDS.join(', ')}; not ${shown(kind)}`);
+  checkKind(kind);
   checkText('an id', id, { most: MAX_ID_BYTES });
   return { kind, id };
+}
+
+/** @throws `INVALID_ARGUMENT` unless `kind` is a kind of manifests. */
+export function checkKind(kind: unknown): asserts kind is ManifestKind {
+  const kinds: readonly unknown[] = MANIFEST_KINDS;
+  if (!kinds.includes(kind)) throw invalid(`a kind is ${kinds.join(', ')}; not ${shown(kind)}`);
 }
 
 /**

@@ -24,19 +24,20 @@ import {
   readCollectOptions,
   type Usage,
 } from '../contract/maintenance.ts';
-import type {
-  ListFilter,
-  Locator,
-  ManifestFields,
-  ManifestHead,
-  ManifestKey,
-  ManifestKind,
-  ManifestWrite,
-  NewEntry,
-  ReadManifestOptions,
-  SegmentDescription,
-  StoredManifest,
-  WriteOutcome,
+import {
+  type ListFilter,
+  type Locator,
+  MANIFEST_KINDS,
+  type ManifestFields,
+  type ManifestHead,
+  type ManifestKey,
+  type ManifestKind,
+  type ManifestWrite,
+  type NewEntry,
+  type ReadManifestOptions,
+  type SegmentDescription,
+  type StoredManifest,
+  type WriteOutcome,
 } from '../contract/manifests.ts';
 import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../contract/read-validation.ts';
 import { whileOpen } from '../contract/while-open.ts';
@@ -409,7 +410,7 @@ export class LocalBackend implements Backend {
       keys = [];
       return surveys.filter((survey) => survey !== undefined);
     };
-    for (const kind of ['conversation', 'blob', 'pin'] as const) {
+    for (const kind of MANIFEST_KINDS) {
       for await (const { key } of this.list(kind, {}, options)) {
         if (keys.push(key) === TURN_ITEMS) yield* await flush();
       }

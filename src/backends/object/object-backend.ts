@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { type AbortOptions, abortOf, throwIfAborted } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
+import { mapAll } from '../../core/concurrency.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
 import type { RequestMetrics } from '../../core/request-metrics.ts';
 import type { Clock, Randomness } from '../../core/system/clock.ts';
@@ -54,7 +55,6 @@ import { surveyObjects } from './operations/survey.ts';
 import { usageOf } from './operations/usage.ts';
 import { findStore } from './tables/descriptor.ts';
 import { DEFAULT_SETTINGS, type Foundation, type ProtocolSettings } from './tables/foundation.ts';
-import { forEach } from './tables/protocol.ts';
 
 export interface ObjectBackendOptions extends Partial<ProtocolSettings> {
   /** Never write. Default: false. */
@@ -174,7 +174,7 @@ export class ObjectBackend implements Backend {
     options: ReadManifestOptions = {},
   ): Promise<(StoredManifest | undefined)[]> {
     const scope = this.#short(options);
-    return forEach(takeKeys(keys), (key) => readManifest(scope, key, options.entries));
+    return mapAll(takeKeys(keys), (key) => readManifest(scope, key, options.entries));
   }
 
   async heads(
@@ -182,7 +182,7 @@ export class ObjectBackend implements Backend {
     options: AbortOptions = {},
   ): Promise<(ManifestHead | undefined)[]> {
     const { protocol } = this.#short(options);
-    return forEach(takeKeys(keys), async (key) => {
+    return mapAll(takeKeys(keys), async (key) => {
       const { record } = await protocol.manifests.read(key);
       return record?.current && headOfRecord(record.key, record.current);
     });

@@ -1,24 +1,23 @@
 import type { Backend } from '../../backends/contract/backend.ts';
 import type { BackupOptions } from '../../backends/contract/maintenance.ts';
-import type {
-  Locator,
-  ManifestFields,
-  ManifestHead,
-  ManifestKey,
-  ManifestKind,
-  ManifestWrite,
-  NewEntry,
-  NewSegment,
-  PutWrite,
-  StoredEntry,
-  StoredManifest,
-  WriteOutcome,
+import {
+  type Locator,
+  MANIFEST_KINDS,
+  type ManifestFields,
+  type ManifestHead,
+  type ManifestKey,
+  type ManifestKind,
+  type ManifestWrite,
+  type NewEntry,
+  type NewSegment,
+  type PutWrite,
+  type StoredEntry,
+  type StoredManifest,
+  type WriteOutcome,
 } from '../../backends/contract/manifests.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
 import { isUnreadable, isVarveError, type VarveError } from '../../core/errors.ts';
-
-const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
 
 /** Manifests that are read and committed together. */
 const TOGETHER = 64;
@@ -70,7 +69,7 @@ export class Replication {
   }
 
   async run(): Promise<ReplicationReport> {
-    for (const kind of KINDS) await this.#copyKind(kind);
+    for (const kind of MANIFEST_KINDS) await this.#copyKind(kind);
     return { ...this.#tally, unreadable: this.#unreadable, listFault: this.#listFault };
   }
 

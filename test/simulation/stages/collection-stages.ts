@@ -81,8 +81,8 @@ export const COLLECTION_STAGES: readonly Stage[] = [
         patches: [
           patch(
             'collect.ts',
-            'const isFinished = await forEach(read',
-            'await this.#delete(hints); const isFinished = await forEach(read',
+            'const isFinished = await mapAll(read',
+            'await this.#delete(hints); const isFinished = await mapAll(read',
           ),
         ],
       },
@@ -92,7 +92,7 @@ export const COLLECTION_STAGES: readonly Stage[] = [
           patch(
             'sweep.ts',
             'await deleteAll(\n    store,\n    condemned.map(',
-            'await forEach(condemned, ({ address, gen }) => sidecars.change(address, bury(gen)));\n' +
+            'await mapAll(condemned, ({ address, gen }) => sidecars.change(address, bury(gen)));\n' +
               'await deleteAll(\n    store,\n    condemned.map(',
           ),
         ],

@@ -182,8 +182,8 @@ export const TRUST_STAGES: readonly Stage[] = [
         patches: [
           patch(
             'hold-repair.ts',
-            'const moved = await forEach(holds',
-            'const moved = await forEach([] as FoundHold[]',
+            'const moved = await mapAll(holds',
+            'const moved = await mapAll([] as FoundHold[]',
           ),
         ],
       },

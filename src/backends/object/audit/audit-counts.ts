@@ -1,11 +1,12 @@
 import type { Address } from '../../../core/address.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
 import { sidecarKey } from '../format/keys.ts';
 import type { Sidecar, Token } from '../format/sidecar.ts';
 import type { ReferenceScan, SegmentReferences } from '../listing/reference-scan.ts';
 import type { HoldRepair } from '../segments/hold-repair.ts';
 import type { Hints } from '../tables/hints.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 import { isUsable, release } from '../tables/sidecar-changes.ts';
 import { type Diagnosis, firstOf } from './diagnosis.ts';
 
@@ -51,7 +52,7 @@ export class CountAuditor {
     const suspects = [...(references?.held ?? [])].filter(
       ([token, { gen }]) => gen === sidecar.gen && !known.has(token),
     );
-    const confirmed = await forEach(suspects, async ([token, { key, gen }]) =>
+    const confirmed = await mapAll(suspects, async ([token, { key, gen }]) =>
       (await this.#scan.isHeld(address, token, gen)) && !(await this.#isCounted(address, token))
         ? [{ token, key }]
         : [],

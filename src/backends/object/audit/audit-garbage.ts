@@ -1,10 +1,11 @@
 import { abortOf } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import { listObjects } from '../../storage/listing.ts';
 import { RELEASE_HINTS_PREFIX, sidecarKey } from '../format/keys.ts';
 import type { Sidecar } from '../format/sidecar.ts';
 import { type Hints, readReleaseHint } from '../tables/hints.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import type { Diagnosis } from './diagnosis.ts';
 
@@ -35,7 +36,7 @@ export class UnhintedGarbage {
     // A hint is older than its garbage (rule `hint-before-change`): it is read now, or the sidecar
     // has changed.
     this.#hinted = await this.#readHints(signal);
-    const confirmed = await forEach(garbage.filter(isUnhinted), async ({ address, sidecar }) => {
+    const confirmed = await mapAll(garbage.filter(isUnhinted), async ({ address, sidecar }) => {
       const now = await unlessUnreadable(this.#protocol.sidecars.read(address));
       return now?.nonce === sidecar?.nonce ? [this.#diagnose(address)] : [];
     });

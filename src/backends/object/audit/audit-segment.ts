@@ -1,4 +1,5 @@
 import type { Address } from '../../../core/address.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable, isVarveError, type VarveError } from '../../../core/errors.ts';
 import type { Finding } from '../../contract/maintenance.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
@@ -15,7 +16,7 @@ import type { ReferenceScan, SegmentReferences } from '../listing/reference-scan
 import type { ListedSegment } from '../listing/segment-listing.ts';
 import type { FoundHold, HoldRepair } from '../segments/hold-repair.ts';
 import type { Hints } from '../tables/hints.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 import { isUsable, markDamaged } from '../tables/sidecar-changes.ts';
 import { CountAuditor } from './audit-counts.ts';
 import { type Diagnosis, firstOf, holdersOf, MARKED, TO_MARK } from './diagnosis.ts';
@@ -101,7 +102,7 @@ export class SegmentAuditor {
       token,
       ...reference,
     }));
-    const broken = await forEach(suspects, async (hold) => {
+    const broken = await mapAll(suspects, async (hold) => {
       const isListed = generations.includes(hold.gen);
       if (isListed && isCounted(hold.gen)) return [];
       const isStored =

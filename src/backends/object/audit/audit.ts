@@ -1,5 +1,6 @@
 import { abortOf, throwIfAborted } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import type { AuditReport, AuditSettings, Finding } from '../../contract/maintenance.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
 import { removeProbeRemains } from '../../storage/probe-remains.ts';
@@ -11,7 +12,7 @@ import { HoldRepair } from '../segments/hold-repair.ts';
 import type { SegmentTaker } from '../segments/segment-taker.ts';
 import type { Hints } from '../tables/hints.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 import { UnhintedGarbage } from './audit-garbage.ts';
 import { SegmentAuditor } from './audit-segment.ts';
 import { cool, isCooling, isToCool } from './cool.ts';
@@ -112,7 +113,7 @@ export class ObjectAudit {
     const isSampled = () => this.#protocol.randomness.fraction() < sample;
     for await (const window of segmentWindows(this.#protocol, scan, from, signal)) {
       throwIfAborted(signal);
-      const audits = await forEach(window, (listed) => auditor.audit(listed, isSampled()));
+      const audits = await mapAll(window, (listed) => auditor.audit(listed, isSampled()));
       for (const [at, { sidecar, verifiedBytes, diagnoses }] of audits.entries()) {
         const { address, generations } = window[at] as ListedSegment;
         this.#tally.segments += generations.length;

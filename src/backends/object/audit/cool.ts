@@ -1,8 +1,9 @@
 import type { Address } from '../../../core/address.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import { HOT_REFERENCES, type Sidecar } from '../format/sidecar.ts';
 import { ReferenceScan } from '../listing/reference-scan.ts';
 import type { Hints } from '../tables/hints.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 import { release, restore } from '../tables/sidecar-changes.ts';
 import type { SidecarChange } from '../tables/sidecar-table.ts';
 
@@ -34,7 +35,7 @@ export async function cool(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const name = `${COOLER}${protocol.randomness.nonce()}`;
-  const begun = await forEach(addresses, async (address) => {
+  const begun = await mapAll(addresses, async (address) => {
     const sidecar = await protocol.sidecars.change(address, beginCooling(name));
     return sidecar?.holds?.includes(name) ? [address] : [];
   });
@@ -61,7 +62,7 @@ export async function cool(
   // Without a hold nothing keeps these from being garbage (rule `hint-before-change`).
   const unnamed = named.filter(({ tokens }) => tokens.length === 0).map(({ address }) => address);
   if (unnamed.length > 0) await hints.write({ segments: unnamed, manifests: [] });
-  await forEach(named, async ({ address, tokens }) => {
+  await mapAll(named, async ({ address, tokens }) => {
     const sidecar = await protocol.sidecars.change(address, restore(tokens));
     // Whoever let go while the segment was hot left its name.
     const leaked = new Set(await scan.leaked(address, sidecar?.refs ?? []));

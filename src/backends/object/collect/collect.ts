@@ -1,5 +1,6 @@
 import { abortOf } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import type {
   CollectReason,
   CollectReport,
@@ -7,18 +8,13 @@ import type {
   CollectShare,
   Remnant,
 } from '../../contract/maintenance.ts';
-import type { DeleteWrite, WriteOutcome } from '../../contract/manifests.ts';
+import { type DeleteWrite, MANIFEST_KINDS, type WriteOutcome } from '../../contract/manifests.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
 import { listObjects } from '../../storage/listing.ts';
 import type { ListedObject } from '../../storage/object-store.ts';
 import { removeProbeRemains } from '../../storage/probe-remains.ts';
 import { isStale, leftBehind, reap } from '../commit/reap.ts';
-import {
-  KINDS,
-  manifestObjectKey,
-  RELEASE_HINTS_PREFIX,
-  WRITER_HINTS_PREFIX,
-} from '../format/keys.ts';
+import { manifestObjectKey, RELEASE_HINTS_PREFIX, WRITER_HINTS_PREFIX } from '../format/keys.ts';
 import type { ListIndex } from '../listing/list-index.ts';
 import { listSegments } from '../listing/segment-listing.ts';
 import { findRemnants } from '../operations/remnants.ts';
@@ -31,7 +27,7 @@ import {
   readReleaseHint,
 } from '../tables/hints.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import { CollectScope, type CollectTotals } from './collect-scope.ts';
 import { expireManifests } from './expire.ts';
@@ -133,7 +129,7 @@ export class Collection {
     if ((marks.length === 0 && !this.#scope.full) || this.#scope.isOver()) return;
     let isAllFinished = true;
     let abandoned = 0;
-    for (const kind of KINDS) {
+    for (const kind of MANIFEST_KINDS) {
       const { unsettled, unreadable } = await index.list(kind, abortOf(this.#scope.signal));
       if (unreadable.length > 0) isAllFinished = false;
       for (const seen of unsettled) {
@@ -163,7 +159,7 @@ export class Collection {
     });
     for await (const window of this.#hintWindows()) {
       const read = await this.#readHints(window);
-      await forEach(read, (hint) => this.#finishReleases(hint));
+      await mapAll(read, (hint) => this.#finishReleases(hint));
       await suspects.add(await this.#look(segmentsOf(read)));
     }
     if (!this.#scope.isOver()) await suspects.judge();
@@ -212,7 +208,7 @@ export class Collection {
   }
 
   #readHints(hints: readonly ListedObject[]): Promise<(ReadReleaseHint | undefined)[]> {
-    return forEach(hints, async ({ key }) => {
+    return mapAll(hints, async ({ key }) => {
       const object = await this.#context.protocol.store.get(key, abortOf(this.#scope.signal));
       // Gone: another run was done with it.
       return object === undefined ? NOTHING_TOLD : readReleaseHint(object.body, key);
@@ -221,7 +217,7 @@ export class Collection {
 
   async #followWindow(hints: readonly ListedObject[]): Promise<void> {
     const read = await this.#readHints(hints);
-    const isFinished = await forEach(read, (hint) => this.#finishReleases(hint));
+    const isFinished = await mapAll(read, (hint) => this.#finishReleases(hint));
     const segments = segmentsOf(read);
     // A full run has collected what there was to collect.
     const isOurs = (address: Address) => !this.#scope.full && this.#scope.hasSegment(address);
@@ -265,7 +261,7 @@ export class Collection {
     if (hint === undefined) return this.#scope.full;
     if (hint.isNewer) return false;
     const { protocol, taker, hints } = this.#context;
-    const finished = await forEach(hint.manifests, async (objectKey) => {
+    const finished = await mapAll(hint.manifests, async (objectKey) => {
       const seen = await unlessUnreadable(protocol.manifests.readObject(objectKey));
       // Damage is for an audit to tell of; the garbage of others is collected nevertheless.
       if (seen === undefined) return false;

@@ -1,13 +1,19 @@
 import { abortOf } from '../../../core/abort.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import type { CollectShare } from '../../contract/maintenance.ts';
-import type { DeleteWrite, ManifestKey, WriteOutcome } from '../../contract/manifests.ts';
+import {
+  type DeleteWrite,
+  MANIFEST_KINDS,
+  type ManifestKey,
+  type WriteOutcome,
+} from '../../contract/manifests.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
 import { listObjects } from '../../storage/listing.ts';
-import { EXPIRY_HINTS_PREFIX, expiryPrefix, KINDS, manifestObjectKey } from '../format/keys.ts';
+import { EXPIRY_HINTS_PREFIX, expiryPrefix, manifestObjectKey } from '../format/keys.ts';
 import type { ManifestRecord } from '../format/manifest-record.ts';
 import type { ListIndex } from '../listing/list-index.ts';
 import { readExpiryHint } from '../tables/hints.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import type { CollectScope } from './collect-scope.ts';
 import type { ForeseenReleases } from './foreseen-releases.ts';
@@ -75,7 +81,7 @@ async function* dueManifests(
     yield { key, hint: { key: hintKey, isOld } };
   }
   if (!scope.full) return;
-  for (const kind of KINDS) {
+  for (const kind of MANIFEST_KINDS) {
     for (const { objectKey, head } of await index.all(kind, abort)) {
       const isDue = head?.expiresAt !== undefined && head.expiresAt <= now;
       if (isDue && !told.has(objectKey) && scope.hasObject(objectKey)) yield { key: head.key };
@@ -93,7 +99,7 @@ async function expireWindow(
   total: { count: number; bytes: number },
 ): Promise<void> {
   // What cannot be read is for an audit to tell of; it stays, and so does its hint.
-  const seen = await forEach(window, ({ key }) => unlessUnreadable(protocol.manifests.read(key)));
+  const seen = await mapAll(window, ({ key }) => unlessUnreadable(protocol.manifests.read(key)));
   const records = seen.map((each) => each?.record);
   // Several hints may tell of one manifest.
   const told = new Set<string>();

@@ -1,10 +1,11 @@
 import pLimit from 'p-limit';
 import type { Address } from '../../../core/address.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable } from '../../../core/errors.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
 import { segmentKey } from '../format/keys.ts';
 import { type Generation, parseGeneration, type Sidecar } from '../format/sidecar.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 import { bury, condemn, type IsDue, isCollectable } from '../tables/sidecar-changes.ts';
 import type { ForeseenReleases } from './foreseen-releases.ts';
 
@@ -53,7 +54,7 @@ export function look(
   options: SweepOptions,
 ): Promise<Look[]> {
   const limit = pLimit(options.concurrency);
-  return forEach(addresses, (address) => limit(() => lookAt(protocol, address, options)));
+  return mapAll(addresses, (address) => limit(() => lookAt(protocol, address, options)));
 }
 
 async function lookAt(
@@ -115,7 +116,7 @@ async function sweepWindow(
   const { sidecars, serverClock, store } = protocol;
   const condemned: { address: Address; gen: Generation }[] = [];
   const limit = pLimit(concurrency);
-  const verdicts = await forEach(addresses, (address) =>
+  const verdicts = await mapAll(addresses, (address) =>
     limit(async (): Promise<Verdict> => {
       const { verdict, sidecar: seen, isDue } = await lookAt(protocol, address, options);
       if (!isDue || seen === undefined) return verdict;
@@ -136,6 +137,6 @@ async function sweepWindow(
     store,
     condemned.map(({ address, gen }) => segmentKey(address, gen)),
   );
-  await forEach(condemned, ({ address, gen }) => sidecars.change(address, bury(gen)));
+  await mapAll(condemned, ({ address, gen }) => sidecars.change(address, bury(gen)));
   return verdicts;
 }

@@ -1,11 +1,12 @@
 import { throwIfAborted } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import { because, isUnreadable, isVarveError, VarveError } from '../../../core/errors.ts';
 import type { NewSegment } from '../../contract/manifests.ts';
 import type { RecordChange, Release } from '../format/manifest-record.ts';
 import { SegmentFault, type SegmentTaker } from '../segments/segment-taker.ts';
 import type { Hints } from '../tables/hints.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 import { keepLeases } from './lease.ts';
 import type { ManifestJob, Plan } from './manifest-job.ts';
 import { type ReleasedManifest, releaseAll } from './release.ts';
@@ -64,7 +65,7 @@ export class AttemptSteps {
     wanted: readonly Wanting[],
     onFault: (wanting: Wanting, error: VarveError) => void,
   ): Promise<void> {
-    const taking = forEach(groupBySegment(wanted), async (group) => {
+    const taking = mapAll(groupBySegment(wanted), async (group) => {
       for (let rest = group; rest.length > 0; rest = rest.slice(1)) {
         const [first] = rest as [Wanting];
         const { segment } = first;
@@ -97,7 +98,7 @@ export class AttemptSteps {
    * plan is another.
    */
   async findLost(job: ManifestJob, { reused }: Plan): Promise<boolean> {
-    const isStored = await forEach(reused, ([address, gen]) => this.#taker.isStored(address, gen));
+    const isStored = await mapAll(reused, ([address, gen]) => this.#taker.isStored(address, gen));
     const lost = [...reused].filter((_, at) => !isStored[at]);
     for (const [address, gen] of lost) job.lost.set(address, gen);
     return lost.length > 0;
@@ -158,7 +159,7 @@ export class AttemptSteps {
       return;
     }
     try {
-      await forEach(
+      await mapAll(
         jobs.filter((job) => job.pending !== undefined),
         (job) => this.#takeBack(job),
       );

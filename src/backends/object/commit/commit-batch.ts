@@ -1,9 +1,10 @@
 import { throwIfAborted } from '../../../core/abort.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable, isVarveError, VarveError } from '../../../core/errors.ts';
 import type { NewEntry, WriteOutcome } from '../../contract/manifests.ts';
 import { Backoff } from '../tables/backoff.ts';
 import type { Hints } from '../tables/hints.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 import type { AttemptSteps, Wanting } from './attempt-steps.ts';
 import type { ManifestJob, Plan } from './manifest-job.ts';
 
@@ -59,7 +60,7 @@ export class CommitBatch {
   }
 
   async #round(jobs: readonly ManifestJob[]): Promise<void> {
-    const planned = (await forEach(jobs, (job) => failing(job, this.#plan(job)))).filter(
+    const planned = (await mapAll(jobs, (job) => failing(job, this.#plan(job)))).filter(
       (each) => each !== undefined,
     );
     for (const { job, plan } of planned)
@@ -67,7 +68,7 @@ export class CommitBatch {
     const changing = planned.filter(({ plan }) => plan.isChanged);
     const ready = changing.filter(({ plan }) => plan.missing.size === 0);
     const needy = changing.filter(({ plan }) => plan.missing.size > 0);
-    const announced = await forEach(needy, ({ job, plan }) =>
+    const announced = await mapAll(needy, ({ job, plan }) =>
       failing(job, this.#steps.announce(job, plan.missing.keys())),
     );
     ready.push(...(await this.#take(needy.filter((_, at) => announced[at]))));
@@ -115,7 +116,7 @@ export class CommitBatch {
     await this.#hints.announceReleases(
       commits.map(({ job, releases }) => ({ objectKey: job.objectKey, releases })),
     );
-    await forEach(commits, async ({ job, plan: { content } }) => {
+    await mapAll(commits, async ({ job, plan: { content } }) => {
       const expiresAt = content?.expiresAt;
       const before = job.seen.record?.current;
       // A collection may have removed the hint of what it found held.
@@ -123,7 +124,7 @@ export class CommitBatch {
       if (expiresAt === undefined || (expiresAt === before?.expiresAt && !isReleased)) return;
       await this.#hints.announceExpiry(job.key, expiresAt);
     });
-    await forEach(commits, async ({ job, plan, ...committing }) => {
+    await mapAll(commits, async ({ job, plan, ...committing }) => {
       try {
         if (await failing(job, this.#steps.commit(job, committing))) job.outcomes = plan.outcomes;
       } catch (error) {

@@ -1,11 +1,12 @@
 import type { Address } from '../../../core/address.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
 import { holderOf, manifestObjectKey } from '../format/keys.ts';
 import { type Release, withoutReleases } from '../format/manifest-record.ts';
 import { type Token, tokenOf } from '../format/sidecar.ts';
 import type { SegmentTaker } from '../segments/segment-taker.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 
 /** A manifest whose `releasing` is stored, so that the references in it can be let go of. */
 export interface ReleasedManifest {
@@ -32,8 +33,8 @@ export async function releaseAll(
       else known.add(tokenOf(holder, nonce));
     }
   }
-  await forEach(tokens, ([address, released]) => taker.release(address, released));
-  await forEach(manifests, (manifest) => clear(protocol, manifest));
+  await mapAll(tokens, ([address, released]) => taker.release(address, released));
+  await mapAll(manifests, (manifest) => clear(protocol, manifest));
 }
 
 async function clear(

@@ -17,7 +17,6 @@ export const EXPIRY_HINTS_PREFIX = 'hints/expiries/';
 export const DAMAGE_HINTS_PREFIX = 'hints/damaged/';
 export const REPORTS_PREFIX = 'reports/';
 export const LEASES_PREFIX = 'leases/';
-export const KINDS: readonly ManifestKind[] = ['conversation', 'blob', 'pin'];
 
 const SIDECAR_SUFFIX = '.meta';
 

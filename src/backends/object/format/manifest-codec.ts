@@ -3,7 +3,7 @@ import { decodeSealed, encodeSealed, type SealedAs } from '../../../cas/codec/se
 import { ByteReader, ByteWriter } from '../../../cas/codec/varint.ts';
 import type { Address } from '../../../core/address.ts';
 import { VarveError } from '../../../core/errors.ts';
-import type { ManifestKey } from '../../contract/manifests.ts';
+import { MANIFEST_KINDS, type ManifestKey } from '../../contract/manifests.ts';
 import { manifestObjectKey } from './keys.ts';
 import type {
   Hold,
@@ -24,7 +24,7 @@ const LEVEL = 9;
 const count = z.int().min(0);
 const HEADER = z.strictObject({
   v: z.literal(1),
-  kind: z.enum(['conversation', 'blob', 'pin']),
+  kind: z.enum(MANIFEST_KINDS),
   id: z.string(),
   seq: count,
   nonce: z.string(),

@@ -1,10 +1,11 @@
 import { type AbortOptions, abortOf } from '../../../core/abort.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable, isVarveError, type VarveError } from '../../../core/errors.ts';
-import type { ManifestKind } from '../../contract/manifests.ts';
+import { MANIFEST_KINDS, type ManifestKind } from '../../contract/manifests.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
 import { listObjects, listPages } from '../../storage/listing.ts';
 import type { ListedObject } from '../../storage/object-store.ts';
-import { KINDS, manifestsPrefix, rollupKey, rollupsPrefix } from '../format/keys.ts';
+import { manifestsPrefix, rollupKey, rollupsPrefix } from '../format/keys.ts';
 import type { ManifestRecord } from '../format/manifest-record.ts';
 import {
   decodeRollup,
@@ -14,7 +15,7 @@ import {
   newestOf,
 } from '../format/rollup.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 
 export interface ManifestListing {
   readonly manifests: readonly ListedManifest[];
@@ -111,7 +112,7 @@ export class ListIndex {
   /** Writes what was noted, once that pays; `isLast`: as long as it pays at all. */
   async flush(isLast = false): Promise<void> {
     if (!this.#isWritable) return;
-    for (const kind of KINDS) {
+    for (const kind of MANIFEST_KINDS) {
       if (this.#unwritten[kind].size >= (isLast ? WORTHWHILE_HEADS : ROLLUP_HEADS))
         await this.#write(kind);
       const isDue = this.#unmerged[kind] >= (isLast ? 1 : MERGED_ROLLUPS);
@@ -142,7 +143,7 @@ export class ListIndex {
     }
     for (const etag of known.keys()) if (!seen.has(etag)) known.delete(etag);
     const unreadable: VarveError[] = [];
-    const looked = await forEach(unknown, ({ key }) =>
+    const looked = await mapAll(unknown, ({ key }) =>
       this.#look(kind, key, options).catch((error: unknown) => {
         if (!isUnreadable(error)) throw error;
         unreadable.push(error);
@@ -164,7 +165,7 @@ export class ListIndex {
 
   /** Drops everything that is remembered: of what was deleted, too. Lists make it again. */
   async erase(): Promise<void> {
-    for (const kind of KINDS) {
+    for (const kind of MANIFEST_KINDS) {
       this.#known[kind].clear();
       this.#unwritten[kind].clear();
       for await (const page of listPages(this.#protocol, rollupsPrefix(kind))) {
@@ -206,7 +207,7 @@ export class ListIndex {
     signal?: AbortSignal,
   ): AsyncGenerator<WrittenRollup, void, undefined> {
     for (let start = 0; start < rollups.length; start += WINDOW) {
-      yield* await forEach(rollups.slice(start, start + WINDOW), async ({ key }) => {
+      yield* await mapAll(rollups.slice(start, start + WINDOW), async ({ key }) => {
         const object = await this.#protocol.store.get(key, abortOf(signal));
         return { key, entries: object === undefined ? [] : decodeRollup(object.body, key) };
       });

@@ -1,9 +1,11 @@
 import { abortOf, throwIfAborted } from '../../../core/abort.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable, type VarveError } from '../../../core/errors.ts';
+import { MANIFEST_KINDS } from '../../contract/manifests.ts';
 import { listPages } from '../../storage/listing.ts';
-import { KINDS, manifestsPrefix } from '../format/keys.ts';
+import { manifestsPrefix } from '../format/keys.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 
 /** Manifests read at once. */
 const WINDOW = 64;
@@ -35,12 +37,12 @@ export async function walkManifests(
       onUnreadable?.(objectKey, error);
     }
   };
-  for (const kind of KINDS) {
+  for (const kind of MANIFEST_KINDS) {
     for await (const page of listPages(protocol, manifestsPrefix(kind), abortOf(signal))) {
       for (let start = 0; start < page.length; start += WINDOW) {
         throwIfAborted(signal);
         if (isOver()) return false;
-        await forEach(page.slice(start, start + WINDOW), ({ key }) => read(key));
+        await mapAll(page.slice(start, start + WINDOW), ({ key }) => read(key));
       }
     }
   }

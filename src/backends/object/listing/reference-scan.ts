@@ -1,11 +1,12 @@
 import type { Address } from '../../../core/address.ts';
-import type { ManifestKey } from '../../contract/manifests.ts';
+import { mapAll } from '../../../core/concurrency.ts';
+import { MANIFEST_KINDS, type ManifestKey } from '../../contract/manifests.ts';
 import { listPages } from '../../storage/listing.ts';
-import { holderOf, KINDS, manifestsPrefix } from '../format/keys.ts';
+import { holderOf, manifestsPrefix } from '../format/keys.ts';
 import type { ManifestRecord } from '../format/manifest-record.ts';
 import { type Generation, holderOfToken, type Token, tokenOf } from '../format/sidecar.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import { walkManifests } from './manifest-walk.ts';
 
@@ -99,7 +100,7 @@ export class ReferenceScan {
       (token) =>
         !known?.held.has(token) && !known?.announced.has(token) && !known?.releasing.has(token),
     );
-    const leaked = await forEach(strangers, async (token) =>
+    const leaked = await mapAll(strangers, async (token) =>
       (await this.#isLeaked(address, token)) ? [token] : [],
     );
     return leaked.flat();
@@ -183,7 +184,7 @@ export class ReferenceScan {
   /** Lists the keys when one is asked for first, and again for a holder that came since. */
   async #objectKeyOf(holder: string): Promise<string | undefined> {
     if (!this.#objectKeys.has(holder)) {
-      for (const kind of KINDS) {
+      for (const kind of MANIFEST_KINDS) {
         for await (const page of listPages(this.#protocol, manifestsPrefix(kind))) {
           for (const { key } of page) this.#objectKeys.set(holderOf(key), key);
         }

@@ -1,12 +1,13 @@
 import { abortOf } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable } from '../../../core/errors.ts';
 import type { Remnant } from '../../contract/maintenance.ts';
 import { segmentKey, sidecarKey } from '../format/keys.ts';
 import type { Generation, Sidecar } from '../format/sidecar.ts';
 import { ReferenceScan } from '../listing/reference-scan.ts';
 import { listSegments } from '../listing/segment-listing.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 
 /** So many segments are looked at together. */
 const LISTED = 250;
@@ -42,7 +43,7 @@ export async function findRemnants(
   });
   await read(again, signal);
   const left = suspects.filter((data) => !isNeeded(again, data));
-  const remnants = await forEach(left, (data) => describe(protocol, again, data, signal));
+  const remnants = await mapAll(left, (data) => describe(protocol, again, data, signal));
   return [...new Map(remnants.flat().map((remnant) => [remnant.location, remnant])).values()];
 }
 

@@ -1,4 +1,5 @@
 import { type AbortOptions, abortOf } from '../../../core/abort.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import { VarveError } from '../../../core/errors.ts';
 import { KEPT_REPORTS, type ReportLog, type StoredReport } from '../../contract/maintenance.ts';
 import { checkReport } from '../../contract/write-validation.ts';
@@ -6,7 +7,7 @@ import { deleteAll } from '../../storage/delete-all.ts';
 import { listObjects } from '../../storage/listing.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import { REPORTS_PREFIX, reportKey } from '../format/keys.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 
 /** How often a report is written when the service does not say whether it was. */
 const WRITE_ATTEMPTS = 3;
@@ -39,7 +40,7 @@ export class ObjectReportLog implements ReportLog {
   }: AbortOptions & { readonly limit?: number } = {}): Promise<StoredReport[]> {
     const keys = await this.#keys(abortOf(signal));
     const newest = keys.slice(-KEPT_REPORTS).reverse().slice(0, Math.max(0, limit));
-    const objects = await forEach(newest, (key) => this.#protocol.store.get(key, abortOf(signal)));
+    const objects = await mapAll(newest, (key) => this.#protocol.store.get(key, abortOf(signal)));
     // One may have been trimmed since it was listed.
     return objects.flatMap((object, at) =>
       object === undefined

@@ -1,12 +1,13 @@
 import { type AbortOptions, abortOf, throwIfAborted } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import type { ManifestSurvey, SurveyedSegment } from '../../contract/maintenance.ts';
-import type { ManifestHead } from '../../contract/manifests.ts';
+import { MANIFEST_KINDS, type ManifestHead } from '../../contract/manifests.ts';
 import { listObjects, listPages } from '../../storage/listing.ts';
-import { KINDS, manifestsPrefix, parseSegmentKey, SEGMENTS_PREFIX } from '../format/keys.ts';
+import { manifestsPrefix, parseSegmentKey, SEGMENTS_PREFIX } from '../format/keys.ts';
 import { headOfRecord, type ManifestContent } from '../format/manifest-record.ts';
 import { type Generation, parseGeneration } from '../format/sidecar.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 
 /** So many manifests are read at once. */
@@ -41,12 +42,12 @@ export async function* surveyObjects(
 ): AsyncGenerator<ManifestSurvey, void, undefined> {
   const known = await measureSegments(protocol, signal);
   const kept: KeptManifest[] = [];
-  for (const kind of KINDS) {
+  for (const kind of MANIFEST_KINDS) {
     for await (const page of listPages(protocol, manifestsPrefix(kind), abortOf(signal))) {
       for (let start = 0; start < page.length; start += WINDOW) {
         throwIfAborted(signal);
         const window = page.slice(start, start + WINDOW);
-        await forEach(window, async ({ key, size }) => {
+        await mapAll(window, async ({ key, size }) => {
           const content = await readContent(protocol, key, signal);
           if (content === undefined) return;
           for (const address of content.manifest.holds.keys()) {

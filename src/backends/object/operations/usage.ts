@@ -1,5 +1,6 @@
 import { type AbortOptions, abortOf } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import type { Usage } from '../../contract/maintenance.ts';
 import type { ManifestKind } from '../../contract/manifests.ts';
 import { listObjects, listPages } from '../../storage/listing.ts';
@@ -7,7 +8,7 @@ import { MANIFESTS_PREFIX, parseSegmentKey, RELEASE_HINTS_PREFIX } from '../form
 import { parseGeneration } from '../format/sidecar.ts';
 import type { ListIndex } from '../listing/list-index.ts';
 import { readReleaseHint } from '../tables/hints.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 
 /** What listings and hints tell: no manifest and no sidecar but those of garbage is read. */
@@ -56,7 +57,7 @@ async function garbageOf(
     if (object === undefined) continue;
     for (const address of readReleaseHint(object.body, key)?.segments ?? []) hinted.add(address);
   }
-  const lengths = await forEach(hinted, async (address) => {
+  const lengths = await mapAll(hinted, async (address) => {
     const sidecar = await unlessUnreadable(protocol.sidecars.read(address));
     if (sidecar === undefined || sidecar.refs.length > 0 || sidecar.hot || sidecar.state === 'gone')
       return undefined;

@@ -1,4 +1,5 @@
 import type { Address } from '../../../core/address.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable } from '../../../core/errors.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
 import { holderOf, manifestObjectKey, segmentKey } from '../format/keys.ts';
@@ -11,7 +12,7 @@ import {
   tokenOf,
 } from '../format/sidecar.ts';
 import type { Hints } from '../tables/hints.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 import { awaitBytes, restore } from '../tables/sidecar-changes.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import type { SegmentTaker } from './segment-taker.ts';
@@ -40,7 +41,7 @@ export class HoldRepair {
 
   /** Those that their manifests have still. */
   async confirm(address: Address, holds: readonly FoundHold[]): Promise<FoundHold[]> {
-    const confirmed = await forEach(holds, async (hold) => {
+    const confirmed = await mapAll(holds, async (hold) => {
       const seen = await unlessUnreadable(this.#protocol.manifests.read(hold.key));
       const stored = seen?.record?.current?.holds.get(address);
       const token = stored && tokenOf(holderOf(manifestObjectKey(hold.key)), stored.nonce);
@@ -81,7 +82,7 @@ export class HoldRepair {
       gen = (await this.#protocol.sidecars.change(address, awaitBytes(tokens, fresh)))?.gen;
     }
     if (gen === undefined) return false;
-    const moved = await forEach(holds, (hold) => this.#point(address, hold, gen));
+    const moved = await mapAll(holds, (hold) => this.#point(address, hold, gen));
     return bytes !== undefined && moved.every(Boolean);
   }
 

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Address } from '../../../core/address.ts';
 import { shown } from '../../../core/arguments.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import { VarveError } from '../../../core/errors.ts';
 import { ownCopy } from '../../../core/own-copy.ts';
 import type { Locator, SegmentDescription } from '../../contract/manifests.ts';
@@ -9,7 +10,7 @@ import type { Hold, RecordBody, RecordEntry } from '../format/manifest-record.ts
 import { decodeSegment } from '../format/segment-data.ts';
 import { type Generation, parseGeneration, type Sidecar } from '../format/sidecar.ts';
 import { unspill } from '../format/spill.ts';
-import { forEach, type Protocol } from '../tables/protocol.ts';
+import type { Protocol } from '../tables/protocol.ts';
 
 const LOCATOR = /^([0-9a-f]{64})\/([A-Za-z0-9_-]+)$/;
 
@@ -48,7 +49,7 @@ export class SegmentReader {
 
   async find(addresses: readonly Address[]): Promise<(Locator | undefined)[]> {
     const distinct = [...new Set(addresses)];
-    const found = await forEach(distinct, async (address) => {
+    const found = await mapAll(distinct, async (address) => {
       const sidecar = await this.#protocol.sidecars.read(address);
       return sidecar !== undefined && (await this.#isStored(address, sidecar))
         ? locatorOf(address, sidecar.gen)
@@ -66,7 +67,7 @@ export class SegmentReader {
   /** As {@link fetch}; the bytes may be those in memory for the next reader. */
   async #fetchShared(locators: readonly Locator[]): Promise<Uint8Array[]> {
     const distinct = [...new Set(locators)];
-    const fetched = await forEach(distinct, (locator) => this.#fetch(locator));
+    const fetched = await mapAll(distinct, (locator) => this.#fetch(locator));
     const byLocator = new Map(distinct.map((locator, at) => [locator, fetched[at] as Uint8Array]));
     return locators.map((locator) => byLocator.get(locator) as Uint8Array);
   }
@@ -74,7 +75,7 @@ export class SegmentReader {
   /** @throws `NOT_FOUND` for what was collected. */
   async describe(locators: readonly Locator[]): Promise<SegmentDescription[]> {
     const distinct = [...new Set(locators)];
-    const described = await forEach(distinct, (locator) => this.#describe(locator));
+    const described = await mapAll(distinct, (locator) => this.#describe(locator));
     const byLocator = new Map(
       distinct.map((locator, at) => [locator, described[at] as SegmentDescription]),
     );

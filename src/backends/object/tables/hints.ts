@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Address } from '../../../core/address.ts';
 import { because, isVarveError, VarveError } from '../../../core/errors.ts';
 import type { Randomness } from '../../../core/system/clock.ts';
-import type { ManifestKey } from '../../contract/manifests.ts';
+import { MANIFEST_KINDS, type ManifestKey } from '../../contract/manifests.ts';
 import { damageHintKey, expiryHintKey, releaseHintKey, writerHintKey } from '../format/keys.ts';
 import type { Release } from '../format/manifest-record.ts';
 import { decodeJson, type JsonFormat } from '../format/stored-json.ts';
@@ -34,7 +34,7 @@ const RELEASE_HINT = z.strictObject({
 
 const EXPIRY_HINT = z.strictObject({
   v: z.literal(1),
-  kind: z.enum(['conversation', 'blob', 'pin']),
+  kind: z.enum(MANIFEST_KINDS),
   id: z.string(),
 });
 
