@@ -18,7 +18,6 @@ import {
   checkEntry,
   checkNonce,
   checkReason,
-  readSource,
   sizeIn,
   takeFields,
   takeKey,
@@ -91,23 +90,6 @@ export async function publishTaken(
   } catch (error) {
     if (malformed === undefined || error !== malformed) throw error;
     return { status: 'failed', error: malformed };
-  }
-}
-
-/**
- * Reads the bytes of a segment now, to know how many they are. What is wrong with them is found
- * when they are needed.
- */
-export function loadSegment(segment: NewSegment): {
-  readonly segment: NewSegment;
-  readonly length: number;
-} {
-  if (segment.bytes === null) return { segment, length: 0 };
-  try {
-    const bytes = readSource(segment.address, segment.bytes);
-    return { segment: { ...segment, bytes: () => bytes }, length: bytes.length };
-  } catch {
-    return { segment, length: 0 };
   }
 }
 
