@@ -3,17 +3,17 @@ import { runCli } from './run-cli.ts';
 import { undecodedArgument } from './session/argument-bytes.ts';
 import { EXIT } from './session/exit-codes.ts';
 
-/** Exit codes of processes that a signal ended, as shells count them. */
+/** Exit codes of processes that a signal ended, as shells number them. */
 const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
 
-/** What has not ended so many ms after a signal is left as a crash would leave it. */
+/** Milliseconds after a signal at which the process exits with unfinished work, as in a crash. */
 const SIGNAL_GRACE_MS = 900;
 
 const controller = new AbortController();
 let interruptedBy: keyof typeof SIGNALS | undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    // Whoever asks twice does not want to wait.
+    // Exits at once on a second signal.
     if (interruptedBy !== undefined) process.exit(SIGNALS[signal]);
     interruptedBy = signal;
     setTimeout(() => process.exit(SIGNALS[signal]), SIGNAL_GRACE_MS).unref();

@@ -3,7 +3,7 @@ import { version } from '../core/version.ts';
 import { COMMANDS } from './commands/index.ts';
 import { EXIT, exitCodeOf } from './session/exit-codes.ts';
 import { Output, ReaderGone } from './session/output.ts';
-import { addGlobalOptions, type GlobalOptions, Session, tellError } from './session/session.ts';
+import { addGlobalOptions, type GlobalOptions, printError, Session } from './session/session.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
 const EXIT_CODES = `
@@ -14,14 +14,16 @@ Exit codes:
 /** How a run of the command line ended. */
 export interface Ending {
   readonly exitCode: number;
-  /** Whether a signal is how the command is meant to end: then that was no interruption. */
+  /**
+   * Whether a signal is the normal end of the command; then it does not count as an interruption.
+   */
   readonly endsBySignal: boolean;
 }
 
 /**
- * Runs `varve ...args`. Errors are reported on standard error and become exit codes.
+ * Runs `varve ...args`. Reports errors on standard error and turns them into exit codes.
  *
- * @param signal ends what is under way, in order, once it fires.
+ * @param signal ends the running command in an orderly way when it fires.
  */
 export async function runCli(
   args: readonly string[],
@@ -66,7 +68,7 @@ export async function runCli(
     } catch (error) {
       if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
       if (error instanceof ReaderGone) return EXIT.ok;
-      if (!signal.aborted) tellError(error, session?.json ?? false, stderr);
+      if (!signal.aborted) printError(error, session?.json ?? false, stderr);
       else session?.note('interrupted');
       return exitCodeOf(error);
     }

@@ -194,7 +194,7 @@ describe('pipes and signals', () => {
       child.kill(signal);
       expect(await once(child, 'exit')).toEqual([status, null]);
       expect(stderr).toMatch(
-        /lines? done; the same command goes on from there\nvarve: interrupted\n$/,
+        /lines? done; the same command continues from there\nvarve: interrupted\n$/,
       );
       const kept = here.succeed(['ls', '-s', location]).split('\n').length - 1;
       const report = JSON.parse(

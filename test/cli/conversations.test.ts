@@ -267,7 +267,7 @@ describe('varve get, cat and stat', () => {
       status: 4,
       stdout: '',
       bytes: Buffer.alloc(0),
-      stderr: 'varve: there is no conversation "nobody" (varve ls lists those there are)\n',
+      stderr: 'varve: there is no conversation "nobody" (varve ls lists all conversations)\n',
     });
   });
 });

@@ -59,7 +59,7 @@ describe.skipIf(isLeftOut)('varve gc', () => {
     here.succeed(['rm', 'a', '-s', location]);
     const gc = (...args: string[]) => json(['gc', '--grace', '0', ...args, '-s', location]);
     expect(here.succeed(['gc', '--deadline', '0', '-s', location])).toMatch(
-      /\nstopped at the deadline: the next run goes on from there\n$/,
+      /\nstopped at the deadline: the next run continues from there\n$/,
     );
     const plan = gc('--dry-run');
     expect(plan).toMatchObject({ collectedSegments: 1, reasons: { unreferenced: { count: 1 } } });
@@ -87,7 +87,7 @@ describe.skipIf(isLeftOut)('an erasure', () => {
     expect(filesWith(location, ID, SECRET).length).toBeGreaterThan(0);
     expect(here.succeed(['rm', '--erase', ID, '-s', location])).toBe(
       '1 conversation deleted\n' +
-        'nothing of what was deleted is left in the store\n' +
+        'nothing that was deleted is left in the store\n' +
         `segment ${addressOf(Buffer.from(SHARED))}, 623 B, stays: it is also in ` +
         'conversation other\n',
     );
@@ -104,7 +104,7 @@ describe.skipIf(isLeftOut)('an erasure', () => {
     });
     expect(filesWith(location, ID, SECRET).length).toBeGreaterThan(0);
     expect(here.succeed(['gc', '--erase', '-s', location])).toMatch(
-      /\nnothing of what was deleted is left in the store\n$/,
+      /\nnothing that was deleted is left in the store\n$/,
     );
     expect(filesWith(location, ID, SECRET, 'application-of-jane')).toEqual([]);
     expect(here.varve(['gc', '--erase', '--shard', '0/2', '-s', location])).toMatchObject({

@@ -139,7 +139,7 @@ describe.skipIf(leftOut('the command line on a bucket'))('on a bucket', () => {
     const shared = addressOf(Buffer.from(long('of both')));
     expect(report.stdout).toBe(
       '1 conversation deleted\n' +
-        'no content of what was deleted is left in the store; its ids stay in the keys of ' +
+        'no deleted content is left in the store; the ids stay in the keys of ' +
         'tombstones\n' +
         `segment ${shared}, 5.01 kB, stays: it is also in conversation a2\n`,
     );

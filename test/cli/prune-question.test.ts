@@ -46,7 +46,7 @@ describe.skipIf(process.platform !== 'linux')('varve prune at a terminal', () =>
     const { status, shown } = atTerminal(['--older-than', '90d', '-s', location], typed);
     expect(shown).toContain('would delete: c0, created more than 90d ago\n');
     expect(shown).toMatch(
-      /would delete 2 conversations of 2 conversations looked at, \d+ B as given/,
+      /would delete 2 conversations of 2 conversations examined, \d+ B as given/,
     );
     expect(shown).toContain('Delete 2 conversations? [y/N]');
     expect(shown).toContain('varve: nothing was deleted');
@@ -58,7 +58,7 @@ describe.skipIf(process.platform !== 'linux')('varve prune at a terminal', () =>
     const location = storeWith(`yes-${typed.length}`, 2);
     const { status, shown } = atTerminal(['--older-than', '90d', '-s', location], typed);
     expect(shown).toContain('Delete 2 conversations? [y/N]');
-    expect(shown).toContain('deleted 2 conversations of 2 conversations looked at');
+    expect(shown).toContain('deleted 2 conversations of 2 conversations examined');
     expect(status).toBe(0);
     expect(idsIn(location)).toBe(0);
   });
@@ -74,7 +74,7 @@ describe.skipIf(process.platform !== 'linux')('varve prune at a terminal', () =>
   it('asks nothing where there is nothing to delete, nor with --yes, nor in a dry run', () => {
     const location = storeWith('silent', 2);
     const none = atTerminal(['--older-than', '200d', '-s', location], '');
-    expect(none.shown).toContain('would delete 0 conversations of 0 conversations looked at');
+    expect(none.shown).toContain('would delete 0 conversations of 0 conversations examined');
     const plan = atTerminal(['--older-than', '90d', '-n', '-s', location], '');
     const run = atTerminal(['--older-than', '90d', '--yes', '-s', location], '');
     for (const { status, shown } of [none, plan, run]) {
@@ -93,7 +93,7 @@ describe('varve prune without a terminal', () => {
     });
     expect(status).toBe(2);
     expect(stderr).toBe(
-      'varve: prune deletes, and nobody is here to be asked: ' +
+      'varve: prune asks before it deletes, and there is no terminal to ask on: ' +
         'give --yes to delete, or --dry-run to see what it would delete\n',
     );
     expect(idsIn(location)).toBe(2);

@@ -48,7 +48,7 @@ describe('varve prune', () => {
     ]);
     expect(plan).toContain('would delete: a1, created more than 90d ago, of application "a"\n');
     expect(plan).toMatch(
-      /would delete 2 conversations of 2 conversations looked at, \d+ B as given/,
+      /would delete 2 conversations of 2 conversations examined, \d+ B as given/,
     );
     expect(here.succeed(['ls', '-s', location])).toBe('a1\na2\nb1\nb2\n');
     const run = here.succeed([
@@ -61,7 +61,7 @@ describe('varve prune', () => {
       '-s',
       location,
     ]);
-    expect(run).toMatch(/^deleted 2 conversations of 2 conversations looked at/);
+    expect(run).toMatch(/^deleted 2 conversations of 2 conversations examined/);
     expect(here.succeed(['ls', '-s', location])).toBe('b1\nb2\n');
   });
 

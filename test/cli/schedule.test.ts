@@ -27,7 +27,7 @@ describe('varve gc --history', () => {
       ['audit', 'done'],
       ['gc', 'done'],
     ]);
-    expect(lines[2]).toMatch(/collected 0 segments, gave back 0 B$/);
+    expect(lines[2]).toMatch(/collected 0 segments, freed 0 B$/);
     const reports = here
       .succeed(['gc', '--history', '--limit', '2', '--json', '-s', location])
       .trimEnd()

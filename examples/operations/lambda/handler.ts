@@ -15,7 +15,7 @@ export interface InvocationContext {
 
 export interface Outcome {
   /**
-   * `false`: the time was up; what was done is done, and the next invocation goes on from there.
+   * `false`: the time was up; what was done is done, and the next invocation continues from there.
    */
   readonly finished: boolean;
   readonly report?: CollectReport;

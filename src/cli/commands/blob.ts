@@ -24,7 +24,7 @@ function addPut(blob: Command, run: Run): void {
     .argument('<name>', 'the name')
     .argument('[file]', 'the file to read; "-" reads standard input', '-')
     .addOption(
-      new Option('--if-exists <policy>', 'when the name holds other content')
+      new Option('--if-exists <policy>', 'what to do when the name holds other content')
         .choices(['error', 'skip', 'replace'])
         .default('error'),
     )
@@ -60,12 +60,12 @@ function addGet(blob: Command, run: Run): void {
     .argument('<name>', 'the name')
     .option(
       '--range <range>',
-      'only these bytes: 0-1023, or 1024- for all that follows (default: all)',
+      'only these bytes: 0-1023, or 1024- for everything after it (default: all)',
       byteRange,
     )
     .option(
       '-o, --output <file>',
-      'write to a file, which appears only when it is whole (default: standard output)',
+      'write to a file, which appears only once it is complete (default: standard output)',
     );
   command.action((blobName: string, { range, output }: { range?: ByteRange; output?: string }) =>
     run(command, async (session) => {
@@ -91,8 +91,8 @@ function addList(blob: Command, run: Run): void {
   const command = blob
     .command('ls')
     .description('List blobs.')
-    .option('--application <name>', 'only those of an application')
-    .option('-l, --long', 'tell size and creation too');
+    .option('--application <name>', 'only those of this application')
+    .option('-l, --long', 'show size and creation time too');
   command.action(({ long, ...filter }: { long?: boolean; application?: string }) =>
     run(command, async (session) => {
       const store = await session.open('read');
@@ -111,7 +111,7 @@ function addRemove(blob: Command, run: Run): void {
     .command('rm')
     .description('Delete blobs.')
     .argument('<name...>', 'the names')
-    .option('-f, --force', 'names that do not exist are no error');
+    .option('-f, --force', 'ignore names that do not exist');
   command.action((given: string[], { force }: { force?: boolean }) =>
     run(command, async (session) => {
       const store = await session.open('change');
@@ -132,7 +132,7 @@ function addRemove(blob: Command, run: Run): void {
 function addStat(blob: Command, run: Run): void {
   const command = blob
     .command('stat')
-    .description('Tell what is known of a blob.')
+    .description('Show what is known about a blob.')
     .argument('<name>', 'the name');
   command.action((blobName: string) =>
     run(command, async (session) => {

@@ -1,7 +1,7 @@
 import type { BackupReport } from '../../backends/contract/maintenance.ts';
 import { bytes, counted } from './human.ts';
 
-/** What a copy holds. */
+/** Summarizes what a copy contains. */
 export function copyLine({
   packs,
   manifests = 0,
@@ -17,9 +17,9 @@ export function copyLine({
   return `${content}, ${bytes(total)}, ${share}, in ${location}`;
 }
 
-/** What could not be copied. */
+/** Lists what could not be copied. */
 export function unreadableLines({ unreadable = [] }: BackupReport): string[] {
   return unreadable.map(
-    ({ kind, id }) => `not copied, for it cannot be read: ${kind} ${JSON.stringify(id)}`,
+    ({ kind, id }) => `not copied because it cannot be read: ${kind} ${JSON.stringify(id)}`,
   );
 }

@@ -5,45 +5,45 @@ import type {
 } from '../../backends/contract/maintenance.ts';
 import { bytes, counted, seconds } from './human.ts';
 
-type Tell = (part: CollectShare, dryRun: boolean) => string;
+type Describe = (part: CollectShare, dryRun: boolean) => string;
 
-/** What the lines about segments and expired manifests do not tell. */
-const REASONS: Readonly<Partial<Record<CollectReason, Tell>>> = {
+/** Reasons that the lines about segments and expired manifests do not cover. */
+const REASONS: Readonly<Partial<Record<CollectReason, Describe>>> = {
   'abandoned-upload': ({ count: uploads }, dryRun) =>
-    `${dryRun ? 'would delete' : 'deleted'} ${counted(uploads, 'upload')} that had been cut off`,
+    `${dryRun ? 'would delete' : 'deleted'} ${counted(uploads, 'interrupted upload')}`,
   'dead-space': ({ count: packs, bytes: dead }, dryRun) =>
-    `${dryRun ? 'would rewrite' : 'rewrote'} ${counted(packs, 'file')} for the ` +
-    `${bytes(dead)} in them that hold nothing any more`,
+    `${dryRun ? 'would rewrite' : 'rewrote'} ${counted(packs, 'file')} to free ` +
+    `${bytes(dead)} of dead space`,
   'small-blocks': ({ count: packs }, dryRun) =>
     `${dryRun ? 'would rewrite' : 'rewrote'} ${counted(packs, 'file')} to merge small blocks`,
 };
 
-/** What a collection did, or would do, for people: the first line tells the most. */
+/** Describes a collection, or a plan of one, for people; the most important line comes first. */
 export function collectLines(report: CollectReport): string[] {
-  const [collected, gave, deleted] = report.dryRun
-    ? ['would collect', 'would give', 'would delete']
-    : ['collected', 'gave', 'deleted'];
+  const [collected, freed, deleted] = report.dryRun
+    ? ['would collect', 'would free', 'would delete']
+    : ['collected', 'freed', 'deleted'];
   const lines = [
     `${collected} ${counted(report.collectedSegments, 'segment')}, ` +
       `${bytes(report.collectedBytes)} before compression; ` +
-      `${gave} back ${bytes(report.freedBytes)} of disk; took ${seconds(report.durationMs)}`,
+      `${freed} ${bytes(report.freedBytes)} of disk; took ${seconds(report.durationMs)}`,
   ];
   if (report.expiredManifests > 0)
     lines.push(`${deleted} ${counted(report.expiredManifests, 'expired manifest')}`);
-  for (const [reason, tell] of Object.entries(REASONS) as [keyof typeof REASONS, Tell][]) {
+  for (const [reason, describe] of Object.entries(REASONS) as [keyof typeof REASONS, Describe][]) {
     const part = report.reasons[reason];
-    if (part !== undefined) lines.push(tell(part, report.dryRun));
+    if (part !== undefined) lines.push(describe(part, report.dryRun));
   }
   if (report.waitingSegments > 0) {
     const waiting = counted(report.waitingSegments, 'unreferenced segment');
     lines.push(
-      `${waiting}, ${bytes(report.waitingBytes)} before compression, wait for the end of the grace`,
+      `${waiting}, ${bytes(report.waitingBytes)} before compression, wait for the end of the grace period`,
     );
   }
   if (report.deadBytes > 0)
-    lines.push(`${bytes(report.deadBytes)} of disk hold nothing any more; --full gives them back`);
-  // What an erasure left tells its own reason.
+    lines.push(`${bytes(report.deadBytes)} of disk are dead space; --full frees them`);
+  // An erasure reports in its remnants why it is incomplete.
   if (!report.isComplete && report.remnants === undefined)
-    lines.push('stopped at the deadline: the next run goes on from there');
+    lines.push('stopped at the deadline: the next run continues from there');
   return lines;
 }

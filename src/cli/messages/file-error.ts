@@ -1,6 +1,6 @@
 import { VarveError } from '../../core/errors.ts';
 
-/** What is wrong with a file that the user named, in the terms of {@link VarveError}. */
+/** Turns an error about a file that the user named into a {@link VarveError}. */
 export function fileError(path: string, error: unknown): VarveError {
   if (error instanceof VarveError) return error;
   const code = (error as NodeJS.ErrnoException).code;

@@ -1,8 +1,8 @@
-/** How numbers and names are written for people. `--json` output never goes through here. */
+/** Formats numbers and names for people. `--json` output never goes through here. */
 
 const UNITS = ['kB', 'MB', 'GB', 'TB', 'PB'];
 
-/** A size in decimal units and three digits: `512 B`, `27.2 MB`. */
+/** Formats a size in decimal units with three digits: `512 B`, `27.2 MB`. */
 export function bytes(size: number): string {
   if (size < 1000) return `${size} B`;
   let value = size;
@@ -14,7 +14,7 @@ export function bytes(size: number): string {
   return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)} ${UNITS[unit]}`;
 }
 
-/** A count with its noun: `1 conversation`, `1,123 conversations`. */
+/** Formats a count with its noun: `1 conversation`, `1,123 conversations`. */
 export function counted(count: number, singular: string, plural = `${singular}s`): string {
   return `${number(count)} ${count === 1 ? singular : plural}`;
 }
@@ -24,8 +24,8 @@ export function number(value: number): string {
 }
 
 /**
- * How many times smaller `part` is than `whole`: `10.9 times smaller`; empty where that says
- * nothing.
+ * How many times smaller `part` is than `whole`: `10.9 times smaller`; empty where no ratio makes
+ * sense.
  */
 export function timesSmaller(whole: number, part: number): string {
   if (part <= 0 || whole <= part) return '';
@@ -37,15 +37,15 @@ export function seconds(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(milliseconds < 10_000 ? 2 : 1)} s`;
 }
 
-/** A time in UTC to the second: `2026-01-31 08:00:00`. */
+/** Formats a time in UTC to the second: `2026-01-31 08:00:00`. */
 export function timestamp(milliseconds: number): string {
   const date = new Date(milliseconds);
   return Number.isNaN(date.valueOf()) ? '-' : date.toISOString().slice(0, 19).replace('T', ' ');
 }
 
 /**
- * A name as it is, or as a JSON string when it has characters that a terminal or a line-based
- * script would act upon.
+ * Returns a name as it is, or as a JSON string when it has characters on which a terminal or a
+ * line-based script would act.
  */
 export function name(text: string): string {
   const risky = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]|^"|^$/u.test(text);
@@ -62,8 +62,8 @@ function escaped(character: string): string {
 }
 
 /**
- * Rows as columns: all but the last padded to the widest cell; cells of `right` aligned to the
- * right.
+ * Formats rows as columns padded to the widest cell, except the last; aligns the columns in `right`
+ * to the right.
  */
 export function table(
   rows: readonly (readonly string[])[],

@@ -1,10 +1,11 @@
-/** Deeper nesting is not indented further: the output would grow with its square. */
+/**
+ * Deeper nesting gets no further indentation: the output would grow quadratically with the depth.
+ */
 const DEEPEST_INDENT = 64;
 
 /**
- * A JSON text (valid, without needless white space at its ends) with line breaks and indentation
- * for people. The values stay as they are written: through JavaScript's numbers, long ones would
- * lose digits.
+ * Adds line breaks and indentation to a JSON text (valid, without white space at its ends). Works
+ * on the text, because long numbers would lose digits as JavaScript values.
  */
 export function indentJson(text: string): string {
   const out: string[] = [];

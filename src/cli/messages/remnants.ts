@@ -1,20 +1,18 @@
 import type { BackendCapabilities } from '../../backends/contract/backend.ts';
 import type { CollectReport } from '../../backends/contract/maintenance.ts';
 
-/** Where an erasure may have left something, or that it has not. */
+/** Says where an erasure may have left something, or that it left nothing. */
 export function remnantLines(
   { remnants }: CollectReport,
   { multiMachine }: BackendCapabilities,
 ): string[] {
   if (remnants === undefined) return [];
   if (remnants.length === 0) {
-    // A bucket offers no way to delete an object only if nobody has just written it.
+    // A bucket cannot delete an object on the condition that nobody has just written it, so
+    // tombstones stay.
     return multiMachine
-      ? [
-          'no content of what was deleted is left in the store; its ids stay in the keys of ' +
-            'tombstones',
-        ]
-      : ['nothing of what was deleted is left in the store'];
+      ? ['no deleted content is left in the store; the ids stay in the keys of ' + 'tombstones']
+      : ['nothing that was deleted is left in the store'];
   }
   return remnants.map(({ location, reason }) => `something may be left in ${location}: ${reason}`);
 }

@@ -1,10 +1,10 @@
 import type { RequestMetrics } from '../../core/request-metrics.ts';
 import { bytes, counted } from './human.ts';
 
-/** What was asked of the storage service, in a line. */
+/** Summarizes the requests to the storage service in one line. */
 export function requestSummary(metrics: RequestMetrics | undefined, json: boolean): string {
   if (json) return JSON.stringify({ metrics: metrics ?? null });
-  if (metrics === undefined) return 'a store in a directory asks no service for anything';
+  if (metrics === undefined) return 'a store in a directory sends no requests';
   const { requests, bytesUp, bytesDown, refused, retries, failures } = metrics;
   const total = Object.values(requests).reduce((sum, count) => sum + count, 0);
   const byVerb = Object.entries(requests)
@@ -13,7 +13,7 @@ export function requestSummary(metrics: RequestMetrics | undefined, json: boolea
   const faults = [
     ...(refused > 0 ? [`${refused} conditions not met`] : []),
     ...(failures > 0 ? [`${failures} failed`] : []),
-    ...(retries > 0 ? [`${retries} repeated`] : []),
+    ...(retries > 0 ? [`${retries} retried`] : []),
   ];
   const list = [...byVerb, ...faults].join(', ');
   return (

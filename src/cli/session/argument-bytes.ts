@@ -4,11 +4,11 @@ import { readFileSync } from 'node:fs';
 const REPLACEMENT = '\ufffd';
 
 /**
- * The first argument that was not given in UTF-8. Node puts U+FFFD for what it cannot decode, so
- * such an argument could name another conversation, file or store than the one meant.
+ * Returns the first argument that is not UTF-8. Node replaces what it cannot decode with U+FFFD, so
+ * such an argument could name a conversation, file or store that was not meant.
  *
  * @param commandLine reads the arguments as bytes, each ended by NUL, those of Node first. Where
- *   the system does not tell them, an argument is taken as it is.
+ *   the system does not provide them, every argument is accepted.
  */
 export function undecodedArgument(
   args: readonly string[],

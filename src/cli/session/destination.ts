@@ -4,9 +4,9 @@ import { VarveError } from '../../core/errors.ts';
 import { fileError } from '../messages/file-error.ts';
 
 /**
- * A file that takes a command's output. It appears under its name, whole and flushed to the medium,
- * when `commit` is called; a command that fails half-way leaves what was there before. A name that
- * is not a regular file (a pipe, a device) is written directly.
+ * A file that receives a command's output. It appears under its name, complete and flushed to the
+ * medium, when `commit` is called; a command that fails half-way leaves the previous file. A name
+ * that is not a regular file (a pipe, a device) is written directly.
  */
 export class Destination {
   readonly #path: string;

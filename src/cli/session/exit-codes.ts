@@ -1,17 +1,17 @@
 import { VarveError } from '../../core/errors.ts';
 
-/** What the exit code of `varve` tells a script. */
+/** What the exit code of `varve` means to a script. */
 export const EXIT = {
   ok: 0,
   failure: 1,
   usage: 2,
-  /** Some of what was asked was done, and some was not; messages on stderr say which. */
+  /** Part of what was asked is done, part is not; messages on standard error name which. */
   partial: 3,
   notFound: 4,
   corruption: 5,
   conflict: 6,
   /**
-   * The same command may succeed later. With the code `OUTCOME_UNKNOWN`: read first, it may have
+   * The same command may succeed later. After `OUTCOME_UNKNOWN`, read first: the write may have
    * happened.
    */
   unavailable: 7,

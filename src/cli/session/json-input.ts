@@ -1,7 +1,7 @@
 import { VarveError } from '../../core/errors.ts';
 
 /**
- * The value of a JSON document that the user gave.
+ * Parses a JSON document that the user gave.
  *
  * @throws `MALFORMED_INPUT` with the source's name.
  */

@@ -11,14 +11,14 @@ import { isVarveError } from '../../core/errors.ts';
 import { parseWhere, type WhereCondition } from '../../core/where.ts';
 
 /**
- * Readers of what stands behind options. Each throws commander's error, which names the option and
- * ends with exit code 2.
+ * Parsers of option values. Each throws commander's error, which names the option and ends with
+ * exit code 2.
  */
 
 const DATE = /^\d{4}-\d\d-\d\d$/;
 const DATE_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
 
-/** Below the help of commands that take durations. */
+/** Help text below commands that take durations. */
 export const DURATION_HELP = `
 Durations and ages are a number and a unit: ms, s, min (or m), h, d, w, mo (30 days) or y (365 days).`;
 
@@ -29,20 +29,20 @@ export function duration(text: string): number {
   return milliseconds;
 }
 
-/** A duration as it was written, checked: messages and reports repeat it. */
+/** Checks a duration and returns it as written, because messages and reports repeat it. */
 export function writtenDuration(text: string): Duration {
   duration(text);
   return text as Duration;
 }
 
-/** How long something is kept, as it was written, checked. A bare `m` is refused. */
+/** Checks a retention time and returns it as written. Refuses a bare `m`. */
 export function retention(text: string): Retention {
   const fault = retentionFault(text);
   if (fault !== undefined) throw new InvalidArgumentError(`It must be ${fault}.`);
   return text as Retention;
 }
 
-/** A condition such as `metadata.tenant=acme`; commander hands over those given before. */
+/** A condition such as `metadata.tenant=acme`; commander passes those given before. */
 export function condition(text: string, before: readonly WhereCondition[] = []): WhereCondition[] {
   try {
     return [...before, parseWhere(text)];
@@ -109,7 +109,7 @@ export function byteRange(text: string): ByteRange {
   const end = match?.[2] === undefined ? undefined : Number(match[2]) + 1;
   if (!match || (end !== undefined && end <= start)) {
     throw new InvalidArgumentError(
-      'Write the first and the last byte, such as 0-1023, or 1024- for all that follows.',
+      'Write the first and the last byte, such as 0-1023, or 1024- for everything after it.',
     );
   }
   return end === undefined ? { start } : { start, end };

@@ -2,17 +2,17 @@ import type { Writable } from 'node:stream';
 import { fileError } from '../messages/file-error.ts';
 
 /**
- * Thrown by {@link Output} when whoever read standard output has gone (`varve ls | head`): a quiet
+ * Thrown by {@link Output} when the reader of standard output has gone (`varve ls | head`): a quiet
  * end, not a failure.
  */
 export class ReaderGone extends Error {
   override readonly name = 'ReaderGone';
 }
 
-/** Standard output with backpressure, whose failures are errors that a command can end by. */
+/** Standard output with backpressure. Its failures are errors with which a command can end. */
 export class Output {
   readonly #stream: Writable;
-  /** Called before something is written, so that what else is on the terminal can go. */
+  /** Called before every write, so that a status line can be cleared first. */
   onWrite: () => void = () => {};
   #failure: Error | undefined;
 

@@ -13,7 +13,7 @@ import { findSource, type Source } from './source.ts';
 
 export interface GlobalOptions {
   readonly store?: string;
-  /** Of the commands that make a store. */
+  /** Only on commands that create a store. */
   readonly sharedWith?: 'owner' | 'group';
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -22,8 +22,7 @@ export interface GlobalOptions {
 }
 
 /**
- * Runs what a command does in a session of its own: flushes the output and closes the store,
- * whatever happens.
+ * Runs a command's action in a session of its own; always flushes the output and closes the store.
  */
 export type Run = (command: Command, action: (session: Session) => Promise<void>) => Promise<void>;
 
@@ -37,30 +36,31 @@ export function addGlobalOptions(program: Command): Command {
     )
     .option(
       '--json',
-      'print results as JSON: one document, or one object a line where there are many',
+      'print results as JSON: one document, or one object per line where there are many',
     )
     .option('-q, --quiet', 'print no summary and no progress, only data and errors')
-    .option('-v, --verbose', 'tell on standard error of each request that is repeated, and why')
-    .option('--stat', 'tell on standard error, at the end, what was asked of the storage service');
+    .option('-v, --verbose', 'report each retry on standard error, with the reason')
+    .option('--stat', 'at the end, count the requests to the storage service on standard error');
 }
 
-/** For commands that make a store where there is none. */
+/** The option of commands that create a store if there is none. */
 export function sharingOption(): Option {
-  const description = 'who may use the directory of a store that is made here (default: owner)';
+  const description =
+    'who may use the directory of a store that this command creates (default: owner)';
   return new Option('--shared-with <who>', description).choices(['owner', 'group']);
 }
 
-/**
- * What one run of a command works with: the store it names, its way to print, its signal to stop.
- */
+/** What one run of a command uses: its store, its output, its abort signal. */
 export class Session {
   readonly signal: AbortSignal;
   readonly output: Output;
   readonly json: boolean;
   readonly quiet: boolean;
-  /** What the process exits with when the command ends without an error. */
+  /** Exit code of the process when the command ends without an error. */
   exitCode: ExitCode = EXIT.ok;
-  /** Whether a signal is how the command is meant to end: then that is no interruption. */
+  /**
+   * Whether a signal is the normal end of the command; then it does not count as an interruption.
+   */
   endsBySignal = false;
   readonly #location: string | undefined;
   readonly #sharedWith: GlobalOptions['sharedWith'];
@@ -86,14 +86,14 @@ export class Session {
   }
 
   /**
-   * The store that the command line names. `write` creates it where there is none; `change` and
-   * `read` expect it to be there.
+   * Opens the store that the command line names. `write` creates it if there is none; `change` and
+   * `read` need an existing one.
    *
    * @throws what `openStore` throws; `INVALID_ARGUMENT` when no store was named.
    */
   async open(access: 'read' | 'change' | 'write'): Promise<Store> {
     const location = this.location();
-    // Only here, so that --help and --version need not load a database.
+    // Imported here so that --help and --version do not load a database.
     const { openStore } = await import('../../store.ts');
     this.#store = await openStore(location, {
       readOnly: access === 'read',
@@ -106,7 +106,7 @@ export class Session {
     return this.#store;
   }
 
-  /** Where the store that the command line names is, or is to be. */
+  /** The location of the store that the command line names, whether it exists or not. */
   location(): string {
     if (!this.#location) {
       throw new VarveError(
@@ -117,30 +117,30 @@ export class Session {
     return this.#location;
   }
 
-  /** Prints a result: as one JSON object with `--json`, else as lines for people, unless quiet. */
+  /** Prints a result: one JSON object with `--json`, otherwise lines for people, unless quiet. */
   async report(result: object, lines: readonly string[]): Promise<void> {
     if (this.json) await this.output.line(JSON.stringify(result));
     else if (!this.quiet) for (const line of lines) await this.output.line(line);
   }
 
-  /** Tells the person at the terminal something, unless quiet. */
+  /** Prints a message for the person at the terminal, unless quiet. */
   note(message: string): void {
     if (!this.quiet) this.warn(message);
   }
 
-  /** Tells of something that went wrong, always. */
+  /** Prints a warning, always. */
   warn(message: string): void {
     this.#status.clear();
     this.#progress?.stop();
     this.#terminal.stderr.write(`varve: ${message}\n`);
   }
 
-  /** Whether somebody is at the terminal to be asked. */
+  /** Whether there is a person at the terminal to ask. */
   get canAsk(): boolean {
     return canAsk(this.#terminal);
   }
 
-  /** Shows lines to the person at the terminal and asks. Returns whether the answer is yes. */
+  /** Shows lines and asks a question. Returns whether the answer is yes. */
   confirm(lines: readonly string[], question: string): Promise<boolean> {
     this.#progress?.stop();
     for (const line of lines) this.#terminal.stderr.write(`${line}\n`);
@@ -148,7 +148,7 @@ export class Session {
   }
 
   /**
-   * A file that the command line names, or standard input as `-`; nothing of it is read yet.
+   * Finds a file that the command line names, or standard input for `-`, without reading it.
    *
    * @throws as `findSource` does.
    */
@@ -182,7 +182,7 @@ export class Session {
 }
 
 /** Reports an error on standard error: a sentence, or a JSON object with `--json`. */
-export function tellError(error: unknown, json: boolean, stderr: Writable): void {
+export function printError(error: unknown, json: boolean, stderr: Writable): void {
   const known = isVarveError(error);
   if (json) {
     const { code, message, retryable } = known

@@ -4,16 +4,16 @@ import { addAbortSignal, type Readable } from 'node:stream';
 import { VarveError } from '../../core/errors.ts';
 import { fileError } from '../messages/file-error.ts';
 
-/** Largest input of a command that reads one JSON document, in bytes: V8 holds no longer string. */
+/** Largest input of a command that reads one JSON document, in bytes: the longest string of V8. */
 const MAX_DOCUMENT_BYTES = 0x1fffffe8;
 
 /** A file named on the command line, or standard input as `-`. */
 export interface Source {
-  /** As messages call it. */
+  /** The name that messages use. */
   readonly name: string;
   /** In bytes; `undefined` for a pipe. */
   readonly size: number | undefined;
-  /** Reads it; ends with an error once `signal` fires. */
+  /** Starts reading; the stream ends with an error once `signal` fires. */
   open(signal: AbortSignal): Readable;
 }
 
@@ -44,7 +44,7 @@ export async function findSource(path: string, stdin: Readable): Promise<Source>
   }
 }
 
-/** The whole of a source. `TOO_LARGE` beyond what one JSON document can have. */
+/** Reads a whole source. @throws `TOO_LARGE` for more than one JSON document can have. */
 export async function readAll(source: Source, signal: AbortSignal): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let size = 0;

@@ -2,17 +2,14 @@ import { createInterface } from 'node:readline';
 import { throwIfAborted } from '../../core/abort.ts';
 import type { Terminal } from './terminal.ts';
 
-/**
- * Whether somebody is there to be asked: the answer comes from a terminal, and the question goes to
- * one.
- */
+/** Whether a person can be asked: input comes from a terminal, and standard error is one. */
 export function canAsk({ stdin, stderr }: Terminal): boolean {
   return stdin.isTTY === true && stderr.isTTY === true;
 }
 
 /**
- * Asks on standard error. Returns whether the answer is yes; an empty one, and the end of input,
- * are no.
+ * Asks on standard error. Returns whether the answer is yes; an empty answer and the end of input
+ * mean no.
  */
 export async function confirm(
   { stdin, stderr }: Terminal,

@@ -2,12 +2,9 @@ import type { SingleBar } from 'cli-progress';
 import { bytes } from '../messages/human.ts';
 import type { Terminal } from './terminal.ts';
 
-/**
- * How far a command is, for somebody who watches. Shown on standard error, and only where that is a
- * terminal.
- */
+/** Shows the progress of a command on standard error, only when that is a terminal. */
 export interface Progress {
-  /** `total` may grow, and is 0 while nothing is known. */
+  /** `total` may grow, and is 0 while it is unknown. */
   update(done: number, total: number, note: string): void;
   stop(): void;
 }
@@ -48,8 +45,7 @@ function optionsFor(label: string, value: (n: number) => string) {
     clearOnComplete: true,
     hideCursor: true,
     fps: 10,
-    // The reader of a pipe cannot know how much is still to come: then there is no bar, only a
-    // count.
+    // The total of a pipe is unknown: show a count instead of a bar.
     format: (
       _options: unknown,
       state: { value: number; total: number; progress: number },

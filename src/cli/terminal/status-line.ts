@@ -1,15 +1,15 @@
 import type { RetryEvent, StoreEvent } from '../../core/events.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Opening a store says so after this long, in ms. */
+/** A message appears when opening a store takes longer than this, in ms. */
 const OPENING_AFTER_MS = 1000;
 
-/** The line is drawn anew at most so often, in ms: hundreds of requests may be repeated at once. */
+/** Shortest time between redraws, in ms: hundreds of requests may be retried at once. */
 const DRAWN_EVERY_MS = 100;
 
 /**
- * What a command waits for. On a terminal one line that is written over and goes when something
- * else is written; with `isVerbose` a line for each retry instead, wherever standard error goes.
+ * Shows what a command waits for. On a terminal it is one line, overwritten and cleared before
+ * other output; with `isVerbose` it is a line per retry, wherever standard error goes.
  */
 export class StatusLine {
   readonly #stream: Terminal['stderr'];
@@ -20,7 +20,7 @@ export class StatusLine {
   #isDrawn = false;
   #drawnAt = Number.NEGATIVE_INFINITY;
 
-  /** @param onDraw called before the line is drawn, so that what else is there can go. */
+  /** @param onDraw called before the line is drawn, so that other output can be cleared. */
   constructor(
     {
       isQuiet,
@@ -36,7 +36,7 @@ export class StatusLine {
     this.#onDraw = onDraw;
   }
 
-  /** @param location of the store, for the time before it is open. */
+  /** @param location of the store, shown until it is open. */
   see(event: StoreEvent, location: string): void {
     if (event.type === 'retry') {
       if (this.#isVerbose) this.#stream.write(`varve: ${retryText(event)} (${event.what})\n`);
@@ -47,7 +47,7 @@ export class StatusLine {
     } else if (event.type === 'done' || event.type === 'failed') this.clear();
   }
 
-  /** Something else is about to be written. */
+  /** Clears the line before other output. */
   clear(): void {
     clearTimeout(this.#opening);
     if (!this.#isDrawn) return;
@@ -66,7 +66,7 @@ export class StatusLine {
   }
 }
 
-/** `retrying, SlowDown, attempt 4, gives up in 40 s`. */
+/** Such as `retrying, SlowDown, attempt 4, gives up in 40 s`. */
 function retryText({ reason, attempt, givesUpInMs }: RetryEvent): string {
   return `retrying, ${reason}, attempt ${attempt}, gives up in ${Math.ceil(givesUpInMs / 1000)} s`;
 }

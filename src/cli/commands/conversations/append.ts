@@ -12,20 +12,22 @@ interface Options {
 export const addAppend: AddCommand = (program, run) => {
   const command = program
     .command('append')
-    .description('Add messages at the end of a conversation: a JSON array of them, or one.')
+    .description(
+      'Add messages to the end of a conversation: a JSON array of messages, or one message.',
+    )
     .argument('<id>', 'the conversation')
     .argument('[file]', 'the file to read; "-" reads standard input', '-')
     .option('--if-revision <revision>', 'fail unless this revision is stored')
     .option(
       '--idempotency-key <key>',
-      'a name for this append, at most 64 bytes: a second one of the same name does nothing',
+      'a key for this append, at most 64 bytes; a second append with the same key does nothing',
     );
   command.action((id: string, file: string, { ifRevision, idempotencyKey }: Options) =>
     run(command, async (session) => {
       const source = await session.source(file);
       const text = await readAll(source, session.signal);
       const value = parseJson(text, source.name);
-      // What was given is what is stored: values would lose digits of long numbers.
+      // Stores the text as given: a round trip through values would lose digits of long numbers.
       const messages = Array.isArray(value)
         ? text
         : Buffer.concat([Buffer.from('['), text, Buffer.from(']')]);

@@ -14,7 +14,7 @@ export const addCat: AddCommand = (program, run) => {
     .command('cat')
     .description('Print the exact bytes of a conversation as it was imported, or of a segment.')
     .argument('<id>', 'the conversation, or the address of a segment')
-    .option('--revision <number>', 'the state after so many writes (default: the newest)', count)
+    .option('--revision <number>', 'the state after this many writes (default: the newest)', count)
     .option('--segment', 'the argument is the address of a segment');
   command.action((id: string, { revision, segment }: Options) =>
     run(command, async (session) => {

@@ -7,13 +7,13 @@ export const addExport: AddCommand = (program, run) => {
   const command = program
     .command('export')
     .description(
-      'Print conversations as JSONL, byte for byte as they were imported: all in import ' +
-        'order, or those named.',
+      'Print conversations as JSONL, byte for byte as they were imported: all of them, in import ' +
+        'order, or those that you name.',
     )
     .argument('[id...]', 'ids of conversations; "--" before an id that begins with "-"')
     .option(
       '-o, --output <file>',
-      'write to a file, which appears only when it is whole (default: standard output)',
+      'write to a file, which appears only once it is complete (default: standard output)',
     );
   command.action((ids: string[], { output }: { output?: string }) =>
     run(command, (session) =>

@@ -10,7 +10,7 @@ export const addGet: AddCommand = (program, run) => {
       'Print a conversation as JSON, indented; on one line, as it was stored, with --json.',
     )
     .argument('<id>', 'the conversation')
-    .option('--revision <number>', 'its state after so many writes (default: the newest)', count);
+    .option('--revision <number>', 'its state after this many writes (default: the newest)', count);
   command.action((id: string, { revision }: { revision?: number }) =>
     run(command, async (session) => {
       const store = await session.open('read');

@@ -21,10 +21,12 @@ export const addHold: AddCommand = (program, run) => {
     .argument('[id...]', 'the conversations')
     .option(
       '--reason <text>',
-      'why, for whoever meets the hold, at most 1,024 bytes (default: none)',
+      'why, shown to whoever the hold stops, at most 1,024 bytes (default: none)',
     )
-    .addOption(new Option('--release', 'end the holds instead').conflicts(['reason', 'list']))
-    .addOption(new Option('--list', 'tell what is held instead').conflicts('reason'));
+    .addOption(
+      new Option('--release', 'release the conversations instead').conflicts(['reason', 'list']),
+    )
+    .addOption(new Option('--list', 'list the held conversations instead').conflicts('reason'));
   command.action((given: string[], { reason, release, list = false }: Options) =>
     run(command, async (session) => {
       if (list === given.length > 0) {

@@ -27,12 +27,12 @@ export const addImport: AddCommand = (program, run) => {
     .description('Store every line of JSONL files as a conversation.')
     .argument('<file...>', 'the files, in this order; "-" reads standard input')
     .addOption(
-      new Option('--if-exists <policy>', 'when an id holds another conversation')
+      new Option('--if-exists <policy>', 'what to do when an id holds another conversation')
         .choices(['error', 'skip', 'replace', 'append'])
         .default('error'),
     )
     .addOption(
-      new Option('--on-error <policy>', 'when a line cannot be stored')
+      new Option('--on-error <policy>', 'what to do when a line cannot be stored')
         .choices(['stop', 'skip'])
         .default('stop'),
     )
@@ -47,7 +47,8 @@ async function importAll(
   files: readonly string[],
   { ifExists, onError }: Options,
 ): Promise<void> {
-  // All are looked for before the first is read: a misspelt name shall not end an import half-way.
+  // Checks all files before it reads the first, so that a misspelt name does not end an import
+  // half-way.
   const sources = await Promise.all(files.map((file) => session.source(file)));
   const store = await session.open('write');
   const startedAt = performance.now();
@@ -74,13 +75,13 @@ async function importAll(
           );
         },
       });
-      tellErrors(session, source, report);
+      printErrors(session, source, report);
       reports.push(report);
     }
   } catch (error) {
     if (session.signal.aborted) {
       const { records } = total(current === undefined ? reports : [...reports, current]);
-      session.note(`${counted(records, 'line')} done; the same command goes on from there`);
+      session.note(`${counted(records, 'line')} done; the same command continues from there`);
     }
     throw error;
   }
@@ -103,7 +104,7 @@ async function importOne(
   }
 }
 
-function tellErrors(session: Session, source: Source, { errors, failed }: ImportReport): void {
+function printErrors(session: Session, source: Source, { errors, failed }: ImportReport): void {
   for (const { lineNumber, error } of errors)
     session.warn(`${source.name}: line ${lineNumber}: ${error.message}`);
   if (failed > errors.length)

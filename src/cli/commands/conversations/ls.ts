@@ -16,7 +16,7 @@ interface Options {
   readonly long?: boolean;
 }
 
-/** Lines are aligned to each other in groups of this many, so that a long list starts at once. */
+/** Lines per aligned group, so that a long list starts at once. */
 const PAGE = 200;
 
 export const addLs: AddCommand = (program, run) => {
@@ -24,17 +24,17 @@ export const addLs: AddCommand = (program, run) => {
     .command('ls')
     .description('List conversations, in the order in which they were stored.')
     .argument('[glob]', 'only ids that match: * ? [abc] {a,b}')
-    .option('--application <name>', 'only those of an application')
-    .option('--model <name>', 'only those of a model')
+    .option('--application <name>', 'only those of this application')
+    .option('--model <name>', 'only those of this model')
     .option(
       '--since <time>',
-      'only those created since: a date, a time, or an age such as 7d or 3mo',
+      'only those created since then: a date, a time, or an age such as 7d or 3mo',
       time,
     )
-    .option('--until <time>', 'only those created before: the same', time)
-    .option('--limit <number>', 'at most so many (default: all)', count)
-    .option('-l, --long', 'tell size, creation, model and application too')
-    .option('--newest', 'newest first (default: in the order of storing)')
+    .option('--until <time>', 'only those created before then, written as for --since', time)
+    .option('--limit <number>', 'at most this many (default: all)', count)
+    .option('-l, --long', 'show size, creation time, model and application too')
+    .option('--newest', 'newest first (default: in the order in which they were stored)')
     .addOption(new Option('--oldest', 'oldest first').conflicts('newest'))
     .addHelpText('after', DURATION_HELP);
   command.action((glob: string | undefined, { newest, oldest, long, ...filter }: Options) =>

@@ -24,7 +24,7 @@ export const addPut: AddCommand = (program, run) => {
       'the id to store it under (default: its "id", else one derived from its content)',
     )
     .addOption(
-      new Option('--if-exists <policy>', 'when the id holds another conversation')
+      new Option('--if-exists <policy>', 'what to do when the id holds another conversation')
         .choices(['error', 'skip', 'replace', 'append'])
         .default('error'),
     )

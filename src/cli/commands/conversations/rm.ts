@@ -14,19 +14,24 @@ interface Options {
   readonly erase?: boolean;
 }
 
-/** Manifests named for one shared segment. */
+/** Manifests listed per shared segment. */
 const NAMED = 5;
 
 export const addRm: AddCommand = (program, run) => {
   const command = program
     .command('rm')
-    .description('Delete conversations. What nothing else references is collected later, see gc.')
+    .description(
+      'Delete conversations. Later, gc collects the segments that nothing else references.',
+    )
     .argument('<id...>', 'the conversations')
-    .option('-f, --force', 'ids that do not exist are no error')
-    .option('--if-revision <revision>', 'fail unless this revision is stored; goes with one id')
+    .option('-f, --force', 'ignore ids that do not exist')
+    .option(
+      '--if-revision <revision>',
+      'fail unless this revision is stored; works only with one id',
+    )
     .option(
       '--erase',
-      'end only when no byte of what was deleted is left in the store; tells what others share',
+      'end only when no byte of deleted content is left in the store; lists what others share',
     );
   command.action((given: string[], { force, ifRevision, erase }: Options) =>
     run(command, async (session) => {
@@ -34,7 +39,7 @@ export const addRm: AddCommand = (program, run) => {
       if (ifRevision !== undefined && (ids.length > 1 || erase === true)) {
         throw new VarveError(
           'INVALID_ARGUMENT',
-          '--if-revision goes with one id, and not with --erase',
+          '--if-revision works only with one id and without --erase',
         );
       }
       const store = await session.open('change');

@@ -5,7 +5,7 @@ import type { AddCommand } from '../../session/command.ts';
 export const addStat: AddCommand = (program, run) => {
   const command = program
     .command('stat')
-    .description('Tell what is known of a conversation.')
+    .description('Show what is known about a conversation.')
     .argument('<id>', 'the conversation');
   command.action((id: string) =>
     run(command, async (session) => {

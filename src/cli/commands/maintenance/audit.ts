@@ -13,18 +13,18 @@ interface Options {
   readonly deep?: boolean;
 }
 
-/** Manifests named in the lines of one finding. */
+/** Manifests listed per finding. */
 const NAMED = 5;
 
 export const addAudit: AddCommand = (program, run) => {
   const command = program
     .command('audit')
     .description(
-      'Verify the store: re-hash what is stored, recount references. Exit code 5 when ' +
+      'Verify the store: re-hash what is stored and recount references. Exit code 5 when ' +
         'anything is left unrepaired.',
     )
-    .option('--repair', 'mend what can be mended')
-    .option('--deep', 'rebuild every conversation and blob as well, and verify their digests')
+    .option('--repair', 'repair what can be repaired')
+    .option('--deep', 'also rebuild every conversation and blob, and verify its digest')
     .option(
       '--sample <share>',
       'read and re-hash only this share of the data, such as 1% (default: 100%)',
@@ -44,7 +44,7 @@ export const addAudit: AddCommand = (program, run) => {
       let step = await audit.next();
       for (; !step.done; step = await audit.next()) {
         progress.stop();
-        await tell(session, step.value);
+        await print(session, step.value);
       }
       progress.stop();
       const report = step.value;
@@ -54,7 +54,7 @@ export const addAudit: AddCommand = (program, run) => {
   );
 };
 
-/** For writing where that can be had, so that the audit leaves its report. */
+/** Opens for writing where possible, so that the audit can store its report. */
 async function openForAudit(session: Session, repair: boolean): Promise<Store> {
   try {
     return await session.open('change');
@@ -67,7 +67,7 @@ async function openForAudit(session: Session, repair: boolean): Promise<Store> {
   }
 }
 
-async function tell(session: Session, finding: Finding): Promise<void> {
+async function print(session: Session, finding: Finding): Promise<void> {
   if (session.json) return session.output.line(JSON.stringify({ finding }));
   await session.output.line(`${finding.kind}: ${finding.message} (${fateOf(finding)})`);
   for (const { kind, id } of finding.manifests.slice(0, NAMED))

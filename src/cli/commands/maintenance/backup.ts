@@ -8,7 +8,7 @@ export const addBackup: AddCommand = (program, run) => {
     .command('backup')
     .description(
       'Copy the store into a folder, or bring an older backup there up to date. Exit code 5 ' +
-        'when something cannot be read.',
+        'when something in the store cannot be read.',
     )
     .argument('<directory>', 'a new or empty folder, or one that holds a backup of this store');
   command.action((directory: string) =>

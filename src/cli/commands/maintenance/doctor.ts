@@ -6,10 +6,10 @@ export const addDoctor: AddCommand = (program, run) => {
   const command = program
     .command('doctor')
     .description(
-      'Say what is wrong with the surroundings of a store in a directory: links, modes, ' +
+      'Check the surroundings of a store in a directory: links, modes, ' +
         'owners, the medium, locks, ' +
-        'packs, the clock. Changes nothing. Exit code 3 with findings, 5 when a pack or the ' +
-        'index is among them.',
+        'packs, the clock. Changes nothing. Exit code 3 with findings, 5 when a finding concerns a pack or the ' +
+        'index.',
     )
     .argument('[directory]', 'the store (default: the one that --store names)');
   command.action((directory: string | undefined) =>

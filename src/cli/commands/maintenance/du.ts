@@ -13,17 +13,16 @@ interface Options {
 export const addDu: AddCommand = (program, run) => {
   const command = program
     .command('du')
-    .description('Tell what is stored and what it takes.')
+    .description('Show what is stored and how much space it takes.')
     .addOption(
-      new Option('--by <field>', 'break it down; reads every manifest').choices([
-        'application',
-        'model',
-        'month',
-      ]),
+      new Option(
+        '--by <field>',
+        'break the sizes down by this field; reads every manifest',
+      ).choices(['application', 'model', 'month']),
     )
     .option(
       '--top <number>',
-      'tell so many of the segments whose sharing saves most; reads every manifest (default: none)',
+      'list this many of the segments whose sharing saves most; reads every manifest (default: none)',
       count,
     );
   command.action(({ by, top }: Options) =>
@@ -61,10 +60,10 @@ function rowsOf(usage: Usage): string[][] {
       'garbage',
       number(usage.garbageSegments),
       bytes(usage.garbageBytes),
-      'of the segments; waits for collection',
+      'of these segments; wait for collection',
     ],
     ['stored', '', bytes(usage.storedBytes), timesSmaller(given, usage.storedBytes)],
-    ['  of that index', '', bytes(usage.indexBytes), ''],
+    ['  index', '', bytes(usage.indexBytes), ''],
   ];
 }
 

@@ -2,8 +2,8 @@ import type { RunReport } from '../../../gc/run-log.ts';
 import { bytes, counted, name, seconds, table, timestamp } from '../../messages/human.ts';
 import type { Session } from '../../session/session.ts';
 
-/** `gc --history`: what maintenance runs left in the store, newest first. */
-export async function tellHistory(session: Session, limit: number): Promise<void> {
+/** `gc --history`: lists the reports that maintenance runs stored, newest first. */
+export async function printHistory(session: Session, limit: number): Promise<void> {
   const store = await session.open('read');
   const reports = await store.gc.history({ limit, signal: session.signal });
   if (session.json) {
@@ -15,8 +15,8 @@ export async function tellHistory(session: Session, limit: number): Promise<void
 
 function rowOf(report: RunReport): string[] {
   const { startedAt, operation, outcome, durationMs, error } = report;
-  const told = error === undefined ? resultText(report) : `${error.code}: ${name(error.message)}`;
-  return [timestamp(startedAt), operation, outcome, seconds(durationMs), told];
+  const text = error === undefined ? resultText(report) : `${error.code}: ${name(error.message)}`;
+  return [timestamp(startedAt), operation, outcome, seconds(durationMs), text];
 }
 
 function resultText({ operation, result = {} }: RunReport): string {
@@ -24,7 +24,7 @@ function resultText({ operation, result = {} }: RunReport): string {
   switch (operation) {
     case 'gc':
       return (
-        `collected ${counted(amount('collectedSegments'), 'segment')}, gave back ` +
+        `collected ${counted(amount('collectedSegments'), 'segment')}, freed ` +
         `${bytes(amount('freedBytes'))}`
       );
     case 'audit':

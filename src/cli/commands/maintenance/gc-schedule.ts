@@ -6,8 +6,8 @@ import { timestamp } from '../../messages/human.ts';
 import type { Session } from '../../session/session.ts';
 
 /**
- * `gc --every`: stays until a signal ends it, which is no failure. A line, or an object, for each
- * run on standard output.
+ * `gc --every`: runs until a signal ends it, which counts as success. Prints a line, or a JSON
+ * object, for each run on standard output.
  */
 export async function collectRegularly(
   session: Session,
@@ -16,7 +16,7 @@ export async function collectRegularly(
   session.endsBySignal = true;
   const store = await session.open('change');
   let failure: unknown;
-  const tell = (report: CollectReport): void => {
+  const print = (report: CollectReport): void => {
     const line = session.json
       ? JSON.stringify({ at: Date.now(), report })
       : `${timestamp(Date.now())} ${collectLines(report)[0]}`;
@@ -29,9 +29,9 @@ export async function collectRegularly(
   const schedule = store.gc.schedule({
     ...options,
     signal: session.signal,
-    onReport: tell,
+    onReport: print,
     onError: (error) => session.warn(`${timestamp(Date.now())} ${error.message}`),
-    onSkip: () => session.note(`${timestamp(Date.now())} another process collects this store`),
+    onSkip: () => session.note(`${timestamp(Date.now())} another process is collecting this store`),
   });
   await schedule.ended;
   if (failure !== undefined) throw failure;

@@ -13,7 +13,7 @@ import {
   shard,
   writtenDuration,
 } from '../../session/option-values.ts';
-import { tellHistory } from './gc-history.ts';
+import { printHistory } from './gc-history.ts';
 import { collectRegularly } from './gc-schedule.ts';
 
 interface Options {
@@ -39,20 +39,20 @@ export const addGc: AddCommand = (program, run) => {
       'Delete what has expired and collect what nothing references. Safe beside readers and ' +
         'writers.',
     )
-    .option('-n, --dry-run', 'say what would be done, do nothing')
+    .option('-n, --dry-run', 'show what would be done, change nothing')
     .addOption(
       new Option(
         '--grace <duration>',
-        'keep what lost its last reference less long ago, such as 24h or 0',
+        'keep what lost its last reference within this time, such as 24h or 0',
       )
         .argParser(duration)
         .default(DAY_MS, '24h'),
     )
-    .option('--full', 'give back all space that can be given back, at the cost of rewriting more')
+    .option('--full', 'free all space that can be freed, at the cost of rewriting more')
     .addOption(
       new Option(
         '--every <duration>',
-        'stay and collect again and again, such as 6h, at least 1s, until SIGTERM or SIGINT',
+        'keep running and collect at this interval, such as 6h, at least 1s, until SIGTERM or SIGINT',
       )
         .argParser(writtenDuration)
         .conflicts(['dryRun', 'erase']),
@@ -65,7 +65,7 @@ export const addGc: AddCommand = (program, run) => {
     .addOption(
       new Option(
         '--history',
-        'tell what collections, audits and prunes did until now, newest first',
+        'list what collections, audits and prunes did so far, newest first',
       ).conflicts([
         'dryRun',
         'grace',
@@ -78,26 +78,26 @@ export const addGc: AddCommand = (program, run) => {
       ]),
     )
     .addOption(
-      new Option('--limit <number>', 'with --history: at most so many')
+      new Option('--limit <number>', 'with --history: at most this many')
         .argParser(count)
         .default(100),
     )
     .addOption(
       new Option(
         '--erase',
-        'end only when no byte of deleted content is left in the store; does all the work, ' +
-          'without a grace',
+        'end only when no byte of deleted content is left in the store; collects everything, ' +
+          'without a grace period',
       ).conflicts(['grace', 'full', 'shard', 'concurrency']),
     )
     .option('--shard <i/n>', 'do this share of the work, from 0/n to n-1/n (default: all)', shard)
     .option(
       '--deadline <duration>',
-      'begin no further step after this long, such as 10min (default: no limit)',
+      'start no further step after this long, such as 10min (default: no limit)',
       duration,
     )
     .option(
       '--concurrency <n>',
-      'requests under way at once, where the store is reached by requests (default: 8)',
+      'concurrent requests to the storage service of a store on objects (default: 8)',
       count,
     )
     .addHelpText('after', DURATION_HELP);
@@ -106,7 +106,7 @@ export const addGc: AddCommand = (program, run) => {
       if (jitter !== undefined && every === undefined) throw needs('--jitter', '--every');
       if (!history && command.getOptionValueSource('limit') === 'cli')
         throw needs('--limit', '--history');
-      if (history) return tellHistory(session, limit);
+      if (history) return printHistory(session, limit);
       const { dryRun = false, grace, full = false, erase = false, deadline, ...limits } = options;
       if (every !== undefined) {
         const rhythm = { every, ...(jitter !== undefined && { jitter }) };
@@ -144,5 +144,5 @@ export const addGc: AddCommand = (program, run) => {
 };
 
 function needs(option: string, other: string): VarveError {
-  return new VarveError('INVALID_ARGUMENT', `${option} goes with ${other} only`);
+  return new VarveError('INVALID_ARGUMENT', `${option} works only with ${other}`);
 }

@@ -8,14 +8,14 @@ import type { Session } from '../../session/session.ts';
 export const addInfo: AddCommand = (program, run) => {
   const command = program
     .command('info')
-    .description('Tell about the store: where it is, what it can do, its sizes.')
+    .description('Show where the store is, what it can do and how large it is.')
     .option(
       '--health',
-      'only tell whether the store can be worked with: exit code 0, or 7 where it cannot',
+      'only check whether the store can be used: exit code 0, or 7 when it cannot',
     );
   command.action(({ health }: { readonly health?: boolean }) =>
     run(command, async (session) => {
-      if (health) return tellHealth(session);
+      if (health) return printHealth(session);
       const store = await session.open('read');
       const { manifests, storedBytes } = await store.usage({ signal: session.signal });
       const { multiMachine, inlineBelow } = store.backend.capabilities;
@@ -44,17 +44,17 @@ export const addInfo: AddCommand = (program, run) => {
   );
 };
 
-async function tellHealth(session: Session): Promise<void> {
+async function printHealth(session: Session): Promise<void> {
   const { healthy, latencyMs, error } = await healthOf(session);
-  const told = error && { code: error.code, message: error.message, retryable: error.retryable };
+  const shown = error && { code: error.code, message: error.message, retryable: error.retryable };
   const line = healthy
     ? `healthy, answered in ${Math.round(latencyMs)} ms`
     : `not healthy: ${error?.message}`;
-  await session.report({ healthy, latencyMs, ...(told && { error: told }) }, [line]);
+  await session.report({ healthy, latencyMs, ...(shown && { error: shown }) }, [line]);
   if (!healthy) session.exitCode = EXIT.unavailable;
 }
 
-/** A store that cannot be opened is not healthy; a location that cannot be one is a mistake. */
+/** A store that cannot be opened is unhealthy; an invalid location is a mistake in the call. */
 async function healthOf(session: Session): Promise<Health> {
   const began = performance.now();
   try {

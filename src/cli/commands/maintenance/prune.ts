@@ -26,39 +26,39 @@ const AGES = `
 Ages are a number and a unit: min, h, d, w, mo (30 days) or y (365 days). A bare m is refused: it
 could be minutes or months.`;
 
-/** Lines of a plan that are shown before the question. */
+/** Lines of the plan shown before the question. */
 const SHOWN = 20;
 
 export const addPrune: AddCommand = (program, run) => {
   const command = program
     .command('prune')
     .description(
-      'Delete conversations that meet every criterion given; at least one is needed. Those ' +
-        'that are held stay, and are told. ' +
-        'Shows what it would delete and asks; without a terminal it needs --yes. ' +
-        'What nothing else references is collected later, see gc.',
+      'Delete conversations that meet every criterion given; at least one is required. Held ' +
+        'conversations stay and are listed. ' +
+        'Shows what it would delete and asks first; without a terminal it needs --yes. ' +
+        'Later, gc collects the segments that nothing else references.',
     )
     .option('--older-than <age>', 'created longer ago than this: 90d, 6mo or 1y', retention)
     .option('--idle-for <age>', 'last written to longer ago than this', retention)
     .option(
       '--keep-last <number>',
-      'not among the newest so many of those that the filters below let pass',
+      'not among this many newest of those that pass the filters below',
       count,
     )
     .addOption(
       new Option(
         '--per <field>',
-        'with --keep-last: the newest of each application or model (default: of all)',
+        'with --keep-last: count the newest per application or model (default: among all)',
       ).choices(['application', 'model']),
     )
-    .option('--application <name>', 'only those of an application')
-    .option('--model <name>', 'only those of a model')
+    .option('--application <name>', 'only those of this application')
+    .option('--model <name>', 'only those of this model')
     .option(
       '--where <condition>',
-      'only those with a value, such as metadata.tenant=acme; may be repeated',
+      'only those with this value, such as metadata.tenant=acme; may be repeated',
       condition,
     )
-    .option('-n, --dry-run', 'say what would be deleted, delete nothing')
+    .option('-n, --dry-run', 'show what would be deleted, delete nothing')
     .option('-y, --yes', 'delete without asking')
     .addHelpText('after', AGES);
   command.action(({ dryRun = false, yes = false, ...criteria }: Options) =>
@@ -66,31 +66,30 @@ export const addPrune: AddCommand = (program, run) => {
       if (!dryRun && !yes && !session.canAsk) {
         throw new VarveError(
           'INVALID_ARGUMENT',
-          'prune deletes, and nobody is here to be asked: give --yes to delete, or ' +
+          'prune asks before it deletes, and there is no terminal to ask on: give --yes to delete, or ' +
             '--dry-run to see what it would delete',
         );
       }
       const store = await session.open(dryRun ? 'read' : 'change');
-      // What is asked about and what is deleted have the same age. That there is a criterion is
-      // checked by the library.
+      // One `now` for the question and the deletion. The library checks that there is a criterion.
       const given = { ...criteria, now: Date.now(), signal: session.signal } as PruneCriteria;
-      if (dryRun) return tellEach(session, store.prune.plan(given));
-      if (!yes && !(await isWanted(session, store.prune.plan(given)))) return;
-      await tellEach(session, store.prune.run(given));
+      if (dryRun) return printEach(session, store.prune.plan(given));
+      if (!yes && !(await isConfirmed(session, store.prune.plan(given)))) return;
+      await printEach(session, store.prune.run(given));
     }),
   );
 };
 
 type Decisions = AsyncGenerator<PruneDecision, PruneReport, undefined>;
 
-async function tellEach(session: Session, decisions: Decisions): Promise<void> {
+async function printEach(session: Session, decisions: Decisions): Promise<void> {
   const progress = await session.progress('pruning', 'items');
   let deleted = 0;
   let step = await decisions.next();
   for (; !step.done; step = await decisions.next()) {
     const { value: decision } = step;
     if (session.json) await session.output.line(JSON.stringify({ conversation: decision }));
-    // Each line of a dry run is what it is for; a run tells what is out of the ordinary.
+    // A dry run prints every conversation; a run prints only what it did not delete.
     else if (decision.status !== 'deleted') {
       progress.stop();
       await session.output.line(lineOf(decision));
@@ -101,9 +100,10 @@ async function tellEach(session: Session, decisions: Decisions): Promise<void> {
 }
 
 /**
- * Shows the plan and asks. Where there is nothing to delete, and where the answer is no, says so.
+ * Shows the plan and asks for confirmation. Says so when there is nothing to delete or the answer
+ * is no.
  */
-async function isWanted(session: Session, plan: Decisions): Promise<boolean> {
+async function isConfirmed(session: Session, plan: Decisions): Promise<boolean> {
   const progress = await session.progress('planning', 'items');
   const lines: string[] = [];
   let planned = 0;
@@ -131,8 +131,8 @@ const FATES: Record<PruneDecision['status'], string> = {
   planned: 'would delete',
   deleted: 'deleted',
   held: 'held',
-  changed: 'changed meanwhile, left alone',
-  unreadable: 'unreadable, left alone',
+  changed: 'changed meanwhile, not deleted',
+  unreadable: 'unreadable, not deleted',
 };
 
 function lineOf({ status, id, why, hold }: PruneDecision): string {
@@ -151,7 +151,7 @@ function summaryOf(report: PruneReport): string {
   return (
     `${dryRun ? 'would delete' : 'deleted'} ${counted(deleted, 'conversation')} of ` +
     `${counted(considered, 'conversation')} ` +
-    `looked at, ${bytes(deletedBytes)} as given, in ` +
+    `examined, ${bytes(deletedBytes)} as given, in ` +
     `${seconds(durationMs)}${left.length > 0 ? `; ${left.join(', ')}` : ''}`
   );
 }

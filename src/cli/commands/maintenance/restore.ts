@@ -7,10 +7,10 @@ export const addRestore: AddCommand = (program, run) => {
   const command = program
     .command('restore')
     .description(
-      'Make a store of a backup, where there is none yet, and verify it. Exit code 5 when ' +
-        'it is damaged.',
+      'Create a new store from a backup, and verify it. Exit code 5 when ' +
+        'the backup is damaged.',
     )
-    .argument('<directory>', 'the backup, which stays as it is');
+    .argument('<directory>', 'the backup; it stays unchanged');
   command.action((directory: string) =>
     run(command, async (session) => {
       const location = session.location();

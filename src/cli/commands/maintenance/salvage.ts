@@ -3,20 +3,20 @@ import { counted, seconds } from '../../messages/human.ts';
 import type { AddCommand } from '../../session/command.ts';
 import { EXIT } from '../../session/exit-codes.ts';
 
-/** Manifests listed on a terminal; `--json` has all. */
+/** Manifests listed on a terminal; `--json` lists all. */
 const LISTED = 100;
 
 export const addSalvage: AddCommand = (program, run) => {
   const command = program
     .command('salvage')
     .description(
-      'Rebuild a store from its packs alone, when its index is lost, damaged or outdated. ' +
+      'Rebuild a store from its packs alone, after its index was lost, damaged or outdated. ' +
         'The directory is only ' +
-        'read. What is in doubt goes into a second store, NEWDIR.quarantine. Exit code 3 ' +
+        'read. Doubtful content goes into a second store, NEWDIR.quarantine. Exit code 3 ' +
         'when something is in doubt or lost.',
     )
     .argument('<directory>', 'the store, or what is left of it')
-    .argument('<newdir>', 'the folder of the new store, which is new or empty');
+    .argument('<newdir>', 'a new or empty folder for the new store');
   command.action((directory: string, target: string) =>
     run(command, async (session) => {
       const { salvageStore } = await import('../../../store.ts');
