@@ -1,11 +1,11 @@
 import { VarveError } from './errors.ts';
 
 export interface AbortOptions {
-  /** Ends the call with `ABORTED`. */
+  /** Ends the call with `ABORTED` when it fires. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The options of a call that `signal` ends. */
+/** Options for calls that `signal` ends. */
 export function abortOf(signal: AbortSignal | undefined): AbortOptions {
   return signal === undefined ? {} : { signal };
 }

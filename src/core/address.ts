@@ -13,13 +13,13 @@ const ADDRESS = /^[0-9a-f]{64}$/;
 /** Length of an address in bytes, as formats store it. */
 export const ADDRESS_BYTES = 32;
 
-/** The address of the given canonical bytes. @throws `INVALID_ARGUMENT` for anything but bytes. */
+/** Returns the address of canonical bytes. @throws `INVALID_ARGUMENT` for anything but bytes. */
 export function addressOf(bytes: Uint8Array): Address {
-  checkBytes('what has an address', bytes);
+  checkBytes('the argument of addressOf', bytes);
   return name(hash('sha256', bytes, 'hex') as Address);
 }
 
-/** Whether `value` is written as an address is. */
+/** Whether `value` has the form of an address. */
 export function isAddress(value: unknown): value is Address {
   return typeof value === 'string' && ADDRESS.test(value);
 }

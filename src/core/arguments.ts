@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { isVarveError, VarveError } from './errors.ts';
 
-/** The range of a text's length, in bytes of UTF-8. */
+/** Bounds of a text's length, in bytes of UTF-8. */
 export interface TextBounds {
   /** Default: 1. */
   readonly least?: number;
@@ -14,8 +14,8 @@ const lengthOf = Object.getOwnPropertyDescriptor(
 )?.get as (this: Uint8Array) => number;
 
 /**
- * The one check of names: ids, applications, reasons, idempotency keys. A lone surrogate has no
- * UTF-8 form: two different strings that hold one would become the same name.
+ * Checks a name: an id, an application, a reason, an idempotency key. Refuses lone surrogates: they
+ * have no UTF-8 form, so two different strings would become the same name.
  *
  * @param what - begins the message, such as `an id`
  * @throws `INVALID_ARGUMENT` unless `value` is a well-formed string within the bounds.
@@ -25,37 +25,39 @@ export function checkText(
   value: unknown,
   { least = 1, most }: TextBounds,
 ): asserts value is string {
-  if (typeof value !== 'string') throw invalid(`${what} is a string; not ${shown(value)}`);
+  if (typeof value !== 'string') throw invalid(`${what} must be a string, not ${shown(value)}`);
   const bytes = value.length > most ? value.length : Buffer.byteLength(value);
   if (bytes < least || bytes > most) {
     const range = least === 0 ? `at most ${most}` : `${least} to ${most}`;
-    throw invalid(`${what} has ${range} bytes of UTF-8; not ${shown(value)}`);
+    throw invalid(`${what} must have ${range} bytes of UTF-8, not ${shown(value)}`);
   }
   if (!value.isWellFormed())
-    throw invalid(`${what} is well-formed Unicode, without lone surrogates; not ${shown(value)}`);
+    throw invalid(
+      `${what} must be well-formed Unicode without lone surrogates, not ${shown(value)}`,
+    );
 }
 
 /**
  * @param what - begins the message, such as `a segment`
- * @throws `INVALID_ARGUMENT` unless `value` is a `Uint8Array` (a `Buffer` is one) that tells its
+ * @throws `INVALID_ARGUMENT` unless `value` is a `Uint8Array` (such as a `Buffer`) that reports its
  *   true length.
  */
 export function checkBytes(what: string, value: unknown): asserts value is Uint8Array {
-  if (!isBytes(value)) throw invalid(`${what} is a Uint8Array; not ${shown(value)}`);
+  if (!isBytes(value)) throw invalid(`${what} must be a Uint8Array, not ${shown(value)}`);
 }
 
-/** Whether `value` is a `Uint8Array`; one that was made to look so is not. */
+/** Whether `value` is a real `Uint8Array`; an object that only imitates one is not. */
 export function isBytes(value: unknown): value is Uint8Array {
   return types.isUint8Array(value) && lengthOf.call(value) === value.length;
 }
 
 /**
- * The items of a list, in an array of its own.
+ * Copies the items of a list into a new array.
  *
  * @param what - begins the message, such as `ids to delete`
- * @param check - throws for an item that is none
- * @throws `INVALID_ARGUMENT` unless `value` is an iterable; a string is not a list of its
- *   characters.
+ * @param check - throws for an invalid item
+ * @throws `INVALID_ARGUMENT` unless `value` is an iterable; a string does not count as a list of
+ *   its characters.
  */
 export function listOf<Item>(
   what: string,
@@ -68,10 +70,10 @@ export function listOf<Item>(
       value === null ||
       typeof value[Symbol.iterator] !== 'function'
     ) {
-      throw invalid(`${what} are a list; not ${shown(value)}`);
+      throw invalid(`${what} must be a list, not ${shown(value)}`);
     }
     const items: Item[] = [];
-    // One by one: an array may be longer than memory and hold nothing.
+    // One by one: a sparse array may have a length far beyond memory.
     for (const item of value) {
       check(item);
       items.push(item);
@@ -81,12 +83,12 @@ export function listOf<Item>(
 }
 
 /**
- * The items of a list that may arrive over time, promises of items among them. What the iterator
- * throws is thrown on.
+ * Yields the items of a list that may arrive over time, and awaits items that are promises.
+ * Rethrows what the iterator throws.
  *
  * @param what - begins the message
- * @throws `INVALID_ARGUMENT` unless `value` is an iterable, synchronous or not; a string is none
- *   here.
+ * @throws `INVALID_ARGUMENT` unless `value` is an iterable, synchronous or not; a string does not
+ *   count as one.
  */
 export function itemsOf<Item>(
   what: string,
@@ -96,7 +98,7 @@ export function itemsOf<Item>(
   const next = async (): Promise<IteratorResult<Item>> => {
     const step = stepOf(what, await iterator.next());
     if (step.done) return { done: true, value: undefined };
-    // Not a generator: it would look for a `then` in every item, which is for the reader to judge.
+    // Not a generator: `yield` would look up `then` on every item, and items may have getters.
     return { done: false, value: types.isPromise(step.value) ? await step.value : step.value };
   };
   const end = async (): Promise<IteratorResult<Item>> => {
@@ -106,7 +108,7 @@ export function itemsOf<Item>(
   return { [Symbol.asyncIterator]: () => ({ next, return: end }) };
 }
 
-/** The iterator of what {@link itemsOf} takes. @throws `INVALID_ARGUMENT`. */
+/** Returns the iterator of a value that {@link itemsOf} accepts. @throws `INVALID_ARGUMENT`. */
 export function iteratorOf<Item>(
   what: string,
   value: AsyncIterable<Item> | Iterable<Item>,
@@ -125,13 +127,13 @@ export function iteratorOf<Item>(
   });
 }
 
-/** @throws `INVALID_ARGUMENT` for what an iterator must not return. */
+/** @throws `INVALID_ARGUMENT` for a step that is not an object. */
 export function stepOf<Step>(what: string, step: Step): Step {
   if (typeof step === 'object' && step !== null) return step;
   throw invalid(`${what} an iterable whose steps are objects; not ${shown(step)}`);
 }
 
-/** A value in the words of an error message. Never throws, whatever the value does. */
+/** Describes a value for an error message. Never throws, whatever the value does. */
 export function shown(value: unknown): string {
   if (typeof value === 'string')
     return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
@@ -154,20 +156,22 @@ export function invalid(message: string, cause?: unknown): VarveError {
 }
 
 /**
- * What an argument of the caller's threw, as the error of the call: what says already what is wrong
- * stays.
+ * Wraps what a caller's argument threw as the error of the call; keeps an error that is already
+ * specific.
  */
 export function asInvalid(message: string, cause: unknown): VarveError {
   try {
     if (isVarveError(cause) && cause.code !== 'INTERNAL') return cause;
     return invalid(`${message}: ${cause instanceof Error ? cause.message : shown(cause)}`, cause);
   } catch {
-    // What was thrown cannot be read, either.
+    // What was thrown cannot be read either.
     return invalid(message);
   }
 }
 
-/** Runs what reads a caller's value. @throws `INVALID_ARGUMENT` for whatever the value throws. */
+/**
+ * Runs code that reads a caller's value. @throws `INVALID_ARGUMENT` for whatever the value throws.
+ */
 export function reading<Result>(what: string, read: () => Result): Result {
   try {
     return read();

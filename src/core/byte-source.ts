@@ -3,16 +3,20 @@ import { invalid, isBytes, iteratorOf, shown, stepOf } from './arguments.ts';
 import { VarveError } from './errors.ts';
 
 /**
- * Bytes to be stored: whole, or in pieces of any size. Node.js and web streams are async iterables.
+ * Bytes to store: as a whole, or in pieces of any size. Node.js and web streams are async
+ * iterables.
  */
 export type ByteSource = Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
-/** Pieces are handed on in parts of at most this, so that a large one does not multiply. */
+/**
+ * Larger pieces are split into parts of this size, so that one large piece does not multiply in
+ * memory.
+ */
 const PART_BYTES = 1024 * 1024;
 
 /**
- * The pieces of a source, checked and cut to at most 1 MiB. When `signal` fires, a source that
- * keeps silent is not waited for.
+ * Yields the pieces of a source, checked and split to at most 1 MiB. When `signal` fires, it does
+ * not wait for a source that is silent.
  *
  * @throws `INVALID_ARGUMENT` when the source is not one or yields anything but bytes; `ABORTED`;
  *   what the source throws.
@@ -43,8 +47,7 @@ export async function* piecesOf(
       yield* partsOf(step.value);
     }
   } finally {
-    // Not awaited after an abort: a source in the middle of a read that never ends would not
-    // answer.
+    // Not awaited after an abort: a source whose read never ends would not answer.
     if (!ended) {
       const closed = Promise.resolve(iterator.return?.()).catch(() => undefined);
       if (!signal?.aborted) await closed;
@@ -57,8 +60,8 @@ function* partsOf(piece: Uint8Array): Generator<Uint8Array> {
 }
 
 /**
- * The next step, or `ABORTED` as soon as `signal` fires. Leaves nothing behind on a signal that
- * outlives many steps.
+ * Returns the next step, or throws `ABORTED` as soon as `signal` fires. Removes its listener,
+ * because one signal outlives many steps.
  */
 async function nextOf(
   iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array>,

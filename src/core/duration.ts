@@ -25,13 +25,13 @@ export type DurationUnit = keyof typeof UNIT_MS;
 export type Duration = number | '0' | `${number}${DurationUnit}`;
 
 /**
- * How long something is kept: a {@link Duration} without the unit `m`, which is minutes to some and
- * months to others (write `min` or `mo`). A number of ms is 0 or at least 60,000: who writes 90
- * means days.
+ * How long something is kept: a {@link Duration} without the unit `m`, which some read as minutes
+ * and others as months (write `min` or `mo`). A number of ms must be 0 or at least 60,000, because
+ * whoever writes 90 means days.
  */
 export type Retention = number | '0' | `${number}${Exclude<DurationUnit, 'm'>}`;
 
-/** What a duration is, for messages. */
+/** The rule for durations, for messages. */
 export const DURATION_RULE =
   'a number and a unit (ms, s, min, h, d, w, mo of 30 days, y of 365 days), such as 24h, or 0';
 
@@ -41,9 +41,9 @@ const RETENTION_RULE =
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|min|h|d|w|mo|y)$/;
 
 /**
- * Reads a duration, in ms.
+ * Parses a duration, in ms.
  *
- * @throws `INVALID_ARGUMENT` when it is negative or not written as one.
+ * @throws `INVALID_ARGUMENT` when it is negative or malformed.
  */
 export function parseDuration(duration: number | string): number {
   const milliseconds = millisecondsOf(duration);
@@ -54,7 +54,7 @@ export function parseDuration(duration: number | string): number {
   );
 }
 
-/** In ms; `undefined` for what is no duration. */
+/** In ms; `undefined` when it is not a duration. */
 export function millisecondsOf(duration: unknown): number | undefined {
   if (typeof duration === 'number') return duration >= 0 ? duration : undefined;
   if (duration === '0') return 0;
@@ -63,7 +63,8 @@ export function millisecondsOf(duration: unknown): number | undefined {
 }
 
 /**
- * What a {@link Retention} has to be that `value` is not, for messages; `undefined` when it is one.
+ * What is wrong with `value` as a {@link Retention}, as the end of "must be …"; `undefined` when
+ * nothing is.
  */
 export function retentionFault(value: unknown): string | undefined {
   const milliseconds = millisecondsOf(value);

@@ -1,5 +1,5 @@
 /**
- * What went wrong, told by what the caller can do about it.
+ * What went wrong, by what the caller can do about it.
  *
  * | code | what to do |
  * |---|---|
@@ -67,7 +67,7 @@ export function isVarveError(error: unknown, code?: ErrorCode): error is VarveEr
   try {
     return error instanceof VarveError && (code === undefined || error.code === code);
   } catch {
-    // A proxy that does not say what it is.
+    // A proxy that throws when asked for its type.
     return false;
   }
 }
@@ -80,7 +80,7 @@ export function isUnreadable(error: unknown): error is VarveError {
   return isVarveError(error, 'CORRUPT') || isVarveError(error, 'UNSUPPORTED_FORMAT');
 }
 
-/** What an error ends with whose cause explains it: the cause's own words in parentheses. */
+/** The end of a message that a cause explains: the cause's message in parentheses. */
 export function because(cause: unknown): string {
   return cause instanceof Error && cause.message !== '' ? ` (${cause.message})` : '';
 }

@@ -1,12 +1,12 @@
 import type { VarveError } from './errors.ts';
 
-/** What may take long enough that somebody wants to watch. */
+/** Work that may take long enough for somebody to watch. */
 export type WorkName = 'open' | 'import' | 'export' | 'collect' | 'audit' | 'prune' | 'backup';
 
-/** What all events of one piece of work have in common. */
+/** Fields that all events of one piece of work share. */
 interface OfWork {
   readonly work: WorkName;
-  /** Tells apart pieces of work of one process that run at the same time. */
+  /** Distinguishes pieces of work that run at the same time in one process. */
   readonly run: number;
 }
 
@@ -15,50 +15,53 @@ export interface StartEvent extends OfWork {
   readonly type: 'start';
 }
 
-/** How far the work is. */
+/** How far the work has come. */
 export interface ProgressEvent extends OfWork {
   readonly type: 'progress';
-  /** What it does at the moment, in a few words. */
+  /** The current step, in a few words. */
   readonly phase: string;
-  /** Bytes of an import and an export, items of everything else. */
+  /** Bytes for an import and an export, items for everything else. */
   readonly done: number;
-  /** In the same unit; `done` or 0 while it is not known. May grow. */
+  /** In the same unit; equal to `done` or 0 while unknown. May grow. */
   readonly total: number;
 }
 
 /**
- * A request failed, or somebody else is in the way, and it will be tried again. Of any call, not of
- * long work alone.
+ * A request failed, or another process is in the way, and the request will be retried. Any call may
+ * send this event, not only long work.
  */
 export interface RetryEvent {
   readonly type: 'retry';
-  /** What is repeated: `PUT manifests/conversation/c1.json`. */
+  /** The request: `PUT manifests/conversation/c1.json`. */
   readonly what: string;
   /**
-   * Why, as the service or the system calls it: `SlowDown`, `ECONNREFUSED`, `RequestTimedOut`;
-   * otherwise the code of the error, such as `BUSY`.
+   * The reason in the words of the service or the system: `SlowDown`, `ECONNREFUSED`,
+   * `RequestTimedOut`; otherwise the code of the error, such as `BUSY`.
    */
   readonly reason: string;
-  /** The number of the try that comes next: 2 after the first failure. */
+  /** The number of the next try: 2 after the first failure. */
   readonly attempt: number;
-  /** How long it waits before that try, in ms. */
+  /** The wait before that try, in ms. */
   readonly waitMs: number;
-  /** When it would give up, in ms from now. */
+  /** The time until Varve gives up, in ms from now. */
   readonly givesUpInMs: number;
 }
 
-/** One thing that the work has to tell of: a finding, a decision, a line that was not stored. */
+/** One result of the work: a finding, a decision, a line that was not stored. */
 export interface ItemEvent extends OfWork {
   readonly type: 'item';
-  /** As the work's own results have it: a `Finding`, a `PruneDecision`, an `ImportError`. */
+  /**
+   * The item as the call's own results contain it: a `Finding`, a `PruneDecision`, an
+   * `ImportError`.
+   */
   readonly item: object;
 }
 
-/** The work has ended well. */
+/** The work has succeeded. */
 export interface DoneEvent extends OfWork {
   readonly type: 'done';
   readonly durationMs: number;
-  /** What the call returns. */
+  /** The return value of the call. */
   readonly result: object;
 }
 
@@ -70,8 +73,8 @@ export interface FailedEvent extends OfWork {
 }
 
 /**
- * What a store tells while it works: one shape for everything that may take long. `type` says which
- * of the members it is. New members and new fields may come; skip what you do not know.
+ * What a store reports while it works: one shape for everything that may take long. `type`
+ * discriminates the members. Later versions may add members and fields; skip what you do not know.
  */
 export type StoreEvent =
   | StartEvent
@@ -81,10 +84,10 @@ export type StoreEvent =
   | DoneEvent
   | FailedEvent;
 
-/** Told of events, synchronously. */
+/** Receives events, synchronously. */
 export type OnEvent = (event: StoreEvent) => void;
 
-/** An error of the listener's must not decide what becomes of the work: it is an uncaught one. */
+/** An error in the listener must not affect the work: it becomes an uncaught exception. */
 export function safely(onEvent: OnEvent): OnEvent {
   return (event) => {
     try {

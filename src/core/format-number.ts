@@ -1,8 +1,8 @@
 import { VarveError } from './errors.ts';
 
 /**
- * Formats, codecs and sets of flags are numbered from 1: what is beyond this is damage, not a
- * version to come.
+ * Formats, codecs and sets of flags are numbered from 1. A number up to this one may come with a
+ * later version; a greater one is damage.
  */
 const HIGHEST_TO_COME = 15;
 

@@ -3,14 +3,14 @@ import { VarveError } from './errors.ts';
 /** A step of a pattern: any characters, or one character of a kind. */
 type Step = 'any' | ((character: string) => boolean);
 
-/** The most alternatives that braces may make of one pattern. */
+/** The greatest number of alternatives that the braces of one pattern may expand to. */
 const MOST_ALTERNATIVES = 1000;
 
 /**
- * A matcher for a glob over whole ids: `*` is any characters (`/` and line breaks too), `?` one
- * character, `[a-z]` one of a set, `[!a-z]` one not of it, `{a,b}` alternatives, `\\` takes the
- * next character as it is. Matching takes time in proportion to pattern times id, whatever the
- * pattern: only the last `*` is ever tried again, which is enough.
+ * Compiles a glob over whole ids: `*` matches any characters (`/` and line breaks too), `?` one
+ * character, `[a-z]` one of a set, `[!a-z]` one outside it, `{a,b}` alternatives, `\\` makes the
+ * next character literal. Matching takes time proportional to pattern times id, whatever the
+ * pattern: it only ever backtracks to the last `*`, which is enough.
  *
  * @throws `INVALID_ARGUMENT` for a pattern with more than 1,000 alternatives.
  */
@@ -68,8 +68,8 @@ function compile(pattern: readonly string[]): Step[] {
 }
 
 /**
- * The set that opens at `start`, and where it closes; `undefined` when it does not: then the
- * bracket is itself.
+ * The set that opens at `start`, and where it closes; `undefined` when it does not close: then the
+ * bracket is literal.
  */
 function readSet(
   pattern: readonly string[],
@@ -77,7 +77,7 @@ function readSet(
 ): { readonly test: (character: string) => boolean; readonly end: number } | undefined {
   const negated = pattern[start + 1] === '!' || pattern[start + 1] === '^';
   const first = start + (negated ? 2 : 1);
-  // A closing bracket that comes first is one of the set.
+  // A closing bracket right after the opening one belongs to the set.
   const end = pattern.indexOf(']', first + 1);
   if (end < 0) return undefined;
   const ranges: [number, number][] = [];
@@ -99,8 +99,8 @@ function codePoint(character: string | undefined): number {
 }
 
 /**
- * All patterns that a pattern with braces stands for. Braces without a comma, or that do not close,
- * are themselves.
+ * All patterns that a pattern with braces expands to. Braces without a comma, or unclosed ones, are
+ * literal.
  */
 function expandBraces(pattern: readonly string[]): string[][] {
   for (let open = 0; open < pattern.length; open++) {

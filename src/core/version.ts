@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 let known: string | undefined;
 
 /**
- * The version of this package. package.json is two folders up, from src/core as well as from
- * dist/core; in a bundle there is none, or another's.
+ * The version of this package. package.json is two folders up from both src/core and dist/core; in
+ * a bundle it is missing or belongs to another package.
  */
 export function version(): string {
   known ??= read();

@@ -4,9 +4,9 @@ import { VarveError } from './errors.ts';
 /** Longest condition, in bytes of UTF-8. */
 const MAX_CONDITION_BYTES = 64 * 1024;
 
-/** A value somewhere in a conversation, and what it has to be. */
+/** A value at a path in a conversation, and what it must equal. */
 export interface WhereCondition {
-  /** Keys from the outermost on, such as `['metadata', 'tenant']`; in an array, positions. */
+  /** Keys from the outermost in, such as `['metadata', 'tenant']`; for arrays, positions. */
   readonly path: readonly string[];
   /**
    * Compared as text: `3`, `'3'`, and a stored `3` or `"3"` are all equal. Objects and arrays equal
@@ -26,10 +26,10 @@ export function meets(conversation: object, { path, equals }: WhereCondition): b
 }
 
 /**
- * Reads `metadata.tenant=acme`: a path of keys with dots between them (`\.` is a dot in a key, `\=`
- * an equals sign, `\\` a backslash), an equals sign, and the value, which may be empty.
+ * Parses `metadata.tenant=acme`: a path of keys with dots between them (`\.` is a dot in a key,
+ * `\=` an equals sign, `\\` a backslash), an equals sign, and the value, which may be empty.
  *
- * @throws `INVALID_ARGUMENT` when it is not written so.
+ * @throws `INVALID_ARGUMENT` when it is malformed.
  */
 export function parseWhere(text: string): WhereCondition {
   checkText('a condition', text, { least: 0, most: MAX_CONDITION_BYTES });

@@ -1,7 +1,7 @@
 import { isVarveError, VarveError } from './errors.ts';
 import type { OnEvent, ProgressEvent, WorkName } from './events.ts';
 
-/** How far a part of the work is, as what does it says so. */
+/** How far a part of the work has come. */
 export interface Progress {
   readonly phase: string;
   readonly done: number;
@@ -10,7 +10,7 @@ export interface Progress {
 
 let runs = 0;
 
-/** One piece of long work, told of as it goes. */
+/** One piece of long work, which reports events while it runs. */
 export class Work {
   readonly #work: WorkName;
   readonly #run = ++runs;
@@ -22,7 +22,10 @@ export class Work {
     this.#onEvent = onEvent;
   }
 
-  /** Does the work. @param resultOf what is told of what it returned. */
+  /**
+   * Runs the work and reports its start, its result and its failure. @param resultOf the result to
+   * report.
+   */
   async run<Result extends object>(
     work: () => Promise<Result>,
     resultOf: (result: Result) => object = (result) => result,
@@ -38,14 +41,14 @@ export class Work {
   }
 
   /**
-   * Does work that yields. Whoever leaves it aborts it.
+   * Runs work that yields items. When its reader leaves early, the work counts as aborted.
    *
-   * @param tell what to tell of what it yields. Default: an `item` each.
+   * @param report reports an item. Default: an `item` event each.
    */
   async *each<Item, Result>(
     work: AsyncGenerator<Item, Result, undefined>,
     resultOf: (result: Result) => object = (result) => result as object,
-    tell: (item: Item) => void = (item) => this.item(item as object),
+    report: (item: Item) => void = (item) => this.item(item as object),
   ): AsyncGenerator<Item, Result, undefined> {
     this.#start();
     let isOver = false;
@@ -57,7 +60,7 @@ export class Work {
           this.#done(resultOf(step.value));
           return step.value;
         }
-        tell(step.value);
+        report(step.value);
         yield step.value;
       }
     } catch (error) {
@@ -69,7 +72,7 @@ export class Work {
     }
   }
 
-  /** Tells of progress, and returns the event for whoever else asked for it. */
+  /** Reports progress, and returns the event for whoever else asked for it. */
   progress<More extends object>(
     { phase, done, total }: Progress,
     more: More,
@@ -80,8 +83,8 @@ export class Work {
   }
 
   /**
-   * Options for what does the work, whose progress is told of as that of this; the callback gets
-   * the event, too.
+   * Options that report the progress of an inner call as that of this work; a caller's callback
+   * gets the event, too.
    */
   watching<Options extends { readonly onProgress?: ((progress: Progress) => void) | undefined }>(
     options: Options,

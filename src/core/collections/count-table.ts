@@ -1,7 +1,7 @@
-/** Counts are kept in pages of this many, so that memory follows the ids in use. */
+/** Counts per page, so that memory grows with the ids in use. */
 const PAGE = 4096;
 
-/** Counts by record id: four bytes each near ids that have one, none elsewhere. */
+/** Counts by record id: four bytes per id on pages in use, none elsewhere. */
 export class CountTable {
   readonly #pages = new Map<number, Uint32Array>();
 

@@ -1,4 +1,4 @@
-/** A set of small integers, a bit each. */
+/** A set of small integers, one bit each. */
 export class IdSet {
   #bits = new Uint8Array(1024);
 

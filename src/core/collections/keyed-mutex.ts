@@ -1,11 +1,11 @@
-/** Lets those who name the same key take turns, in the order in which they came. */
+/** A mutex per key: callers that lock the same key take turns, in the order of their calls. */
 export class KeyedMutex {
   readonly #tails = new Map<string, Promise<void>>();
 
   /**
-   * Resolves, once all keys are the caller's alone, with what gives them back.
+   * Resolves with the unlock function once the caller holds all keys.
    *
-   * @param wait waits for those who came before; when it gives up, so does this.
+   * @param wait waits for the callers before; when it rejects, so does `lock`.
    */
   async lock(
     keys: readonly string[],
@@ -15,7 +15,7 @@ export class KeyedMutex {
     const mine = new Promise<void>((resolve) => {
       open = resolve;
     });
-    // All places in the queues are taken at once, so that no two callers can wait for each other.
+    // Joins all queues at once, so that no two callers can wait for each other.
     const before = keys.flatMap((key) => this.#tails.get(key) ?? []);
     for (const key of keys) this.#tails.set(key, mine);
     const unlock = () => {
@@ -27,7 +27,7 @@ export class KeyedMutex {
     try {
       await wait(all);
     } catch (error) {
-      // Those who come after wait for those before, not for this.
+      // Later callers wait for the earlier ones, even when this one gave up.
       void all.then(unlock);
       throw error;
     }

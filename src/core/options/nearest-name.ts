@@ -1,7 +1,7 @@
-/** A name of at least so many letters may stand for a longer one that begins with it. */
+/** Shortest prefix, in letters, that may stand for a longer name. */
 const SHORTEST_PREFIX = 3;
 
-/** The name that somebody who wrote `given` most likely meant; `undefined` when none is near. */
+/** The name that a caller who wrote `given` most likely meant; `undefined` when none is close. */
 export function nearestName(given: string, names: readonly string[]): string | undefined {
   const wanted = given.toLowerCase();
   let nearest: string | undefined;
@@ -20,7 +20,10 @@ function isPrefix(a: string, b: string): boolean {
   return Math.min(a.length, b.length) >= SHORTEST_PREFIX && (a.startsWith(b) || b.startsWith(a));
 }
 
-/** Letters to insert, delete, replace or swap with the next one (optimal string alignment). */
+/**
+ * Edit distance: letters to insert, delete, replace or swap with the next one (optimal string
+ * alignment).
+ */
 function editDistance(from: string, to: string): number {
   let before: number[] = [];
   let above = Array.from({ length: to.length + 1 }, (_, column) => column);

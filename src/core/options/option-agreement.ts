@@ -1,12 +1,12 @@
 import type { z } from 'zod';
 import type { Schema } from './option-kinds.ts';
 
-/** The kind of each option, by its name. */
+/** The schema of each option, by name. */
 export type OptionMembers = Readonly<Record<string, Schema>>;
 
 /**
- * What a declaration has to be, beside what its members are: nothing more where these agree with
- * the interface; otherwise something that nobody can write, whose type names what differs.
+ * Compares the members of a declaration with its interface: no further requirement when they agree;
+ * otherwise a type that nobody can satisfy, whose name shows the difference.
  */
 export type Agreement<Interface, Members extends OptionMembers> = ([
   Differences<Interface, Members>,
@@ -16,17 +16,17 @@ export type Agreement<Interface, Members extends OptionMembers> = ([
   Named<'required', RequiredKey<Interface>> &
   Named<'plain', 'signal' extends keyof Interface ? never : keyof Interface>;
 
-/** An option of declarations that has to be there when there are such keys. */
+/** Requires a declaration to list an option when there are such keys. */
 type Named<Option extends string, Keys> = [Keys] extends [never]
   ? unknown
   : Readonly<Record<Option, unknown>>;
 
-/** Names of those that may not be left out. */
+/** Names of required options. */
 export type RequiredKey<T> = {
   [Key in keyof T]-?: object extends Pick<T, Key> ? never : Key;
 }[keyof T];
 
-/** Options as they are read: those left out have their defaults, or are absent. */
+/** Options after reading: omitted ones have their defaults, or are absent. */
 export type OptionsRead<Interface, Defaults> = {
   readonly [Key in keyof Interface as Key extends keyof Defaults ? never : Key]: Defined<
     Interface[Key]
@@ -39,7 +39,7 @@ export type OptionsRead<Interface, Defaults> = {
 
 type Defined<T> = Exclude<T, undefined>;
 
-/** Names that only one of them has, or whose types are not the same. */
+/** Names that only one side has, or whose types differ. */
 type Differences<Interface, Members extends OptionMembers> = {
   [Key in keyof Interface | keyof Members]-?: Key extends keyof Interface & keyof Members
     ? Same<Plain<Defined<Interface[Key]>>, Plain<z.input<Members[Key]>>> extends true
@@ -51,7 +51,7 @@ type Differences<Interface, Members extends OptionMembers> = {
 export type Same<A, B> =
   (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 
-/** Compared as it is, not member by member. */
+/** Types compared as a whole, not member by member. */
 type Whole =
   | string
   | number
@@ -63,7 +63,7 @@ type Whole =
   | Iterable<unknown>
   | AsyncIterable<unknown>;
 
-/** Without `readonly` and `| undefined`, which schemas do not have. */
+/** Removes `readonly` and `| undefined`, which schemas do not express. */
 export type Plain<T> = T extends readonly (infer Item)[]
   ? Plain<Item>[]
   : T extends Whole

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { shown } from '../arguments.ts';
 import { nearestName } from './nearest-name.ts';
 
-/** What is wrong with options, a sentence part for each fault that a schema found. */
+/** Describes what is wrong with options: a clause for each fault that a schema found. */
 export function faultsOf(
   issues: readonly z.core.$ZodIssue[],
   schema: z.ZodObject,
@@ -20,7 +20,7 @@ export function faultsOf(
   });
 }
 
-/** That there is no option of that name, and which one may be meant. */
+/** Says that there is no option of that name, and which one may be meant. */
 export function unknownOption(
   key: string,
   path: readonly PropertyKey[],
@@ -36,7 +36,7 @@ export function unknownOption(
   return `there is no option ${full}: ${hint}`;
 }
 
-/** The names that are known there. */
+/** The names that are known at a path. */
 function namesAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
   let at = schema;
   for (const step of [...path, undefined]) {

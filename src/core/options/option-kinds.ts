@@ -11,10 +11,10 @@ import type { Zod } from './zod-loader.ts';
 /** Any schema. */
 export type Schema = z.ZodType;
 
-/** The kinds of values that options have. Their messages go on after "it must be". */
+/** The kinds of option values. Their messages continue "it must be". */
 export type OptionKinds = ReturnType<typeof optionKinds>;
 
-/** Builds the kinds; called once, when the first options are read that are not plain. */
+/** Builds the kinds; called once, when options first need a schema. */
 export function optionKinds(zod: Zod) {
   const of = <Value>(isOne: (value: unknown) => boolean, what: string) =>
     zod.custom<Value>(isOne, what);
@@ -24,12 +24,12 @@ export function optionKinds(zod: Zod) {
     signal: of<AbortSignal>((value) => value instanceof AbortSignal, 'an AbortSignal'),
     /** Milliseconds since the epoch. */
     time: of<number>(isNumber, 'a number of ms since the epoch, such as Date.now()'),
-    /** Milliseconds since the epoch, at which something happens. */
+    /** A finite time: milliseconds since the epoch. */
     moment: of<number>(
       Number.isFinite,
       'a finite number of ms since the epoch, such as Date.now()',
     ),
-    /** At most so many; `Infinity` is no limit. */
+    /** A maximum count; `Infinity` means no limit. */
     limit: of<number>(
       (value) => value === Number.POSITIVE_INFINITY || isWhole(value, 0),
       'a whole number of at least 0',
@@ -45,7 +45,7 @@ export function optionKinds(zod: Zod) {
         `a whole number of at least ${least}${end}`,
       );
     },
-    /** A number that need not be whole. */
+    /** A number, with or without a fraction. */
     number(least: number, most = Number.POSITIVE_INFINITY) {
       const end = most === Number.POSITIVE_INFINITY ? '' : ` and at most ${most}`;
       return of<number>(
@@ -61,18 +61,18 @@ export function optionKinds(zod: Zod) {
     callback<Callback extends (...given: never[]) => unknown>() {
       return of<Callback>((value) => typeof value === 'function', 'a function');
     },
-    /** Options within an option, each of which may be left out. */
+    /** A nested group of optional options. */
     group<Members extends z.ZodRawShape>(members: Members) {
       return zod.strictObject(members, 'an object').partial();
     },
     list<Item extends z.ZodType>(item: Item, what: string) {
       return zod.array(item, what);
     },
-    /** An object that has all of these. */
+    /** An object with all of these members. */
     record<Members extends z.ZodRawShape>(members: Members) {
       return zod.strictObject(members, `an object with ${Object.keys(members).join(' and ')}`);
     },
-    /** What none of the other kinds is. */
+    /** Makes a kind for values that no other kind covers. */
     of,
   };
 }

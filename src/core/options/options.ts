@@ -7,9 +7,8 @@ import { type OptionKinds, optionKinds } from './option-kinds.ts';
 import { loadZod } from './zod-loader.ts';
 
 /**
- * Declares options: an interface says what they mean, a declaration beside it says of what kind
- * each is and what it is when left out. A declaration that differs from its interface does not
- * compile.
+ * Declares options: an interface documents them, a declaration beside it gives the kind and the
+ * default of each. A declaration that differs from its interface does not compile.
  *
  * ```ts
  * export interface WashOptions extends AbortOptions {
@@ -37,20 +36,20 @@ export function declareOptions<Interface extends object>() {
 type Check = (value: unknown) => boolean;
 
 interface Declaration<Interface, Members extends OptionMembers, Defaults> {
-  /** The kind of each, called once. */
+  /** The kind of each option; called once. */
   readonly members: (is: OptionKinds) => Members;
   readonly defaults?: Defaults;
-  /** Names of options that may not be left out. */
+  /** Names of required options. */
   readonly required?: readonly RequiredKey<Interface>[];
-  /** Checks of options that need no zod, for calls that give no others. Default: of `signal`. */
+  /** Checks that need no zod, for calls that give only these options. Default: of `signal`. */
   readonly plain?: Readonly<Partial<Record<keyof Interface, Check>>>;
-  /** Names of options whose values no message repeats. */
+  /** Names of options whose values no message may show. */
   readonly secret?: readonly (keyof Interface & string)[];
 }
 
-/** Options that were declared. */
+/** Options after declaration. */
 export class DeclaredOptions<Interface extends object, Defaults> {
-  /** What the options are that are left out. */
+  /** The values of omitted options. */
   readonly defaults: Readonly<Defaults>;
   readonly #declaration: Declaration<Interface, OptionMembers, Defaults>;
   readonly #plain: ReadonlyMap<string, Check>;
@@ -63,11 +62,11 @@ export class DeclaredOptions<Interface extends object, Defaults> {
   }
 
   /**
-   * What a caller gave, checked, with defaults for what is left out. A member that is `undefined`
-   * is left out. Calls without options, or with a signal only, need no schema.
+   * Checks a caller's options and adds defaults for omitted ones. A member that is `undefined`
+   * counts as omitted. Calls without options, or only with a signal, need no schema.
    *
-   * @param call - what was called, for messages
-   * @throws `INVALID_ARGUMENT` naming every option that is unknown or cannot be what it is.
+   * @param call - the name of the call, for messages
+   * @throws `INVALID_ARGUMENT` naming every unknown option and every invalid value.
    */
   read(call: string, options: Interface | undefined): OptionsRead<Interface, Defaults> {
     const read = reading(`${call}: the options`, () => ({
@@ -84,9 +83,9 @@ export class DeclaredOptions<Interface extends object, Defaults> {
     return this.#readPlain(named) ?? this.#readAll(call, named);
   }
 
-  /** `undefined` when the schema has to decide. */
+  /** Returns `undefined` when the schema has to decide. */
   #readPlain(given: Readonly<Record<string, unknown>>): object | undefined {
-    // An instance of a class may have getters, which no loop over its keys meets.
+    // An instance of a class may have getters, which a loop over its keys does not see.
     const prototype: unknown = Object.getPrototypeOf(given);
     if (prototype !== Object.prototype && prototype !== null) return undefined;
     if (this.#declaration.required !== undefined) return undefined;
@@ -111,7 +110,7 @@ export class DeclaredOptions<Interface extends object, Defaults> {
       if (value !== undefined) snapshot[name] = value;
     }
     const faults: string[] = [];
-    // An unknown name is a mistake even while its value is undefined.
+    // An unknown name is a mistake even when its value is undefined.
     for (const name in given)
       if (!Object.hasOwn(shape, name)) faults.push(unknownOption(name, [], this.#schema));
     const { data, error } = this.#schema.safeParse(snapshot);

@@ -7,15 +7,15 @@ export type Zod = typeof z;
 let loaded: Zod | undefined;
 
 /**
- * zod, loaded at the first call: it takes longer to load than a small store to open. Loaded
- * synchronously, so that a call reads its options before it returns.
+ * Loads zod at the first call, because that takes longer than opening a small store. Synchronous,
+ * so that a call reads its options before it returns.
  */
 export function loadZod(): Zod {
   loaded ??= (createRequire(import.meta.url)('zod') as { readonly z: Zod }).z;
   return loaded;
 }
 
-/** Spares {@link loadZod} a second copy where zod was imported for something else. */
+/** Saves {@link loadZod} from loading a second copy where zod is already imported. */
 export function provideZod(zod: Zod): void {
   loaded ??= zod;
 }

@@ -1,17 +1,14 @@
-/** Time and chance, apart, so that a simulation can be in charge of both. */
+/** Time, behind an interface so that a simulation can control it. */
 export interface Clock {
-  /** Milliseconds of a clock that never goes back; tells durations within this process only. */
+  /** Milliseconds of a clock that never goes back; measures durations within this process only. */
   monotonic(): number;
-  /**
-   * Milliseconds since the epoch by the local clock. For what people read, never for what is
-   * decided.
-   */
+  /** Milliseconds since the epoch by the local clock. For people to read, never for decisions. */
   now(): number;
   /** Waits; rejects with the signal's reason when it fires. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** Sources of names that are never used twice. */
+/** A source of unique names and random numbers. */
 export interface Randomness {
   /** 12 characters of [A-Za-z0-9_-], 72 bits. */
   nonce(): string;

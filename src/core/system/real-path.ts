@@ -2,7 +2,7 @@ import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { VarveError } from '../errors.ts';
 
-/** A path without symbolic links, as far as it leads to something that exists. */
+/** Resolves symbolic links for the part of a path that exists. */
 function realPath(path: string): string {
   const absolute = resolve(path);
   try {
@@ -14,8 +14,8 @@ function realPath(path: string): string {
 }
 
 /**
- * Whether `path` is `folder` or lies in it, however either is spelled: folders are compared by
- * device and inode.
+ * Whether `path` is `folder` or lies in it, however either is spelled: compares folders by device
+ * and inode.
  */
 function isWithin(path: string, folder: string): boolean {
   const wanted = statSync(folder, { throwIfNoEntry: false });
@@ -28,8 +28,8 @@ function isWithin(path: string, folder: string): boolean {
 }
 
 /**
- * @throws `INVALID_ARGUMENT` when one of two folders is the other, or lies in it: writing to it
- * would write into both.
+ * @throws `INVALID_ARGUMENT` when one of two folders is the other or lies in it, because writing to
+ *   one would then write into both.
  */
 export function assertApart(target: string, source: string): void {
   const relation = isWithin(target, source)

@@ -7,7 +7,7 @@ export class SystemClock implements Clock {
     return performance.now();
   }
 
-  /** With fractions of a millisecond, which tell apart what is archived within one. */
+  /** Includes fractions of a millisecond, which order what is archived within one. */
   now(): number {
     return performance.timeOrigin + performance.now();
   }

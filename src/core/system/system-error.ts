@@ -1,6 +1,6 @@
 import { VarveError } from '../errors.ts';
 
-/** What a full disk is called; SHMSIZE: the memory that readers share cannot be made. */
+/** Codes for a full disk; SHMSIZE means that SQLite cannot create the memory that readers share. */
 const FULL: ReadonlySet<string> = new Set([
   'ENOSPC',
   'EDQUOT',
@@ -43,7 +43,7 @@ export function toVarveError(cause: unknown, doing: string): VarveError {
       cause,
     });
   }
-  // Errors of the operating system and of SQLite are no TypeErrors.
+  // A TypeError never comes from the operating system or SQLite.
   if (code === '' || cause instanceof TypeError)
     return new VarveError('INTERNAL', `${doing}: ${detail}`, { cause });
   return new VarveError('IO', `${doing}: ${detail}`, { cause });
