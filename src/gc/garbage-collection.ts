@@ -99,10 +99,10 @@ export class GarbageCollection {
    * a schedule for one store, one runs.
    *
    * ```ts
-   * const onError = (error: Error) => log.warn(error.message);
+   * const onError = (error: Error) => console.warn(error.message);
    * const schedule = store.gc.schedule({ every: '6h', onError });
-   * …
-   * await schedule.stop();
+   * process.once('SIGTERM', () => schedule.stop());
+   * await schedule.ended;
    * ```
    *
    * @throws at the call `INVALID_ARGUMENT` for options that cannot be; `READ_ONLY`.
