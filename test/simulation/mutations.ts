@@ -126,7 +126,7 @@ export const MUTATIONS: readonly Mutation[] = [
         ' && (hot || refs.length === 0) && ',
       ),
       patch(
-        'sweep.ts',
+        'judge.ts',
         'sidecar.refs.length > 0 || sidecar.hot',
         'sidecar.refs.length > 0 && !sidecar.hot',
       ),
@@ -177,7 +177,7 @@ export const MUTATIONS: readonly Mutation[] = [
       patch(
         'sweep.ts',
         'sidecars.change(address, bury(gen))',
-        "store.delete(['segments/' + address + '.meta'])",
+        "protocol.store.delete(['segments/' + address + '.meta'])",
       ),
     ],
   },
@@ -230,9 +230,10 @@ export const MUTATIONS: readonly Mutation[] = [
     scene: 'collect, with a fault',
     patches: [
       patch(
-        'collect.ts',
-        'const isFinished = await mapAll(read',
-        'await this.#delete(hints); const isFinished = await mapAll(read',
+        'follow-hints.ts',
+        'const isFinished = await mapAll(hints',
+        'await deleteAll(protocol.store, hints.map(({ object }) => object.key)); ' +
+          'const isFinished = await mapAll(hints',
       ),
     ],
   },
@@ -255,11 +256,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'takes what it collected for all there was',
     theme: 'erasure',
     patches: [
-      patch(
-        'collect.ts',
-        'this.#remnants = await findRemnants(protocol, this.#scope.signal);',
-        '{}',
-      ),
+      patch('collect.ts', 'run.remnants = await findRemnants(protocol, scope.signal);', '{}'),
     ],
   },
 ];

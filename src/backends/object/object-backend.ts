@@ -46,7 +46,8 @@ import { RequestMeter } from '../storage/request-meter.ts';
 import { ServerClock } from '../storage/server-clock.ts';
 import { ObjectAudit } from './audit/audit.ts';
 import { CallScope, StoreMemory } from './call-scope.ts';
-import { type CollectContext, Collection } from './collect/collect.ts';
+import { collectObjects } from './collect/collect.ts';
+import type { CollectContext } from './collect/collect-run.ts';
 import { headOfRecord } from './format/manifest-record.ts';
 import { ordered } from './listing/list-order.ts';
 import { acquireLease } from './operations/named-lease.ts';
@@ -231,7 +232,7 @@ export class ObjectBackend implements Backend {
       const settings = readCollectOptions(options);
       if (!settings.dryRun) this.#assertWritable();
       const scope = this.#long(settings, this.#ended.signal);
-      return new Collection(this.#maintenance(scope), within(scope, settings)).run();
+      return collectObjects(this.#maintenance(scope), within(scope, settings));
     });
   }
 

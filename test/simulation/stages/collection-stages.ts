@@ -80,9 +80,10 @@ export const COLLECTION_STAGES: readonly Stage[] = [
         name: 'removes hints before what they tell of is done',
         patches: [
           patch(
-            'collect.ts',
-            'const isFinished = await mapAll(read',
-            'await this.#delete(hints); const isFinished = await mapAll(read',
+            'follow-hints.ts',
+            'const isFinished = await mapAll(hints',
+            'await deleteAll(protocol.store, hints.map(({ object }) => object.key)); ' +
+              'const isFinished = await mapAll(hints',
           ),
         ],
       },
@@ -91,9 +92,8 @@ export const COLLECTION_STAGES: readonly Stage[] = [
         patches: [
           patch(
             'sweep.ts',
-            'await deleteAll(\n    store,\n    condemned.map(',
-            'await mapAll(condemned, ({ address, gen }) => sidecars.change(address, bury(gen)));\n' +
-              'await deleteAll(\n    store,\n    condemned.map(',
+            'await deleteData(run, condemned);',
+            'await buryAll(run, condemned); await deleteData(run, condemned);',
           ),
         ],
       },
@@ -114,7 +114,13 @@ export const COLLECTION_STAGES: readonly Stage[] = [
     mutants: [
       {
         name: 'removes hints of what other shards have yet to collect',
-        patches: [patch('collect.ts', ' && !told.some((address) => isOpen.has(address))', '')],
+        patches: [
+          patch(
+            'follow-hints.ts',
+            "return outcome === 'due' || outcome === 'waiting' || outcome === 'unreadable';",
+            'return false;',
+          ),
+        ],
       },
     ],
   },
@@ -136,9 +142,9 @@ export const COLLECTION_STAGES: readonly Stage[] = [
         name: 'removes hints of what it had no time for',
         patches: [
           patch(
-            'collect.ts',
-            'if (this.#scope.dryRun || this.#scope.isCut) return;\n    // What another',
-            'if (this.#scope.dryRun) return;\n    // What another',
+            'follow-hints.ts',
+            'if (scope.dryRun || scope.isCut) return;',
+            'if (scope.dryRun) return;',
           ),
         ],
       },

@@ -198,11 +198,7 @@ export const RETENTION_STAGES: readonly Stage[] = [
       {
         name: 'says that it is complete when it has not looked',
         patches: [
-          patch(
-            'collect.ts',
-            'this.#remnants = await findRemnants(protocol, this.#scope.signal);',
-            '{}',
-          ),
+          patch('collect.ts', 'run.remnants = await findRemnants(protocol, scope.signal);', '{}'),
         ],
       },
       {

@@ -232,8 +232,8 @@ export const TRUST_STAGES: readonly Stage[] = [
         patches: [
           patch(
             'suspects.ts',
-            '} else await repair.move(',
-            '} else if (holds.length < 0) await repair.move(',
+            '} else await this.#repair.move(',
+            '} else if (holds.length < 0) await this.#repair.move(',
           ),
         ],
       },

@@ -2,20 +2,17 @@ import { hash } from 'node:crypto';
 import { throwIfAborted } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
 import type { Clock } from '../../../core/system/clock.ts';
-import type {
-  CollectReport,
-  CollectSettings,
-  ProgressCallback,
-} from '../../contract/maintenance.ts';
+import type { CollectSettings, ProgressCallback } from '../../contract/maintenance.ts';
 
-/** Which part of the work a collection does, how far it may go, and how much of it at once. */
+/** The shard, the deadline and the concurrency of a collection, and what kind of run it is. */
 export class CollectScope {
   readonly graceMs: number;
   readonly dryRun: boolean;
   readonly full: boolean;
+  readonly erase: boolean;
   readonly concurrency: number;
   readonly signal: AbortSignal | undefined;
-  /** Whether the deadline kept something from being done. */
+  /** Whether the deadline ended a step early. */
   isCut = false;
   readonly #shard: { readonly index: number; readonly count: number };
   readonly #deadline: number;
@@ -27,6 +24,7 @@ export class CollectScope {
     this.graceMs = erase ? 0 : graceMs;
     this.dryRun = dryRun;
     this.full = full || erase;
+    this.erase = erase;
     this.concurrency = concurrency;
     this.signal = signal;
     this.#shard = options.shard ?? { index: 0, count: 1 };
@@ -35,7 +33,7 @@ export class CollectScope {
     this.#onProgress = options.onProgress;
   }
 
-  /** By the hash that an address is: shards are disjoint, and about equal. */
+  /** An address is a hash, so shards are disjoint, and about equal in size. */
   hasSegment(address: Address): boolean {
     return Number.parseInt(address.slice(0, 8), 16) % this.#shard.count === this.#shard.index;
   }
@@ -60,13 +58,3 @@ export class CollectScope {
     this.#onProgress?.({ phase, done, total: done });
   }
 }
-
-/** What a collection adds up. */
-export type CollectTotals = {
-  -readonly [Name in
-    | 'collectedSegments'
-    | 'collectedBytes'
-    | 'waitingSegments'
-    | 'waitingBytes'
-    | 'freedBytes']: CollectReport[Name];
-};

@@ -6,8 +6,8 @@ import { type Sidecar, type Token, tokenOf } from '../format/sidecar.ts';
 import { release } from '../tables/sidecar-changes.ts';
 
 /**
- * References that a dry run would have let go of by now, so that it can judge segments as a run
- * would.
+ * In a dry run: the references that a run would have released by now, so that it judges segments as
+ * the run would.
  */
 export class ForeseenReleases {
   readonly #tokens = new Map<Address, Set<Token>>();
@@ -24,12 +24,12 @@ export class ForeseenReleases {
     }
   }
 
-  /** Whether the manifest's object would have been written by now, so that nothing in it is old. */
+  /** Whether a run would have written the manifest's object by now: then nothing in it is stale. */
   hasTouched(key: ManifestKey): boolean {
     return this.#manifests.has(manifestObjectKey(key));
   }
 
-  /** Whether a reference would be gone by now. */
+  /** Whether a run would have released the reference by now. */
   releases(address: Address, token: Token): boolean {
     return this.#tokens.get(address)?.has(token) ?? false;
   }
@@ -38,7 +38,7 @@ export class ForeseenReleases {
     return [...this.#tokens.keys()];
   }
 
-  /** The sidecar as it would be. */
+  /** The sidecar as a run would have left it. */
   applyTo(address: Address, sidecar: Sidecar, now: number): Sidecar {
     const released = this.#tokens.get(address);
     if (released === undefined) return sidecar;

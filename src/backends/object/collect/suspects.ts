@@ -3,64 +3,63 @@ import { holderOf } from '../format/keys.ts';
 import { type Generation, type Sidecar, tokenOf } from '../format/sidecar.ts';
 import { walkManifests } from '../listing/manifest-walk.ts';
 import type { FoundHold, HoldRepair } from '../segments/hold-repair.ts';
-import type { Protocol } from '../tables/protocol.ts';
 import { isUsable } from '../tables/sidecar-changes.ts';
-import type { CollectScope } from './collect-scope.ts';
-import type { ForeseenReleases } from './foreseen-releases.ts';
-import type { Look } from './sweep.ts';
+import type { CollectRun } from './collect-run.ts';
+import type { Verdict } from './judge.ts';
 
-/** Suspects that one reading of all manifests clears or convicts: bounds what is in memory. */
+/** Suspects that one reading of all manifests clears or confirms: bounds the memory. */
 const MOST_SUSPECTS = 100_000;
 
-export interface SuspectContext {
-  readonly protocol: Protocol;
-  readonly scope: CollectScope;
-  readonly foreseen: ForeseenReleases;
-  readonly repair: HoldRepair;
-  /** Collects segments that no manifest names. */
-  readonly collect: (addresses: readonly Address[]) => Promise<unknown>;
-}
-
 /**
- * Segments that a full collection takes for garbage, by what their sidecars say. A sidecar may be
- * wrong, so all manifests are asked first (rule `ask-manifests-before-sweeping`): what one names
- * stays, and is counted again. Nothing is read where nothing seems to be garbage.
+ * Segments that look like garbage to a full collection, by what their sidecars say. A sidecar may
+ * be wrong, so all manifests are read first (rule `ask-manifests-before-sweeping`): a segment that
+ * one of them names stays, and its sidecar is repaired. Where nothing is suspect, no manifest is
+ * read.
  */
 export class Suspects {
-  readonly #context: SuspectContext;
+  readonly #run: CollectRun;
+  readonly #repair: HoldRepair;
+  readonly #sweep: (addresses: readonly Address[]) => Promise<unknown>;
   readonly #sidecars = new Map<Address, Sidecar>();
 
-  constructor(context: SuspectContext) {
-    this.#context = context;
+  /** @param sweep collects segments that no manifest names. */
+  constructor(
+    run: CollectRun,
+    repair: HoldRepair,
+    sweep: (addresses: readonly Address[]) => Promise<unknown>,
+  ) {
+    this.#run = run;
+    this.#repair = repair;
+    this.#sweep = sweep;
   }
 
-  /** Takes in what may be collected. */
-  async add(looks: readonly Look[]): Promise<void> {
-    for (const { verdict, sidecar, isDue } of looks) {
-      if (isDue && sidecar !== undefined) this.#sidecars.set(verdict.address, sidecar);
+  /** Adds the segments that are due. */
+  async add(verdicts: readonly Verdict[]): Promise<void> {
+    for (const { address, outcome, sidecar } of verdicts) {
+      if (outcome === 'due' && sidecar !== undefined) this.#sidecars.set(address, sidecar);
     }
-    if (this.#sidecars.size >= MOST_SUSPECTS) await this.judge();
+    if (this.#sidecars.size >= MOST_SUSPECTS) await this.sweepUnnamed();
   }
 
-  /** Collects those that no manifest names. */
-  async judge(): Promise<void> {
+  /** Reads all manifests, keeps the suspects that they name, and sweeps the others. */
+  async sweepUnnamed(): Promise<void> {
     const suspects = new Map(this.#sidecars);
     this.#sidecars.clear();
     if (suspects.size === 0) return;
     const named = await this.#findHolds(suspects);
     if (named === undefined) return;
-    for (const [address, holds] of named) {
-      if (!this.#context.scope.dryRun)
+    if (!this.#run.scope.dryRun) {
+      for (const [address, holds] of named)
         await this.#keep(address, suspects.get(address) as Sidecar, holds);
     }
-    await this.#context.collect([...suspects.keys()].filter((address) => !named.has(address)));
+    await this.#sweep([...suspects.keys()].filter((address) => !named.has(address)));
   }
 
-  /** What committed manifests hold of the suspects; `undefined` when the deadline came first. */
+  /** The holds of committed manifests on suspects; `undefined` when the deadline came first. */
   async #findHolds(
     suspects: ReadonlyMap<Address, Sidecar>,
   ): Promise<Map<Address, FoundHold[]> | undefined> {
-    const { protocol, scope, foreseen } = this.#context;
+    const { protocol, scope, foreseen } = this.#run;
     const found = new Map<Address, FoundHold[]>();
     const note = (address: Address, hold: FoundHold) => {
       if (suspects.get(address)?.gen !== hold.gen || foreseen.releases(address, hold.token)) return;
@@ -85,14 +84,13 @@ export class Suspects {
   }
 
   async #keep(address: Address, sidecar: Sidecar, found: readonly FoundHold[]): Promise<void> {
-    const { repair } = this.#context;
-    // What was let go of meanwhile is left to the next run.
-    const holds = await repair.confirm(address, found);
+    // A hold that was released meanwhile is left to the next run.
+    const holds = await this.#repair.confirm(address, found);
     if (isUsable(sidecar)) {
-      await repair.count(
+      await this.#repair.count(
         address,
         holds.map(({ token }) => token),
       );
-    } else await repair.move(address, holds, new Set<Generation>([sidecar.gen]));
+    } else await this.#repair.move(address, holds, new Set<Generation>([sidecar.gen]));
   }
 }

@@ -1,0 +1,41 @@
+import type { Address } from '../../../core/address.ts';
+import type { CollectSettings, Remnant } from '../../contract/maintenance.ts';
+import type { DeleteWrite, WriteOutcome } from '../../contract/manifests.ts';
+import type { ListIndex } from '../listing/list-index.ts';
+import type { SegmentTaker } from '../segments/segment-taker.ts';
+import type { Hints } from '../tables/hints.ts';
+import type { Protocol } from '../tables/protocol.ts';
+import { CollectScope } from './collect-scope.ts';
+import { CollectTally } from './collect-tally.ts';
+import { ForeseenReleases } from './foreseen-releases.ts';
+
+/** The parts of an open store that a collection uses. */
+export interface CollectContext {
+  readonly protocol: Protocol;
+  readonly taker: SegmentTaker;
+  readonly hints: Hints;
+  readonly index: ListIndex;
+  /** Called with each collected segment: no cache may keep it. */
+  readonly forget: (address: Address) => void;
+  readonly remove: (writes: readonly DeleteWrite[]) => Promise<WriteOutcome[]>;
+}
+
+/** What the steps of one collection share. */
+export interface CollectRun extends CollectContext {
+  readonly scope: CollectScope;
+  readonly tally: CollectTally;
+  /** In a dry run: the references that a run would have released by now. */
+  readonly foreseen: ForeseenReleases;
+  remnants: readonly Remnant[];
+}
+
+/** Begins a collection: from here on its deadline counts. */
+export function startRun(context: CollectContext, options: CollectSettings): CollectRun {
+  return {
+    ...context,
+    scope: new CollectScope(options, context.protocol.clock),
+    tally: new CollectTally(),
+    foreseen: new ForeseenReleases(),
+    remnants: [],
+  };
+}

@@ -1,0 +1,63 @@
+import { abortOf } from '../../../core/abort.ts';
+import { MANIFEST_KINDS } from '../../contract/manifests.ts';
+import { deleteAll } from '../../storage/delete-all.ts';
+import { listObjects } from '../../storage/listing.ts';
+import { isStale, leftBehind, reap } from '../commit/reap.ts';
+import { manifestObjectKey, WRITER_HINTS_PREFIX } from '../format/keys.ts';
+import type { SeenRecord } from '../tables/manifest-table.ts';
+import type { CollectRun } from './collect-run.ts';
+
+/** A writer that has not renewed its mark for this long, in ms, has ended, or is idle. */
+const STALE_WRITER_MS = 15 * 60 * 1000;
+
+/**
+ * Finishes what writers began before they died. An everyday run reads all manifests' states only
+ * where the mark of a writer is old; a full run always.
+ */
+export async function finishCrashedWriters(run: CollectRun): Promise<void> {
+  const { protocol, scope, tally } = run;
+  const marks = await listStaleMarks(run);
+  if ((marks.length === 0 && !scope.full) || scope.isOver()) return;
+  let isAllFinished = true;
+  for (const kind of MANIFEST_KINDS) {
+    const { unsettled, unreadable } = await run.index.list(kind, abortOf(scope.signal));
+    if (unreadable.length > 0) isAllFinished = false;
+    for (const seen of unsettled) {
+      if (seen.record === undefined || run.foreseen.hasTouched(seen.record.key)) continue;
+      const isOurs = scope.hasObject(manifestObjectKey(seen.record.key));
+      if (!isOurs || !isStale(protocol, seen)) {
+        isAllFinished = false;
+        continue;
+      }
+      tally.abandoned++;
+      isAllFinished = (await finishWriter(run, seen)) && isAllFinished;
+    }
+  }
+  if (isAllFinished && !scope.dryRun) await deleteAll(protocol.store, marks);
+}
+
+/**
+ * Fences attempts whose lease has run out, and releases what they took. Returns whether nothing is
+ * left to do for this manifest; a dry run only notes the releases, and returns `false`.
+ */
+export async function finishWriter(run: CollectRun, seen: SeenRecord): Promise<boolean> {
+  const { protocol, taker, hints, foreseen } = run;
+  if (!run.scope.dryRun) return reap(protocol, taker, hints, seen);
+  const { record } = seen;
+  // An object that a run would have written by now is not stale any more.
+  if (record !== undefined && !foreseen.hasTouched(record.key)) {
+    const left = leftBehind(protocol, record, seen);
+    if (left !== undefined) foreseen.add(record.key, left.releases);
+  }
+  return false;
+}
+
+/** The keys of marks that their writers do not renew any more. */
+async function listStaleMarks({ protocol, scope }: CollectRun): Promise<string[]> {
+  const marks: string[] = [];
+  const listed = listObjects(protocol, WRITER_HINTS_PREFIX, abortOf(scope.signal));
+  for await (const { key, lastModified } of listed) {
+    if (protocol.serverClock.earliest() - lastModified > STALE_WRITER_MS) marks.push(key);
+  }
+  return marks;
+}
