@@ -61,6 +61,7 @@ export interface ObjectStoreOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** How a store is opened. */
 export interface OpenOptions {
   /** Create the store if there is none. Default: true, unless `readOnly`. */
   readonly create?: boolean | undefined;

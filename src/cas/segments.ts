@@ -24,10 +24,10 @@ import type { OptionKinds } from '../core/options/option-kinds.ts';
 import { declareOptions } from '../core/options/options.ts';
 import { tokenSegmentBytes, tokenSegmentIds } from './token-segment.ts';
 
+/** How segments are put. */
 export interface PutSegmentOptions extends AbortOptions {
   /**
-   * The pin that shall hold the segment, 1 to 512 bytes of UTF-8. Default: a new one with a random
-   * name.
+   * The pin that holds the segment, 1 to 512 bytes of UTF-8. Default: a new one with a random name.
    */
   readonly pin?: string | undefined;
   /** Whose pin it is, to list pins by. Sets it anew when the pin exists. */
@@ -48,6 +48,7 @@ const PUT_SEGMENT_OPTIONS = declareOptions<PutSegmentOptions>()({
   }),
 });
 
+/** Where a segment is, and what holds it. */
 export interface SegmentReceipt {
   readonly address: Address;
   /** The pin that holds the segment until it is released or expires. */
@@ -56,6 +57,7 @@ export interface SegmentReceipt {
   readonly created: boolean;
 }
 
+/** What a list returns of a pin. */
 export interface PinHead {
   readonly pin: string;
   readonly owner?: string;
@@ -69,11 +71,13 @@ export interface PinHead {
   readonly bytes: number;
 }
 
+/** A pin, with the addresses of what it holds. */
 export interface PinStat extends PinHead {
   /** The segments that it holds, in the order in which they were put. */
   readonly addresses: readonly Address[];
 }
 
+/** Which pins a list returns, and in which order. */
 export interface PinFilter extends Pick<ListFilter, 'since' | 'until' | 'order'>, AbortOptions {
   readonly owner?: string | undefined;
 }
@@ -119,6 +123,10 @@ export class Segments {
    * Stores bytes and holds them by a pin. A pin that exists takes the segment in addition; putting
    * what it holds already changes nothing, so the call may be repeated.
    *
+   * ```ts
+   * const { address, pin } = await store.segments.put(new TextEncoder().encode('some bytes'));
+   * ```
+   *
    * @throws `TOO_LARGE` above 4 MiB; `INVALID_ARGUMENT` for anything but bytes, or for a pin name
    *   that is none.
    */
@@ -132,6 +140,10 @@ export class Segments {
    * Stores token ids (integers from 0 to 2^32-1, at most 1,048,576 of them) as a token segment: its
    * address is the SHA-256 of the ids as little-endian uint32, while the store keeps them more
    * densely.
+   *
+   * ```ts
+   * const { address } = await store.segments.putTokens([1, 15043, 3186], { pin: 'prompt' });
+   * ```
    *
    * @throws as {@link put}.
    */
@@ -147,6 +159,13 @@ export class Segments {
    * {@link put} for many, under one pin: a receipt for each, in order, in batches that bound
    * memory. Receipts are given out once their batch is durable. When `source` throws, what was
    * given out stays.
+   *
+   * ```ts
+   * const pages = [new Uint8Array([1]), new Uint8Array([2])];
+   * for await (const { address } of store.segments.putMany(pages, { pin: 'book' })) {
+   *   console.log(address);
+   * }
+   * ```
    */
   putMany(
     source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
@@ -179,6 +198,11 @@ export class Segments {
    * The bytes under an address, verified against it; `undefined` when they are not stored. What no
    * pin holds any more is still there until it is collected. The bytes are the caller's.
    *
+   * ```ts
+   * const address = addressOf(new TextEncoder().encode('some bytes'));
+   * const bytes = await store.segments.get(address);
+   * ```
+   *
    * @throws `CORRUPT` with the address when the stored bytes are damaged.
    */
   async get(address: Address, options?: AbortOptions): Promise<Uint8Array | undefined> {
@@ -200,6 +224,11 @@ export class Segments {
   /**
    * The token ids under an address, in an array of their own; `undefined` when it is not stored.
    *
+   * ```ts
+   * const { address } = await store.segments.putTokens([1, 15043, 3186]);
+   * const ids = await store.segments.getTokens(address);
+   * ```
+   *
    * @throws `INVALID_ARGUMENT` when the segment is not a whole number of ids; `CORRUPT` as
    *   {@link get}.
    */
@@ -208,7 +237,16 @@ export class Segments {
     return bytes && tokenSegmentIds(bytes);
   }
 
-  /** {@link get} for many: one result for each address, in order, in batches that bound memory. */
+  /**
+   * {@link get} for many: one result for each address, in order, in batches that bound memory.
+   *
+   * ```ts
+   * const { addresses = [] } = (await store.segments.stat('book')) ?? {};
+   * for await (const { address, bytes } of store.segments.getMany(addresses)) {
+   *   console.log(address, bytes?.length);
+   * }
+   * ```
+   */
   getMany(
     addresses: AsyncIterable<Address> | Iterable<Address>,
     options?: AbortOptions,
@@ -234,7 +272,14 @@ export class Segments {
     yield* this.#getBatch(batch, options);
   }
 
-  /** Whether a segment is stored and something holds it. */
+  /**
+   * Whether a segment is stored and something holds it.
+   *
+   * ```ts
+   * const address = addressOf(new TextEncoder().encode('some bytes'));
+   * if (await store.segments.has(address)) console.log('stored already');
+   * ```
+   */
   async has(address: Address, options?: AbortOptions): Promise<boolean> {
     const abort = ABORT_OPTIONS.read('segments.has', options);
     const [locator] = await this.#backend.find([address], abort);
@@ -249,8 +294,13 @@ export class Segments {
   }
 
   /**
-   * Lets go of all that a pin holds. Returns whether there was such a pin: releasing again is no
+   * Releases all that a pin holds. Returns whether there was such a pin: releasing again is no
    * error.
+   *
+   * ```ts
+   * const { pin } = await store.segments.put(new TextEncoder().encode('some bytes'));
+   * await store.segments.release(pin);
+   * ```
    */
   async release(pin: string, options?: AbortOptions): Promise<boolean> {
     const abort = ABORT_OPTIONS.read('segments.release', options);
@@ -260,6 +310,12 @@ export class Segments {
 
   /**
    * All pins that pass the filter, by default in the order in which they were first put.
+   *
+   * ```ts
+   * for await (const { pin, bytes } of store.segments.pins({ owner: 'indexer' })) {
+   *   console.log(pin, bytes);
+   * }
+   * ```
    *
    * @throws `INVALID_ARGUMENT` at the call.
    */
@@ -272,7 +328,14 @@ export class Segments {
     for await (const head of this.#backend.list('pin', filter, abort)) yield pinHead(head);
   }
 
-  /** What a pin is and holds; `undefined` when there is no such pin. */
+  /**
+   * What a pin is and holds; `undefined` when there is no such pin.
+   *
+   * ```ts
+   * const book = await store.segments.stat('book');
+   * console.log(book?.addresses.length);
+   * ```
+   */
   async stat(pin: string, options?: AbortOptions): Promise<PinStat | undefined> {
     const abort = ABORT_OPTIONS.read('segments.stat', options);
     for (;;) {

@@ -1,5 +1,6 @@
 import { VarveError } from './errors.ts';
 
+/** Options of every call that can be ended early. */
 export interface AbortOptions {
   /** Ends the call with `ABORTED` when it fires. */
   readonly signal?: AbortSignal | undefined;

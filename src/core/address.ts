@@ -13,19 +13,38 @@ const ADDRESS = /^[0-9a-f]{64}$/;
 /** Length of an address in bytes, as formats store it. */
 export const ADDRESS_BYTES = 32;
 
-/** Returns the address of canonical bytes. @throws `INVALID_ARGUMENT` for anything but bytes. */
+/**
+ * Returns the address of canonical bytes.
+ *
+ * ```ts
+ * const address = addressOf(new TextEncoder().encode('some bytes'));
+ * ```
+ *
+ * @throws `INVALID_ARGUMENT` for anything but bytes.
+ */
 export function addressOf(bytes: Uint8Array): Address {
   checkBytes('the argument of addressOf', bytes);
   return name(hash('sha256', bytes, 'hex') as Address);
 }
 
-/** Whether `value` has the form of an address. */
+/**
+ * Whether `value` has the form of an address.
+ *
+ * ```ts
+ * const given: unknown = process.argv[2];
+ * if (isAddress(given)) console.log(await store.segments.has(given));
+ * ```
+ */
 export function isAddress(value: unknown): value is Address {
   return typeof value === 'string' && ADDRESS.test(value);
 }
 
 /**
  * Reads an address given by a caller.
+ *
+ * ```ts
+ * const bytes = await store.segments.get(parseAddress(process.argv[2]));
+ * ```
  *
  * @throws `INVALID_ARGUMENT` when it is not 64 lower-case hex digits.
  */

@@ -43,6 +43,10 @@ const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|min|h|d|w|mo|y)$/;
 /**
  * Parses a duration, in ms.
  *
+ * ```ts
+ * const ms = parseDuration('90d');
+ * ```
+ *
  * @throws `INVALID_ARGUMENT` when it is negative or malformed.
  */
 export function parseDuration(duration: number | string): number {

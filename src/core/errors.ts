@@ -62,7 +62,17 @@ export class VarveError extends Error {
   }
 }
 
-/** Whether `error` is a {@link VarveError} of the given code. */
+/**
+ * Whether `error` is a {@link VarveError} of the given code.
+ *
+ * ```ts
+ * try {
+ *   await store.conversations.append('c1', []);
+ * } catch (error) {
+ *   if (!isVarveError(error, 'NOT_FOUND')) throw error;
+ * }
+ * ```
+ */
 export function isVarveError(error: unknown, code?: ErrorCode): error is VarveError {
   try {
     return error instanceof VarveError && (code === undefined || error.code === code);

@@ -29,6 +29,11 @@ export function meets(conversation: object, { path, equals }: WhereCondition): b
  * Parses `metadata.tenant=acme`: a path of keys with dots between them (`\.` is a dot in a key,
  * `\=` an equals sign, `\\` a backslash), an equals sign, and the value, which may be empty.
  *
+ * ```ts
+ * const where = [parseWhere('metadata.tenant=acme')];
+ * for await (const { id } of store.prune.plan({ where })) console.log(id);
+ * ```
+ *
  * @throws `INVALID_ARGUMENT` when it is malformed.
  */
 export function parseWhere(text: string): WhereCondition {

@@ -27,6 +27,7 @@ export interface RemainingSegment {
   readonly manifests: readonly ManifestKey[];
 }
 
+/** What an erasure of conversations deleted, and what is left. */
 export interface ErasureReport {
   /** Ids of the conversations that were deleted. */
   readonly deleted: readonly string[];

@@ -13,6 +13,7 @@ import { declareOptions } from '../core/options/options.ts';
 import type { HistoryOptions, RunLog, RunReport } from './run-log.ts';
 import { type Schedule, type ScheduleOptions, scheduleKinds, startSchedule } from './schedule.ts';
 
+/** How a collection goes. */
 export interface GarbageCollectionOptions extends CollectWorkOptions {
   /** How long a segment stays after its last reference is gone. Default: `24h`. */
   readonly grace?: Duration | undefined;
@@ -29,6 +30,7 @@ function collectionKinds(is: OptionKinds) {
 
 const RUN_OPTIONS = declareOptions<GarbageCollectionOptions>()({ members: collectionKinds });
 
+/** Of what kind of collection a plan is. */
 export interface CollectionPlanOptions extends GarbageCollectionOptions {
   /** Plan an erasure, see {@link GarbageCollection.erase}. Default: false. */
   readonly erase?: boolean | undefined;
@@ -38,6 +40,7 @@ const PLAN_OPTIONS = declareOptions<CollectionPlanOptions>()({
   members: (is: OptionKinds) => ({ ...collectionKinds(is), erase: is.flag }),
 });
 
+/** How and when a schedule collects. */
 export interface ScheduledCollectionOptions
   extends ScheduleOptions,
     Omit<GarbageCollectionOptions, 'signal'> {}
@@ -47,6 +50,7 @@ const SCHEDULE_OPTIONS = declareOptions<ScheduledCollectionOptions>()({
   members: (is: OptionKinds) => ({ ...collectionKinds(is), ...scheduleKinds(is) }),
 });
 
+/** How an erasure goes. */
 export interface ErasureOptions extends AbortOptions {
   /** Begin no further step after this long; `remnants` then say so. Default: no limit. */
   readonly deadline?: Duration | undefined;
@@ -74,7 +78,13 @@ export class GarbageCollection {
     this.#runs = runs;
   }
 
-  /** What a run would do now; changes nothing, and leaves no report. */
+  /**
+   * What a run would do now; changes nothing, and leaves no report.
+   *
+   * ```ts
+   * const { collectedSegments, freedBytes } = await store.gc.plan({ grace: '24h' });
+   * ```
+   */
   async plan(options?: CollectionPlanOptions): Promise<CollectReport> {
     const given = PLAN_OPTIONS.read('gc.plan', options);
     const telling = this.#runs.begin('gc');
@@ -85,6 +95,11 @@ export class GarbageCollection {
   /**
    * Collects. May be aborted at any point: the next run goes on from there. Leaves a report in the
    * store.
+   *
+   * ```ts
+   * const { isComplete } = await store.gc.run({ grace: '24h', deadline: '10min' });
+   * if (!isComplete) console.log('the next run goes on');
+   * ```
    */
   async run(options?: GarbageCollectionOptions): Promise<CollectReport> {
     const given = RUN_OPTIONS.read('gc.run', options);
@@ -120,7 +135,14 @@ export class GarbageCollection {
     return startSchedule(this.#backend, given, (signal) => this.run({ ...collecting, signal }));
   }
 
-  /** What collections, audits and prunes have left in the store, newest first. */
+  /**
+   * What collections, audits and prunes have left in the store, newest first.
+   *
+   * ```ts
+   * const [newest] = await store.gc.history({ limit: 1 });
+   * console.log(newest?.operation, newest?.outcome);
+   * ```
+   */
   async history(options?: HistoryOptions): Promise<RunReport[]> {
     return this.#runs.history(options);
   }
@@ -129,6 +151,11 @@ export class GarbageCollection {
    * Collects without a grace, and does not end before the bytes of all that was deleted are gone
    * from the store's files. The report's `remnants` tell where that could not be done; nothing
    * there means nothing is left.
+   *
+   * ```ts
+   * const { remnants = [] } = await store.gc.erase();
+   * for (const { location, reason } of remnants) console.warn(location, reason);
+   * ```
    */
   async erase(options?: ErasureOptions): Promise<CollectReport> {
     const given = ERASURE_OPTIONS.read('gc.erase', options);

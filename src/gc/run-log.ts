@@ -38,6 +38,7 @@ export interface RunReport {
   readonly version: string;
 }
 
+/** Options of the history of runs. */
 export interface HistoryOptions extends AbortOptions {
   /** At most so many. Default: 100. */
   readonly limit?: number | undefined;

@@ -48,8 +48,12 @@ declare global {
 }
 `;
 
-/** What is wrong with modules that are in no file, as the compiler says it. */
-function compile(modules: ReadonlyMap<string, string>): string[] {
+/** Compiles modules that are in no file. */
+function compile(modules: ReadonlyMap<string, string>): {
+  readonly program: ts.Program;
+  /** What is wrong with them, as the compiler says it. */
+  readonly faults: string[];
+} {
   const config = ts.readConfigFile(join(ROOT, 'tsconfig.json'), ts.sys.readFile).config;
   const { options } = ts.parseJsonConfigFileContent({ ...config, include: [] }, ts.sys, ROOT);
   const host = ts.createCompilerHost(options);
@@ -64,7 +68,7 @@ function compile(modules: ReadonlyMap<string, string>): string[] {
       : ts.createSourceFile(path, `${text}\nexport {};\n`, languageVersion);
   };
   const program = ts.createProgram([...virtual.keys()], options, host);
-  return [...virtual].flatMap(([path, { name }]) => {
+  const faults = [...virtual].flatMap(([path, { name }]) => {
     const source = program.getSourceFile(path);
     const found = [
       ...program.getSyntacticDiagnostics(source),
@@ -75,34 +79,63 @@ function compile(modules: ReadonlyMap<string, string>): string[] {
       return `${name}, line ${line}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`;
     });
   });
+  return { program, faults };
+}
+
+/** Exported functions, and public methods of exported classes, whose comments have no example. */
+function withoutExample(program: ts.Program): string[] {
+  const checker = program.getTypeChecker();
+  const index = checker.getSymbolAtLocation(
+    program.getSourceFile(join(ROOT, 'src/index.ts')) as ts.SourceFile,
+  ) as ts.Symbol;
+  const bare: string[] = [];
+  const look = (name: string, node: ts.Node) => {
+    const comments = ts.getJSDocCommentsAndTags(node).map((comment) => comment.getText());
+    if (!comments.some((text) => text.includes('```ts'))) bare.push(name);
+  };
+  for (const symbol of checker.getExportsOfModule(index)) {
+    const isAlias = (symbol.flags & ts.SymbolFlags.Alias) !== 0;
+    const target = isAlias ? checker.getAliasedSymbol(symbol) : symbol;
+    for (const node of target.declarations ?? []) {
+      if (ts.isFunctionDeclaration(node)) look(symbol.name, node);
+      if (!ts.isClassDeclaration(node)) continue;
+      for (const member of node.members) {
+        if (ts.isMethodDeclaration(member) && ts.isIdentifier(member.name))
+          look(`${symbol.name}.${member.name.text}`, member);
+      }
+    }
+  }
+  return bare;
 }
 
 describe('examples in TypeScript', () => {
   const scratch = mkdtempSync(join(tmpdir(), 'varve-examples-'));
   afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-  it('compile, in documents and in comments', () => {
+  it('compile, in documents and in comments, which every public method has', () => {
     // An example of src/core/options/ is of what is not exported.
     const sources = projectFiles().filter((path) => /^src\/(?!core\/options).*\.ts$/.test(path));
     const inComments = sources.flatMap(commentExamples);
-    expect(inComments.length).toBeGreaterThan(2);
     const modules = new Map([
       ['around', AROUND],
       ...[...PROGRAMS, ...COMPILED].map((path): [string, string] => [path, programOf(path)]),
       ...inComments.map(({ name, text }): [string, string] => [name, text]),
     ]);
-    expect(compile(modules)).toEqual([]);
+    const { program, faults } = compile(modules);
+    expect(faults).toEqual([]);
+    const facade = /^(Store\.|restoreStore|doctor)/;
+    expect(withoutExample(program).filter((name) => !facade.test(name))).toEqual([]);
   });
 
   it('are found wrong where they are', () => {
     const wrong = "await store.conversations.put({ id: 'c1' }, { ifExist: 'skip' });";
-    const found = compile(
+    const { faults } = compile(
       new Map([
         ['around', AROUND],
         ['wrong', `\n${wrong}`],
       ]),
     );
-    expect(found).toEqual([expect.stringMatching(/^wrong, line 2: .*ifExist/)]);
+    expect(faults).toEqual([expect.stringMatching(/^wrong, line 2: .*ifExist/)]);
   });
 
   it.each(PROGRAMS)('run, one after the other, in %s', async (path) => {

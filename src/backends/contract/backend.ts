@@ -57,6 +57,7 @@ export interface Health {
   readonly error?: VarveError;
 }
 
+/** What a backend can do, and how callers use it best. */
 export interface BackendCapabilities {
   /** Whether writes are possible through this handle. */
   readonly writable: boolean;
@@ -74,6 +75,7 @@ export interface BackendCapabilities {
   readonly inlineBelow: number;
 }
 
+/** Where a store keeps its manifests and segments: what every implementation promises. */
 export interface Backend {
   readonly capabilities: BackendCapabilities;
   /** The location without credentials, for people. */
@@ -172,6 +174,7 @@ export interface Backend {
    */
   audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined>;
 
+  /** What is stored, and what it takes. */
   usage(options?: AbortOptions): Promise<Usage>;
 
   /**

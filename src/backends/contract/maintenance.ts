@@ -49,6 +49,7 @@ export function collectWorkKinds(is: OptionKinds) {
   };
 }
 
+/** What a collection may be given. */
 export interface CollectOptions extends CollectWorkOptions {
   /**
    * A segment is collected once nothing has referenced it for this many milliseconds. Default: 24
@@ -126,6 +127,7 @@ export interface CollectShare {
   readonly bytes: number;
 }
 
+/** What a collection did, or in a dry run would do. */
 export interface CollectReport {
   readonly dryRun: boolean;
   /** `false` when the deadline came first: the next run goes on from there. */
@@ -162,6 +164,7 @@ export interface Remnant {
   readonly reason: string;
 }
 
+/** What kind of fault an audit found. */
 export type FindingKind =
   | 'missing-data'
   | 'corrupt-data'
@@ -191,6 +194,7 @@ export interface Finding {
   readonly harmful: boolean;
 }
 
+/** What an audit may be given. */
 export interface AuditOptions extends AbortOptions {
   /** Mend what can be mended. Default: false. */
   readonly repair?: boolean | undefined;
@@ -220,6 +224,7 @@ export const AUDIT_OPTIONS = declareOptions<AuditOptions>()({
 /** What an audit is to do: options with their defaults. */
 export type AuditSettings = ReturnType<typeof AUDIT_OPTIONS.read>;
 
+/** The totals of an audit. */
 export interface AuditReport {
   readonly manifests: number;
   readonly segments: number;
@@ -229,6 +234,7 @@ export interface AuditReport {
   readonly durationMs: number;
 }
 
+/** What a backup and a restoration may be given. */
 export interface BackupOptions extends AbortOptions {
   readonly onProgress?: ProgressCallback | undefined;
 }
@@ -240,6 +246,7 @@ export const BACKUP_OPTIONS = declareOptions<BackupOptions>()({
   }),
 });
 
+/** What a backup copied. */
 export interface BackupReport {
   /** The folder, or another location, that holds the copy now. */
   readonly location: string;
@@ -262,6 +269,7 @@ export interface BackupReport {
   readonly durationMs: number;
 }
 
+/** What is stored, and what it takes on its medium. */
 export interface Usage {
   /** By kind; `logicalBytes` is the size of the content as it was given. */
   readonly manifests: Readonly<
@@ -379,6 +387,7 @@ export interface DoctorReport {
   readonly findings: readonly DoctorFinding[];
 }
 
+/** What a salvage may be given. */
 export interface SalvageOptions extends AbortOptions {
   readonly onProgress?: ProgressCallback | undefined;
 }

@@ -10,6 +10,7 @@ import { declareOptions } from '../../core/options/options.ts';
 /** The kinds of manifests, in the order in which everything walks them. */
 export const MANIFEST_KINDS = ['conversation', 'blob', 'pin'] as const;
 
+/** What a manifest is of: a conversation, a blob, or a pin that holds segments. */
 export type ManifestKind = (typeof MANIFEST_KINDS)[number];
 
 /** Longest manifest id, in bytes of UTF-8. Ids are any non-empty well-formed string up to this. */
@@ -143,6 +144,7 @@ export interface ManifestHead {
   readonly hold?: ManifestHold;
 }
 
+/** A manifest with its entries. */
 export interface StoredManifest extends ManifestHead {
   readonly entries: readonly StoredEntry[];
   /** Segments of its own that hold bodies of these entries, where a backend keeps bodies so. */
@@ -219,6 +221,7 @@ export interface HoldWrite {
   readonly ifRevision?: Revision;
 }
 
+/** One write of a commit. */
 export type ManifestWrite = PutWrite | AppendWrite | DeleteWrite | HoldWrite;
 
 /** What a successful write did. */
@@ -240,6 +243,7 @@ export interface WriteSuccess {
   readonly newBytes: number;
 }
 
+/** Why a write of a batch did not happen. */
 export interface WriteFailure {
   readonly status: 'failed';
   readonly error: VarveError;
@@ -248,6 +252,7 @@ export interface WriteFailure {
 /** Each write of a batch has an outcome of its own: it happened whole, or not at all. */
 export type WriteOutcome = WriteSuccess | WriteFailure;
 
+/** Which manifests a list returns, and in which order. */
 export interface ListFilter {
   readonly application?: string | undefined;
   readonly model?: string | undefined;
@@ -281,6 +286,7 @@ export const ABORT_OPTIONS = declareOptions<AbortOptions>()({
   members: (is: OptionKinds) => ({ signal: is.signal }),
 });
 
+/** Options of calls that delete. */
 export interface DeleteOptions extends AbortOptions {
   /** Fails with `CONFLICT` unless this is the stored revision. */
   readonly ifRevision?: Revision | undefined;
@@ -290,6 +296,7 @@ export const DELETE_OPTIONS = declareOptions<DeleteOptions>()({
   members: (is: OptionKinds) => ({ ifRevision: revisionKind(is), signal: is.signal }),
 });
 
+/** Options of reading manifests. */
 export interface ReadManifestOptions extends AbortOptions {
   /**
    * `newest`: only the last of each manifest's entries, at a cost that does not depend on the

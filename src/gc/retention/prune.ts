@@ -39,6 +39,7 @@ export interface PruneDecision {
   readonly hold?: ManifestHold;
 }
 
+/** The totals of a prune. */
 export interface PruneReport {
   readonly dryRun: boolean;
   /** Conversations of the filters by application and model that were looked at. */
@@ -70,6 +71,12 @@ export class Prune {
   /**
    * What a run would do now; changes nothing.
    *
+   * ```ts
+   * for await (const { id, why } of store.prune.plan({ olderThan: '90d', keepLast: 1000 })) {
+   *   console.log(id, why.join(', '));
+   * }
+   * ```
+   *
    * @throws at the call `INVALID_ARGUMENT` for criteria that cannot be, and without any.
    */
   plan(criteria: PruneCriteria): AsyncGenerator<PruneDecision, PruneReport, undefined> {
@@ -81,6 +88,12 @@ export class Prune {
    * yields what became of it. What is deleted is gone before it is told. Leaves a report in the
    * store. May be ended at any point. Criteria about several conversations (`keepLast`) are judged
    * on the list as it was at the start.
+   *
+   * ```ts
+   * for await (const { id, status } of store.prune.run({ olderThan: '90d' })) {
+   *   if (status === 'held') console.warn(`${id} is held`);
+   * }
+   * ```
    *
    * @throws at the call `INVALID_ARGUMENT` for criteria that cannot be, and without any.
    */

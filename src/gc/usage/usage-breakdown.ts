@@ -5,6 +5,7 @@ import type { OptionKinds } from '../../core/options/option-kinds.ts';
 import { declareOptions } from '../../core/options/options.ts';
 import { type SharedSegment, TopSegments } from './top-segments.ts';
 
+/** How usage is broken down. */
 export interface UsageBreakdownOptions extends AbortOptions {
   /**
    * What to tell apart: the applications, the models, or the months (UTC) of creation. Default:
@@ -49,6 +50,7 @@ export interface UsagePart {
   readonly storedBytes: number;
 }
 
+/** What applications, models or months take, and what sharing saves. */
 export interface UsageBreakdown {
   /** Largest first. */
   readonly parts: readonly UsagePart[];

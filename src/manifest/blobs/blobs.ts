@@ -28,6 +28,7 @@ import { lostContent, nameOf } from '../content/lost-content.ts';
 import { type BlobEnd, encodeBlobEntry } from './blob-body.ts';
 import { type BlobLayout, BlobRange, isUnchanged, layoutOf } from './blob-content.ts';
 
+/** How a blob is put. */
 export interface PutBlobOptions extends AbortOptions {
   /**
    * What to do when the name holds other content: `error` (the default) throws `ALREADY_EXISTS`.
@@ -55,6 +56,7 @@ const PUT_BLOB_OPTIONS = declareOptions<PutBlobOptions>()({
   }),
 });
 
+/** What putting a blob did. */
 export interface BlobReceipt {
   readonly name: string;
   /** `unchanged`: the same content was stored already; `skipped`: other content was, and stays. */
@@ -69,6 +71,7 @@ export interface BlobReceipt {
   readonly newBytes: number;
 }
 
+/** What a list returns of a blob. */
 export interface BlobHead {
   readonly name: string;
   readonly bytes: number;
@@ -79,6 +82,7 @@ export interface BlobHead {
   readonly expiresAt?: number;
 }
 
+/** What is known of a blob without reading its bytes. */
 export interface BlobStat extends BlobHead {
   /** SHA-256 of the whole, as 64 lower-case hex digits. */
   readonly sha256: string;
@@ -87,6 +91,7 @@ export interface BlobStat extends BlobHead {
   readonly chunks: number;
 }
 
+/** Which bytes of a blob are read. */
 export interface GetBlobOptions extends AbortOptions {
   /** Offset of the first byte. Default: 0. */
   readonly start?: number | undefined;
@@ -111,6 +116,7 @@ export interface BlobContent extends AsyncIterable<Uint8Array> {
   readonly end: number;
 }
 
+/** Which blobs a list returns, and in which order. */
 export interface BlobFilter
   extends Pick<ListFilter, 'application' | 'since' | 'until' | 'order'>,
     AbortOptions {}
@@ -145,6 +151,13 @@ export class Blobs {
   /**
    * Stores the bytes of `source` under a name of 1 to 512 bytes of UTF-8. Nothing is visible until
    * all are stored.
+   *
+   * ```ts
+   * import { createReadStream } from 'node:fs';
+   *
+   * const options = { contentType: 'application/pdf', ifExists: 'replace' } as const;
+   * await store.blobs.put('report.pdf', createReadStream('report.pdf'), options);
+   * ```
    *
    * @throws `ALREADY_EXISTS`, `CONFLICT` (see the options), `INVALID_ARGUMENT`; what `source`
    *   throws.
@@ -181,6 +194,11 @@ export class Blobs {
    * piece is handed out. While the bytes are read, iterating throws `CONFLICT` when the blob was
    * replaced or deleted and its chunks collected.
    *
+   * ```ts
+   * const report = await store.blobs.get('report.pdf', { start: 0, end: 1024 });
+   * if (report !== undefined) for await (const piece of report) process.stdout.write(piece);
+   * ```
+   *
    * @throws `INVALID_ARGUMENT` when the range is none or starts behind the end; `CORRUPT`;
    *   `UNSUPPORTED_FORMAT`.
    */
@@ -208,7 +226,13 @@ export class Blobs {
     }
   }
 
-  /** What a blob is, without its bytes; `undefined` when there is none of that name. */
+  /**
+   * What a blob is, without its bytes; `undefined` when there is none of that name.
+   *
+   * ```ts
+   * const { bytes, sha256 } = (await store.blobs.stat('report.pdf')) ?? {};
+   * ```
+   */
   async stat(name: string, options?: AbortOptions): Promise<BlobStat | undefined> {
     const manifest = await this.#read(name, ABORT_OPTIONS.read('blobs.stat', options));
     return manifest && statOf(layoutOf(manifest));
@@ -216,6 +240,12 @@ export class Blobs {
 
   /**
    * All blobs that pass the filter, by default in the order in which they were first put.
+   *
+   * ```ts
+   * for await (const { name, bytes } of store.blobs.list({ order: 'newest' })) {
+   *   console.log(name, bytes);
+   * }
+   * ```
    *
    * @throws `INVALID_ARGUMENT` at the call.
    */
@@ -230,6 +260,10 @@ export class Blobs {
 
   /**
    * Deletes a blob. Returns whether there was one: deleting again is no error.
+   *
+   * ```ts
+   * const wasThere = await store.blobs.delete('report.pdf');
+   * ```
    *
    * @throws `CONFLICT` when `ifRevision` is given and is not the stored revision.
    */

@@ -10,6 +10,7 @@ import type { OptionKinds } from '../../core/options/option-kinds.ts';
 import { declareOptions } from '../../core/options/options.ts';
 import type { IfExists } from './conversation-writer.ts';
 
+/** How many conversations are put. */
 export interface PutManyOptions extends AbortOptions {
   /**
    * What to do when the id holds another conversation: `error` fails with `ALREADY_EXISTS`, `skip`
@@ -30,6 +31,7 @@ export const PUT_MANY_OPTIONS = declareOptions<PutManyOptions>()({
   members: (is: OptionKinds) => ({ ifExists: ifExistsKind(is), signal: is.signal }),
 });
 
+/** How a conversation is put. */
 export interface PutOptions extends PutManyOptions {
   /** Fails with `CONFLICT` unless this is the stored revision. */
   readonly ifRevision?: Revision | undefined;
@@ -47,6 +49,7 @@ export const PUT_OPTIONS = declareOptions<PutOptions>()({
   }),
 });
 
+/** What putting or appending did. */
 export interface PutReceipt {
   readonly id: string;
   readonly status: 'created' | 'replaced' | 'appended' | 'unchanged' | 'skipped';
@@ -57,6 +60,7 @@ export interface PutReceipt {
   readonly newBytes: number;
 }
 
+/** Why a conversation of many was not put. */
 export interface PutFailure {
   /** `undefined` when the conversation has no valid one. */
   readonly id: string | undefined;
@@ -64,6 +68,7 @@ export interface PutFailure {
   readonly error: VarveError;
 }
 
+/** How messages are appended. */
 export interface AppendOptions extends AbortOptions {
   /** Fails with `CONFLICT` unless this is the stored revision. */
   readonly ifRevision?: Revision | undefined;
@@ -82,6 +87,7 @@ export const APPEND_OPTIONS = declareOptions<AppendOptions>()({
   }),
 });
 
+/** How many conversations are deleted. */
 export interface DeleteManyOptions extends AbortOptions {
   /**
    * Called for each conversation that could not be deleted. Default: the first such failure is
@@ -97,6 +103,7 @@ export const DELETE_MANY_OPTIONS = declareOptions<DeleteManyOptions>()({
   }),
 });
 
+/** Which state of a conversation is read. */
 export interface ReadOptions extends AbortOptions {
   /** The state after the first so many writes, 1 to `revisions`. Default: the newest. */
   readonly revision?: number | undefined;
@@ -106,6 +113,7 @@ export const READ_OPTIONS = declareOptions<ReadOptions>()({
   members: (is: OptionKinds) => ({ revision: is.whole(1), signal: is.signal }),
 });
 
+/** Which conversations a list returns, and in which order. */
 export interface ConversationListOptions extends ListFilter, AbortOptions {
   /**
    * A glob that the whole id must match: `*` any characters, `?` one, `[a-z]`, `[!a-z]`, `{a,b}`.

@@ -26,6 +26,7 @@ export interface ConversationHead {
   readonly hold?: ManifestHold;
 }
 
+/** What is known of a conversation without reading its content. */
 export interface ConversationStat extends ConversationHead {
   /** In its newest state; 0 for one without an array of messages. */
   readonly messages: number;

@@ -23,6 +23,7 @@ import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
 import { type ConversationReader, conversationKey } from './conversation-reader.ts';
 import { continuation, type History, historyOf, sameMeaning } from './history.ts';
 
+/** What to do when an id holds another conversation, see {@link PutManyOptions}. */
 export type IfExists = 'error' | 'skip' | 'replace' | 'append';
 
 /** A record that knows where it goes. */

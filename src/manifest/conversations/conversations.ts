@@ -90,6 +90,14 @@ export class Conversations {
    * or a JSON text in UTF-8, kept as it is written but for line breaks between its values, which
    * become spaces. Durable when the promise resolves.
    *
+   * ```ts
+   * const messages = [{ role: 'user', content: 'Hello' }];
+   * const { status } = await store.conversations.put(
+   *   { id: 'c1', model: 'm-1', application: 'support', messages },
+   *   { ifExists: 'append' },
+   * );
+   * ```
+   *
    * @throws `ALREADY_EXISTS`, `CONFLICT` (see {@link PutOptions}); `MALFORMED_INPUT` for a text
    *   that is no JSON object; `INVALID_ARGUMENT` for what JSON cannot write and for ids that are
    *   empty, not well-formed or longer than 512 bytes of UTF-8.
@@ -104,6 +112,13 @@ export class Conversations {
 
   /**
    * As {@link put} for many, a commit for hundreds: a receipt or failure for each, in order.
+   *
+   * ```ts
+   * const calls = [{ id: 'c1', messages: [] }, { id: 'c2', messages: [] }];
+   * for await (const receipt of store.conversations.putMany(calls, { ifExists: 'skip' })) {
+   *   if (receipt.status === 'failed') console.warn(receipt.id, receipt.error.message);
+   * }
+   * ```
    *
    * @throws `INVALID_ARGUMENT` at the call.
    */
@@ -142,6 +157,11 @@ export class Conversations {
    * The conversation as an object, deep-equal to what was put, keys in their order; `undefined`
    * when there is none.
    *
+   * ```ts
+   * const conversation = await store.conversations.get('c1');
+   * console.log(conversation?.messages?.length);
+   * ```
+   *
    * @typeParam Shape - the type of what was put, which is not checked
    * @throws `TOO_LARGE` beyond the length of a JavaScript string (about 512 MB): use
    *   {@link getBytes}; `NOT_FOUND` for a revision that does not exist; `CORRUPT`;
@@ -164,6 +184,11 @@ export class Conversations {
   /**
    * The line as it was imported, byte for byte, with its line terminator; `undefined` when there is
    * none.
+   *
+   * ```ts
+   * const line = await store.conversations.getBytes('c1');
+   * if (line !== undefined) process.stdout.write(line);
+   * ```
    */
   async getBytes(id: string, options?: ReadOptions): Promise<Buffer | undefined> {
     checkId(id);
@@ -184,6 +209,11 @@ export class Conversations {
    * Adds messages at the end of a conversation, given as values or as the text of a JSON array in
    * UTF-8; reads and stores no more than what is new. Without `ifRevision` and `idempotencyKey`, a
    * retry after an unknown outcome may add them twice.
+   *
+   * ```ts
+   * const answer = [{ role: 'assistant', content: 'Hi!' }];
+   * await store.conversations.append('c1', answer, { idempotencyKey: 'turn-2' });
+   * ```
    *
    * @throws `NOT_FOUND` when there is no such conversation, `CONFLICT` unless `ifRevision` is
    *   stored, `INVALID_ARGUMENT` when it has no array of messages or the messages cannot be written
@@ -265,6 +295,10 @@ export class Conversations {
   /**
    * Deletes a conversation. Returns whether there was one.
    *
+   * ```ts
+   * const wasThere = await store.conversations.delete('c1');
+   * ```
+   *
    * @throws `CONFLICT` unless `ifRevision` is stored; `HELD`.
    */
   async delete(id: string, options?: DeleteOptions): Promise<boolean> {
@@ -287,6 +321,11 @@ export class Conversations {
    * Deletes many in one commit. Returns those ids that were deleted, in order; there was no
    * conversation under the others, or `onFailure` was told why it is still there.
    *
+   * ```ts
+   * const onFailure = (id: string, error: Error) => console.warn(id, error.message);
+   * const deleted = await store.conversations.deleteMany(['c1', 'c2'], { onFailure });
+   * ```
+   *
    * @throws without `onFailure` the first such failure (`HELD`), when the others have been deleted.
    */
   async deleteMany(ids: readonly string[], options?: DeleteManyOptions): Promise<string[]> {
@@ -306,6 +345,10 @@ export class Conversations {
 
   /**
    * What is known of a conversation without reading its content; `undefined` when there is none.
+   *
+   * ```ts
+   * const { messages, sharedBytes } = (await store.conversations.stat('c1')) ?? {};
+   * ```
    */
   async stat(id: string, options?: AbortOptions): Promise<ConversationStat | undefined> {
     checkId(id);
@@ -325,6 +368,13 @@ export class Conversations {
 
   /**
    * The conversations that pass the filter, in the order asked for.
+   *
+   * ```ts
+   * const newest = { application: 'support', order: 'newest', limit: 10 } as const;
+   * for await (const { id, createdAt } of store.conversations.list(newest)) {
+   *   console.log(id, new Date(createdAt).toISOString());
+   * }
+   * ```
    *
    * @throws `INVALID_ARGUMENT` at the call.
    */

@@ -9,6 +9,7 @@ import { checkId } from '../content/record.ts';
 import { conversationKey } from './conversation-reader.ts';
 import { type ConversationHead, headOf } from './conversation-stat.ts';
 
+/** How a hold is placed. */
 export interface PlaceHoldOptions extends AbortOptions {
   /**
    * Why, for whoever meets the hold: at most 1,024 bytes of UTF-8. Default: none, or that of the
@@ -28,6 +29,7 @@ export interface HoldReceipt {
   readonly status: 'held' | 'released' | 'unchanged' | 'absent';
 }
 
+/** A conversation that is held, and since when. */
 export type HeldConversation = ConversationHead & Required<Pick<ConversationHead, 'hold'>>;
 
 /**
@@ -44,6 +46,10 @@ export class Holds {
   /**
    * Holds conversations, in one commit: a receipt for each, in order.
    *
+   * ```ts
+   * await store.conversations.holds.place('case-17', { reason: 'dispute 12' });
+   * ```
+   *
    * @throws `INVALID_ARGUMENT` for an id or a reason that cannot be.
    */
   async place(ids: string | readonly string[], options?: PlaceHoldOptions): Promise<HoldReceipt[]> {
@@ -51,13 +57,28 @@ export class Holds {
     return this.#set(ids, { held: true, ...(reason !== undefined && { reason }) }, abort);
   }
 
-  /** Releases conversations, in one commit: a receipt for each, in order. */
+  /**
+   * Releases conversations, in one commit: a receipt for each, in order.
+   *
+   * ```ts
+   * const [receipt] = await store.conversations.holds.release('case-17');
+   * console.log(receipt?.status);
+   * ```
+   */
   async release(ids: string | readonly string[], options?: AbortOptions): Promise<HoldReceipt[]> {
     const abort = ABORT_OPTIONS.read('conversations.holds.release', options);
     return this.#set(ids, { held: false }, abort);
   }
 
-  /** The conversations that are held, in the order of archiving. */
+  /**
+   * The conversations that are held, in the order of archiving.
+   *
+   * ```ts
+   * for await (const { id, hold } of store.conversations.holds.list()) {
+   *   console.log(id, new Date(hold.since).toISOString(), hold.reason);
+   * }
+   * ```
+   */
   list(options?: AbortOptions): AsyncGenerator<HeldConversation, void, undefined> {
     return this.#list(ABORT_OPTIONS.read('conversations.holds.list', options));
   }

@@ -14,6 +14,7 @@ import { checkId } from '../content/record.ts';
 import { idText } from '../content/render.ts';
 import { ConversationReader, conversationKey } from '../conversations/conversation-reader.ts';
 
+/** What is exported. */
 export interface ExportOptions extends AbortOptions {
   /**
    * Which conversations, in this order. Default: all, in the order in which they were first stored.
@@ -43,6 +44,7 @@ function isIterable(value: unknown): boolean {
   return Symbol.iterator in value || Symbol.asyncIterator in value;
 }
 
+/** How much was exported so far. */
 export interface ExportCounts {
   readonly conversations: number;
   readonly bytes: number;

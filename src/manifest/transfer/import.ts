@@ -19,6 +19,7 @@ import {
 import { derivedId, OccurrenceCounter } from '../conversations/derived-id.ts';
 import { type JsonlBatch, type JsonlRecord, MAX_RECORD_BYTES, readJsonl } from './jsonl-reader.ts';
 
+/** How an import goes. */
 export interface ImportOptions extends AbortOptions {
   /** As in `Conversations.put`. Default: `error`. */
   readonly ifExists?: IfExists | undefined;
@@ -51,6 +52,7 @@ const IMPORT_OPTIONS = declareOptions<ImportOptions>()({
 /** What an import is to do: options with their defaults. */
 type ImportSettings = ReturnType<typeof IMPORT_OPTIONS.read>;
 
+/** What an import did so far. */
 export interface ImportCounts {
   /** Records read, well-formed or not. */
   readonly records: number;
@@ -67,6 +69,7 @@ export interface ImportCounts {
   readonly newBytes: number;
 }
 
+/** A record that could not be stored, and why. */
 export interface ImportError {
   /** Counted from 1. */
   readonly lineNumber: number;
@@ -76,6 +79,7 @@ export interface ImportError {
   readonly error: VarveError;
 }
 
+/** What an import did. */
 export interface ImportReport extends ImportCounts {
   /** The first 100 of the `failed` records. */
   readonly errors: readonly ImportError[];
