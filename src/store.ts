@@ -16,7 +16,6 @@ import {
   type Usage,
 } from './backends/contract/maintenance.ts';
 import { ABORT_OPTIONS, MANIFEST_KINDS, type ManifestKey } from './backends/contract/manifests.ts';
-import { SignalledBackend } from './backends/contract/signalled-backend.ts';
 import { LocalBackend } from './backends/local/local-backend.ts';
 import { examine } from './backends/local/operations/doctor.ts';
 import { restoreBackup } from './backends/local/operations/restore.ts';
@@ -97,11 +96,7 @@ export async function openStore(
 async function openDirectory(location: string, options: OpenOptions): Promise<Backend> {
   refuseOptions(options, 'objects', 'a directory');
   const { create, readOnly, signal, local = {} } = options;
-  const backend = await LocalBackend.open(
-    pathOf(location),
-    definedOnly({ create, readOnly, signal, ...local }),
-  );
-  return signal === undefined ? backend : new SignalledBackend(backend, signal);
+  return LocalBackend.open(pathOf(location), definedOnly({ create, readOnly, signal, ...local }));
 }
 
 /** A location, with the settings of one on S3 read once. */

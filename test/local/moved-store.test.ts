@@ -11,7 +11,8 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { PutWrite } from '../../src/backends/contract/manifests.ts';
-import { LocalBackend, type LocalOptions } from '../../src/backends/local/local-backend.ts';
+import { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import type { LocalOptions } from '../../src/backends/local/opening.ts';
 import {
   commit,
   contentOf,

@@ -9,7 +9,8 @@ import {
 } from '../../src/backends/contract/manifests.ts';
 import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
 import { PackAppender } from '../../src/backends/local/files/pack-files.ts';
-import { LocalBackend, type LocalOptions } from '../../src/backends/local/local-backend.ts';
+import { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import type { LocalOptions } from '../../src/backends/local/opening.ts';
 import { append, conversation, entry, hold, put, remove } from '../conformance/builders.ts';
 import type { Random } from './process/random.ts';
 

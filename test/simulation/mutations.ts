@@ -187,7 +187,7 @@ export const MUTATIONS: readonly Mutation[] = [
     scene: 'read beside replace and collect',
     patches: [
       patch(
-        'object-backend.ts',
+        'manifest-reading.ts',
         'if (now.etag === etag) throw',
         'if (now.etag !== undefined) throw',
       ),

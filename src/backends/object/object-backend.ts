@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { type AbortOptions, abortOf, throwIfAborted } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
 import { mapAll } from '../../core/concurrency.ts';
@@ -8,6 +7,7 @@ import type { Clock, Randomness } from '../../core/system/clock.ts';
 import { SystemClock, SystemRandomness } from '../../core/system/system-clock.ts';
 import type { Backend, BackendCapabilities, Health } from '../contract/backend.ts';
 import { healthBy } from '../contract/health.ts';
+import { Lifecycle } from '../contract/lifecycle.ts';
 import {
   AUDIT_OPTIONS,
   type AuditOptions,
@@ -54,6 +54,7 @@ import { acquireLease } from './operations/named-lease.ts';
 import { ObjectReportLog } from './operations/report-log.ts';
 import { surveyObjects } from './operations/survey.ts';
 import { usageOf } from './operations/usage.ts';
+import { readManifest } from './segments/manifest-reading.ts';
 import { findStore } from './tables/descriptor.ts';
 import { DEFAULT_SETTINGS, type Foundation, type ProtocolSettings } from './tables/foundation.ts';
 
@@ -94,10 +95,7 @@ export class ObjectBackend implements Backend {
   readonly #foundation: Omit<Foundation, 'call'>;
   readonly #memory: StoreMemory;
   readonly #meter: RequestMeter;
-  readonly #signal: AbortSignal | undefined;
-  readonly #working = new Set<Promise<unknown>>();
-  readonly #ended = new AbortController();
-  #closing: Promise<void> | undefined;
+  readonly #lifecycle: Lifecycle;
 
   constructor(
     store: ObjectStore,
@@ -129,7 +127,6 @@ export class ObjectBackend implements Backend {
       countsReferencesOf: 'manifests',
       inlineBelow,
     };
-    this.#signal = options.signal;
     this.#foundation = {
       store: limited,
       clock,
@@ -138,10 +135,12 @@ export class ObjectBackend implements Backend {
       settings,
     };
     this.#memory = new StoreMemory(randomness, cacheBytes);
+    this.#lifecycle = new Lifecycle(store.location, !readOnly, options.signal);
     this.reports = {
+      // Without the signal of the store: what that signal ended is reported, too.
       add: (report, options = {}) =>
-        this.#work(() => {
-          this.#assertWritable();
+        this.#lifecycle.run(() => {
+          this.#lifecycle.assertWritable();
           throwIfAborted(options.signal);
           return new ObjectReportLog(this.#lastWords().protocol).add(report, options);
         }),
@@ -150,8 +149,8 @@ export class ObjectBackend implements Backend {
   }
 
   commit(writes: readonly ManifestWrite[], options: AbortOptions = {}): Promise<WriteOutcome[]> {
-    return this.#work(() => {
-      this.#assertWritable();
+    return this.#lifecycle.run(() => {
+      this.#lifecycle.assertWritable();
       return commitTaken(writes, (taken) => this.#short(options).writer.commit(taken));
     });
   }
@@ -162,8 +161,8 @@ export class ObjectBackend implements Backend {
     fields: () => ManifestFields,
     options: AbortOptions = {},
   ): Promise<WriteOutcome> {
-    return this.#work(() => {
-      this.#assertWritable();
+    return this.#lifecycle.run(() => {
+      this.#lifecycle.assertWritable();
       return publishTaken(write, entries, fields, (...taken) =>
         this.#long(options).writer.publish(...taken),
       );
@@ -174,8 +173,8 @@ export class ObjectBackend implements Backend {
     keys: readonly ManifestKey[],
     options: ReadManifestOptions = {},
   ): Promise<(StoredManifest | undefined)[]> {
-    const scope = this.#short(options);
-    return mapAll(takeKeys(keys), (key) => readManifest(scope, key, options.entries));
+    const { protocol, reader } = this.#short(options);
+    return mapAll(takeKeys(keys), (key) => readManifest(protocol, reader, key, options.entries));
   }
 
   async heads(
@@ -195,12 +194,15 @@ export class ObjectBackend implements Backend {
     options: AbortOptions = {},
   ): AsyncIterable<ManifestHead> {
     const taken = takeFilter(kind, filter);
-    const { manifests, unreadable } = await this.#long(options).index.list(kind);
+    const { index, protocol } = this.#long(options);
+    const { signal } = protocol.call;
+    const { manifests, unreadable } = await index.list(kind);
     for (const { archived: _, ...head } of ordered(manifests, taken)) {
-      this.#assertOpen(options);
+      this.assertOpen();
+      throwIfAborted(signal);
       yield head;
     }
-    // Nobody may take what cannot be read for deleted.
+    // At the end, so that callers do not mistake unreadable manifests for deleted ones.
     for (const error of unreadable) throw error;
   }
 
@@ -228,18 +230,18 @@ export class ObjectBackend implements Backend {
   }
 
   async collect(options?: CollectOptions): Promise<CollectReport> {
-    return this.#work(async () => {
+    return this.#lifecycle.run(async () => {
       const settings = readCollectOptions(options);
-      if (!settings.dryRun) this.#assertWritable();
-      const scope = this.#long(settings, this.#ended.signal);
+      if (!settings.dryRun) this.#lifecycle.assertWritable();
+      const scope = this.#scope(this.#longCall(this.#lifecycle.beginLong(settings)));
       return collectObjects(this.#maintenance(scope), within(scope, settings));
     });
   }
 
   async *audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
     const settings = AUDIT_OPTIONS.read('audit', options);
-    if (settings.repair) this.#assertWritable();
-    const scope = this.#long(settings, this.#ended.signal);
+    if (settings.repair) this.#lifecycle.assertWritable();
+    const scope = this.#scope(this.#longCall(this.#lifecycle.beginLong(settings)));
     try {
       return yield* whileOpen(
         this,
@@ -275,22 +277,23 @@ export class ObjectBackend implements Backend {
   }
 
   lease(name: string, ttlMs: number, options: AbortOptions = {}): Promise<Lease | undefined> {
-    return this.#work(() => {
-      this.#assertWritable();
+    return this.#lifecycle.run(() => {
+      this.#lifecycle.assertWritable();
       throwIfAborted(options.signal);
       // Whoever has a lease asks with it later, and each time anew.
       return acquireLease(this.#long({}).protocol, name, ttlMs, options);
     });
   }
 
+  assertOpen(): void {
+    this.#lifecycle.assertOpen();
+  }
+
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return this.#lifecycle.close(() => this.#close());
   }
 
   async #close(): Promise<void> {
-    this.#ended.abort(new VarveError('CLOSED', 'the store was closed'));
-    await Promise.allSettled(this.#working);
     const { index, hints } = this.#lastWords();
     try {
       if (this.capabilities.writable) {
@@ -317,28 +320,26 @@ export class ObjectBackend implements Backend {
     };
   }
 
-  /** Checks that the store is open, and begins a call that has to end within the time for one. */
+  /** Begins a call that has to end within the time for one. */
   #short(options: AbortOptions): CallScope {
-    this.#assertOpen(options);
     const { clock, settings } = this.#foundation;
-    return this.#scope(
-      Call.short(clock, settings.timeoutMs, joined([this.#signal, options.signal])),
-    );
+    return this.#scope(Call.short(clock, settings.timeoutMs, this.#lifecycle.begin(options)));
   }
 
-  /** The same for work of many steps. */
-  #long(options: AbortOptions, ...others: AbortSignal[]): CallScope {
-    this.#assertOpen(options);
+  /** Begins work of many steps. */
+  #long(options: AbortOptions): CallScope {
+    return this.#scope(this.#longCall(this.#lifecycle.begin(options)));
+  }
+
+  #longCall(signal: AbortSignal | undefined): Call {
     const { clock, settings } = this.#foundation;
-    return this.#scope(
-      Call.long(clock, settings.timeoutMs, joined([this.#signal, options.signal, ...others])),
-    );
+    return Call.long(clock, settings.timeoutMs, signal);
   }
 
   /** For what is still to be said when the work is done, or was ended. */
   #lastWords(): CallScope {
     const { clock, settings } = this.#foundation;
-    const isHasty = this.#signal?.aborted || this.#memory.link.isDown;
+    const isHasty = this.#lifecycle.isAborted || this.#memory.link.isDown;
     return this.#scope(
       Call.short(clock, isHasty ? Math.min(LAST_WORDS_MS, settings.timeoutMs) : settings.timeoutMs),
     );
@@ -347,80 +348,9 @@ export class ObjectBackend implements Backend {
   #scope(call: Call): CallScope {
     return new CallScope(this.#foundation, this.#memory, call, this.capabilities.writable);
   }
-
-  /** Keeps track of what has to end before the store may close. */
-  async #work<Result>(work: () => Promise<Result>): Promise<Result> {
-    const working = work();
-    this.#working.add(working);
-    try {
-      return await working;
-    } finally {
-      this.#working.delete(working);
-    }
-  }
-
-  assertOpen(): void {
-    if (this.#closing !== undefined) throw new VarveError('CLOSED', 'the store was closed');
-  }
-
-  #assertOpen({ signal }: AbortOptions = {}): void {
-    this.assertOpen();
-    throwIfAborted(this.#signal);
-    throwIfAborted(signal);
-  }
-
-  #assertWritable(): void {
-    this.assertOpen();
-    if (!this.capabilities.writable) {
-      throw new VarveError('READ_ONLY', `the store at ${this.location} was opened read-only`);
-    }
-  }
-}
-
-async function readManifest(
-  { protocol, reader }: CallScope,
-  key: ManifestKey,
-  entries: ReadManifestOptions['entries'] = 'all',
-): Promise<StoredManifest | undefined> {
-  for (;;) {
-    const { record, etag } = await protocol.manifests.read(key);
-    const current = record?.current;
-    if (current === undefined) return undefined;
-    try {
-      const wanted = entries === 'newest' ? current.entries.slice(-1) : current.entries;
-      const bodies = await reader.bodies(wanted, current.holds);
-      const parts = wanted.flatMap(({ body }) => (body.kind === 'spilled' ? body.parts : []));
-      const spilled = [...new Set(parts.map(({ address }) => address))];
-      return {
-        ...headOfRecord(key, current),
-        ...(spilled.length > 0 && {
-          spilled: spilled.map((address) => reader.locate(address, current.holds)),
-        }),
-        entries: wanted.map(({ segments }, at) => ({
-          body: bodies[at] as Uint8Array,
-          segments: segments.map((address) => reader.locate(address, current.holds)),
-        })),
-      };
-    } catch (error) {
-      if (!isVarveError(error, 'NOT_FOUND')) throw error;
-      // A spilled body is gone because the manifest has changed, or it is lost (rule
-      // `reread-before-corruption`).
-      const now = await protocol.manifests.read(key);
-      if (now.etag === etag) throw new VarveError('CORRUPT', error.message, { cause: error });
-    }
-  }
 }
 
 /** The options with the signal that the work obeys. */
 function within<Options extends AbortOptions>({ protocol }: CallScope, options: Options): Options {
   return { ...options, ...abortOf(protocol.call.signal) };
-}
-
-/** One signal that hundreds of requests may listen to. */
-function joined(given: readonly (AbortSignal | undefined)[]): AbortSignal | undefined {
-  const signals = given.filter((signal) => signal !== undefined);
-  if (signals.length === 0) return undefined;
-  const signal = AbortSignal.any(signals);
-  setMaxListeners(0, signal);
-  return signal;
 }

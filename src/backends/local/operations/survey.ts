@@ -1,17 +1,39 @@
 import { countTokens } from '../../../cas/codec/token-codec.ts';
 import { isUnreadable } from '../../../core/errors.ts';
 import type { ManifestSurvey, SurveyedSegment } from '../../contract/maintenance.ts';
-import type { ManifestKey } from '../../contract/manifests.ts';
+import { MANIFEST_KINDS, type ManifestHead, type ManifestKey } from '../../contract/manifests.ts';
 import { PackVanished } from '../files/pack-files.ts';
 import { BODIES, SEGMENTS } from '../format/schema.ts';
 import type { RecordPlace } from '../packs/record-store.ts';
 import type { LocalIndex } from '../tables/local-index.ts';
+import type { ListCursor } from '../tables/manifest-list.ts';
+import { readHeads } from './reading.ts';
+import { type Snapshots, TURN_ITEMS } from './snapshots.ts';
 
-/**
- * What a manifest takes and references, in one snapshot; `undefined` when it is gone. What is
- * damaged counts as nothing.
- */
-export function surveyManifest(index: LocalIndex, key: ManifestKey): ManifestSurvey | undefined {
+/** What every manifest takes and references, each as it is in one snapshot. */
+export async function* surveyManifests(
+  snapshots: Snapshots,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ManifestSurvey, void, undefined> {
+  let keys: ManifestKey[] = [];
+  const flush = async () => {
+    const surveys = await snapshots.each(keys, signal, surveyManifest);
+    keys = [];
+    return surveys.filter((survey) => survey !== undefined);
+  };
+  for (const kind of MANIFEST_KINDS) {
+    const heads = snapshots.pages<ManifestHead, ListCursor>(signal, (index, cursor) =>
+      readHeads(index, kind, {}, cursor),
+    );
+    for await (const { key } of heads) {
+      if (keys.push(key) === TURN_ITEMS) yield* await flush();
+    }
+    yield* await flush();
+  }
+}
+
+/** `undefined` when the manifest is gone. What is damaged counts as nothing. */
+function surveyManifest(index: LocalIndex, key: ManifestKey): ManifestSurvey | undefined {
   const row = index.manifests.find(key);
   if (row === undefined) return undefined;
   let bodyBytes = 0;
