@@ -1,4 +1,5 @@
 import type { AbortOptions } from '../../core/abort.ts';
+import { slicesOf } from '../../core/batches.ts';
 import { MAX_DELETE_KEYS } from './object-limits.ts';
 import type { ObjectStore } from './object-store.ts';
 
@@ -8,7 +9,5 @@ export async function deleteAll(
   keys: readonly string[],
   options: AbortOptions = {},
 ): Promise<void> {
-  for (let start = 0; start < keys.length; start += MAX_DELETE_KEYS) {
-    await store.delete(keys.slice(start, start + MAX_DELETE_KEYS), options);
-  }
+  for (const part of slicesOf(keys, MAX_DELETE_KEYS)) await store.delete(part, options);
 }

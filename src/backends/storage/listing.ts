@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../../core/abort.ts';
+import { type AbortOptions, abortOf } from '../../core/abort.ts';
 import type { ListedObject, ObjectStore } from './object-store.ts';
 import type { ServerClock } from './server-clock.ts';
 
@@ -18,7 +18,7 @@ export async function* listPages(
   for (let after = options.after; ; ) {
     const page = await store.list(prefix, {
       ...(after !== undefined && { after }),
-      ...(signal !== undefined && { signal }),
+      ...abortOf(signal),
     });
     serverClock.observe(page.serverTime);
     if (page.objects.length > 0) yield page.objects;

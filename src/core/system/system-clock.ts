@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { abortOf } from '../abort.ts';
 import type { Clock, Randomness } from './clock.ts';
 
 export class SystemClock implements Clock {
@@ -13,7 +14,7 @@ export class SystemClock implements Clock {
   }
 
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    await sleep(ms, undefined, signal === undefined ? {} : { signal });
+    await sleep(ms, undefined, abortOf(signal));
   }
 }
 

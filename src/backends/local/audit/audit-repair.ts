@@ -1,4 +1,5 @@
 import { lstatSync, rmSync } from 'node:fs';
+import { slicesOf } from '../../../core/batches.ts';
 import { isUnreadable } from '../../../core/errors.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import type { FingerprintEntry } from '../format/fingerprint.ts';
@@ -20,11 +21,11 @@ export async function repairCounts(
   { index, clock }: MaintenanceContext,
   wrong: readonly WrongCount[],
 ): Promise<void> {
-  for (let start = 0; start < wrong.length; start += BATCH) {
+  for (const batch of slicesOf(wrong, BATCH)) {
     await index.database.write(() => {
       index.refresh();
       const revived = new DeadBytes();
-      for (const { space, record, stored, actual } of wrong.slice(start, start + BATCH)) {
+      for (const { space, record, stored, actual } of batch) {
         const current = index.ledger.count(space, record);
         if (current === SWEPT) revived.add(index, space, record);
         index.ledger.set(
@@ -63,13 +64,11 @@ export async function markDamaged(
   { index }: MaintenanceContext,
   records: readonly number[],
 ): Promise<void> {
-  for (let start = 0; start < records.length; start += BATCH) {
+  for (const batch of slicesOf(records, BATCH)) {
     await index.database.write(() => {
       index.refresh();
       const unreadable = new Set<number>();
-      const damaged = records
-        .slice(start, start + BATCH)
-        .filter((record) => isDamagedNow(index, record, unreadable));
+      const damaged = batch.filter((record) => isDamagedNow(index, record, unreadable));
       for (const record of damaged)
         index.database.run('INSERT OR IGNORE INTO damage VALUES (?)', record);
       if (damaged.length > 0) index.bumpEpoch();

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../../core/abort.ts';
+import { slicesOf } from '../../../core/batches.ts';
 import type { CollectOptions, CollectShare } from '../../contract/maintenance.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { SEGMENTS, type Space } from '../format/schema.ts';
@@ -59,10 +60,9 @@ export async function sweep(
   const swept = { count: 0, bytes: 0 };
   for (let done = 0; ; ) {
     const due = listDue(context, cutoff, scope);
-    for (let start = 0; start < due.length; start += BATCH) {
+    for (const batch of slicesOf(due, BATCH)) {
       throwIfAborted(signal);
       if (scope.isOver) return swept;
-      const batch = due.slice(start, start + BATCH);
       const { count, bytes } = await index.database.write(
         () => condemn(index, batch, cutoff),
         signal,

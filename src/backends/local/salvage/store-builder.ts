@@ -1,6 +1,7 @@
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Address } from '../../../core/address.ts';
+import { batchesOf, slicesOf } from '../../../core/batches.ts';
 import { CommitLog } from '../commit/commit-log.ts';
 import { IndexDatabase } from '../database/index-database.ts';
 import { PackReader } from '../files/pack-files.ts';
@@ -64,23 +65,14 @@ export class StoreBuilder {
 
   /** Adds records in ascending order of their ids. */
   async addRecords(space: Space, records: Iterable<BlockRecord>): Promise<void> {
-    let batch: BlockRecord[] = [];
-    let bytes = 0;
-    for (const record of records) {
-      batch.push(record);
-      bytes += record.bytes.length;
-      if (bytes < BATCH_BYTES) continue;
+    const bytesOf = ({ bytes }: BlockRecord) => bytes.length;
+    for await (const batch of batchesOf(records, { bytes: BATCH_BYTES, bytesOf }))
       await this.#writeRecords(space, batch);
-      batch = [];
-      bytes = 0;
-    }
-    if (batch.length > 0) await this.#writeRecords(space, batch);
   }
 
   /** Adds rows in ascending order of their ids. */
   async addManifests(manifests: readonly BuiltManifest[]): Promise<void> {
-    for (let start = 0; start < manifests.length; start += BATCH_ROWS) {
-      const batch = manifests.slice(start, start + BATCH_ROWS);
+    for (const batch of slicesOf(manifests, BATCH_ROWS)) {
       await this.#transact((log) => {
         const entries = batch.map((manifest) => this.#addManifest(manifest, log));
         this.#index.manifestFingerprints.add(entries);

@@ -1,5 +1,6 @@
 import { abortOf, throwIfAborted } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
+import { slicesOf } from '../../../core/batches.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import type { AuditReport, AuditSettings, Finding } from '../../contract/maintenance.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
@@ -180,7 +181,7 @@ async function* segmentWindows(
   const lost = [...unlisted].map(
     (address): ListedSegment => ({ address, hasSidecar: false, generations: [] }),
   );
-  for (let start = 0; start < lost.length; start += WINDOW) yield lost.slice(start, start + WINDOW);
+  yield* slicesOf(lost, WINDOW);
 }
 
 function damagedManifest(objectKey: string, error: Error): Diagnosis {

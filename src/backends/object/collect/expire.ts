@@ -1,4 +1,5 @@
 import { abortOf } from '../../../core/abort.ts';
+import { batchesOf } from '../../../core/batches.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { type DeleteWrite, MANIFEST_KINDS, type ManifestKey } from '../../contract/manifests.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
@@ -38,15 +39,10 @@ interface ReadManifest extends DueManifest {
 export async function expireManifests(run: CollectRun): Promise<void> {
   // People set these times by their own clock, so the local clock decides, not the server's.
   const now = run.protocol.clock.now();
-  let window: DueManifest[] = [];
-  for await (const due of dueManifests(run, now)) {
-    window.push(due);
-    if (window.length < WINDOW) continue;
+  for await (const window of batchesOf(dueManifests(run, now), { count: WINDOW })) {
     if (run.scope.isOver()) return;
     await expireWindow(run, window, now);
-    window = [];
   }
-  if (window.length > 0 && !run.scope.isOver()) await expireWindow(run, window, now);
 }
 
 async function* dueManifests(

@@ -1,5 +1,6 @@
 import { abortOf } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
+import { batchesOf } from '../../../core/batches.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { listObjects } from '../../storage/listing.ts';
 import type { ListedObject } from '../../storage/object-store.ts';
@@ -25,15 +26,11 @@ export async function* readHintWindows(
   run: CollectRun,
 ): AsyncGenerator<ListedHint[], void, undefined> {
   const { protocol, scope } = run;
-  let window: ListedObject[] = [];
-  for await (const object of listObjects(protocol, RELEASE_HINTS_PREFIX, abortOf(scope.signal))) {
-    window.push(object);
-    if (window.length < WINDOW) continue;
+  const listed = listObjects(protocol, RELEASE_HINTS_PREFIX, abortOf(scope.signal));
+  for await (const window of batchesOf(listed, { count: WINDOW })) {
     if (scope.isOver()) return;
     yield await readHints(run, window);
-    window = [];
   }
-  if (window.length > 0 && !scope.isOver()) yield await readHints(run, window);
 }
 
 function readHints(run: CollectRun, objects: readonly ListedObject[]): Promise<ListedHint[]> {

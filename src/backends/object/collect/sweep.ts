@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import type { Address } from '../../../core/address.ts';
+import { slicesOf } from '../../../core/batches.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
 import { segmentKey } from '../format/keys.ts';
@@ -23,9 +24,9 @@ interface CondemnedGeneration {
  */
 export async function sweep(run: CollectRun, addresses: readonly Address[]): Promise<Verdict[]> {
   const verdicts: Verdict[] = [];
-  for (let start = 0; start < addresses.length; start += WINDOW) {
+  for (const window of slicesOf(addresses, WINDOW)) {
     if (run.scope.isOver()) break;
-    verdicts.push(...(await sweepWindow(run, addresses.slice(start, start + WINDOW))));
+    verdicts.push(...(await sweepWindow(run, window)));
   }
   run.tally.add(verdicts);
   return verdicts;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { decodeSealed, encodeSealed, type SealedAs } from '../../../cas/codec/seal.ts';
+import { slicesOf } from '../../../core/batches.ts';
 import type { ManifestHead } from '../../contract/manifests.ts';
 import { type ArchivedAt, headOfRecord, type ManifestRecord } from './manifest-record.ts';
 
@@ -41,8 +42,7 @@ export function* encodeRollups(
   void,
   undefined
 > {
-  for (let start = 0; start < entries.length; start += MAX_ROLLUP_HEADS) {
-    const part = entries.slice(start, start + MAX_ROLLUP_HEADS);
+  for (const part of slicesOf(entries, MAX_ROLLUP_HEADS)) {
     const heads = part.map(({ objectKey, etag, head }) => [objectKey, etag, head ?? null]);
     const seqs = part.map(({ seq }) => seq);
     const key = newKey();

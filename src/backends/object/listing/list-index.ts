@@ -1,4 +1,5 @@
 import { type AbortOptions, abortOf } from '../../../core/abort.ts';
+import { slicesOf } from '../../../core/batches.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable, isVarveError, type VarveError } from '../../../core/errors.ts';
 import { MANIFEST_KINDS, type ManifestKind } from '../../contract/manifests.ts';
@@ -206,8 +207,8 @@ export class ListIndex {
     rollups: readonly ListedObject[],
     signal?: AbortSignal,
   ): AsyncGenerator<WrittenRollup, void, undefined> {
-    for (let start = 0; start < rollups.length; start += WINDOW) {
-      yield* await mapAll(rollups.slice(start, start + WINDOW), async ({ key }) => {
+    for (const window of slicesOf(rollups, WINDOW)) {
+      yield* await mapAll(window, async ({ key }) => {
         const object = await this.#protocol.store.get(key, abortOf(signal));
         return { key, entries: object === undefined ? [] : decodeRollup(object.body, key) };
       });

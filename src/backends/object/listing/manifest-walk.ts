@@ -1,4 +1,5 @@
 import { abortOf, throwIfAborted } from '../../../core/abort.ts';
+import { slicesOf } from '../../../core/batches.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable, type VarveError } from '../../../core/errors.ts';
 import { MANIFEST_KINDS } from '../../contract/manifests.ts';
@@ -39,10 +40,10 @@ export async function walkManifests(
   };
   for (const kind of MANIFEST_KINDS) {
     for await (const page of listPages(protocol, manifestsPrefix(kind), abortOf(signal))) {
-      for (let start = 0; start < page.length; start += WINDOW) {
+      for (const window of slicesOf(page, WINDOW)) {
         throwIfAborted(signal);
         if (isOver()) return false;
-        await mapAll(page.slice(start, start + WINDOW), ({ key }) => read(key));
+        await mapAll(window, ({ key }) => read(key));
       }
     }
   }

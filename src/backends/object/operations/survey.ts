@@ -1,5 +1,6 @@
 import { type AbortOptions, abortOf, throwIfAborted } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
+import { slicesOf } from '../../../core/batches.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import type { ManifestSurvey, SurveyedSegment } from '../../contract/maintenance.ts';
 import { MANIFEST_KINDS, type ManifestHead } from '../../contract/manifests.ts';
@@ -44,9 +45,8 @@ export async function* surveyObjects(
   const kept: KeptManifest[] = [];
   for (const kind of MANIFEST_KINDS) {
     for await (const page of listPages(protocol, manifestsPrefix(kind), abortOf(signal))) {
-      for (let start = 0; start < page.length; start += WINDOW) {
+      for (const window of slicesOf(page, WINDOW)) {
         throwIfAborted(signal);
-        const window = page.slice(start, start + WINDOW);
         await mapAll(window, async ({ key, size }) => {
           const content = await readContent(protocol, key, signal);
           if (content === undefined) return;
