@@ -1,0 +1,256 @@
+import type { RuleName } from '../../../src/backends/object/rules.ts';
+import type { WorkloadName } from '../schedules/workloads.ts';
+import { type Mutant, patch } from './mutant.ts';
+
+/** A mutant that schedules or interleavings have to find. */
+export interface SearchedMutant extends Mutant {
+  readonly rule: RuleName;
+  /** The scenario whose interleavings find it. Default: schedules of `workload` find it. */
+  readonly scenario?: string;
+  /** Default: everything. */
+  readonly workload?: WorkloadName;
+}
+
+/** Mutants that need a script are in `scripts/`. */
+export const SEARCHED_MUTANTS: readonly SearchedMutant[] = [
+  {
+    rule: 'announce-before-taking',
+    name: 'takes references that its pending does not name',
+    patches: [
+      patch(
+        'manifest-job.ts',
+        '...(this.pending?.adds ?? []), ...adds]',
+        '...(this.pending?.adds ?? [])]',
+      ),
+    ],
+  },
+  {
+    rule: 'announce-before-taking',
+    name: 'takes references of a stream before it announces them',
+    patches: [
+      patch('publication.ts', 'steps.announce(job, missing.keys())', 'steps.announce(job, [])'),
+    ],
+  },
+  {
+    rule: 'fence-before-releasing',
+    name: 'releases what a late writer took before it fences the writer',
+    scenario: 'put beside a repair that fences it',
+    patches: [
+      patch(
+        'reap.ts',
+        'let released = seen;',
+        'let released = seen; await releaseAll(protocol, taker, [{ key: record.key, seen, ' +
+          'releases }]);',
+      ),
+    ],
+  },
+  {
+    rule: 'fence-before-releasing',
+    name: 'releases what a late writer took without fencing it',
+    scenario: 'put beside a repair that fences it',
+    patches: [
+      patch(
+        'reap.ts',
+        'record.pending.filter((attempt) => !stale.includes(attempt))',
+        'record.pending',
+      ),
+    ],
+  },
+  {
+    rule: 'fence-before-releasing',
+    name: 'commits references of an attempt that was fenced',
+    scenario: 'put beside a repair that fences it',
+    patches: [
+      patch('manifest-job.ts', 'this.taken.size > 0 && this.pending === undefined', 'false'),
+      patch('manifest-job.ts', 'taken && this.pending?.adds.includes(address)', 'taken'),
+    ],
+  },
+  {
+    rule: 'never-revive-a-generation',
+    name: 'brings a condemned generation back',
+    scenario: 'put beside collect',
+    patches: [
+      patch(
+        'sidecar-changes.ts',
+        "if (sidecar === undefined || sidecar.state === 'condemned' || sidecar.state === 'gone') {",
+        "if (sidecar?.state === 'condemned') return { ...withoutSince(sidecar), state: " +
+          "'live', refs: [...tokens] };\n" +
+          "if (sidecar === undefined || sidecar.state === 'gone') {",
+      ),
+    ],
+  },
+  {
+    rule: 'never-revive-a-generation',
+    name: 'stores data before its sidecar',
+    patches: [
+      patch(
+        'segment-taker.ts',
+        'const sidecar = await this.#protocol.sidecars.change(address, take(taking)',
+        'if (isGuess) await this.#put(address, taking.newGeneration(), source, { kind: "any" });\n' +
+          'const sidecar = await this.#protocol.sidecars.change(address, take(taking)',
+      ),
+    ],
+  },
+  {
+    rule: 'heat-only-what-is-live',
+    name: 'heats what may not be stored yet',
+    workload: 'one segment',
+    patches: [patch('sidecar-changes.ts', "const isHot = state === 'live' && ", 'const isHot = ')],
+  },
+  {
+    rule: 'heat-only-what-is-live',
+    name: 'takes for live what may not be stored yet',
+    scenario: 'put beside put of one segment',
+    patches: [
+      patch(
+        'sidecar-changes.ts',
+        "sidecar.gen === storedGeneration ? 'live' : sidecar.state",
+        "'live'",
+      ),
+    ],
+  },
+  {
+    rule: 'heat-only-what-is-live',
+    name: 'collects what is hot',
+    workload: 'one segment',
+    patches: [
+      patch(
+        'sidecar-changes.ts',
+        ' && refs.length === 0 && !hot && ',
+        ' && (hot || refs.length === 0) && ',
+      ),
+      patch(
+        'judge.ts',
+        'sidecar.refs.length > 0 || sidecar.hot',
+        'sidecar.refs.length > 0 && !sidecar.hot',
+      ),
+    ],
+  },
+  {
+    rule: 'drop-only-own-holds',
+    name: 'cools without a hold',
+    scenario: 'put beside cooling',
+    patches: [
+      patch('cool.ts', 'holds: [...others, name]', 'holds: others'),
+      patch('cool.ts', 'sidecar?.holds?.includes(name) ?', 'sidecar !== undefined ?'),
+    ],
+  },
+  {
+    rule: 'drop-only-own-holds',
+    name: 'cools by the names from before the segment was hot',
+    scenario: 'put beside cooling and collecting',
+    patches: [patch('cool.ts', 'restore(tokens)', 'restore([])')],
+  },
+  {
+    rule: 'release-what-is-dropped',
+    name: 'releases nothing that was replaced',
+    patches: [
+      patch(
+        'manifest-job.ts',
+        'if (current?.holds.get(address)?.nonce !== nonce) releases.push({ address, nonce });',
+        '',
+      ),
+    ],
+  },
+  {
+    rule: 'release-what-is-dropped',
+    name: 'releases references that the new content keeps',
+    patches: [
+      patch(
+        'manifest-job.ts',
+        'if (current?.holds.get(address)?.nonce !== nonce) releases.push({ address, nonce });',
+        'releases.push({ address, nonce });',
+      ),
+    ],
+  },
+  {
+    rule: 'keep-tombstones',
+    name: 'deletes the sidecars of what it collected',
+    workload: 'collectors',
+    patches: [
+      patch(
+        'sweep.ts',
+        'sidecars.change(address, bury(gen))',
+        "protocol.store.delete(['segments/' + address + '.meta'])",
+      ),
+    ],
+  },
+  {
+    rule: 'reread-before-corruption',
+    name: 'calls it corruption when a manifest changed under its reader',
+    scenario: 'read beside replace and collect',
+    patches: [
+      patch(
+        'manifest-reading.ts',
+        'if (now.etag === etag) throw',
+        'if (now.etag !== undefined) throw',
+      ),
+    ],
+  },
+  {
+    rule: 'hint-before-change',
+    name: 'writes no hint of what it releases',
+    workload: 'collectors',
+    patches: [patch('hints.ts', 'if (releasing.length === 0) return;', 'return;')],
+  },
+  {
+    rule: 'never-guess-outcomes',
+    name: 'repeats a write whose answer was lost',
+    scenario: 'append beside append, with a fault',
+    patches: [
+      patch(
+        'manifest-table.ts',
+        'const applied = wasApplied(record, now.record);',
+        'const applied = false as boolean | undefined;',
+      ),
+    ],
+  },
+  {
+    rule: 'hint-before-change',
+    name: 'crashes without a mark of its writer',
+    scenario: 'put, with a fault',
+    patches: [
+      patch(
+        'hints.ts',
+        'if (this.#mark.markedAt !== undefined && now - this.#mark.markedAt < ' +
+          'WRITER_MARK_MS) return;',
+        'if (now > 0) return;',
+      ),
+    ],
+  },
+  {
+    rule: 'hint-before-change',
+    name: 'removes hints before its collection has ended',
+    scenario: 'collect, with a fault',
+    patches: [
+      patch(
+        'follow-hints.ts',
+        'const isFinished = await mapAll(hints',
+        'await deleteAll(protocol.store, hints.map(({ object }) => object.key)); ' +
+          'const isFinished = await mapAll(hints',
+      ),
+    ],
+  },
+  {
+    rule: 'judge-what-is-replaced',
+    name: 'ignores a hold',
+    workload: 'retention',
+    patches: [patch('decide.ts', "checkHold(write, stored); return 'deleted'", "return 'deleted'")],
+  },
+  {
+    rule: 'heal-on-put',
+    name: 'leaves damage as it is',
+    workload: 'damage',
+    patches: [
+      patch('segment-taker.ts', '    if (sidecar.damaged) {', '    if (sidecar.refs.length < 0) {'),
+    ],
+  },
+  {
+    rule: 'report-remnants',
+    name: 'reports no remnants',
+    workload: 'erasure',
+    patches: [
+      patch('collect.ts', 'run.remnants = await findRemnants(protocol, scope.signal);', '{}'),
+    ],
+  },
+];

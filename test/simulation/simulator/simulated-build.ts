@@ -1,0 +1,31 @@
+import type { Patch, ProtocolBuild, ProtocolBuilds } from './protocol-build.ts';
+
+/** Small constants: segments become hot, rollups are merged and caches overflow in short runs. */
+const SMALL: readonly Patch[] = [
+  { file: 'sidecar.ts', find: 'HOT_REFERENCES = 256', replace: 'HOT_REFERENCES = 3' },
+  { file: 'sidecar.ts', find: 'HOT_REFUSALS = 6', replace: 'HOT_REFUSALS = 2' },
+  { file: 'sidecar-table.ts', find: 'CACHED_SIDECARS = 20_000', replace: 'CACHED_SIDECARS = 20' },
+  {
+    file: 'segment-taker.ts',
+    find: 'KNOWN_GENERATIONS = 100_000',
+    replace: 'KNOWN_GENERATIONS = 20',
+  },
+  { file: 'list-index.ts', find: 'ROLLUP_HEADS = 256', replace: 'ROLLUP_HEADS = 2' },
+  { file: 'list-index.ts', find: 'WORTHWHILE_HEADS = 16', replace: 'WORTHWHILE_HEADS = 1' },
+  { file: 'list-index.ts', find: 'MERGED_ROLLUPS = 16', replace: 'MERGED_ROLLUPS = 3' },
+];
+
+/** Leases are taken to have run out at once, so that every attempt may be fenced. */
+export const EXPIRED_LEASES: Patch = {
+  file: 'reap.ts',
+  find: 'MARGIN_MS = 2000',
+  replace: 'MARGIN_MS = -1_000_000',
+};
+
+/** The protocol with small constants and, for a mutant, with `patches`. */
+export function simulatedBuild(
+  builds: ProtocolBuilds,
+  patches: readonly Patch[] = [],
+): Promise<ProtocolBuild> {
+  return builds.load([...SMALL, ...patches]);
+}
