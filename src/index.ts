@@ -12,6 +12,7 @@ export {
   type CollectWorkOptions,
   type DoctorFinding,
   type DoctorReport,
+  type DoubtfulManifest,
   type Finding,
   type FindingKind,
   KEPT_REPORTS,
@@ -21,6 +22,8 @@ export {
   type ProgressCallback,
   type Remnant,
   type ReportLog,
+  type SalvageOptions,
+  type SalvageReport,
   type StoredReport,
   type SurveyedSegment,
   type Usage,
@@ -44,6 +47,7 @@ export {
   type NewEntry,
   type NewSegment,
   type PutWrite,
+  type ReadManifestOptions,
   type Revision,
   type SegmentDescription,
   type SegmentEncoding,
@@ -63,6 +67,7 @@ export type {
 } from './cas/segments.ts';
 export type { AbortOptions } from './core/abort.ts';
 export { type Address, addressOf, isAddress, parseAddress } from './core/address.ts';
+export type { ByteSource } from './core/byte-source.ts';
 export {
   type Duration,
   type DurationUnit,
@@ -146,7 +151,9 @@ export {
   type RestoreReport,
   restoreStore,
   type S3Config,
+  type S3Credentials,
   type SalvageStoreReport,
   Store,
+  type StoreAuditOptions,
   salvageStore,
 } from './store.ts';

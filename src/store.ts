@@ -19,7 +19,7 @@ import { ABORT_OPTIONS, MANIFEST_KINDS, type ManifestKey } from './backends/cont
 import { LocalBackend } from './backends/local/local-backend.ts';
 import { examine } from './backends/local/operations/doctor.ts';
 import { restoreBackup } from './backends/local/operations/restore.ts';
-import type { S3Config } from './backends/storage/s3/s3-location.ts';
+import type { S3Config, S3Credentials } from './backends/storage/s3/s3-location.ts';
 import { Segments } from './cas/segments.ts';
 import { type AbortOptions, throwIfAborted } from './core/abort.ts';
 import { invalid, listOf, reading, shown } from './core/arguments.ts';
@@ -143,8 +143,9 @@ function refuseOptions(options: OpenOptions, name: 'local' | 'objects', kind: st
   );
 }
 
-export type { S3Config };
+export type { S3Config, S3Credentials };
 
+/** What an audit of a store may be given. */
 export interface StoreAuditOptions extends AuditOptions {
   /**
    * Rebuild every conversation and blob as well, as a reader would, and verify their digests.
@@ -169,6 +170,12 @@ export interface RestoreReport extends BackupReport {
  * Makes a store of a backup, at a location where there is none or an empty one, and audits it. The
  * backup stays as it is. It need not go where it came from: a directory's can be restored to a
  * bucket, and the other way round.
+ *
+ * ```ts
+ * const { audit, findings } = await restoreStore('/mnt/copy', './restored');
+ * for (const { message } of findings) console.warn(message);
+ * console.log(`${audit.manifests} manifests`);
+ * ```
  *
  * @throws `NOT_FOUND`, `INVALID_ARGUMENT`, `NO_SPACE`, `IO`; what an audit finds is in the report.
  */
@@ -209,6 +216,12 @@ export async function restoreStore(
  * Says what is wrong with the surroundings of a store in a directory: links, modes and owners,
  * strange files, the medium, locks of processes that are gone, packs that are missing or too short,
  * times in the future. Changes nothing and reads no content: that is for {@link Store.audit}.
+ *
+ * ```ts
+ * for (const { message, remedy } of (await doctor('./archive')).findings) {
+ *   console.warn(message, remedy);
+ * }
+ * ```
  *
  * @throws `NOT_FOUND` when there is no store, `INVALID_ARGUMENT` for one of objects, `DENIED`,
  *   `IO`.
@@ -353,6 +366,12 @@ export class Store implements AsyncDisposable {
   /**
    * Stores every record of a JSONL stream as a conversation; see {@link ImportOptions} for errors
    * and duplicates.
+   *
+   * ```ts
+   * import { createReadStream } from 'node:fs';
+   *
+   * const { created, unchanged } = await store.importJsonl(createReadStream('calls.jsonl'));
+   * ```
    */
   async importJsonl(source: ByteSource, options?: ImportOptions): Promise<ImportReport> {
     return importJsonl(this.backend, source, options, this.#onEvent);
@@ -361,6 +380,13 @@ export class Store implements AsyncDisposable {
   /**
    * Conversations as JSONL, byte for byte as they were imported, in the order of archiving or of
    * the ids given.
+   *
+   * ```ts
+   * import { createWriteStream } from 'node:fs';
+   * import { pipeline } from 'node:stream/promises';
+   *
+   * await pipeline(store.exportJsonl(), createWriteStream('calls.jsonl'));
+   * ```
    */
   exportJsonl(options?: ExportOptions): AsyncIterable<Uint8Array> {
     return exportJsonl(this.backend, options, this.#onEvent);
@@ -369,6 +395,12 @@ export class Store implements AsyncDisposable {
   /**
    * Verifies the store against itself: yields findings, returns the totals. Leaves a report, unless
    * opened for reading only.
+   *
+   * ```ts
+   * for await (const { message, harmful } of store.audit({ sample: 0.05 })) {
+   *   if (harmful) console.error(message);
+   * }
+   * ```
    *
    * @throws at the call `INVALID_ARGUMENT`.
    */
@@ -414,6 +446,10 @@ export class Store implements AsyncDisposable {
   /**
    * Requests to the storage service since the store was opened; `undefined` for a store in a
    * directory.
+   *
+   * ```ts
+   * const { requests, bytesUp } = store.metrics() ?? {};
+   * ```
    */
   metrics(): RequestMetrics | undefined {
     return this.backend.metrics?.();
@@ -424,6 +460,10 @@ export class Store implements AsyncDisposable {
    * `timeoutMs` on objects; nothing is written. On objects the store's descriptor is fetched, in a
    * directory its index is read and the directory looked at.
    *
+   * ```ts
+   * const { healthy, latencyMs, error } = await store.health();
+   * ```
+   *
    * @returns also where it is not healthy: then `error` says why.
    * @throws `CLOSED`, `ABORTED`, `INVALID_ARGUMENT`.
    */
@@ -431,6 +471,13 @@ export class Store implements AsyncDisposable {
     return this.backend.health(ABORT_OPTIONS.read('health', options));
   }
 
+  /**
+   * What is stored, and what it takes on its medium.
+   *
+   * ```ts
+   * const { storedBytes, garbageBytes } = await store.usage();
+   * ```
+   */
   async usage(options?: AbortOptions): Promise<Usage> {
     return this.backend.usage(ABORT_OPTIONS.read('usage', options));
   }
@@ -438,6 +485,11 @@ export class Store implements AsyncDisposable {
   /**
    * What applications, models or months take, and what deduplication and compression save. Reads
    * every manifest.
+   *
+   * ```ts
+   * const { parts } = await store.usageBreakdown({ by: 'application' });
+   * for (const { key, storedBytes } of parts) console.log(key ?? '(none)', storedBytes);
+   * ```
    */
   async usageBreakdown(options?: UsageBreakdownOptions): Promise<UsageBreakdown> {
     return breakDownUsage(this.backend, options);
@@ -447,6 +499,10 @@ export class Store implements AsyncDisposable {
    * Copies the store into a folder, while it is written to: a directory as it is at one moment, a
    * bucket conversation by conversation, each as it is at one moment. An older backup in the folder
    * is brought up to date. See {@link restoreStore}.
+   *
+   * ```ts
+   * const { copiedBytes } = await store.backup('/mnt/copy');
+   * ```
    *
    * @throws `INVALID_ARGUMENT` when the folder holds anything but an older backup of this store;
    *   `BUSY`, `NO_SPACE`, `IO`; `CORRUPT` or `UNSUPPORTED_FORMAT` when a manifest cannot even be
@@ -484,6 +540,10 @@ export class Store implements AsyncDisposable {
    * listed. Costs in proportion to the store. Copies elsewhere, backups among them, are not
    * reached.
    *
+   * ```ts
+   * const { absent, held, shared } = await store.eraseConversations(['case-17', 'case-18']);
+   * ```
+   *
    * @throws `HELD`, `NO_SPACE`, `BUSY` and what else a collection throws; then calling again goes
    *   on from there.
    */
@@ -519,10 +579,19 @@ export class Store implements AsyncDisposable {
     };
   }
 
+  /**
+   * Closes the store; everything done with it afterwards fails with `CLOSED`. A second call does
+   * nothing.
+   *
+   * ```ts
+   * await store.close();
+   * ```
+   */
   close(): Promise<void> {
     return this.backend.close();
   }
 
+  /** {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

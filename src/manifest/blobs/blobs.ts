@@ -135,7 +135,7 @@ const ENTRY_BYTES = 4 * 1024 * 1024;
 
 /**
  * Named byte streams of any size, such as files: cut into chunks by their content
- * ({@link BLOB_CHUNKS}), so that versions of a file share what they have in common. Memory use does
+ * (`BLOB_CHUNKS`), so that versions of a file share what they have in common. Memory use does
  * not depend on a blob's size, apart from 16 bytes or so a chunk of 74 KiB.
  *
  * Every method may throw what concerns the store: `CLOSED`, `ABORTED`, `READ_ONLY`, `NO_SPACE`,
