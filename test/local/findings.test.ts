@@ -76,7 +76,7 @@ describe('the report of an audit', () => {
     expect(found).toEqual([block, inIt]);
     const marked = {
       ...inIt,
-      repair: 'none more: it is marked, and the next put of the same bytes heals it',
+      repair: 'none: it is marked, and the next put of the same bytes heals it',
     };
     expect(repairing).toEqual([block, marked]);
     expect(after).toEqual([block, marked]);

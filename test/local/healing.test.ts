@@ -83,7 +83,9 @@ describe('a damaged segment', () => {
       const marked = corrupt(await auditAfresh(path, { repair: true }));
       expect(marked).toHaveLength(14);
       expect(
-        marked.every(({ repaired, repair }) => !repaired && repair.startsWith('none more')),
+        marked.every(
+          ({ repaired, repair }) => !repaired && repair.startsWith('none: it is marked'),
+        ),
       ).toBe(true);
     }
     const backend = await openStore(path);

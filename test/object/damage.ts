@@ -26,8 +26,8 @@ export const ADDRESS = {
   shared: segment(TEXT.shared).address,
 };
 export const TO_MARK = 'mark it, so that the next put of the same bytes heals it';
-export const MARKED = 'none more: it is marked, and the next put of the same bytes heals it';
-export const REBUILD = 'make the sidecar again from what the manifests say';
+export const MARKED = 'none: it is marked, and the next put of the same bytes heals it';
+export const REBUILD = 'rebuild the sidecar from the manifests';
 
 /** A finding of bookkeeping that cannot be repaired, unless told otherwise. */
 export function finding(given: Pick<Finding, 'kind' | 'message'> & Partial<Finding>): Finding {

@@ -25,7 +25,7 @@ export const DATA_DAMAGES: readonly Damage[] = [
     findings: async (store) => [
       finding({
         kind: 'missing-data',
-        message: `the data of segment ${ADDRESS.b} is gone`,
+        message: `the data of segment ${ADDRESS.b} is missing`,
         address: ADDRESS.b,
         location: await store.dataKey(TEXT.b),
         manifests: [KEY.b],
@@ -36,7 +36,7 @@ export const DATA_DAMAGES: readonly Damage[] = [
     after: async (store) => [
       finding({
         kind: 'missing-data',
-        message: `the data of segment ${ADDRESS.b} is gone`,
+        message: `the data of segment ${ADDRESS.b} is missing`,
         address: ADDRESS.b,
         location: await store.dataKey(TEXT.b),
         manifests: [KEY.b],
@@ -54,7 +54,7 @@ export const DATA_DAMAGES: readonly Damage[] = [
     findings: async (store) => [
       finding({
         kind: 'missing-data',
-        message: `the data of segment ${ADDRESS.shared} is gone`,
+        message: `the data of segment ${ADDRESS.shared} is missing`,
         address: ADDRESS.shared,
         location: await dataKeyOfB(store, TEXT.shared),
         manifests: [KEY.a, KEY.b],
@@ -65,7 +65,7 @@ export const DATA_DAMAGES: readonly Damage[] = [
     after: async (store) => [
       finding({
         kind: 'missing-data',
-        message: `the data of segment ${ADDRESS.shared} is gone`,
+        message: `the data of segment ${ADDRESS.shared} is missing`,
         address: ADDRESS.shared,
         location: await dataKeyOfB(store, TEXT.shared),
         manifests: [KEY.a, KEY.b],
@@ -153,7 +153,7 @@ export const DATA_DAMAGES: readonly Damage[] = [
     findings: async () => [
       finding({
         kind: 'orphaned-data',
-        message: `data of segment ${ADDRESS.b} belongs to a life of it that is over`,
+        message: `data of segment ${ADDRESS.b} belongs to a generation that is over`,
         address: ADDRESS.b,
         location: segmentKey(ADDRESS.b, OTHER_GENERATION),
         repair: 'delete it',
@@ -176,7 +176,7 @@ export const DATA_DAMAGES: readonly Damage[] = [
     findings: async (store) => [
       finding({
         kind: 'orphaned-data',
-        message: `data of segment ${ADDRESS.b} belongs to a life of it that is over`,
+        message: `data of segment ${ADDRESS.b} belongs to a generation that is over`,
         address: ADDRESS.b,
         location: await store.dataKey(TEXT.b),
         repair: 'delete it',

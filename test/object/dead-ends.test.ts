@@ -224,7 +224,7 @@ describe.each(RUINS)('after damage that leaves $name', (ruin) => {
     if (!isLost) expect(await store.read()).toEqual(WHOLE);
     else
       expect(await store.findings()).toMatchObject([
-        { kind: 'missing-data', repair: /^none more: it is marked/ },
+        { kind: 'missing-data', repair: /^none: it is marked/ },
       ]);
     expect(await collected(store, { full: true })).toBe(0);
     expect(await putAgain(store, 'b')).toBe('unchanged');

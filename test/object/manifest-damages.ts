@@ -131,9 +131,9 @@ function newerManifest(): Buffer {
 const staleWriter = (): Finding =>
   finding({
     kind: 'stale-writer',
-    message: 'a writer of conversation "b" ended before its work did',
+    message: 'a writer of conversation "b" ended before it had finished',
     location: MANIFEST.b,
-    repair: 'fence its attempt, and let go of what it took',
+    repair: 'fence its attempt, and release what it took',
   });
 
 /** The message of the error that a reader gets, behind the words of the audit. */

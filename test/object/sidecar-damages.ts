@@ -92,7 +92,7 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
     findings: async (store) => [
       finding({
         kind: 'unindexed',
-        message: `segment ${ADDRESS.b} has data and no sidecar`,
+        message: `segment ${ADDRESS.b} has data, but no sidecar`,
         address: ADDRESS.b,
         location: await dataKeyOfB(store, TEXT.b),
         manifests: [KEY.b],
@@ -148,7 +148,7 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
           'collected',
         address: ADDRESS.b,
         location: store.sidecarKey(TEXT.b),
-        repair: 'count what the manifests have',
+        repair: 'count the references that the manifests have',
       }),
     ],
     leaves: async (store) => {
@@ -172,7 +172,7 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
               'could never be collected',
             address: segment(text).address,
             location: store.sidecarKey(text),
-            repair: 'count what the manifests have',
+            repair: 'count the references that the manifests have',
           }),
         ),
       ),
@@ -188,12 +188,12 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
       finding({
         kind: 'wrong-count',
         message:
-          `segment ${ADDRESS.b} counts 1 reference too few: it might be collected although it ` +
+          `segment ${ADDRESS.b} counts 1 reference too few: it could be collected although it ` +
           'is in use',
         address: ADDRESS.b,
         location: store.sidecarKey(TEXT.b),
         manifests: [KEY.b],
-        repair: 'count what the manifests have',
+        repair: 'count the references that the manifests have',
       }),
     ],
     leaves: async (store) => {
@@ -208,10 +208,10 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
     findings: async (store) => [
       finding({
         kind: 'wrong-count',
-        message: `the sidecar of segment ${ADDRESS.b} names 1 reference and says 7`,
+        message: `the sidecar of segment ${ADDRESS.b} names 1 reference, but its number of references is 7`,
         address: ADDRESS.b,
         location: store.sidecarKey(TEXT.b),
-        repair: 'set the number right',
+        repair: 'correct the number',
       }),
     ],
     leaves: async (store) => expect((await store.sidecar(TEXT.b)).refCount).toBe(1),
@@ -247,9 +247,9 @@ const unhinted = (store: DamagedStore): Finding =>
   finding({
     kind: 'unindexed',
     message:
-      `segment ${ADDRESS.b} is garbage, but no hint leads a collection to it: only a full one ` +
-      'would find it',
+      `segment ${ADDRESS.b} is garbage, but no hint names it: only a full collection would ` +
+      'find it',
     address: ADDRESS.b,
     location: store.sidecarKey(TEXT.b),
-    repair: 'leave a hint',
+    repair: 'write a hint',
   });

@@ -44,7 +44,7 @@ import { MeteredStore } from '../storage/decorators/metered-store.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { RequestMeter } from '../storage/request-meter.ts';
 import { ServerClock } from '../storage/server-clock.ts';
-import { ObjectAudit } from './audit/audit.ts';
+import { auditObjects } from './audit/audit.ts';
 import { CallScope, StoreMemory } from './call-scope.ts';
 import { collectObjects } from './collect/collect.ts';
 import type { CollectContext } from './collect/collect-run.ts';
@@ -245,7 +245,7 @@ export class ObjectBackend implements Backend {
     try {
       return yield* whileOpen(
         this,
-        new ObjectAudit(this.#maintenance(scope), within(scope, settings)).run(),
+        auditObjects(this.#maintenance(scope), within(scope, settings)),
       );
     } finally {
       scope.damage.forget();

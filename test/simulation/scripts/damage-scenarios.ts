@@ -56,7 +56,7 @@ export const DAMAGE_SCENARIOS: readonly ScriptedScenario[] = [
     mutants: [
       {
         name: 'takes data without a sidecar for garbage',
-        patches: [patch('audit-segment.ts', 'if (held.length === 0) {', 'if (true) {')],
+        patches: [patch('audit-sidecar.ts', 'if (held.length === 0) {', 'if (true) {')],
       },
     ],
   },

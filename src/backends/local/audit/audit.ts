@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../../core/abort.ts';
 import { IdSet } from '../../../core/collections/id-set.ts';
 import { VarveError } from '../../../core/errors.ts';
+import { MARKED, TO_MARK } from '../../contract/findings.ts';
 import type { AuditReport, AuditSettings, Finding } from '../../contract/maintenance.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
@@ -191,9 +192,7 @@ class Audit {
         message: `segment ${address} is damaged: ${reason}`,
         address,
         manifests: this.#keys(references.holders.get(record)),
-        repair: isMarked
-          ? 'none more: it is marked, and the next put of the same bytes heals it'
-          : 'mark it, so that the next put of the same bytes heals it',
+        repair: isMarked ? MARKED : TO_MARK,
         harmful: references.references.get(record) > 0,
       });
     }

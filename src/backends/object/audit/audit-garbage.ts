@@ -9,15 +9,15 @@ import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import type { Diagnosis } from './diagnosis.ts';
 
-/** A segment's sidecar as an audit saw it. */
+/** A listed segment and its sidecar. */
 interface SeenSidecar {
-  readonly address: Address;
+  readonly listed: { readonly address: Address };
   readonly sidecar: Sidecar | undefined;
 }
 
 /**
- * Finds garbage that no hint leads a collection to: only a full one would find it. Knows all hinted
- * segments, in memory.
+ * Finds garbage that no hint names: an everyday collection would not find it. Keeps all hinted
+ * segments in memory.
  */
 export class UnhintedGarbage {
   readonly #protocol: Protocol;
@@ -31,12 +31,13 @@ export class UnhintedGarbage {
 
   async among(seen: readonly SeenSidecar[], signal: AbortSignal | undefined): Promise<Diagnosis[]> {
     const garbage = seen.filter(({ sidecar }) => isGarbage(sidecar));
-    const isUnhinted = ({ address }: SeenSidecar) => !this.#hinted?.has(address);
+    const isUnhinted = ({ listed }: SeenSidecar) => !this.#hinted?.has(listed.address);
     if (!garbage.some(isUnhinted)) return [];
     // A hint is older than its garbage (rule `hint-before-change`): it is read now, or the sidecar
     // has changed.
     this.#hinted = await this.#readHints(signal);
-    const confirmed = await mapAll(garbage.filter(isUnhinted), async ({ address, sidecar }) => {
+    const confirmed = await mapAll(garbage.filter(isUnhinted), async ({ listed, sidecar }) => {
+      const { address } = listed;
       const now = await unlessUnreadable(this.#protocol.sidecars.read(address));
       return now?.nonce === sidecar?.nonce ? [this.#diagnose(address)] : [];
     });
@@ -62,12 +63,12 @@ export class UnhintedGarbage {
       finding: {
         kind: 'unindexed',
         message:
-          `segment ${address} is garbage, but no hint leads a collection to it: only a full ` +
-          'one would find it',
+          `segment ${address} is garbage, but no hint names it: only a full collection would ` +
+          'find it',
         address,
         location: sidecarKey(address),
         manifests: [],
-        repair: 'leave a hint',
+        repair: 'write a hint',
         harmful: false,
       },
       mend: async () => {
@@ -78,7 +79,7 @@ export class UnhintedGarbage {
   }
 }
 
-/** What a collection could take, or has begun to. */
+/** Whether a collection could take the segment, or has begun to. */
 function isGarbage(sidecar: Sidecar | undefined): boolean {
   if (sidecar === undefined || sidecar.state === 'gone') return false;
   return (

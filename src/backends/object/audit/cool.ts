@@ -1,6 +1,6 @@
 import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
-import { HOT_REFERENCES, type Sidecar } from '../format/sidecar.ts';
+import { HOT_REFERENCES, type Sidecar, type Token } from '../format/sidecar.ts';
 import { ReferenceScan } from '../listing/reference-scan.ts';
 import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
@@ -9,24 +9,29 @@ import type { SidecarChange } from '../tables/sidecar-table.ts';
 
 const COOLER = 'cooler.';
 
-/** Whether a hot segment has so few references that they can be named again. */
+/** Whether a hot segment has few enough references to name them again. */
 export function isToCool(sidecar: Sidecar, references: number): boolean {
   return sidecar.hot === true && references < HOT_REFERENCES / 2;
 }
 
-/**
- * Whether a cooler began with a segment; unless it is still at work, somebody has to finish for it.
- */
+/** Whether a cooler has begun with a segment. If that cooler is dead, another has to finish. */
 export function isCooling({ holds = [] }: Sidecar): boolean {
   return holds.some((name) => name.startsWith(COOLER));
 }
 
 /**
- * Names the references of hot segments again. First a hold, in the swap that ends the heat: from
- * then on writers name theirs, and those that did not had stored their `pending` before, where the
- * scan that follows finds it. Only when all are named, and no others, does the hold go, and a
- * collection may look at the segment again. A cooler that dies leaves its hold to a successor,
- * which replaces it and scans anew (rule `drop-only-own-holds`).
+ * Names the references of hot segments again. The order matters:
+ *
+ * 1. One swap places a hold and ends the heat. From then on writers name their references. Those
+ *    that did not had stored their `pending` before, where the scan finds it.
+ * 2. A scan of all manifests finds the references.
+ * 3. A hint names the segments that nothing references: without a hold nothing keeps them from
+ *    being garbage (rule `hint-before-change`).
+ * 4. The sidecar names these references, and no others.
+ * 5. The hold goes, and a collection may take the segment again.
+ *
+ * A cooler that dies leaves its hold. A successor replaces it and scans again (rule
+ * `drop-only-own-holds`).
  */
 export async function cool(
   protocol: Protocol,
@@ -35,12 +40,37 @@ export async function cool(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const name = `${COOLER}${protocol.randomness.nonce()}`;
+  const cooling = await placeHolds(protocol, addresses, name);
+  if (cooling.length === 0) return;
+  const scan = await scanReferences(protocol, cooling, signal);
+  // Nobody knows what an unreadable manifest references, so the holds stay, and nothing is lost.
+  if (scan === undefined) return;
+  await hintUnreferenced(hints, scan, cooling);
+  await mapAll(cooling, async (address) => {
+    const leaked = await nameReferences(protocol, scan, address);
+    await endCooling(protocol, address, name, leaked);
+  });
+}
+
+/** Returns the segments that have the hold now. */
+async function placeHolds(
+  { sidecars }: Protocol,
+  addresses: readonly Address[],
+  name: string,
+): Promise<Address[]> {
   const begun = await mapAll(addresses, async (address) => {
-    const sidecar = await protocol.sidecars.change(address, beginCooling(name));
+    const sidecar = await sidecars.change(address, beginCooling(name));
     return sidecar?.holds?.includes(name) ? [address] : [];
   });
-  const cooling = begun.flat();
-  if (cooling.length === 0) return;
+  return begun.flat();
+}
+
+/** Returns `undefined` when a manifest cannot be read. */
+async function scanReferences(
+  protocol: Protocol,
+  cooling: readonly Address[],
+  signal: AbortSignal | undefined,
+): Promise<ReferenceScan | undefined> {
   const scan = new ReferenceScan(protocol, {
     only: new Set(cooling),
     most: Number.POSITIVE_INFINITY,
@@ -53,24 +83,44 @@ export async function cool(
     },
     signal,
   );
-  // What a damaged manifest references is not known: then the holds stay, and nothing is lost.
-  if (!isComplete) return;
-  const named = cooling.map((address) => {
-    const { held, announced } = scan.of(address) ?? {};
-    return { address, tokens: [...(held?.keys() ?? []), ...(announced ?? [])] };
-  });
-  // Without a hold nothing keeps these from being garbage (rule `hint-before-change`).
-  const unnamed = named.filter(({ tokens }) => tokens.length === 0).map(({ address }) => address);
-  if (unnamed.length > 0) await hints.write({ segments: unnamed, manifests: [] });
-  await mapAll(named, async ({ address, tokens }) => {
-    const sidecar = await protocol.sidecars.change(address, restore(tokens));
-    // Whoever let go while the segment was hot left its name.
-    const leaked = new Set(await scan.leaked(address, sidecar?.refs ?? []));
-    const since = () => protocol.serverClock.latest();
-    await protocol.sidecars.change(address, (stored, refusals) =>
-      dropHold(name, since)(release(leaked, since)(stored, refusals) ?? stored, refusals),
-    );
-  });
+  return isComplete ? scan : undefined;
+}
+
+async function hintUnreferenced(
+  hints: Hints,
+  scan: ReferenceScan,
+  cooling: readonly Address[],
+): Promise<void> {
+  const segments = cooling.filter((address) => tokensOf(scan, address).length === 0);
+  if (segments.length > 0) await hints.write({ segments, manifests: [] });
+}
+
+/** Returns the names to drop: a release while the segment was hot left its name in the sidecar. */
+async function nameReferences(
+  { sidecars }: Protocol,
+  scan: ReferenceScan,
+  address: Address,
+): Promise<ReadonlySet<Token>> {
+  const tokens = tokensOf(scan, address);
+  const sidecar = await sidecars.change(address, restore(tokens));
+  return new Set(await scan.leaked(address, sidecar?.refs ?? []));
+}
+
+async function endCooling(
+  { sidecars, serverClock }: Protocol,
+  address: Address,
+  name: string,
+  leaked: ReadonlySet<Token>,
+): Promise<void> {
+  const since = () => serverClock.latest();
+  await sidecars.change(address, (stored, refusals) =>
+    dropHold(name, since)(release(leaked, since)(stored, refusals) ?? stored, refusals),
+  );
+}
+
+function tokensOf(scan: ReferenceScan, address: Address): Token[] {
+  const { held, announced } = scan.of(address) ?? {};
+  return [...(held?.keys() ?? []), ...(announced ?? [])];
 }
 
 function beginCooling(name: string): SidecarChange {

@@ -1,31 +1,35 @@
+import { MOST_NAMED_MANIFESTS } from '../../contract/findings.ts';
 import type { Finding } from '../../contract/maintenance.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
 import type { SegmentReferences } from '../listing/reference-scan.ts';
 
-/** A finding, and what mends it. */
+/** A finding, and its repair. */
 export interface Diagnosis {
   readonly finding: Omit<Finding, 'repaired'>;
-  /** Returns whether it is mended. Idempotent, and safe beside everything. */
+  /**
+   * Repairs it, and returns whether it is repaired. Idempotent, and safe beside everything.
+   * `undefined` when there is no repair.
+   */
   readonly mend: (() => Promise<boolean>) | undefined;
-  /** It goes by what no manifest says: to be mended only when every manifest could be read. */
+  /** Its reason is what no manifest names: it is mended only if every manifest could be read. */
   readonly needsAllManifests?: true;
 }
 
-/** What repair does about data that only a writer can bring back, before and after it was done. */
-export const TO_MARK = 'mark it, so that the next put of the same bytes heals it';
-export const MARKED = 'none more: it is marked, and the next put of the same bytes heals it';
-
-/** What repair does as long as manifests cannot be read. */
+/** The text of a repair that waits because manifests cannot be read. */
 export const WAITING = 'none: it waits until every manifest can be read';
 
-/** Manifests named in one finding. */
-const MAX_MANIFESTS = 100;
-
+/** The manifests that a finding names. */
 export function firstOf(keys: readonly ManifestKey[]): ManifestKey[] {
-  return keys.slice(0, MAX_MANIFESTS);
+  return keys.slice(0, MOST_NAMED_MANIFESTS);
 }
 
 /** The committed manifests that reference a segment. */
 export function holdersOf(references: SegmentReferences | undefined): ManifestKey[] {
   return firstOf([...(references?.held.values() ?? [])].map(({ key }) => key));
+}
+
+/** The same diagnosis where manifests cannot be read: what these reference is not known. */
+export function untilAllReadable(diagnosis: Diagnosis): Diagnosis {
+  if (!diagnosis.needsAllManifests) return diagnosis;
+  return { finding: { ...diagnosis.finding, repair: WAITING }, mend: undefined };
 }

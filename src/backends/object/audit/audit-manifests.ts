@@ -1,0 +1,77 @@
+import type { Finding } from '../../contract/maintenance.ts';
+import { isStale, reap } from '../commit/reap.ts';
+import { manifestObjectKey, manifestOfObjectKey } from '../format/keys.ts';
+import type { ManifestRecord } from '../format/manifest-record.ts';
+import type { ReferenceScan } from '../listing/reference-scan.ts';
+import type { SeenRecord } from '../tables/manifest-table.ts';
+import type { AuditContext, AuditRun } from './audit-run.ts';
+import type { Diagnosis } from './diagnosis.ts';
+
+/**
+ * Scans all manifests. Reports those that cannot be read, once, and in the first pass what crashed
+ * writers left in them.
+ */
+export async function* auditManifests(
+  run: AuditRun,
+  scan: ReferenceScan,
+  isFirstPass: boolean,
+): AsyncGenerator<Finding, void, undefined> {
+  const { context, unreadableManifests } = run;
+  const unreadable: Diagnosis[] = [];
+  const stale: Diagnosis[] = [];
+  await scan.run(
+    (seen) => {
+      const { record } = seen;
+      if (isFirstPass && record !== undefined && isStale(context.protocol, seen))
+        stale.push(staleWriter(context, seen, record));
+    },
+    (objectKey, error) => {
+      if (!unreadableManifests.has(objectKey))
+        unreadable.push(unreadableManifest(objectKey, error));
+      unreadableManifests.add(objectKey);
+    },
+    run.options.signal,
+  );
+  if (isFirstPass) run.tally.manifests = scan.manifests;
+  run.progress('reading manifests', scan.manifests);
+  yield* run.report(unreadable);
+  yield* run.report(stale);
+}
+
+function unreadableManifest(objectKey: string, error: Error): Diagnosis {
+  const key = manifestOfObjectKey(objectKey);
+  return {
+    finding: {
+      kind: 'corrupt-manifest',
+      message: `a manifest cannot be read: ${error.message}`,
+      location: objectKey,
+      manifests: key === undefined ? [] : [key],
+      repair: 'none',
+      harmful: true,
+    },
+    mend: undefined,
+  };
+}
+
+function staleWriter(
+  { protocol, taker, hints }: AuditContext,
+  seen: SeenRecord,
+  { key, releasing }: ManifestRecord,
+): Diagnosis {
+  const objectKey = manifestObjectKey(key);
+  return {
+    finding: {
+      kind: 'stale-writer',
+      message: `a writer of ${key.kind} ${JSON.stringify(key.id)} ended before it had finished`,
+      location: objectKey,
+      manifests: [],
+      repair: 'fence its attempt, and release what it took',
+      harmful: false,
+    },
+    mend: async () => {
+      // The hint that the writer stored for what it releases may be lost.
+      await hints.announceReleases([{ objectKey, releases: releasing }]);
+      return reap(protocol, taker, hints, seen);
+    },
+  };
+}

@@ -1,0 +1,78 @@
+import { abortOf, throwIfAborted } from '../../../core/abort.ts';
+import { slicesOf } from '../../../core/batches.ts';
+import { mapAll } from '../../../core/concurrency.ts';
+import type { Finding } from '../../contract/maintenance.ts';
+import type { ReferenceScan } from '../listing/reference-scan.ts';
+import { type ListedSegment, listSegments } from '../listing/segment-listing.ts';
+import { HoldRepair } from '../segments/hold-repair.ts';
+import type { Protocol } from '../tables/protocol.ts';
+import type { AuditRun } from './audit-run.ts';
+import { auditSegment, type SegmentAudit } from './audit-segment.ts';
+import { isCooling, isToCool } from './cool.ts';
+import { untilAllReadable } from './diagnosis.ts';
+
+/** Segments audited together. */
+const WINDOW = 64;
+
+/** Audits the segments within the bounds of a scan. */
+export async function* auditSegments(
+  run: AuditRun,
+  scan: ReferenceScan,
+  from: string,
+): AsyncGenerator<Finding, void, undefined> {
+  const { protocol, taker, hints } = run.context;
+  const { sample, signal } = run.options;
+  const repair = new HoldRepair(protocol, taker, hints);
+  const context = { protocol, hints, scan, repair };
+  const isSampled = () => protocol.randomness.fraction() < sample;
+  for await (const window of segmentWindows(protocol, scan, from, signal)) {
+    throwIfAborted(signal);
+    const audits = await mapAll(window, (listed) => auditSegment(context, listed, isSampled()));
+    for (const audit of audits) {
+      count(run, scan, audit);
+      const { diagnoses } = audit;
+      yield* run.report(run.knowsAllReferences ? diagnoses : diagnoses.map(untilAllReadable));
+    }
+    const unheld = audits.filter(({ listed }) => heldTimes(scan, listed) === 0);
+    yield* run.report(await run.garbage.among(unheld, signal));
+    run.progress('verifying segments', run.tally.segments);
+  }
+}
+
+function count(
+  { tally, toCool }: AuditRun,
+  scan: ReferenceScan,
+  { listed, sidecar, verifiedBytes }: SegmentAudit,
+): void {
+  tally.segments += listed.generations.length;
+  tally.verifiedBytes += verifiedBytes;
+  if (sidecar && (isToCool(sidecar, heldTimes(scan, listed)) || isCooling(sidecar)))
+    toCool.push(listed.address);
+}
+
+/** How many committed manifests reference a segment. */
+function heldTimes(scan: ReferenceScan, { address }: ListedSegment): number {
+  return scan.of(address)?.held.size ?? 0;
+}
+
+/**
+ * What is listed below `segments/` within a scan's bounds, by segment, and referenced segments that
+ * are not listed at all.
+ */
+async function* segmentWindows(
+  protocol: Protocol,
+  scan: ReferenceScan,
+  from: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ListedSegment[], void, undefined> {
+  const unlisted = new Set(scan.referenced());
+  const bounds = { from, until: scan.until, ...abortOf(signal) };
+  for await (const window of listSegments(protocol, WINDOW, bounds)) {
+    for (const { address } of window) unlisted.delete(address);
+    yield window;
+  }
+  const lost = [...unlisted].map(
+    (address): ListedSegment => ({ address, hasSidecar: false, generations: [] }),
+  );
+  yield* slicesOf(lost, WINDOW);
+}

@@ -1,0 +1,28 @@
+import type { Address } from '../../../core/address.ts';
+import type { Generation, Sidecar } from '../format/sidecar.ts';
+import type { ReferenceScan, SegmentReferences } from '../listing/reference-scan.ts';
+import type { HoldRepair } from '../segments/hold-repair.ts';
+import type { Hints } from '../tables/hints.ts';
+import type { Protocol } from '../tables/protocol.ts';
+
+/** What the checks of segments use. */
+export interface SegmentAuditContext {
+  readonly protocol: Protocol;
+  readonly hints: Hints;
+  readonly scan: ReferenceScan;
+  readonly repair: HoldRepair;
+}
+
+/** What an audit has read about one segment. */
+export interface SegmentEvidence {
+  readonly address: Address;
+  /** Those whose data was listed. */
+  readonly generations: readonly Generation[];
+  /** What the scanned manifests say of it; `undefined` when none names it. */
+  readonly references: SegmentReferences | undefined;
+}
+
+/** The same, where the sidecar can be read. */
+export interface SidecarEvidence extends SegmentEvidence {
+  readonly sidecar: Sidecar;
+}
