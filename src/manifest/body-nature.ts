@@ -4,10 +4,10 @@ import { decodeBlobEntry } from './blobs/blob-body.ts';
 import { entryHead } from './content/body.ts';
 
 /**
- * Tells a conversation's body from those of blobs and pins, when nothing else says what it is. The
- * three begin alike: with a version of 1.
+ * Classifies a body as that of a conversation, a blob or a pin, without its manifest. All three
+ * begin with a version of 1.
  *
- * @returns `undefined` for what is none of them.
+ * @returns `undefined` for a body that is none of them.
  */
 export function natureOf(body: Uint8Array, references: number): BodyNature | undefined {
   if (body.length === 1)
@@ -24,7 +24,7 @@ export function natureOf(body: Uint8Array, references: number): BodyNature | und
 }
 
 /**
- * A conversation's body that can be read as a blob's would have a skeleton of nothing but lengths.
+ * A conversation's body that also decodes as a blob's would need a skeleton of nothing but lengths.
  */
 function blobNature(body: Uint8Array, references: number): BodyNature | undefined {
   try {

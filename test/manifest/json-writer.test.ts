@@ -90,8 +90,8 @@ describe('a value as JSON text', () => {
   });
 
   test.each<[string, unknown, string]>([
-    ['a number that is not finite', Number.NaN, 'NaN is no number'],
-    ['infinity', Number.NEGATIVE_INFINITY, '-Infinity is no number'],
+    ['a number that is not finite', Number.NaN, 'NaN is not a number'],
+    ['infinity', Number.NEGATIVE_INFINITY, '-Infinity is not a number'],
     ['a bigint', 5n, 'cannot write a bigint'],
     ['a function', () => 1, 'would drop a function'],
     ['a class', Money, 'would drop a function'],
@@ -155,7 +155,9 @@ describe('a value as JSON text', () => {
   test('refuses cycles where they close', () => {
     const cycle: Record<string, unknown> = { a: [{}] };
     (cycle['a'] as object[])[1] = { back: cycle };
-    expect(refusal({ outer: cycle })).toMatch('INVALID_ARGUMENT outer.a[1].back: it holds itself');
+    expect(refusal({ outer: cycle })).toMatch(
+      'INVALID_ARGUMENT outer.a[1].back: it contains itself',
+    );
   });
 
   test('says which getter, toJSON or proxy threw', () => {

@@ -1,16 +1,16 @@
 import type { RequestMetrics } from '../../core/request-metrics.ts';
 
 /**
- * The one interface that every place to store things implements: the local directory, S3, memory.
+ * The interface that every backend implements: the local directory, S3, memory.
  *
  * A backend stores two things. A **segment** is an immutable byte string under its address. A
  * **manifest** is a named record (a conversation, a blob, a pin) that references segments; its
- * bodies are opaque bytes to the backend. Segments have no life of their own: they are stored by
- * the commit of the first manifest that references them, counted by the manifests that do, and
- * collected some time after the last one is gone.
+ * bodies are opaque bytes to the backend. Segments have no life of their own: the commit of the
+ * first manifest that references them stores them, the manifests that reference them are counted,
+ * and a collection deletes them some time after the last one is gone.
  *
- * The invariant every implementation keeps: **a committed manifest's segments are readable, for as
- * long as it is committed**, whatever crashes, races or retries happen.
+ * The invariant of every implementation: **a committed manifest's segments are readable for as long
+ * as it is committed**, whatever crashes, races or retries happen.
  *
  * `test/conformance/` is the executable form of this file; an implementation runs it in a few
  * lines.
@@ -48,12 +48,12 @@ import type {
   WriteOutcome,
 } from './manifests.ts';
 
-/** Whether a store can be worked with now. */
+/** Whether a store can be used now. */
 export interface Health {
   readonly healthy: boolean;
-  /** How long it took to find out, in ms. */
+  /** How long the check took, in ms. */
   readonly latencyMs: number;
-  /** Why it is not healthy. */
+  /** Why it is unhealthy. */
   readonly error?: VarveError;
 }
 
@@ -65,13 +65,11 @@ export interface BackendCapabilities {
   readonly multiMachine: boolean;
   /**
    * What `references` of a segment counts: every entry that references a segment, or every manifest
-   * that does, however many of its entries do. Where very many do, a lower bound may do.
+   * that does, with any number of its entries. For segments with very many references it may be a
+   * lower bound.
    */
   readonly countsReferencesOf: 'entries' | 'manifests';
-  /**
-   * Part lengths below this many bytes are better kept in the manifest than as segments of their
-   * own.
-   */
+  /** Parts shorter than this many bytes are better kept in the manifest than as segments. */
   readonly inlineBelow: number;
 }
 
@@ -81,19 +79,19 @@ export interface Backend {
   /** The location without credentials, for people. */
   readonly location: string;
   /**
-   * Tells this store from another that is made later at its location; absent where {@link backup}
-   * tells them apart.
+   * Distinguishes this store from another one created later at its location; absent where {@link
+   * backup} distinguishes them.
    */
   readonly identity?: string | undefined;
 
   /**
-   * Makes the writes happen, each whole or not at all, in order where they concern one key; durable
+   * Executes the writes, each whole or not at all, in order where they concern one key; durable
    * when the promise resolves. Outcomes come in the order of `writes`; a failure of one does not
-   * touch the others. What is wrong with one write (a property of another type, a getter or a
-   * `bytes()` that throws, wrong bytes) is its own outcome, `INVALID_ARGUMENT`. Writes are read in
-   * the call; the memory of their bytes must not change before the promise resolves.
+   * affect the others. An error in one write (a property of another type, a getter or a `bytes()`
+   * that throws, wrong bytes) is its own outcome, `INVALID_ARGUMENT`. Writes are read during the
+   * call; the memory of their bytes must not change before the promise resolves.
    *
-   * @throws what concerns the store rather than one write: `READ_ONLY`, `NO_SPACE`, `BUSY`,
+   * @throws errors of the store rather than of one write: `READ_ONLY`, `NO_SPACE`, `BUSY`,
    *   `UNAVAILABLE`, `CLOSED`, `ABORTED`, `OUTCOME_UNKNOWN`. Then none of the writes happened,
    *   except after `OUTCOME_UNKNOWN`.
    */
@@ -101,23 +99,24 @@ export interface Backend {
 
   /**
    * Like a `put` of one manifest whose entries arrive over time, in bounded memory. Nothing is
-   * visible until the last one is stored. When the iterable throws, that error is thrown on, and
-   * nothing remains but garbage for the collector, as after a failure or a put that turns out to be
-   * skipped. Entries must keep memory of their own.
+   * visible until the last entry is stored. Rethrows what the iterable throws; then only garbage
+   * for the collector remains, as after a failure or a put that is skipped in the end. Every entry
+   * needs memory of its own.
    */
   publish(
     write: Omit<PutWrite, 'entries' | 'fields'>,
     entries: AsyncIterable<NewEntry>,
-    /** Asked for when the entries have ended. */
+    /** Called when the entries have ended. */
     fields: () => ManifestFields,
     options?: AbortOptions,
   ): Promise<WriteOutcome>;
 
   /**
-   * The manifests under `keys`, `undefined` where there is none. Checksums are verified
+   * Returns the manifests under `keys`, `undefined` where there is none. Verifies checksums
    * (`CORRUPT`).
    *
-   * @throws `INVALID_ARGUMENT`, as all that read, for what is no key, address, locator or filter.
+   * @throws `INVALID_ARGUMENT`, like all reading methods, for an invalid key, address, locator or
+   *   filter.
    */
   read(
     keys: readonly ManifestKey[],
@@ -131,7 +130,8 @@ export interface Backend {
   ): Promise<(ManifestHead | undefined)[]>;
 
   /**
-   * All manifests of a kind that pass `filter`; each that exists throughout is listed exactly once.
+   * Lists all manifests of a kind that pass `filter`; each that exists throughout appears exactly
+   * once.
    *
    * @throws `CORRUPT` or `UNSUPPORTED_FORMAT`, after all others were listed, when the head of one
    *   cannot be read.
@@ -143,34 +143,35 @@ export interface Backend {
   ): AsyncIterable<ManifestHead>;
 
   /**
-   * The canonical bytes of each segment, re-hashed (`CORRUPT` with the address), in memory that is
-   * the caller's. So are the bodies that {@link read} returns.
+   * Returns the canonical bytes of each segment, re-hashed (`CORRUPT` with the address), in memory
+   * that the caller owns. The caller also owns the bodies that {@link read} returns.
    *
    * @throws `NOT_FOUND` when a segment has been collected since its locator was obtained: read the
-   *   manifest again; if it still names the segment, that is corruption.
+   *   manifest again; if it still names the segment, the store is corrupt.
    */
   fetch(locators: readonly Locator[], options?: AbortOptions): Promise<Uint8Array[]>;
 
-  /** What is known of each segment. @throws `NOT_FOUND` as {@link fetch}. */
+  /** Describes each segment. @throws `NOT_FOUND` as {@link fetch}. */
   describe(locators: readonly Locator[], options?: AbortOptions): Promise<SegmentDescription[]>;
 
   /**
-   * The address of each segment: cheaper than {@link describe}, and may not notice that one was
-   * collected.
+   * Returns the address of each segment: cheaper than {@link describe}, and may not notice that one
+   * was collected.
    */
   addresses(locators: readonly Locator[], options?: AbortOptions): Promise<Address[]>;
 
-  /** Locators by address, `undefined` where no such segment is stored. */
+  /** Returns locators by address, `undefined` where no such segment is stored. */
   find(addresses: readonly Address[], options?: AbortOptions): Promise<(Locator | undefined)[]>;
 
   /**
-   * Deletes expired manifests that are not held and collects what nothing references. Safe beside
-   * everything.
+   * Deletes expired manifests that are not held and collects what nothing references. Safe to run
+   * beside any other call.
    */
   collect(options?: CollectOptions): Promise<CollectReport>;
 
   /**
-   * Verifies the store against itself: yields findings, returns the totals. Safe beside everything.
+   * Verifies the store against itself: yields findings, returns the totals. Safe to run beside any
+   * other call.
    */
   audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined>;
 
@@ -178,20 +179,20 @@ export interface Backend {
   usage(options?: AbortOptions): Promise<Usage>;
 
   /**
-   * Whether the store answers and is still the one that was opened, by one cheap read. Nothing is
-   * written: that a write would succeed is not promised. What is wrong is told, not thrown.
+   * Checks with one cheap read whether the store answers and is still the one that was opened.
+   * Writes nothing, so it does not promise that a write would succeed. Returns what is wrong
+   * instead of throwing it.
    *
    * @throws `CLOSED`, `ABORTED`.
    */
   health(options?: AbortOptions): Promise<Health>;
 
-  /** Counts of requests; absent where there is no service to ask. */
+  /** Counts of requests; absent without a storage service. */
   metrics?(): RequestMetrics;
 
   /**
-   * What every manifest, of every kind, takes and references. Each is told as it is at one moment,
-   * so figures add up exactly while nobody writes. What is damaged or was deleted meanwhile is left
-   * out.
+   * What every manifest, of every kind, references and occupies. Describes each at one moment, so
+   * figures add up exactly while nobody writes. Skips what is damaged or was deleted meanwhile.
    */
   survey(options?: AbortOptions): AsyncIterable<ManifestSurvey>;
 
@@ -199,26 +200,26 @@ export interface Backend {
 
   /**
    * Takes the lease of that name (1 to 64 of [a-z0-9-]) for `ttlMs`; `undefined` while somebody
-   * else has it, or when it is not known whether it was taken.
+   * else holds it, or when it is unknown whether it was taken.
    */
   lease(name: string, ttlMs: number, options?: AbortOptions): Promise<Lease | undefined>;
 
   /**
-   * Copies the store as it is at one moment into a folder, which then is a store of its own; an
-   * older backup there is brought up to date and whole at any moment. Writers go on. Absent where
-   * content is copied instead of files.
+   * Copies the store as of one moment into a folder, which then is a store of its own. Updates an
+   * older backup there, which is complete at any moment. Writers continue. Absent where content is
+   * copied instead of files.
    *
-   * @throws `INVALID_ARGUMENT` when the folder holds anything else, `BUSY` when collections never
-   *   let it end, `NO_SPACE`.
+   * @throws `INVALID_ARGUMENT` when the folder contains anything else, `BUSY` when collections keep
+   *   interrupting it, `NO_SPACE`.
    */
   backup?(folder: string, options?: BackupOptions): Promise<BackupReport>;
 
   /**
-   * @throws `CLOSED` once {@link close} was called: for those who hand out what they have read
-   * before.
+   * @throws `CLOSED` once {@link close} was called: for callers that hand out what they read
+   *   earlier.
    */
   assertOpen(): void;
 
-  /** Ends pending work, then closes files and connections. A second call does nothing. */
+  /** Finishes pending work, then closes files and connections. A second call does nothing. */
   close(): Promise<void>;
 }

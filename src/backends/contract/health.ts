@@ -2,8 +2,8 @@ import { isVarveError, VarveError } from '../../core/errors.ts';
 import type { Health } from './backend.ts';
 
 /**
- * Times a check, and tells what is wrong as a result. @throws `CLOSED`, `ABORTED`: then there is
- * nobody to tell.
+ * Times a check, and returns its failure as a result. @throws `CLOSED`, `ABORTED`, which end the
+ * call.
  */
 export async function healthBy(check: () => Promise<void>): Promise<Health> {
   const began = performance.now();
@@ -15,7 +15,7 @@ export async function healthBy(check: () => Promise<void>): Promise<Health> {
     if (isVarveError(error, 'CLOSED') || isVarveError(error, 'ABORTED')) throw error;
     const known = isVarveError(error)
       ? error
-      : new VarveError('INTERNAL', 'the check broke', { cause: error });
+      : new VarveError('INTERNAL', 'the check failed unexpectedly', { cause: error });
     return { healthy: false, latencyMs: latencyMs(), error: known };
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What keeps a store sound and small: collection, audit, backup, usage, and what runs of these
- * leave behind.
+ * What keeps a store sound and small: collection, audit, backup, usage, and the reports of their
+ * runs.
  */
 
 import type { AbortOptions } from '../../core/abort.ts';
@@ -10,26 +10,26 @@ import type { OptionKinds } from '../../core/options/option-kinds.ts';
 import { declareOptions } from '../../core/options/options.ts';
 import type { ManifestHead, ManifestKey, ManifestKind, SegmentDescription } from './manifests.ts';
 
-/** What all collections may be given. */
+/** Options of all collections. */
 export interface CollectWorkOptions extends AbortOptions {
-  /** Give back all space that can be given back, at the cost of rewriting more. Default: false. */
+  /** Free all space that can be freed, at the cost of more rewriting. Default: false. */
   readonly full?: boolean | undefined;
   /**
-   * Do only this share of the work. Shards of one `count` are disjoint and do all of it together,
+   * Do only this share of the work. Shards of one `count` are disjoint and together do all of it,
    * in any order and at once, in one process or many. Default: all.
    */
   readonly shard?: CollectShard | undefined;
   /**
-   * Requests under way at once, where steps are requests; without effect where they are
-   * transactions. Default: 8.
+   * Concurrent requests, where steps are requests; no effect where they are transactions. Default:
+   * 8.
    */
   readonly concurrency?: number | undefined;
   readonly onProgress?: ProgressCallback | undefined;
 }
 
 /**
- * Called now and then; `total` may grow, and is 0 while it is not known. Of a store, what it gets
- * is the whole event.
+ * Called repeatedly; `total` may grow, and is 0 while unknown. For a store, the argument is the
+ * whole event.
  */
 export type ProgressCallback = (progress: { phase: string; done: number; total: number }) => void;
 
@@ -56,16 +56,16 @@ export interface CollectOptions extends CollectWorkOptions {
    * hours.
    */
   readonly graceMs?: number | undefined;
-  /** Report what would be done, do nothing. Default: false. */
+  /** Report what would be done, change nothing. Default: false. */
   readonly dryRun?: boolean | undefined;
   /**
    * End only when no byte of deleted content is left on the medium, neither in data nor in indexes,
-   * logs and caches. Takes everything that nothing references, whatever `graceMs` says; goes with
-   * no `shard`. What it could not get rid of is in the report. Default: false.
+   * logs and caches. Collects everything that nothing references, whatever `graceMs` says; cannot
+   * be combined with `shard`. The report lists what it could not remove. Default: false.
    */
   readonly erase?: boolean | undefined;
   /**
-   * Begin no further step after this many milliseconds; the report then says `isComplete: false`.
+   * Start no further step after this many milliseconds; the report then says `isComplete: false`.
    * Default: no limit.
    */
   readonly deadlineMs?: number | undefined;
@@ -89,10 +89,10 @@ const COLLECT_OPTIONS = declareOptions<CollectOptions>()({
   }),
 });
 
-/** What a collection is to do: options with their defaults. */
+/** Options of a collection with their defaults. */
 export type CollectSettings = ReturnType<typeof COLLECT_OPTIONS.read>;
 
-/** @throws `INVALID_ARGUMENT`, saying which option cannot be and what is allowed. */
+/** @throws `INVALID_ARGUMENT`, saying which option is invalid and what is allowed. */
 export function readCollectOptions(options: CollectOptions | undefined): CollectSettings {
   const settings = COLLECT_OPTIONS.read('collect', options);
   if (!settings.erase || settings.shard === undefined) return settings;
@@ -106,9 +106,9 @@ export interface CollectShard {
 }
 
 /**
- * Why something is collected: a manifest's time has come (`expired`), a stream was cut off
- * (`abandoned-upload`), nothing has referenced a segment since before the grace (`unreferenced`), a
- * file holds too little that is alive (`dead-space`) or too many blocks that compress badly
+ * Why something is collected: a manifest has expired (`expired`), a stream was interrupted
+ * (`abandoned-upload`), nothing has referenced a segment for the grace period (`unreferenced`), a
+ * file contains too little live data (`dead-space`) or too many blocks that compress badly
  * (`small-blocks`).
  */
 export type CollectReason =
@@ -119,8 +119,8 @@ export type CollectReason =
   | 'small-blocks';
 
 /**
- * `count` manifests, uploads, segments or files; `bytes` before compression, for files the stored
- * bytes that are dead.
+ * `count` manifests, uploads, segments or files; `bytes` before compression, for files their dead
+ * stored bytes.
  */
 export interface CollectShare {
   readonly count: number;
@@ -130,33 +130,33 @@ export interface CollectShare {
 /** What a collection did, or in a dry run would do. */
 export interface CollectReport {
   readonly dryRun: boolean;
-  /** `false` when the deadline came first: the next run goes on from there. */
+  /** `false` when the deadline came first: the next run continues from there. */
   readonly isComplete: boolean;
   /**
-   * What was, or in a dry run would be, done, by the reason for it; what did not occur is left out.
+   * What was done, or in a dry run would be done, by reason; reasons that did not occur are absent.
    */
   readonly reasons: Readonly<Partial<Record<CollectReason, CollectShare>>>;
   readonly expiredManifests: number;
-  /** Segments that nothing has referenced since before the grace. */
+  /** Segments that nothing has referenced for the grace period. */
   readonly collectedSegments: number;
   /** Their size before compression. */
   readonly collectedBytes: number;
-  /** Unreferenced, but within the grace. */
+  /** Unreferenced, but still within the grace period. */
   readonly waitingSegments: number;
   readonly waitingBytes: number;
-  /** Stored bytes given back to the medium by this run; in a dry run, an estimate. */
+  /** Stored bytes that this run freed on the medium; in a dry run, an estimate. */
   readonly freedBytes: number;
-  /** Stored bytes that are dead but wait until rewriting what surrounds them pays. */
+  /** Dead stored bytes that stay until rewriting their surroundings pays. */
   readonly deadBytes: number;
   readonly rewrittenPacks: number;
-  /** Of an erasure: where bytes of deleted content may be left. Empty when all are gone. */
+  /** After an erasure: where bytes of deleted content may be left. Empty when all are gone. */
   readonly remnants?: readonly Remnant[];
   readonly durationMs: number;
 }
 
-/** A place that an erasure could not rid of deleted content. */
+/** A place from which an erasure could not remove deleted content. */
 export interface Remnant {
-  /** The segment that is left, where it is known. */
+  /** The segment that is left, where known. */
   readonly address?: Address;
   /** The file or object. */
   readonly location: string;
@@ -174,7 +174,7 @@ export type FindingKind =
   | 'orphaned-data'
   | 'stale-writer';
 
-/** Something an audit found wrong. */
+/** Something wrong that an audit found. */
 export interface Finding {
   readonly kind: FindingKind;
   /** One sentence for a person. */
@@ -185,8 +185,8 @@ export interface Finding {
   /** Manifests that cannot be read because of it (the first 100). */
   readonly manifests: readonly ManifestKey[];
   /**
-   * What repair does about it; `none` when only a copy from elsewhere helps, `none…: ` and why when
-   * nothing more can be done now.
+   * What a repair does about it; `none` when only a copy from elsewhere helps, `none…: ` and the
+   * reason when nothing more can be done now.
    */
   readonly repair: string;
   readonly repaired: boolean;
@@ -196,7 +196,7 @@ export interface Finding {
 
 /** What an audit may be given. */
 export interface AuditOptions extends AbortOptions {
-  /** Mend what can be mended. Default: false. */
+  /** Repair what can be repaired. Default: false. */
   readonly repair?: boolean | undefined;
   /**
    * The share of stored data to read and re-hash, 0 to 1. Default: 1. References are always
@@ -221,7 +221,7 @@ export const AUDIT_OPTIONS = declareOptions<AuditOptions>()({
   members: auditKinds,
 });
 
-/** What an audit is to do: options with their defaults. */
+/** Options of an audit with their defaults. */
 export type AuditSettings = ReturnType<typeof AUDIT_OPTIONS.read>;
 
 /** The totals of an audit. */
@@ -248,30 +248,30 @@ export const BACKUP_OPTIONS = declareOptions<BackupOptions>()({
 
 /** What a backup copied. */
 export interface BackupReport {
-  /** The folder, or another location, that holds the copy now. */
+  /** The folder, or another location, of the copy. */
   readonly location: string;
   /**
-   * Files that were copied as they are; absent where content was copied from one kind of store to
+   * Files that were copied as they are; absent when content was copied from one kind of store to
    * another.
    */
   readonly packs?: number;
-  /** Manifests in the copy, where content was copied. */
+  /** Manifests in the copy, when content was copied. */
   readonly manifests?: number;
   /**
-   * Manifests that cannot be read, where content was copied; an older backup's state of them is
-   * kept.
+   * Manifests that cannot be read, when content was copied; the copy keeps their state from an
+   * older backup.
    */
   readonly unreadable?: readonly ManifestKey[];
   /** Everything the copy occupies. */
   readonly bytes: number;
-  /** Of that, what had to be copied: an older backup in the same folder had the rest. */
+  /** Of that, the bytes that had to be copied: an older backup in the same folder had the rest. */
   readonly copiedBytes: number;
   readonly durationMs: number;
 }
 
 /** What is stored, and what it takes on its medium. */
 export interface Usage {
-  /** By kind; `logicalBytes` is the size of the content as it was given. */
+  /** By kind; `logicalBytes` is the size of the content as given. */
   readonly manifests: Readonly<
     Record<ManifestKind, { readonly count: number; readonly logicalBytes: number }>
   >;
@@ -283,9 +283,9 @@ export interface Usage {
   readonly segmentBytes: number;
   /** Everything the store occupies on its medium. */
   readonly storedBytes: number;
-  /** Of that, what serves finding rather than content. */
+  /** Of that, bytes of indexes rather than content. */
   readonly indexBytes: number;
-  /** Segments and bytes waiting for collection. */
+  /** Segments and bytes that wait for collection. */
   readonly garbageSegments: number;
   readonly garbageBytes: number;
 }
@@ -293,27 +293,29 @@ export interface Usage {
 /** A segment as one manifest uses it. */
 export interface SurveyedSegment extends SegmentDescription {
   /**
-   * What it takes on the medium, in bytes: its share, perhaps a fraction, of what is compressed
+   * Bytes it occupies on the medium: its share, possibly a fraction, of what is compressed
    * together.
    */
   readonly storedBytes: number;
-  /** The part of the segment that this manifest accounts for; those of all manifests make 1. */
+  /**
+   * The part of the segment attributed to this manifest; the shares of all manifests add up to 1.
+   */
   readonly share: number;
   /** How often the manifest's entries name it. */
   readonly uses: number;
 }
 
-/** What a manifest takes and references. */
+/** What a manifest references and occupies. */
 export interface ManifestSurvey {
   readonly head: ManifestHead;
-  /** The bodies of its entries, and what these take on the medium: perhaps a fraction, as above. */
+  /** Size of its entries' bodies, and their bytes on the medium: possibly a fraction, as above. */
   readonly bodyBytes: number;
   readonly bodyStoredBytes: number;
-  /** Each once. */
+  /** Each segment once. */
   readonly segments: readonly SurveyedSegment[];
 }
 
-/** What a maintenance run left behind: text of the layers above, opaque to the backend. */
+/** The report of a maintenance run: text of the layers above, opaque to the backend. */
 export interface StoredReport {
   /** When the run began, in ms since the epoch. */
   readonly time: number;
@@ -324,32 +326,32 @@ export interface StoredReport {
 /** Longest report, in bytes of UTF-8. */
 export const MAX_REPORT_BYTES = 64 * 1024;
 
-/** Reports of so many newest runs are kept, at the least. */
+/** At least this many of the newest reports are kept. */
 export const KEPT_REPORTS = 1000;
 
-/** Reports of maintenance runs, kept in the store. */
+/** Reports of maintenance runs, stored in the store. */
 export interface ReportLog {
-  /** @throws `READ_ONLY`, and what concerns the store. */
+  /** @throws `READ_ONLY`, and errors of the store. */
   add(report: StoredReport, options?: AbortOptions): Promise<void>;
-  /** Newest first, at most `limit` (default: {@link KEPT_REPORTS}, which is also the most). */
+  /** Newest first, at most `limit` (default and maximum: {@link KEPT_REPORTS}). */
   list(options?: AbortOptions & { readonly limit?: number }): Promise<StoredReport[]>;
 }
 
 /**
- * A lease that is held. It only avoids doing work twice: nothing may depend on it, because a
- * process that is suspended may believe it has a lease that has long passed to another.
+ * A lease in force. It only avoids duplicate work. Nothing may depend on it, because a suspended
+ * process may believe in a lease that another process has taken over long ago.
  */
 export interface Lease {
   /**
-   * Extends it to `ttlMs` from now. Returns whether it was still held; when it is not known,
-   * `false`.
+   * Extends it to `ttlMs` from now. Returns whether it was still in force; `false` when that is
+   * unknown.
    */
   renew(ttlMs: number, options?: AbortOptions): Promise<boolean>;
-  /** Ends it, if it is still held. */
+  /** Ends it, if it is still in force. */
   release(): Promise<void>;
 }
 
-/** Something that is wrong with the surroundings of a store. */
+/** Something wrong with the surroundings of a store. */
 export interface DoctorFinding {
   readonly kind:
     | 'link'
@@ -366,20 +368,23 @@ export interface DoctorFinding {
     | 'pack';
   /** For people: names the first path. */
   readonly message: string;
-  /** All that it is about. */
+  /** All paths concerned. */
   readonly paths: readonly string[];
   /** What to do about it. */
   readonly remedy: string;
-  /** Whether content or work is at risk; otherwise it is untidy, or more open than it need be. */
+  /**
+   * Whether content or work is at risk; otherwise something is untidy, or more accessible than
+   * necessary.
+   */
   readonly harmful: boolean;
 }
 
-/** What is known of the surroundings of a store in a directory. */
+/** The surroundings of a store in a directory. */
 export interface DoctorReport {
   readonly location: string;
-  /** Where the store really is, when its path is a link. */
+  /** The real directory, when its path is a link. */
   readonly directory: string;
-  /** Bytes that are free for this user on the medium. */
+  /** Bytes free for this user on the medium. */
   readonly freeBytes: number;
   /** Versions. */
   readonly node: string;
@@ -399,42 +404,42 @@ export const SALVAGE_OPTIONS = declareOptions<SalvageOptions>()({
   }),
 });
 
-/** A manifest, and why it is not in the store that a salvage made. */
+/** A manifest that is not in the salvaged store, and the reason. */
 export interface DoubtfulManifest extends ManifestKey {
   readonly reason: string;
 }
 
-/** What a salvage came to. */
+/** The result of a salvage. */
 export interface SalvageReport {
   /** The folder of the new store. */
   readonly location: string;
   /** Manifests in it. */
   readonly manifests: number;
-  /** Whether nothing is in doubt and nothing is lost: then there is nothing in what follows. */
+  /** Whether nothing is in doubt and nothing is lost; then the fields below are empty. */
   readonly isCertain: boolean;
   /**
-   * A second store, of what can be read but may be outdated or deleted, or has no id any more;
-   * absent when there is nothing of the kind.
+   * A second store for content that can be read but may be outdated or deleted, or has lost its id;
+   * absent when there is none.
    */
   readonly quarantine?: {
     readonly location: string;
     readonly manifests: readonly DoubtfulManifest[];
   };
-  /** Manifests of which something cannot be read. */
+  /** Manifests that cannot be read in part or in full. */
   readonly lost: readonly DoubtfulManifest[];
-  /** What cannot be read, and what of the log is lost; sentences. */
+  /** Unreadable data, and lost parts of the log; sentences. */
   readonly damage: readonly string[];
   readonly durationMs: number;
 }
 
-/** What a body can be told to be without its manifest. */
+/** What a body shows about itself without its manifest. */
 export interface BodyNature {
   readonly kind: ManifestKind;
-  /** Whether a manifest begins with it; `undefined`: with it only where nothing precedes it. */
+  /** Whether a manifest begins with it; `undefined`: it can only when nothing precedes it. */
   readonly isFirst: boolean | undefined;
   /** Whether nothing follows it. */
   readonly isLast: boolean;
 }
 
-/** Tells the nature of a body that has so many references; `undefined` when it makes no sense. */
+/** Classifies a body with this many references; `undefined` when it does not decode. */
 export type BodyJudge = (body: Uint8Array, references: number) => BodyNature | undefined;

@@ -13,7 +13,10 @@ export const MANIFEST_KINDS = ['conversation', 'blob', 'pin'] as const;
 /** What a manifest is of: a conversation, a blob, or a pin that holds segments. */
 export type ManifestKind = (typeof MANIFEST_KINDS)[number];
 
-/** Longest manifest id, in bytes of UTF-8. Ids are any non-empty well-formed string up to this. */
+/**
+ * Longest manifest id, in bytes of UTF-8. An id is any non-empty well-formed string up to this
+ * length.
+ */
 export const MAX_ID_BYTES = 512;
 
 /** Longest application or model of a manifest, in bytes of UTF-8. */
@@ -22,19 +25,19 @@ export const MAX_NAME_BYTES = 4096;
 /** Longest idempotency key, in bytes of UTF-8. */
 export const MAX_NONCE_BYTES = 64;
 
-/** Longest segment, in canonical bytes. Longer content is chunked by the layers above. */
+/** Longest segment, in canonical bytes. The layers above split longer content into chunks. */
 export const MAX_SEGMENT_BYTES = 4 * 1024 * 1024;
 
-/** Names a manifest. Ids of different kinds never meet. */
+/** Names a manifest. Each kind has its own ids. */
 export interface ManifestKey {
   readonly kind: ManifestKind;
-  /** Compared byte by byte: case matters, no normalisation. */
+  /** Compared byte by byte: case-sensitive, not normalized. */
   readonly id: string;
 }
 
 /**
- * The state of a manifest as an opaque string: equal revisions, equal content. Never reused, not
- * even when an id is deleted and put again, so `ifRevision` cannot be fooled.
+ * The state of a manifest as an opaque string: equal revisions mean equal content. Never reused,
+ * not even when an id is deleted and put again, so `ifRevision` cannot match by accident.
  */
 export type Revision = string & { readonly __brand: 'Revision' };
 
@@ -47,41 +50,40 @@ export function revisionKind(is: OptionKinds) {
 }
 
 /**
- * How a segment's canonical bytes are to be read, so that a backend may store them more densely:
- * `tokens` are little-endian uint32 token ids (their length a multiple of 4), `bytes` are anything.
+ * How to read a segment's canonical bytes, so that a backend can store them more densely: `tokens`
+ * are little-endian uint32 token ids (the length is a multiple of 4), `bytes` are anything.
  */
 export type SegmentEncoding = 'bytes' | 'tokens';
 
-/** A segment as a writer hands it over. */
+/** A segment as a writer passes it in. */
 export interface NewSegment {
   readonly address: Address;
   readonly encoding: SegmentEncoding;
   /**
    * The canonical bytes, at most {@link MAX_SEGMENT_BYTES}; must hash to `address`. Called only
-   * when the segment is missing, perhaps more than once; what it returns must not change before the
+   * when the segment is missing, possibly more than once; the result must not change before the
    * commit has ended. `null`: the writer has no bytes and expects the segment to be stored already
-   * (the commit fails with `NOT_FOUND` when it is not).
+   * (otherwise the commit fails with `NOT_FOUND`).
    */
   readonly bytes: (() => Uint8Array) | null;
 }
 
-/** One entry of a manifest as a writer hands it over. */
+/** One entry of a manifest as a writer passes it in. */
 export interface NewEntry {
   /** Opaque to the backend; refers to `segments` by position. */
   readonly body: Uint8Array;
-  /** In order of use; one may occur several times. */
+  /** In order of use; a segment may occur several times. */
   readonly segments: readonly NewSegment[];
 }
 
 /**
- * Where a stored segment is, good for `fetch` and `describe` of the same open backend. Never
- * persisted by the layers above. A locator whose segment was collected is answered with
- * `NOT_FOUND`, never with another segment. While a segment is stored, all who ask for it get equal
- * locators (`===`).
+ * Where a stored segment is, valid for `fetch` and `describe` of the same open backend. The layers
+ * above never store it. A locator of a collected segment gives `NOT_FOUND`, never another segment.
+ * While a segment is stored, all callers get equal locators for it (`===`).
  */
 export type Locator = (number | string) & { readonly __brand: 'Locator' };
 
-/** What is known of a stored segment without reading its bytes. */
+/** Describes a stored segment without its bytes. */
 export interface SegmentDescription {
   readonly address: Address;
   readonly encoding: SegmentEncoding;
@@ -89,8 +91,8 @@ export interface SegmentDescription {
   readonly length: number;
   /**
    * What references it, as the capability `countsReferencesOf` says; 0 while it waits for
-   * collection. On objects, of what very many use or many at once: how many did when it was last
-   * counted, 1 or more.
+   * collection. On objects, for segments with very many users or many at once, the count is that of
+   * the last recount, at least 1.
    */
   readonly references: number;
 }
@@ -102,13 +104,12 @@ export interface StoredEntry {
   readonly segments: readonly Locator[];
 }
 
-/** The fields of a manifest that a backend can filter by. */
+/** The fields of a manifest by which a backend can filter. */
 export interface ManifestFields {
   readonly application?: string;
   readonly model?: string;
   /**
-   * Milliseconds since the epoch; when what the manifest holds was created. Default: the time of
-   * the commit.
+   * Milliseconds since the epoch at which the content was created. Default: the time of the commit.
    */
   readonly createdAt?: number;
   /**
@@ -116,11 +117,11 @@ export interface ManifestFields {
    * never.
    */
   readonly expiresAt?: number;
-  /** Size of the content as the user gave it, in bytes, for usage reports. */
+  /** Size of the content as given, in bytes, for usage reports. */
   readonly logicalBytes: number;
 }
 
-/** What keeps a manifest from being deleted or replaced. */
+/** Keeps a manifest from being deleted or replaced. */
 export interface ManifestHold {
   /** When it was placed, in ms since the epoch. */
   readonly since: number;
@@ -138,7 +139,7 @@ export interface ManifestHead {
   readonly updatedAt: number;
   readonly expiresAt?: number;
   readonly logicalBytes: number;
-  /** How many entries it has; entries are only ever added at the end, or all replaced. */
+  /** Number of entries; entries are only ever added at the end, or all replaced. */
   readonly entryCount: number;
   /** Present while it is held, see {@link HoldWrite}. */
   readonly hold?: ManifestHold;
@@ -147,13 +148,13 @@ export interface ManifestHead {
 /** A manifest with its entries. */
 export interface StoredManifest extends ManifestHead {
   readonly entries: readonly StoredEntry[];
-  /** Segments of its own that hold bodies of these entries, where a backend keeps bodies so. */
+  /** Segments that contain bodies of these entries, where a backend stores bodies in segments. */
   readonly spilled?: readonly Locator[];
 }
 
 /**
- * Publishes a manifest, whole. Content identical to what is stored is `unchanged`, whatever
- * `ifExists` says; fields are content, but a `createdAt` left open is not compared.
+ * Publishes a whole manifest. Content identical to what is stored is `unchanged`, whatever
+ * `ifExists` says; fields are content, except that an omitted `createdAt` is not compared.
  */
 export interface PutWrite {
   readonly operation: 'put';
@@ -170,29 +171,29 @@ export interface PutWrite {
 }
 
 /**
- * Adds entries at the end of a manifest, which must exist (`NOT_FOUND`). Costs as much as what is
- * new.
+ * Adds entries to the end of a manifest, which must exist (`NOT_FOUND`). Costs as much as the new
+ * entries.
  */
 export interface AppendWrite {
   readonly operation: 'append';
   readonly key: ManifestKey;
   readonly ifRevision?: Revision;
   /**
-   * A name for this append, at most 64 bytes of UTF-8: when the manifest already took an append of
-   * that name, nothing happens (`unchanged`), even if `ifRevision` no longer holds. So a retry
-   * never doubles. Needs at least one entry. A manifest that is deleted or replaced forgets its
-   * names.
+   * A key for this append, at most 64 bytes of UTF-8: when the manifest has already taken an append
+   * with that key, nothing happens (`unchanged`), even if `ifRevision` no longer matches. So a
+   * retry never duplicates. Needs at least one entry. A manifest that is deleted or replaced
+   * forgets its keys.
    */
   readonly idempotencyKey?: string;
   /** Added to the stored size. */
   readonly logicalBytes: number;
-  /** Fields to set anew; those absent stay. */
+  /** Fields to change; absent ones stay. */
   readonly fields?: Omit<Partial<ManifestFields>, 'logicalBytes'>;
   readonly entries: readonly NewEntry[];
 }
 
 /**
- * Deletes a manifest unless it is held (`HELD`); one that does not exist is `absent`, not an error,
+ * Deletes a manifest unless it is held (`HELD`); a missing one gives `absent`, not an error,
  * whatever `ifRevision` says.
  */
 export interface DeleteWrite {
@@ -205,18 +206,18 @@ export interface DeleteWrite {
 export const MAX_REASON_BYTES = 1024;
 
 /**
- * Places a hold on a manifest, which must exist (`NOT_FOUND`), or releases it. While it is held
+ * Places a hold on a manifest, which must exist (`NOT_FOUND`), or releases it. While it is held,
  * every delete, and every put or publish that would replace it, fails with `HELD`, and no
- * collection deletes it when it expires; appending stays possible. The hold belongs to the very
- * state that those writes are judged on: none that is committed after the hold can pass it. It is
- * no content: the revision stays.
+ * collection deletes it when it expires; it can still be appended to. The hold is part of the state
+ * on which those writes are decided: no write that is committed after the hold can miss it. It is
+ * not content: the revision stays.
  */
 export interface HoldWrite {
   readonly operation: 'hold';
   readonly key: ManifestKey;
-  /** `true` on a held manifest only gives it another `reason`, if there is one; `since` stays. */
+  /** `true` on a held manifest only changes its `reason`, if one is given; `since` stays. */
   readonly held: boolean;
-  /** At most {@link MAX_REASON_BYTES}. Ignored when it is released. */
+  /** At most {@link MAX_REASON_BYTES}. Ignored by a release. */
   readonly reason?: string;
   readonly ifRevision?: Revision;
 }
@@ -249,7 +250,7 @@ export interface WriteFailure {
   readonly error: VarveError;
 }
 
-/** Each write of a batch has an outcome of its own: it happened whole, or not at all. */
+/** Each write of a batch has its own outcome: it happened whole, or not at all. */
 export type WriteOutcome = WriteSuccess | WriteFailure;
 
 /** Which manifests a list returns, and in which order. */
@@ -261,11 +262,11 @@ export interface ListFilter {
    */
   readonly since?: number | undefined;
   readonly until?: number | undefined;
-  /** `true`: only those that are held; `false`: only those that are not. */
+  /** `true`: only held ones; `false`: only those that are not held. */
   readonly held?: boolean | undefined;
   /**
    * `archived`: the order in which manifests were first put. `oldest` and `newest`: by `createdAt`,
-   * ties by the order of archiving. Default: `archived`.
+   * ties in `archived` order. Default: `archived`.
    */
   readonly order?: 'archived' | 'oldest' | 'newest' | undefined;
 }
@@ -299,8 +300,8 @@ export const DELETE_OPTIONS = declareOptions<DeleteOptions>()({
 /** Options of reading manifests. */
 export interface ReadManifestOptions extends AbortOptions {
   /**
-   * `newest`: only the last of each manifest's entries, at a cost that does not depend on the
-   * others. Default: `all`.
+   * `newest`: only the last entry of each manifest, at a cost that does not depend on the others.
+   * Default: `all`.
    */
   readonly entries?: 'all' | 'newest';
 }

@@ -12,7 +12,7 @@ import { checkKind, takeKey } from './write-validation.ts';
 const ORDERS: readonly unknown[] = ['archived', 'oldest', 'newest'];
 
 /**
- * Keys to read, each property read once.
+ * Reads keys from a caller, each property once.
  *
  * @throws `INVALID_ARGUMENT` for keys under which nothing can be stored.
  */
@@ -24,28 +24,28 @@ export function takeKeys(given: readonly ManifestKey[]): ManifestKey[] {
 export function takeAddresses(given: readonly Address[]): Address[] {
   return takeAll('addresses', given, (address: unknown) => {
     if (isAddress(address)) return address;
-    throw invalid(`an address is 64 lower-case hex digits; not ${shown(address)}`);
+    throw invalid(`an address must be 64 lower-case hex digits, not ${shown(address)}`);
   });
 }
 
-/** @throws `INVALID_ARGUMENT` unless all are of the types of locators. */
+/** @throws `INVALID_ARGUMENT` unless all have the types of locators. */
 export function takeLocators(given: readonly Locator[]): Locator[] {
   return takeAll('locators', given, (locator: unknown) => {
     if (typeof locator === 'string' || typeof locator === 'number') return locator as Locator;
-    throw invalid(`a locator is what find or read gave; not ${shown(locator)}`);
+    throw invalid(`a locator must come from find or read, not be ${shown(locator)}`);
   });
 }
 
 /**
- * The filter of a list, each property read once.
+ * Reads the filter of a list, each property once.
  *
- * @throws `INVALID_ARGUMENT` for a kind that there is not, and a filter that would match nothing or
+ * @throws `INVALID_ARGUMENT` for an unknown kind, and for a filter that would match nothing or
  *   everything by mistake.
  */
 export function takeFilter(kind: ManifestKind, given: ListFilter): ListFilter {
   checkKind(kind);
   if (typeof given !== 'object' || given === null)
-    throw invalid(`a filter is an object; not ${shown(given)}`);
+    throw invalid(`a filter must be an object, not ${shown(given)}`);
   const { application, model, since, until, held, order } = reading('a filter', () => ({
     ...given,
   }));
@@ -54,12 +54,12 @@ export function takeFilter(kind: ManifestKind, given: ListFilter): ListFilter {
   if (model !== undefined) checkText('model', model, { least: 0, most: MAX_NAME_BYTES });
   for (const [name, time] of Object.entries({ since, until })) {
     if (time === undefined || (typeof time === 'number' && !Number.isNaN(time))) continue;
-    throw invalid(`${name} is a number of milliseconds since the epoch; not ${shown(time)}`);
+    throw invalid(`${name} must be a number of milliseconds since the epoch, not ${shown(time)}`);
   }
   if (held !== undefined && typeof held !== 'boolean')
-    throw invalid(`held is true or false; not ${shown(held)}`);
+    throw invalid(`held must be true or false, not ${shown(held)}`);
   if (order !== undefined && !ORDERS.includes(order)) {
-    throw invalid(`order is ${ORDERS.join(', ')}; not ${shown(order)}`);
+    throw invalid(`order must be one of ${ORDERS.join(', ')}, not ${shown(order)}`);
   }
   return {
     ...(application !== undefined && { application }),
@@ -78,6 +78,6 @@ function takeAll<Given, Taken>(
 ): Taken[] {
   return reading(what, () => {
     if (Array.isArray(given)) return Array.from(given, (each) => take(each));
-    throw invalid(`${what} are an array; not ${shown(given)}`);
+    throw invalid(`${what} must be an array, not ${shown(given)}`);
   });
 }

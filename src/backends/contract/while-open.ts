@@ -1,7 +1,7 @@
 import type { Backend } from './backend.ts';
 
 /**
- * Hands items on as long as the store is open: what was read ahead is not handed out after that.
+ * Yields items as long as the store is open: nothing read ahead is handed out after that.
  *
  * @throws `CLOSED`; what `items` throws.
  */

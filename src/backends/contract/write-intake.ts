@@ -24,9 +24,9 @@ import {
 } from './write-validation.ts';
 
 /**
- * Writes as callers hand them over become writes that a backend may trust: each property is read
- * once, before anything waits, and checked. So what a getter throws or a caller alters later
- * concerns one write and breaks no other.
+ * Turns writes from callers into writes that a backend can trust: reads each property once, before
+ * anything waits, and checks it. So what a getter throws or a caller changes later affects one
+ * write and no other.
  */
 
 /** A put whose entries come as a stream. */
@@ -35,9 +35,9 @@ export type PublishWrite = Omit<PutWrite, 'entries' | 'fields'>;
 type Attempt<Taken> = { readonly taken: Taken } | WriteFailure;
 
 /**
- * Commits the writes that are well formed; each of the others has its failure as its outcome.
+ * Commits the well-formed writes; each of the others has its failure as its outcome.
  *
- * @throws `INVALID_ARGUMENT` when `given` is no array; what `commit` throws.
+ * @throws `INVALID_ARGUMENT` when `given` is not an array; what `commit` throws.
  */
 export async function commitTaken(
   given: readonly ManifestWrite[],
@@ -95,7 +95,7 @@ export async function publishTaken(
 
 function takeWrite(given: ManifestWrite): ManifestWrite {
   if (typeof given !== 'object' || given === null)
-    throw invalid(`a write is an object; not ${shown(given)}`);
+    throw invalid(`a write must be an object, not ${shown(given)}`);
   const { operation } = given;
   switch (operation) {
     case 'put':
@@ -112,14 +112,14 @@ function takeWrite(given: ManifestWrite): ManifestWrite {
       return takeHold(given);
     default:
       throw invalid(
-        `the operation of a write is put, append, delete or hold; not ${shown(operation)}`,
+        `the operation of a write must be put, append, delete or hold, not ${shown(operation)}`,
       );
   }
 }
 
 function takePublishWrite({ key, ifExists, ifRevision }: PublishWrite): PublishWrite {
   if (ifExists !== 'error' && ifExists !== 'skip' && ifExists !== 'replace') {
-    throw invalid(`ifExists of a write is error, skip or replace; not ${shown(ifExists)}`);
+    throw invalid(`ifExists of a write must be error, skip or replace, not ${shown(ifExists)}`);
   }
   return { operation: 'put', key: takeKey(key), ifExists, ...condition(ifRevision) };
 }
@@ -139,7 +139,7 @@ function takeAppend({
   }
   const { logicalBytes: size, ...changed } = takeFields(fields === undefined ? {} : fields);
   if (size !== undefined)
-    throw invalid('the fields of an append have no logicalBytes: it adds its own');
+    throw invalid('the fields of an append must not contain logicalBytes: give it beside them');
   return {
     operation: 'append',
     key: takeKey(key),
@@ -156,7 +156,7 @@ function takeDelete({ key, ifRevision }: DeleteWrite): DeleteWrite {
 }
 
 function takeHold({ key, held, reason, ifRevision }: HoldWrite): HoldWrite {
-  if (typeof held !== 'boolean') throw invalid(`held is true or false; not ${shown(held)}`);
+  if (typeof held !== 'boolean') throw invalid(`held must be true or false, not ${shown(held)}`);
   if (reason !== undefined) checkReason(reason);
   return {
     operation: 'hold',
@@ -176,7 +176,7 @@ function takeAllFields(given: ManifestFields): ManifestFields {
 function condition(ifRevision: Revision | undefined): { readonly ifRevision?: Revision } {
   if (ifRevision === undefined) return {};
   if (typeof ifRevision !== 'string')
-    throw invalid(`ifRevision is a revision; not ${shown(ifRevision)}`);
+    throw invalid(`ifRevision must be a revision, not ${shown(ifRevision)}`);
   return { ifRevision };
 }
 
@@ -186,7 +186,7 @@ function takeEntries(given: readonly NewEntry[]): NewEntry[] {
 
 function takeEntry(given: NewEntry): NewEntry {
   if (typeof given !== 'object' || given === null)
-    throw invalid(`an entry is an object; not ${shown(given)}`);
+    throw invalid(`an entry must be an object, not ${shown(given)}`);
   const { body, segments } = given;
   checkBytes('the body of an entry', body);
   const entry = { body, segments: readAll('the segments of an entry', segments, takeSegment) };
@@ -196,38 +196,41 @@ function takeEntry(given: NewEntry): NewEntry {
 
 function takeSegment(given: NewSegment): NewSegment {
   if (typeof given !== 'object' || given === null)
-    throw invalid(`a segment is an object; not ${shown(given)}`);
+    throw invalid(`a segment must be an object, not ${shown(given)}`);
   const { address, encoding, bytes } = given;
   if (!isAddress(address)) {
-    throw invalid(`the address of a segment is 64 lower-case hex digits; not ${shown(address)}`);
+    throw invalid(
+      `the address of a segment must be 64 lower-case hex digits, not ${shown(address)}`,
+    );
   }
   if (encoding !== 'bytes' && encoding !== 'tokens') {
-    throw invalid(`the encoding of a segment is bytes or tokens; not ${shown(encoding)}`);
+    throw invalid(`the encoding of a segment must be bytes or tokens, not ${shown(encoding)}`);
   }
   if (bytes !== null && typeof bytes !== 'function') {
-    throw invalid(`bytes of a segment is a function or null; not ${shown(bytes)}`);
+    throw invalid(`bytes of a segment must be a function or null, not ${shown(bytes)}`);
   }
   return { address, encoding, bytes };
 }
 
 /**
- * Not an iterable: whoever hands in an iterator may hand it in again, and it would be empty then.
+ * Not an iterable: a caller may pass the same iterator twice, and it would be empty the second
+ * time.
  */
 function readAll<Given, Taken>(
   what: string,
   given: readonly Given[],
   take: (each: Given) => Taken,
 ): Taken[] {
-  if (!Array.isArray(given)) throw invalid(`${what} are an array; not ${shown(given)}`);
+  if (!Array.isArray(given)) throw invalid(`${what} must be an array, not ${shown(given)}`);
   return Array.from(given, (each) => take(each));
 }
 
 function iteratorOf(entries: AsyncIterable<NewEntry>, fields: unknown): AsyncIterator<NewEntry> {
   if (typeof entries?.[Symbol.asyncIterator] !== 'function') {
-    throw invalid(`entries to publish are an async iterable; not ${shown(entries)}`);
+    throw invalid(`entries to publish must be an async iterable, not ${shown(entries)}`);
   }
   if (typeof fields !== 'function')
-    throw invalid(`fields to publish are a function; not ${shown(fields)}`);
+    throw invalid(`fields to publish must be a function, not ${shown(fields)}`);
   return entries[Symbol.asyncIterator]();
 }
 

@@ -16,13 +16,13 @@ import {
   type NewSegment,
 } from './manifests.ts';
 
-/** The longest body of an entry: what a block's frame can hold beside its references. */
+/** The longest body of an entry: what fits in a block's frame beside its references. */
 const MAX_BODY_BYTES = 48 * 1024 * 1024;
 
-/** What a reference in a body takes at the most. */
+/** The most bytes that a reference takes in a body. */
 const REFERENCE_BYTES = 8;
 
-/** What a date can tell, in ms before and after the epoch. */
+/** The range of a Date, in ms before and after the epoch. */
 const MAX_TIME_MS = 8.64e15;
 
 const FIELDS: readonly string[] = [
@@ -36,12 +36,12 @@ const FIELDS: readonly string[] = [
 /**
  * Reads the key of a manifest, each property once.
  *
- * @throws `INVALID_ARGUMENT` unless the kind is one and the id a well-formed string of 1 to 512
- *   bytes.
+ * @throws `INVALID_ARGUMENT` unless the kind is known and the id is a well-formed string of 1 to
+ *   512 bytes.
  */
 export function takeKey(given: ManifestKey): ManifestKey {
   if (typeof given !== 'object' || given === null)
-    throw invalid(`a key is an object; not ${shown(given)}`);
+    throw invalid(`a key must be an object, not ${shown(given)}`);
   const { kind, id } = given;
   checkKind(kind);
   checkText('an id', id, { most: MAX_ID_BYTES });
@@ -51,23 +51,24 @@ export function takeKey(given: ManifestKey): ManifestKey {
 /** @throws `INVALID_ARGUMENT` unless `kind` is a kind of manifests. */
 export function checkKind(kind: unknown): asserts kind is ManifestKind {
   const kinds: readonly unknown[] = MANIFEST_KINDS;
-  if (!kinds.includes(kind)) throw invalid(`a kind is ${kinds.join(', ')}; not ${shown(kind)}`);
+  if (!kinds.includes(kind))
+    throw invalid(`a kind must be one of ${kinds.join(', ')}, not ${shown(kind)}`);
 }
 
 /**
- * Reads the fields of a manifest, each once. Times are whole milliseconds: fractions are cut off.
+ * Reads the fields of a manifest, each once. Times are whole milliseconds: fractions are dropped.
  *
- * @throws `INVALID_ARGUMENT` for a field of a wrong type, and for one that there is not.
+ * @throws `INVALID_ARGUMENT` for a field of a wrong type, and for an unknown one.
  */
 export function takeFields(given: Partial<ManifestFields>): Partial<ManifestFields> {
   if (typeof given !== 'object' || given === null)
-    throw invalid(`fields are an object; not ${shown(given)}`);
+    throw invalid(`fields must be an object, not ${shown(given)}`);
   for (const name of Object.keys(given)) {
     if (FIELDS.includes(name)) continue;
     throw invalid(`there is no field ${shown(name)}: there are ${FIELDS.join(', ')}`);
   }
   const { application, model, createdAt, expiresAt, logicalBytes } = given;
-  // One object, filled: every conversation of an import comes by here.
+  // Fills one object, for speed: every conversation of an import passes here.
   const fields: { -readonly [Name in keyof ManifestFields]?: ManifestFields[Name] } = {};
   if (application !== undefined) fields.application = nameIn('application', application);
   if (model !== undefined) fields.model = nameIn('model', model);
@@ -85,13 +86,13 @@ function nameIn(field: string, value: unknown): string {
 function timeIn(field: string, value: unknown): number {
   if (typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER)
     return Math.floor(value) + 0;
-  throw invalid(`${field} is a number of milliseconds since the epoch; not ${shown(value)}`);
+  throw invalid(`${field} must be a number of milliseconds since the epoch, not ${shown(value)}`);
 }
 
 /** @throws `INVALID_ARGUMENT` unless `value` is a number of bytes. */
 export function sizeIn(field: string, value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value + 0;
-  throw invalid(`${field} is a whole number of bytes from 0 on; not ${shown(value)}`);
+  throw invalid(`${field} must be a whole number of bytes from 0, not ${shown(value)}`);
 }
 
 /**
@@ -109,7 +110,7 @@ export function checkReason(reason: unknown): asserts reason is string {
 /** @throws `INVALID_ARGUMENT` or `TOO_LARGE`. */
 export function checkReport(report: StoredReport): void {
   if (typeof report !== 'object' || report === null)
-    throw invalid(`a report is an object; not ${shown(report)}`);
+    throw invalid(`a report must be an object, not ${shown(report)}`);
   const { time, body } = report;
   if (!(typeof time === 'number' && Math.abs(time) <= MAX_TIME_MS)) {
     throw invalid(`not the time of a report: ${shown(time)}`);
@@ -120,17 +121,17 @@ export function checkReport(report: StoredReport): void {
   checkText('the body of a report', body, { least: 0, most: MAX_REPORT_BYTES });
 }
 
-/** @throws `INVALID_ARGUMENT` for a name or a duration that cannot be. */
+/** @throws `INVALID_ARGUMENT` for an invalid name or duration. */
 export function checkLease(name: unknown, ttlMs: unknown): void {
   if (typeof name !== 'string' || !/^[a-z0-9-]{1,64}$/.test(name)) {
-    throw invalid(`the name of a lease is 1 to 64 of a-z, 0-9 and "-"; not ${shown(name)}`);
+    throw invalid(`the name of a lease must be 1 to 64 of a-z, 0-9 and "-", not ${shown(name)}`);
   }
   if (!(typeof ttlMs === 'number' && ttlMs > 0 && ttlMs <= MAX_TIME_MS)) {
-    throw invalid(`a lease is for more than 0 ms; not ${shown(ttlMs)}`);
+    throw invalid(`a lease must last longer than 0 ms, not ${shown(ttlMs)}`);
   }
 }
 
-/** @throws `TOO_LARGE` for an entry that no block could hold. */
+/** @throws `TOO_LARGE` for an entry that fits in no block. */
 export function checkEntry({ body, segments }: NewEntry): void {
   const bytes = body.length + segments.length * REFERENCE_BYTES;
   if (bytes > MAX_BODY_BYTES) {
@@ -143,7 +144,7 @@ export function checkEntry({ body, segments }: NewEntry): void {
 }
 
 /**
- * The bytes of a segment that is missing, checked against what the writer says of them.
+ * Returns the bytes of a missing segment, checked against the writer's claims.
  *
  * @throws `NOT_FOUND` when the writer has none, `TOO_LARGE`, `INVALID_ARGUMENT`.
  */
@@ -151,7 +152,7 @@ export function checkedBytes({ address, bytes, encoding }: NewSegment): Uint8Arr
   if (bytes === null)
     throw new VarveError(
       'NOT_FOUND',
-      `segment ${address} is not stored, and its writer has no bytes for it`,
+      `segment ${address} is not stored, and its writer gave no bytes for it`,
     );
   const canonical = readSource(address, bytes);
   if (canonical.length > MAX_SEGMENT_BYTES) {
@@ -165,22 +166,22 @@ export function checkedBytes({ address, bytes, encoding }: NewSegment): Uint8Arr
   }
   const actual = addressOf(canonical);
   if (actual !== address)
-    throw invalid(`a segment was handed in as ${address}, but its bytes hash to ${actual}`);
+    throw invalid(`a segment was given as ${address}, but its bytes hash to ${actual}`);
   return canonical;
 }
 
-/** What a caller's source gives; what it throws concerns its write alone. */
+/** Calls a caller's source of bytes; what it throws concerns only its write. */
 export function readSource(address: Address, bytes: () => Uint8Array): Uint8Array {
   try {
     const given: unknown = bytes();
     checkBytes(`what bytes() of segment ${address} returns`, given);
     return given;
   } catch (cause) {
-    throw asInvalid(`the bytes of segment ${address} could not be had from their source`, cause);
+    throw asInvalid(`the source of the bytes of segment ${address} failed`, cause);
   }
 }
 
-/** What a write's own getters throw concerns that write alone. */
+/** Wraps what a write's own getters throw, which concerns only that write. */
 export function asVarveError(error: unknown): VarveError {
   if (error instanceof VarveError) return error;
   return new VarveError('INVALID_ARGUMENT', 'the write could not be read', { cause: error });

@@ -47,7 +47,7 @@ export function encodeBlobEntry({ lengths, end }: BlobEntry): Uint8Array {
 }
 
 /**
- * Reads what {@link encodeBlobEntry} wrote.
+ * Decodes what {@link encodeBlobEntry} wrote.
  *
  * @param what names the entry in errors.
  * @throws `CORRUPT` when it is damaged, `UNSUPPORTED_FORMAT` when a newer Varve wrote it.

@@ -6,13 +6,10 @@ import { isVarveError, VarveError } from '../../core/errors.ts';
 import { lostContent, nameOf } from '../content/lost-content.ts';
 import { type BlobEnd, decodeBlobEntry } from './blob-body.ts';
 
-/**
- * A fetch asks for chunks of about this many bytes; one more fetch is under way while they are
- * handed out.
- */
+/** Bytes per fetch, roughly; the next fetch runs while the chunks of this one are handed out. */
 const WINDOW_BYTES = 1024 * 1024;
 
-/** Where the bytes of a stored blob are: its manifest, decoded. */
+/** Where the bytes of a stored blob are: its decoded manifest. */
 export interface BlobLayout extends BlobEnd {
   readonly manifest: StoredManifest;
   readonly locators: readonly Locator[];
@@ -73,8 +70,8 @@ export class BlobRange {
   }
 
   /**
-   * The first window, so that a reader learns early of a blob that changed: throws what the
-   * backend's fetch does.
+   * Fetches the first window, so that a reader learns early that the blob changed: throws what the
+   * backend's fetch throws.
    */
   async first(): Promise<Window | undefined> {
     return this.#begin();
@@ -82,7 +79,7 @@ export class BlobRange {
 
   /**
    * Hands out the bytes in pieces of at most a chunk. The last piece of a whole blob comes only
-   * after the SHA-256 of all has been verified.
+   * after the SHA-256 of the whole is verified.
    */
   async *bytes(first?: Window): AsyncGenerator<Uint8Array, void, undefined> {
     const { ends, bytes: total, sha256 } = this.#layout;
@@ -92,7 +89,7 @@ export class BlobRange {
       const window: Window = await this.#explained(ahead);
       const isLast = (ends[window.next - 1] as number) >= this.#end;
       ahead = isLast ? undefined : this.#fetch(window.next);
-      // Awaited in the next turn, which never comes when the reader stops.
+      // A failure is reported where it is awaited, which never happens when the reader stops early.
       ahead?.catch(() => undefined);
       for (const [i, chunk] of window.chunks.entries()) {
         const number = window.first + i;
@@ -131,7 +128,10 @@ export class BlobRange {
     return { first, next, chunks };
   }
 
-  /** Once bytes were handed out, a blob that changed cannot be read on. */
+  /**
+   * Explains a failed fetch: a blob that changed after its first bytes were handed out cannot be
+   * continued.
+   */
   async #explained(window: Promise<Window>): Promise<Window> {
     try {
       return await window;
@@ -165,7 +165,9 @@ export async function isUnchanged(
   return head?.revision === read.revision;
 }
 
-/** The number of the chunk that holds the byte at `offset`: the first whose end lies beyond it. */
+/**
+ * The number of the chunk that contains the byte at `offset`: the first whose end lies beyond it.
+ */
 function chunkAt(ends: readonly number[], offset: number): number {
   let low = 0;
   let high = ends.length - 1;

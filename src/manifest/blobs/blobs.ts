@@ -36,9 +36,9 @@ export interface PutBlobOptions extends AbortOptions {
   readonly ifExists?: 'error' | 'skip' | 'replace' | undefined;
   /** Throws `CONFLICT` unless this is the stored revision. */
   readonly ifRevision?: Revision | undefined;
-  /** A media type, such as `application/pdf`; kept as given. */
+  /** A media type, such as `application/pdf`; stored as given. */
   readonly contentType?: string | undefined;
-  /** Which application it belongs to, to list by. */
+  /** The application it belongs to; lists can filter by it. */
   readonly application?: string | undefined;
   /** Milliseconds since the epoch from which a collection may delete the blob. Default: never. */
   readonly expiresAt?: number | undefined;
@@ -59,14 +59,17 @@ const PUT_BLOB_OPTIONS = declareOptions<PutBlobOptions>()({
 /** What putting a blob did. */
 export interface BlobReceipt {
   readonly name: string;
-  /** `unchanged`: the same content was stored already; `skipped`: other content was, and stays. */
+  /**
+   * `unchanged`: the same content was stored already; `skipped`: other content was stored, and
+   * stays.
+   */
   readonly status: 'created' | 'replaced' | 'unchanged' | 'skipped';
   /** The revision now stored. */
   readonly revision: Revision;
-  /** Length of what was given, in bytes, and its SHA-256 as 64 lower-case hex digits. */
+  /** Length of the content in bytes, and its SHA-256 as 64 lower-case hex digits. */
   readonly bytes: number;
   readonly sha256: string;
-  /** Chunks that the store did not have yet, and their bytes. */
+  /** Chunks that were not stored before, and their bytes. */
   readonly newSegments: number;
   readonly newBytes: number;
 }
@@ -87,7 +90,7 @@ export interface BlobStat extends BlobHead {
   /** SHA-256 of the whole, as 64 lower-case hex digits. */
   readonly sha256: string;
   readonly contentType?: string;
-  /** How many chunks it was cut into. */
+  /** Number of chunks. */
   readonly chunks: number;
 }
 
@@ -109,7 +112,7 @@ const GET_BLOB_OPTIONS = declareOptions<GetBlobOptions>()({
  * most 256 KiB.
  */
 export interface BlobContent extends AsyncIterable<Uint8Array> {
-  /** The blob that the bytes belong to: one revision of it, whatever is put meanwhile. */
+  /** The stat of the blob revision that is read, whatever is put meanwhile. */
   readonly stat: BlobStat;
   /** The range that is read, `end` exclusive. */
   readonly start: number;
@@ -134,12 +137,12 @@ const BLOB_FILTER = declareOptions<BlobFilter>()({
 const ENTRY_BYTES = 4 * 1024 * 1024;
 
 /**
- * Named byte streams of any size, such as files: cut into chunks by their content
- * (`BLOB_CHUNKS`), so that versions of a file share what they have in common. Memory use does
- * not depend on a blob's size, apart from 16 bytes or so a chunk of 74 KiB.
+ * Named byte streams of any size, such as files. Content-defined chunks (`BLOB_CHUNKS`) let
+ * versions of a file share what they have in common. Memory use does not depend on a blob's size,
+ * apart from about 16 bytes per chunk of 74 KiB.
  *
- * Every method may throw what concerns the store: `CLOSED`, `ABORTED`, `READ_ONLY`, `NO_SPACE`,
- * `BUSY`, `UNAVAILABLE`.
+ * Every method may throw errors of the store: `CLOSED`, `ABORTED`, `READ_ONLY`, `NO_SPACE`, `BUSY`,
+ * `UNAVAILABLE`.
  */
 export class Blobs {
   readonly #backend: Backend;
@@ -150,7 +153,7 @@ export class Blobs {
 
   /**
    * Stores the bytes of `source` under a name of 1 to 512 bytes of UTF-8. Nothing is visible until
-   * all are stored.
+   * all bytes are stored.
    *
    * ```ts
    * import { createReadStream } from 'node:fs';
@@ -189,10 +192,10 @@ export class Blobs {
   }
 
   /**
-   * The bytes of a blob, or of a range of it; `undefined` when there is none of that name. Every
-   * chunk is verified against its address, and a whole blob against its SHA-256 before its last
-   * piece is handed out. While the bytes are read, iterating throws `CONFLICT` when the blob was
-   * replaced or deleted and its chunks collected.
+   * Returns the bytes of a blob, or of a range of it; `undefined` when no blob has that name.
+   * Verifies every chunk against its address, and a whole blob against its SHA-256 before it hands
+   * out the last piece. Iterating throws `CONFLICT` when the blob was replaced or deleted meanwhile
+   * and its chunks were collected.
    *
    * ```ts
    * const report = await store.blobs.get('report.pdf', { start: 0, end: 1024 });
@@ -227,7 +230,7 @@ export class Blobs {
   }
 
   /**
-   * What a blob is, without its bytes; `undefined` when there is none of that name.
+   * Describes a blob without reading its bytes; `undefined` when no blob has that name.
    *
    * ```ts
    * const { bytes, sha256 } = (await store.blobs.stat('report.pdf')) ?? {};
@@ -239,7 +242,7 @@ export class Blobs {
   }
 
   /**
-   * All blobs that pass the filter, by default in the order in which they were first put.
+   * Lists the blobs that pass the filter, by default in the order in which they were first put.
    *
    * ```ts
    * for await (const { name, bytes } of store.blobs.list({ order: 'newest' })) {
@@ -285,7 +288,7 @@ export class Blobs {
   }
 }
 
-/** A source on its way into the store. */
+/** A source while it is being stored. */
 class Upload {
   readonly #pieces: AsyncIterable<Uint8Array>;
   readonly #contentType: string | undefined;
@@ -296,9 +299,10 @@ class Upload {
     this.#contentType = contentType;
   }
 
-  /** What is known of the blob once its entries have ended. */
+  /** Length, digest and content type, known once all entries have ended. */
   get end(): BlobEnd {
-    if (!this.#end) throw new VarveError('INTERNAL', 'a blob was published before its end');
+    if (!this.#end)
+      throw new VarveError('INTERNAL', 'the blob was published before its source ended');
     return this.#end;
   }
 

@@ -13,9 +13,9 @@ import { REFERENCE, type Reference } from './reference.ts';
 import { Slab } from './slab.ts';
 
 /**
- * The body of a manifest entry of kind `conversation`, format 1. A conversation's content at
- * revision k is made of its first k entries: the last RECORD among them (a whole conversation),
- * then the EXTENDs after it (messages added).
+ * The body of a manifest entry of kind `conversation`, format 1. The first k entries give a
+ * conversation's content at revision k: the last RECORD among them (a whole conversation), then the
+ * EXTENDs after it (added messages).
  *
  * ```
  * body     = version:u8 flags:u8 ( payload | spill )
@@ -33,19 +33,19 @@ import { Slab } from './slab.ts';
  *            skeleton                      the rest
  * ```
  *
- * A skeleton is JSON text as it was written, in which a byte 0x01 stands for content taken out (the
- * text of a string, the ids of a token array), the next one of the entry's references each; 0x02
- * for the conversation's id as `JSON.stringify` writes it, without quotes; and 0x03 says that the
- * array after it was a `Uint32Array`. Valid JSON has no such bytes. A reference is one segment of
- * text in the payload's escape style, unless excepted: `gap` is how many references lie between it
+ * A skeleton is JSON text as written, with three marker bytes that valid JSON never contains: 0x01
+ * replaces extracted content (the text of a string, the ids of a token array), one of the entry's
+ * references each, in order; 0x02 replaces the conversation's id as `JSON.stringify` writes it,
+ * without quotes; 0x03 marks the array after it as a `Uint32Array`. A reference is one segment of
+ * text in the payload's escape style, unless excepted: `gap` is the number of references between it
  * and the exception before, `kind` is twice a {@link REFERENCE} code, plus one when the content is
- * cut into `count` segments whose concatenation has that SHA-256 (columns of the c references that
- * are).
+ * cut into `count` segments whose concatenation has that SHA-256 (`count` and `sha256` are columns
+ * over the c such references).
  *
- * The terminator is all bytes between the record and the next one (`\r\n`, blank lines …), the lead
- * those before the first record of a file. The skeleton of an EXTEND is added after the last
- * message, its own separators included; with ENVELOPE it is preceded by a new text for what comes
- * before the messages and followed by one for what comes after.
+ * The terminator is all bytes between the record and the next one (`\r\n`, blank lines …); the lead
+ * is the bytes before the first record of a file. The skeleton of an EXTEND goes after the last
+ * message and includes its own separators; with ENVELOPE a new text for what precedes the messages
+ * comes before it, and one for what follows them comes after it.
  */
 const VERSION = 1;
 
@@ -60,20 +60,20 @@ const FLAG = {
   envelope: 128,
 } as const;
 
-/** A longer payload goes into segments, which have no bound on their number. */
+/** A longer payload is stored in segments, whose number has no limit. */
 const LONGEST_PAYLOAD = 1024 * 1024;
 
-/** The terminator that nearly all records have. */
+/** The terminator of nearly all records. */
 export const LINE_FEED = Buffer.from('\n');
 export const NOTHING = Buffer.alloc(0);
 
-/** JSON text without its long content, and that content in order. */
+/** JSON text without its long content, and references to that content in order. */
 export interface Skeleton<R> {
   readonly text: Buffer;
   readonly references: readonly R[];
 }
 
-/** An entry apart from its references. */
+/** An entry without its references. */
 export interface EntryShape {
   readonly kind: 'record' | 'extend';
   /** Whether the conversation has an array of messages after this entry. */
@@ -83,8 +83,8 @@ export interface EntryShape {
   readonly terminator: Buffer;
   readonly lead: Buffer;
   /**
-   * In an EXTEND that renews the envelope: lengths in the skeleton of what comes before the
-   * messages, and of these.
+   * In an EXTEND that replaces the envelope: lengths in the skeleton of what precedes the messages,
+   * and of the messages.
    */
   readonly envelope: { readonly head: number; readonly messages: number } | undefined;
 }
@@ -94,18 +94,18 @@ export interface StoredReference {
   /** A {@link REFERENCE} code. */
   readonly code: number;
   readonly locators: readonly Locator[];
-  /** SHA-256 of the whole where it is cut into chunks. */
+  /** SHA-256 of the whole content when it is cut into chunks. */
   readonly digest: Address | undefined;
 }
 
-/** The style most strings of a record can share; see {@link forbiddenEscapes}. */
+/** The style that most strings of a record can share; see {@link forbiddenEscapes}. */
 function sharedStyle(references: readonly Reference[]): number {
   let style = 0;
   for (const { code } of references) if (code >= REFERENCE.text) style |= code - REFERENCE.text;
   return style;
 }
 
-/** The entry as the backend takes it. */
+/** Encodes an entry for the backend. */
 export function encodeEntry(
   shape: EntryShape,
   { text, references }: Skeleton<Reference>,
@@ -180,7 +180,7 @@ function writeExceptions(
   for (const { digest } of chunked) header.hex(digest as Address);
 }
 
-/** A stored entry whose payload may still have to be fetched. */
+/** A stored entry whose payload may have to be fetched first. */
 export interface EntryHead {
   readonly kind: 'record' | 'extend';
   readonly hasMessages: boolean;
@@ -188,7 +188,7 @@ export interface EntryHead {
 }
 
 /**
- * What the first bytes of a body say.
+ * Decodes the first bytes of a body.
  *
  * @throws `UNSUPPORTED_FORMAT` when a newer Varve wrote it.
  */
@@ -202,8 +202,8 @@ export function entryHead(body: Uint8Array): EntryHead {
 }
 
 /**
- * The segments that hold the payload of a spilled entry, and the SHA-256 it must have; `undefined`
- * for others.
+ * The segments that contain the payload of a spilled entry, and its SHA-256; `undefined` for other
+ * entries.
  */
 export function spillOf(
   entry: StoredEntry,
@@ -218,7 +218,7 @@ export function spillOf(
 }
 
 /**
- * The entry that {@link encodeEntry} was given.
+ * Decodes what {@link encodeEntry} encoded.
  *
  * @param spilled - the payload, for entries that have a {@link spillOf}
  * @throws `CORRUPT` when the body is damaged, `UNSUPPORTED_FORMAT` when a newer Varve wrote it.

@@ -4,20 +4,20 @@ import type { LoadedEntry } from './content-reader.ts';
 import { ID_MARKER, JsonScanner, REFERENCE_MARKER, TYPED_MARKER } from './json-scanner.ts';
 import { messagesAt } from './record.ts';
 
-/** A conversation put together from its entries: its skeleton in pieces, in order. */
+/** A conversation composed from its entries: the pieces of its skeleton, in order. */
 export interface Composition<R> {
   readonly pieces: readonly Skeleton<R>[];
   readonly terminator: Buffer;
   readonly lead: Buffer;
 }
 
-/** A skeleton cut at the insertion point of new messages. */
+/** A skeleton split where new messages go. */
 export interface Split<R> {
   /** Up to and including the bracket that opens the array of messages. */
   readonly head: Skeleton<R>;
-  /** From there to the end of the last message; empty when there is none. */
+  /** From there to the end of the last message; empty when there is no message. */
   readonly messages: Skeleton<R>;
-  /** From there on. */
+  /** The rest. */
   readonly tail: Skeleton<R>;
   /** Where each message ends in `messages.text`. */
   readonly ends: readonly number[];
@@ -42,7 +42,7 @@ export function splitAtMessages<R>(skeleton: Skeleton<R>): Split<R> | undefined 
   return { head, messages, tail, ends: ends.map((end) => end - open - 1) };
 }
 
-/** What comes before offset `at`, and what from there on. */
+/** Splits a skeleton at offset `at`. */
 export function splitSkeleton<R>(
   { text, references }: Skeleton<R>,
   at: number,
@@ -55,7 +55,7 @@ export function splitSkeleton<R>(
   ];
 }
 
-/** Pieces as one. */
+/** Joins pieces into one skeleton. */
 export function joinSkeletons<R>(pieces: readonly Skeleton<R>[]): Skeleton<R> {
   const [only] = pieces;
   if (only !== undefined && pieces.length === 1) return only;
@@ -65,7 +65,7 @@ export function joinSkeletons<R>(pieces: readonly Skeleton<R>[]): Skeleton<R> {
   };
 }
 
-/** @throws `CORRUPT` when the entries cannot be those of a conversation. */
+/** @throws `CORRUPT` when the entries do not form a conversation. */
 export function compose(entries: readonly LoadedEntry[]): Composition<StoredReference> {
   const first = entries.findLastIndex(({ kind }) => kind === 'record');
   const record = entries[first];
@@ -93,9 +93,9 @@ export function compose(entries: readonly LoadedEntry[]): Composition<StoredRefe
 }
 
 /**
- * The end offsets of the elements of the array whose bracket is at `open`, in a text that a scanner
- * accepted. Each element ends where its last byte was; what lies between is separators and white
- * space.
+ * Returns the end offsets of the elements of the array whose bracket is at `open`, in a text that a
+ * scanner accepted. An element ends after its last byte; separators and white space lie between
+ * elements.
  */
 export function elementEnds(text: Buffer, open: number): number[] {
   const ends: number[] = [];
@@ -136,7 +136,7 @@ function markerCount(text: Buffer): number {
   return count;
 }
 
-/** Gets the JSON text piece by piece, and what its markers stand for where they are. */
+/** Receives the JSON text piece by piece, with the values of markers at their places. */
 export interface SkeletonVisitor<R> {
   text(bytes: Buffer): void;
   reference(reference: R, index: number): void;
@@ -145,7 +145,7 @@ export interface SkeletonVisitor<R> {
 }
 
 /**
- * Walks through the pieces of a conversation. References are numbered from 0 on through all pieces.
+ * Visits the pieces of a conversation. References are numbered from 0 through all pieces.
  *
  * @throws `CORRUPT` when a piece has more or fewer markers than references.
  */
@@ -165,7 +165,7 @@ export function visitSkeleton<R>(
       if (at > copied) visitor.text(text.subarray(copied, at));
       copied = at + 1;
       if (at === reference) {
-        if (used === references.length) throw damaged('names less than it refers to');
+        if (used === references.length) throw damaged('has fewer references than its text needs');
         visitor.reference(references[used++] as R, index++);
         reference = text.indexOf(REFERENCE_MARKER, copied);
       } else if (at === id) {
@@ -176,7 +176,7 @@ export function visitSkeleton<R>(
         typed = text.indexOf(TYPED_MARKER, copied);
       }
     }
-    if (used !== references.length) throw damaged('names more than it refers to');
+    if (used !== references.length) throw damaged('has more references than its text needs');
     if (copied < text.length) visitor.text(text.subarray(copied));
   }
 }

@@ -7,21 +7,22 @@ import { REFERENCE, Reference } from './reference.ts';
 import { parseTokens } from './token-array.ts';
 
 /**
- * Content longer than this is cut into chunks, so that long tool outputs that share passages share
- * segments. Below it the chunker would make four pieces at most, and the compression of a block
+ * Longer content is cut into chunks, so that long tool outputs with common passages share segments.
+ * For shorter content the chunker would make at most four pieces, and the compression of a block
  * finds what neighbours share.
  */
 const CHUNK_ABOVE_BYTES = 64 * 1024;
 
 /**
- * A call log repeats its history: its strings are understood once. About 300 bytes of memory each.
+ * A call log repeats its history, so known strings are not parsed again. About 300 bytes of memory
+ * each.
  */
 const REMEMBERED_STRINGS = 32_768;
 
-/** Base64 shorter than this is no image; as text it compresses as well. */
+/** Shorter base64 is hardly an image; as text it compresses as well. */
 const SHORTEST_BASE64 = 64;
 
-/** What is remembered of a content: enough to refer to it again, but not its bytes. */
+/** What the encoder remembers of content: enough to refer to it again, without its bytes. */
 interface Known {
   readonly code: number;
   readonly address: Address;
@@ -36,15 +37,15 @@ export class ContentEncoder {
   #batch = new Map<string, Reference>();
 
   /**
-   * Forgets the references made so far. They hold on to the lines they came from, so call it when
-   * the lines before have been committed; until then repeated content gives the very same
-   * reference.
+   * Forgets the references made so far. They keep the lines they came from in memory, so call it
+   * when the lines before are committed; until then repeated content gets the same reference
+   * object.
    */
   beginBatch(): void {
     this.#batch = new Map();
   }
 
-  /** What stands between the quotes of a string. */
+  /** @param raw - the bytes between the quotes of a string */
   string(raw: Buffer, escaped: boolean): Reference {
     const key = addressOf(raw);
     const seen = this.#batch.get(key);
@@ -71,8 +72,8 @@ export class ContentEncoder {
   }
 
   /**
-   * Where the payload of a base64 data URL (RFC 2397) begins in a string without escapes; −1 when
-   * it is none, or when its bytes would not give the same characters back.
+   * Finds where the payload of a base64 data URL (RFC 2397) begins in a string without escapes; −1
+   * when the string is not one, or when encoding its bytes again would give other characters.
    */
   base64Start(raw: Buffer): number {
     if (raw[0] !== 0x64 || raw.toString('latin1', 0, 5) !== 'data:') return -1;
@@ -90,7 +91,7 @@ export class ContentEncoder {
     return this.#batch.get(key) ?? this.#referOrLearn(key, payload, REFERENCE.base64, decode);
   }
 
-  /** What stands between the brackets of a token array. */
+  /** @param digits - the bytes between the brackets of a token array */
   tokens(digits: Buffer, spaced: boolean): Reference {
     const key = `tokens ${addressOf(digits)}`;
     const code = spaced ? REFERENCE.spacedTokens : REFERENCE.tokens;
@@ -151,7 +152,7 @@ export class ContentEncoder {
   }
 }
 
-/** Cuts bytes that are not content of their own (a long skeleton) into segments. */
+/** Cuts bytes that are not content themselves (a long skeleton) into segments. */
 export function chunkSegments(bytes: Buffer): NewSegment[] {
   let start = 0;
   return cutPoints(bytes, TEXT_CHUNKS).map((end) => {

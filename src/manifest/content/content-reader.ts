@@ -15,16 +15,16 @@ import { escapeText } from './json-escapes.ts';
 import { REFERENCE } from './reference.ts';
 import { printTokens } from './token-array.ts';
 
-/** Raw text kept for the next reader: a call log uses each of its strings about fifty times. */
+/** Size of the cache of raw text: a call log uses each of its strings about fifty times. */
 const REMEMBERED_BYTES = 24 * 1024 * 1024;
 
-/** Larger texts are not remembered: they would drive out too many others. */
+/** Larger texts are not cached, because they would evict too many others. */
 const LARGEST_REMEMBERED = 256 * 1024;
 
-/** An entry with its payload at hand. */
+/** An entry with its payload in memory. */
 export type LoadedEntry = EntryShape & Skeleton<StoredReference>;
 
-/** Reads what entries refer to, as the raw bytes that stood in the JSON text. */
+/** Reads what entries refer to, as the raw bytes of the original JSON text. */
 export class ContentReader {
   readonly #backend: Backend;
   readonly #raw: LRUCache<Locator, { readonly code: number; readonly bytes: Buffer }>;
@@ -39,7 +39,7 @@ export class ContentReader {
   }
 
   /**
-   * Decodes entries, fetching the payload of those too long for a body.
+   * Decodes entries; fetches payloads that are too long for a body.
    *
    * @throws `NOT_FOUND` when a segment has been collected meanwhile, `CORRUPT`,
    *   `UNSUPPORTED_FORMAT`.
@@ -59,10 +59,7 @@ export class ContentReader {
     return loaded;
   }
 
-  /**
-   * The raw bytes of each reference: what stood between quotes or brackets. Callers may not alter
-   * them.
-   */
+  /** The raw bytes of each reference, without quotes or brackets. Callers must not change them. */
   async raw(references: readonly StoredReference[], options?: AbortOptions): Promise<Buffer[]> {
     const found = new Array<Buffer>(references.length);
     const missing: number[] = [];
@@ -129,7 +126,7 @@ function altered(what: string, digest: string): VarveError {
   );
 }
 
-/** The raw bytes that a writer put for `content`. */
+/** Converts content to the raw bytes that its writer used. */
 function rawBytes(code: number, content: Buffer): Buffer {
   switch (code) {
     case REFERENCE.verbatim:

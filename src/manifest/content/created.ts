@@ -2,17 +2,17 @@ const ISO_8601 =
   /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)\s*(Z|[+-]\d\d(?::?\d\d)?)?)?$/i;
 
 /**
- * Seconds since the epoch stay below this until the year 5138; greater numbers are milliseconds.
+ * Smaller numbers are seconds since the epoch (up to the year 5138); greater ones are milliseconds.
  */
 const SECONDS_BELOW = 1e11;
 
-/** The greatest time that a Date can hold. */
+/** The latest time that a Date can represent. */
 const LATEST = 8.64e15;
 
 /**
- * When a conversation was created, in milliseconds since the epoch, from what writers put there:
- * ISO 8601 (without a zone it is UTC, so that every machine reads the same), or seconds since the
- * epoch as OpenAI writes them, or milliseconds. `undefined` for anything else.
+ * Parses the creation time of a conversation, in milliseconds since the epoch: ISO 8601 (UTC when
+ * it has no zone, so that every machine reads the same), seconds since the epoch as OpenAI writes
+ * them, or milliseconds. `undefined` for anything else.
  */
 export function parseCreated(value: string | number): number | undefined {
   const time =

@@ -1,8 +1,8 @@
 /**
- * How JSON writers escape strings. Each writer is a set of independent choices, so a style is a set
- * of bits; with none set it is that of `JSON.stringify` (also of Python with `ensure_ascii=False`,
- * of orjson and of Rust's serde_json). Quote, backslash and the control characters are always
- * escaped, with a letter where JSON has one, else in lower-case hex.
+ * How JSON writers escape strings. Each writer makes a set of independent choices, so a style is a
+ * set of bits. No bit set is the style of `JSON.stringify` (also of Python with
+ * `ensure_ascii=False`, of orjson and of Rust's serde_json). Quote, backslash and the control
+ * characters are always escaped, with a letter where JSON has one, otherwise in lower-case hex.
  *
  * | writer | style |
  * |---|---|
@@ -40,7 +40,7 @@ export const STYLE_COUNT = 1024;
 
 /** The style that writes an ASCII character in hex, by character. */
 const HEX_STYLE = new Uint16Array(128);
-/** Styles under which a character written raw would have been escaped, by byte of UTF-8. */
+/** By byte of UTF-8: the styles that would have escaped a character found raw. */
 const RAW_FORBIDS = new Uint16Array(256);
 for (const [characters, style] of [
   ['\x7f', ESCAPES.delete],
@@ -70,7 +70,7 @@ const SHORT_LETTERS: ReadonlyMap<number, number> = new Map(
     '/': '/',
   }).map(([character, letter]) => [character.charCodeAt(0), letter.charCodeAt(0)]),
 );
-/** What the letter after a backslash stands for; 0 where it is no short escape. */
+/** The character that a short escape means, by its letter; 0 for other letters. */
 const SHORT_MEANINGS = new Uint8Array(256);
 for (const [character, letter] of SHORT_LETTERS) SHORT_MEANINGS[letter] = character;
 
@@ -86,9 +86,9 @@ const IN_UTF16 = 2;
 const MAYBE_LINE_SEPARATOR = 3;
 
 interface StyleTable {
-  /** What to do with a byte: one of the four above, else the letter of its short escape. */
+  /** What to do with a byte: one of the four actions above, or the letter of its short escape. */
   readonly action: Uint8Array;
-  /** How many bytes come of a byte, line separators aside. */
+  /** Output bytes per input byte, line separators aside. */
   readonly size: Uint8Array;
   readonly hexDigits: Uint8Array;
   readonly lineSeparators: boolean;
@@ -137,8 +137,8 @@ function isLineSeparator(text: Uint8Array, at: number): boolean {
 }
 
 /**
- * The text (valid UTF-8) as a writer of that style puts it between quotes. The very same buffer
- * when nothing changes.
+ * Escapes text (valid UTF-8) in a style, without quotes. Returns the same buffer when nothing
+ * changes.
  */
 export function escapeText(text: Buffer, style: EscapeStyle): Buffer {
   const { action, size, hexDigits, lineSeparators } = tableOf(style);
@@ -150,7 +150,7 @@ export function escapeText(text: Buffer, style: EscapeStyle): Buffer {
       if (isLineSeparator(text, at)) needed += 3;
     }
   }
-  // Every escape is longer than what it stands for.
+  // Every escape is longer than the character it replaces.
   if (needed === length) return text;
 
   const raw = Buffer.allocUnsafe(needed);
@@ -206,18 +206,17 @@ export function escapeText(text: Buffer, style: EscapeStyle): Buffer {
   return raw;
 }
 
-/** What stands between the quotes of a JSON string, understood. */
+/** A parsed JSON string, without its quotes. */
 export interface Unescaped {
   /** UTF-8. */
   readonly text: Buffer;
-  /** The least style that gives the raw bytes back. */
+  /** The smallest style that reproduces the raw bytes. */
   readonly style: EscapeStyle;
 }
 
 /**
- * Unescapes what stands between the quotes of a valid JSON string. `undefined` when no style gives
- * the very same raw bytes back: lone surrogates (which UTF-8 cannot hold), needless or mixed
- * escapes.
+ * Unescapes the content of a valid JSON string. `undefined` when no style reproduces the raw bytes:
+ * lone surrogates (which UTF-8 cannot encode), needless or mixed escapes.
  */
 export function unescapeText(raw: Buffer): Unescaped | undefined {
   const length = raw.length;
@@ -275,9 +274,9 @@ export function unescapeText(raw: Buffer): Unescaped | undefined {
 }
 
 /**
- * The bits that would change `raw` (a string that has a style) if they were added to its style:
- * with any other bits added the style still gives the same raw bytes. So the strings of one record
- * can share one style.
+ * The bits that must not be added to the style of `raw` (a string that has a style), because they
+ * would change its raw bytes. Any other bits may be added, so the strings of one record can share
+ * one style.
  */
 export function forbiddenEscapes(raw: Buffer): EscapeStyle {
   const length = raw.length;

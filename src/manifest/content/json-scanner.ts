@@ -3,13 +3,13 @@ import { VarveError } from '../../core/errors.ts';
 
 /**
  * Validates one JSON text (RFC 8259, exactly what `JSON.parse` accepts) whose top level is an
- * object, without building values, and notes where the things are that a conversation is taken
- * apart by: long strings, token arrays, and the top-level fields Varve knows. It runs on bytes and
- * keeps its own stack, so nesting is bounded by memory only.
+ * object, without building values. Notes where the parts are that Varve extracts from a
+ * conversation: long strings, token arrays, and known top-level fields. It works on bytes with its
+ * own stack, so only memory limits the nesting.
  */
 
 /**
- * What a noted span is. Strings are noted without their quotes, token arrays without their
+ * The kind of a noted span. Spans of strings exclude the quotes, those of token arrays the
  * brackets.
  */
 export const SPAN = {
@@ -41,9 +41,9 @@ export const FIELD = {
 
 export type FieldCode = (typeof FIELD)[keyof typeof FIELD];
 
-/** In a skeleton: stands for the text of a long string, or for the ids of a token array. */
+/** In a skeleton: replaces the text of a long string, or the ids of a token array. */
 export const REFERENCE_MARKER = 0x01;
-/** In a skeleton: stands for the conversation's id. */
+/** In a skeleton: replaces the conversation's id. */
 export const ID_MARKER = 0x02;
 /** In a skeleton: the array that follows was a `Uint32Array`. */
 export const TYPED_MARKER = 0x03;
@@ -77,7 +77,7 @@ for (const digit of '0123456789abcdefABCDEF') HEX[digit.charCodeAt(0)] = 1;
 const OBJECT = 0x7b;
 const ARRAY = 0x5b;
 
-/** A scanner holds what its last scan noted; it is reused from line to line. */
+/** Holds the results of its last scan; one scanner is reused from line to line. */
 export class JsonScanner {
   /** Spans in ascending order: `starts[i]`, `ends[i]`, `kinds[i]` for i below `spanCount`. */
   starts = new Float64Array(64);
@@ -85,23 +85,20 @@ export class JsonScanner {
   kinds = new Uint8Array(64);
   spanCount = 0;
   /**
-   * Value spans by {@link FIELD} code; −1 where the field is absent. Strings are noted with their
+   * Value spans by {@link FIELD} code; −1 when the field is absent. Spans of strings include the
    * quotes.
    */
   readonly fieldStarts = new Float64Array(8);
   readonly fieldEnds = new Float64Array(8);
 
-  /** Whether the last string had a backslash. */
+  /** Whether the last string contained a backslash. */
   #escaped = false;
   readonly #classes: Uint8Array;
   readonly #skeleton: boolean;
   #stack = new Uint8Array(64);
   #bytes: Buffer = Buffer.alloc(0);
 
-  /**
-   * `skeleton`: what is scanned are stored skeletons, in which markers stand where long content
-   * was.
-   */
+  /** `skeleton`: the input is stored skeletons, with markers in place of long content. */
   constructor(options: { readonly skeleton?: boolean } = {}) {
     this.#skeleton = options.skeleton ?? false;
     this.#classes = this.#skeleton ? SKELETON_CLASSES : JSON_CLASSES;
@@ -110,9 +107,9 @@ export class JsonScanner {
   /**
    * Scans `bytes`.
    *
-   * @param longAt - string values of at least so many raw bytes are noted, and token arrays of so
-   *   many canonical ones
-   * @param typedAt - offsets of the brackets of arrays that are token arrays under whatever key,
+   * @param longAt - notes strings of at least this many raw bytes, and token arrays of this many
+   *   canonical bytes
+   * @param typedAt - offsets of the brackets of arrays that are token arrays under any key,
    *   ascending
    * @throws `MALFORMED_INPUT` with the byte offset and the reason when `JSON.parse` would refuse
    *   it, when it is not valid UTF-8, or when the top level is not an object.
@@ -175,7 +172,7 @@ export class JsonScanner {
           if (depth === 1 && field !== 0) this.fieldEnds[field] = at;
           at = this.#skip(at);
           if (depth === 0) {
-            if (at < end) this.#fail(at, 'something follows the end of the object');
+            if (at < end) this.#fail(at, 'expected nothing after the end of the object');
             return;
           }
           container = stack[depth - 1] as number;
@@ -236,7 +233,7 @@ export class JsonScanner {
     return at;
   }
 
-  /** The end of the string whose text starts at `start`, after its closing quote. */
+  /** Returns the offset after the closing quote of the string whose text starts at `start`. */
   #string(start: number): number {
     const bytes = this.#bytes;
     const classes = this.#classes;
@@ -254,7 +251,7 @@ export class JsonScanner {
     }
   }
 
-  /** The end of the escape sequence at `at`. */
+  /** Returns the end of the escape sequence at `at`. */
   #escape(at: number): number {
     const bytes = this.#bytes;
     switch (bytes[at + 1]) {
@@ -278,7 +275,7 @@ export class JsonScanner {
     }
   }
 
-  /** The end of a number, `true`, `false` or `null` (in a skeleton, of a marker). */
+  /** Returns the end of a number, `true`, `false` or `null` (in a skeleton, of a marker). */
   #scalar(at: number): number {
     const bytes = this.#bytes;
     const first = bytes[at];
@@ -318,8 +315,8 @@ export class JsonScanner {
   }
 
   /**
-   * The end of the array at `open` when it is written as token arrays are (ids from 0 to 2^32−1, no
-   * leading zeros, one kind of separator), −1 when it is not.
+   * Returns the end of the array at `open` when it is written as a token array (ids from 0 to
+   * 2^32−1, no leading zeros, one kind of separator), otherwise −1.
    */
   #tokens(open: number, longAt: number): number {
     const bytes = this.#bytes;
@@ -371,7 +368,7 @@ function grown<T extends Uint8Array<ArrayBuffer> | Float64Array<ArrayBuffer>>(fr
   return into;
 }
 
-/** Where the first character is that is not valid UTF-8. */
+/** The offset of the first character that is not valid UTF-8. */
 function invalidUtf8At(bytes: Buffer): number {
   for (let at = 0; at < bytes.length; ) {
     const first = bytes[at] as number;

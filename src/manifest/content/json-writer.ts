@@ -11,23 +11,23 @@ export interface JsonText {
   readonly typedAt: readonly number[];
 }
 
-/** The longest text that `JSON.parse` can read back: the longest string. */
+/** The longest text that `JSON.parse` can read: the longest string. */
 const MAX_CHARACTERS = 2 ** 29 - 24;
 
-/** An object whose getters make another one for ever must end somewhere. */
+/** Stops at an object whose getters create new objects without end. */
 const MAX_DEPTH = 10_000;
 
-/** Text is gathered in a string of about this many characters, then written. */
+/** Text is collected in a string of about this many characters before it is encoded. */
 const PIECE_CHARACTERS = 64 * 1024;
 
 /**
- * The value as `JSON.stringify` writes it, except that a `Uint32Array` is an array of numbers and
- * −0 is `-0`. Every property is read once.
+ * Writes a value as `JSON.stringify` does, except that a `Uint32Array` becomes an array of numbers
+ * and −0 becomes `-0`. Reads every property once.
  *
- * @throws `INVALID_ARGUMENT`, naming the place, for what JSON would silently alter or drop (numbers
- *   that are not finite, functions, symbols, symbol keys, holes and properties of arrays, other
- *   binary values, instances of classes without `toJSON`) or cannot write (bigints, cycles);
- *   `TOO_LARGE` when it is longer than a JavaScript string can be, or deeper than 10,000.
+ * @throws `INVALID_ARGUMENT`, naming the place, for what JSON would silently change or drop
+ *   (numbers that are not finite, functions, symbols, symbol keys, holes and properties of arrays,
+ *   other binary values, instances of classes without `toJSON`) or cannot write (bigints, cycles);
+ *   `TOO_LARGE` when it is longer than the longest JavaScript string, or nested deeper than 10,000.
  */
 export function jsonText(value: object): JsonText {
   const writer = new JsonWriter();
@@ -43,10 +43,10 @@ export function jsonText(value: object): JsonText {
 /** An array or object that is being written. */
 interface Open {
   readonly container: object;
-  /** `undefined`: an array. */
+  /** `undefined` for an array. */
   readonly keys: readonly string[] | undefined;
   readonly count: number;
-  /** Of what is written next. */
+  /** Index of the next element. */
   next: number;
   isEmpty: boolean;
 }
@@ -68,7 +68,7 @@ class JsonWriter {
       Array.isArray(value) ||
       types.isUint32Array(value)
     ) {
-      throw invalid(`a conversation is an object; not ${shown(root)}`);
+      throw invalid(`a conversation must be an object, not ${shown(root)}`);
     }
     this.#begin(value);
     for (let top = this.#open.at(-1); top !== undefined; top = this.#open.at(-1)) {
@@ -81,7 +81,7 @@ class JsonWriter {
     return { line: Buffer.concat(this.#pieces), typedAt: this.#typedAt };
   }
 
-  /** Where the writer is, as JavaScript would spell it. */
+  /** The writer's place, in JavaScript notation. */
   get place(): string {
     let path = '';
     for (const { keys, next } of this.#open) {
@@ -125,15 +125,12 @@ class JsonWriter {
     top.next++;
   }
 
-  /**
-   * What `toJSON` makes of a value, or the value itself; refused unless it is one that JSON can
-   * write.
-   */
+  /** Returns the value, or what its `toJSON` returns; throws unless JSON can write it. */
   #prepared(given: unknown, key: string | number): unknown {
     let value = given;
     if (typeof value === 'object' && value !== null) {
       if (types.isUint32Array(value)) return value;
-      // A Buffer has a toJSON, which makes an object of it.
+      // A Buffer has a toJSON, which would turn it into an object.
       if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)) {
         throw this.#refused(
           'of binary values only Uint32Array (token ids) can be stored: use a base64 data URL',
@@ -147,7 +144,7 @@ class JsonWriter {
     switch (typeof value) {
       case 'number':
         if (Number.isFinite(value)) return value;
-        throw this.#refused(`${value} is no number that JSON can write`);
+        throw this.#refused(`${value} is not a number that JSON can write`);
       case 'bigint':
         throw this.#refused('JSON cannot write a bigint: use a number or a string');
       case 'function':
@@ -165,7 +162,7 @@ class JsonWriter {
 
   #begin(container: object): void {
     if (this.#ancestors.has(container))
-      throw this.#refused('it holds itself: JSON cannot write a cycle');
+      throw this.#refused('it contains itself: JSON cannot write a cycle');
     if (this.#open.length === MAX_DEPTH) {
       throw new VarveError(
         'TOO_LARGE',

@@ -6,8 +6,8 @@ export function nameOf({ kind, id }: ManifestKey): string {
 }
 
 /**
- * A manifest that nobody has changed names a segment that is not there: something else than Varve
- * took it.
+ * The error for an unchanged manifest whose segment is missing: something other than Varve removed
+ * it.
  */
 export function lostContent(key: ManifestKey, cause: Error): VarveError {
   const name = nameOf(key);

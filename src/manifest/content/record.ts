@@ -15,12 +15,12 @@ import {
 import type { Reference } from './reference.ts';
 import { Slab } from './slab.ts';
 
-/** A longer model or application name is not worth filtering by. */
+/** A longer model or application name is not stored as a filter field. */
 const LONGEST_FIELD_BYTES = 512;
 
-/** A conversation's line, taken apart. */
+/** A conversation's line, split into a skeleton and references. */
 export interface ConversationRecord extends Skeleton<Reference> {
-  /** The id it is stored under; `undefined` when the line has none and none was given. */
+  /** The id to store it under; `undefined` when the line has none and none was given. */
   readonly id: string | undefined;
   readonly fields: Omit<ManifestFields, 'logicalBytes'>;
   readonly hasMessages: boolean;
@@ -30,15 +30,15 @@ export interface ConversationRecord extends Skeleton<Reference> {
 }
 
 export interface EncodeOptions {
-  /** The id to store it under, whatever the line says. */
+  /** The id to store it under; overrides that of the line. */
   readonly id?: string;
-  /** Offsets of the brackets of arrays that are token arrays under whatever key, ascending. */
+  /** Offsets of the brackets of arrays that are token arrays under any key, ascending. */
   readonly typedAt?: readonly number[];
 }
 
 /**
- * Takes the lines of conversations apart. One is made for many lines: it remembers content that
- * repeats.
+ * Encodes the lines of conversations. One encoder serves many lines, because it remembers repeated
+ * content.
  */
 export class RecordEncoder {
   readonly content = new ContentEncoder();
@@ -52,9 +52,8 @@ export class RecordEncoder {
   }
 
   /**
-   * @throws `MALFORMED_INPUT` when the line is no JSON object, `INVALID_ARGUMENT` when its id
-   *   cannot be one. What is returned refers to `line`, which must stay as it is until the record
-   *   is committed.
+   * @throws `MALFORMED_INPUT` when the line is not a JSON object, `INVALID_ARGUMENT` when its id is
+   *   invalid. The result refers to `line`, which must not change until the record is committed.
    */
   encode(line: Buffer, options: EncodeOptions = {}): ConversationRecord {
     const scanner = this.#scanner;
@@ -84,11 +83,11 @@ export class RecordEncoder {
     };
   }
 
-  /** The line with markers for its noted spans, and for its id where one is given. */
+  /** Replaces the noted spans of a line with markers, and its id if it has one. */
   #skeleton(line: Buffer, idStart: number, idEnd: number): Skeleton<Reference> {
     const { starts, ends, kinds, spanCount } = this.#scanner;
     const references: Reference[] = [];
-    // One marker for each span and one for the id come in; the spans go out.
+    // Adds one marker per span and one for the id; removes the spans.
     let size = line.length + spanCount + 1;
     for (let index = 0; index < spanCount; index++) {
       const start = starts[index] as number;
@@ -123,7 +122,7 @@ export class RecordEncoder {
     return { text: text.subarray(0, out), references };
   }
 
-  /** What a span becomes a reference to; of a data URL the span is narrowed to its payload. */
+  /** Makes the reference for a span; narrows the span of a data URL to its payload. */
   #refer(line: Buffer, index: number): Reference | undefined {
     const { starts, ends, kinds } = this.#scanner;
     const kind = kinds[index];
@@ -148,7 +147,9 @@ export function checkId(id: unknown): asserts id is string {
   checkText('a conversation id', id, { most: MAX_ID_BYTES });
 }
 
-/** The id in a line: a string, or an integer, which counts as its decimal digits. Null is none. */
+/**
+ * The id in a line: a string, or an integer, which counts as its decimal digits. Null means no id.
+ */
 function idOf(scanner: JsonScanner, line: Buffer): string | undefined {
   const start = scanner.fieldStarts[FIELD.id] as number;
   if (start < 0) return undefined;
@@ -159,8 +160,8 @@ function idOf(scanner: JsonScanner, line: Buffer): string | undefined {
 }
 
 /**
- * Whether the id stands there as `JSON.stringify` writes it. Without a backslash a string has one
- * writing only.
+ * Whether the id is written as `JSON.stringify` writes it. Without a backslash there is only one
+ * way to write it.
  */
 function isWrittenPlainly(line: Buffer, start: number, end: number, id: string): boolean {
   if (line[start] !== 0x22) return false;
@@ -203,13 +204,13 @@ function createdOf(scanner: JsonScanner, line: Buffer, field: FieldCode): number
   );
 }
 
-/** The string whose quotes are at `start` and before `end`. */
+/** The string between the quotes at `start` and before `end`. */
 function stringOf(line: Buffer, start: number, end: number): string {
   if (hasBackslash(line, start, end)) return JSON.parse(line.toString('utf8', start, end));
   return line.toString('utf8', start + 1, end - 1);
 }
 
-/** Where the bracket of the array of messages is in what was scanned; −1 when there is none. */
+/** Offset of the bracket of the array of messages in scanned text; −1 when there is none. */
 export function messagesAt(scanner: JsonScanner, text: Buffer): number {
   const messages = scanner.fieldStarts[FIELD.messages] as number;
   if (messages >= 0 && text[messages] === 0x5b) return messages;

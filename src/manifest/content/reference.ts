@@ -3,11 +3,11 @@ import type { Address } from '../../core/address.ts';
 import { type EscapeStyle, forbiddenEscapes } from './json-escapes.ts';
 
 /**
- * How the raw bytes in a JSON text come of a reference's content. Codes from {@link REFERENCE}.text
- * on add an {@link EscapeStyle}.
+ * How to get the raw bytes of a JSON text from a reference's content. Codes from {@link
+ * REFERENCE}.text on include an {@link EscapeStyle}.
  */
 export const REFERENCE = {
-  /** The content is the raw bytes between the quotes, escapes and all. */
+  /** The content is the raw bytes between the quotes, including escapes. */
   verbatim: 0,
   /** The content is bytes, written in base64 (RFC 4648, section 4, with padding). */
   base64: 1,
@@ -19,12 +19,12 @@ export const REFERENCE = {
   text: 4,
 } as const;
 
-/** Content taken out of a JSON text, on its way to the backend. */
+/** Content extracted from a JSON text, on its way to the backend. */
 export class Reference {
   readonly code: number;
-  /** One, or several where the content was cut into chunks. */
+  /** Several when the content is cut into chunks. */
   readonly segments: readonly NewSegment[];
-  /** SHA-256 of the whole where it was cut into chunks. */
+  /** SHA-256 of the whole content when it is cut into chunks. */
   readonly digest: Address | undefined;
   readonly #raw: Buffer;
   #forbidden = -1;
@@ -41,7 +41,7 @@ export class Reference {
     this.#raw = raw;
   }
 
-  /** Whether `code` gives the same raw bytes back from the same content. */
+  /** Whether `code` also reproduces the raw bytes from this content. */
   writtenAlsoBy(code: number): boolean {
     if (code === this.code) return true;
     if (code < REFERENCE.text || this.code < REFERENCE.text) return false;

@@ -6,12 +6,15 @@ import { type Composition, visitSkeleton } from './composition.ts';
 import type { ContentReader } from './content-reader.ts';
 import { REFERENCE } from './reference.ts';
 
-/** The id as it stands between the quotes of a JSON string. */
+/** The id as written between the quotes of a JSON string. */
 export function idText(id: string): Buffer {
   return Buffer.from(JSON.stringify(id).slice(1, -1));
 }
 
-/** The JSON text of a conversation as it was written, in pieces. Callers may not alter them. */
+/**
+ * Returns the JSON text of a conversation as it was written, in pieces. Callers must not change
+ * them.
+ */
 export async function renderText(
   { pieces }: Composition<StoredReference>,
   id: string,
@@ -33,10 +36,10 @@ export async function renderText(
 }
 
 /**
- * The value that the JSON text of a conversation stands for: `JSON.parse` of it, except that arrays
- * which were a `Uint32Array` are one again. Token arrays do not pass through a string.
+ * Parses the JSON text of a conversation like `JSON.parse`, except that arrays which were a
+ * `Uint32Array` become one again. Token arrays never become a string.
  *
- * @throws `TOO_LARGE` when it is longer than a JavaScript string can be.
+ * @throws `TOO_LARGE` when it is longer than the longest JavaScript string.
  */
 export async function renderValue(
   composition: Composition<StoredReference>,
@@ -56,7 +59,7 @@ export async function renderValue(
     if (isTokens(reference)) tokens.push(await reader.canonical(reference, options));
 
   const output: Buffer[] = [];
-  // Unguessable, so no content can be mistaken for a placeholder.
+  // Unguessable, so that no content can equal a placeholder.
   const nonce = crypto.randomUUID();
   let typed = 0;
   let placeholders = 0;
@@ -95,7 +98,7 @@ function parse(pieces: readonly Buffer[], id: string): object {
   } catch (error) {
     throw new VarveError(
       'TOO_LARGE',
-      `conversation ${JSON.stringify(id)} is longer than a JavaScript string can be: use ` +
+      `conversation ${JSON.stringify(id)} is longer than the longest JavaScript string: use ` +
         'getBytes or export',
       { cause: error },
     );
@@ -105,7 +108,7 @@ function parse(pieces: readonly Buffer[], id: string): object {
   } catch (error) {
     throw new VarveError(
       'CORRUPT',
-      `conversation ${JSON.stringify(id)} is stored as no valid JSON: run an audit`,
+      `conversation ${JSON.stringify(id)} is stored as invalid JSON: run an audit`,
       {
         cause: error,
       },
@@ -115,7 +118,7 @@ function parse(pieces: readonly Buffer[], id: string): object {
 
 type Container = Record<string, unknown>;
 
-/** Puts token arrays where their placeholders are. Keeps its own stack: nesting has no bound. */
+/** Replaces placeholders with token arrays. Keeps its own stack, because nesting has no limit. */
 function fillIn(root: object, nonce: string, tokens: readonly Buffer[]): object {
   const replacement = (value: object): unknown => {
     if (Array.isArray(value) && value.length === 2 && value[0] === nonce) {

@@ -1,15 +1,15 @@
 /**
- * Memory taken at once. Node's own pool has 8 KiB, so that every other skeleton would cost an
+ * Bytes allocated at once. Node's own pool has 8 KiB, so that every other skeleton would need an
  * allocation.
  */
 const SLAB_BYTES = 512 * 1024;
 
-/** Hands out buffers that live about as long as each other from larger pieces of memory. */
+/** Allocates buffers of similar lifetime from larger pieces of memory. */
 export class Slab {
   #memory = Buffer.alloc(0);
   #used = 0;
 
-  /** A buffer of uninitialised memory that nobody else has. */
+  /** Returns uninitialised memory that nobody else uses. */
   take(size: number): Buffer {
     if (size > SLAB_BYTES / 4) return Buffer.allocUnsafeSlow(size);
     if (this.#used + size > this.#memory.length) {

@@ -1,12 +1,9 @@
 /**
- * Token ids as JSON arrays write them and as token segments hold them (little-endian uint32). Both
- * directions run on bytes: ten million ids never become a JavaScript string.
+ * Converts token ids between JSON arrays and token segments (little-endian uint32). Both directions
+ * work on bytes: ten million ids never become a JavaScript string.
  */
 
-/**
- * The canonical bytes of ids written in decimal with one separator of one or two bytes between
- * them.
- */
+/** Parses ids in decimal with one separator of one or two bytes into canonical bytes. */
 export function parseTokens(digits: Buffer): Buffer {
   if (digits.length === 0) return Buffer.alloc(0);
   let count = 1;
@@ -27,7 +24,7 @@ export function parseTokens(digits: Buffer): Buffer {
   return ids;
 }
 
-/** Ids in decimal, separated by `,` or by `, `. */
+/** Prints ids in decimal, separated by `,` or by `, `. */
 export function printTokens(ids: Buffer, spaced: boolean): Buffer {
   const count = ids.length / 4;
   // An id has at most ten digits.

@@ -1,15 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 
-/** How often a write that lost a race reads again and retries, where the caller left that to us. */
+/**
+ * How often a write that lost a race reads again and retries, unless the caller chose the revision.
+ */
 export const WRITE_ATTEMPTS = 64;
 
-/** Longest wait between two attempts, in ms. */
+/** Longest pause between two attempts, in ms. */
 const LONGEST_PAUSE_MS = 64;
 
 /**
- * Waits before the attempt after `attempt`: full jitter (any time up to a bound that doubles), so
- * that writers which lost to one another do not meet again.
+ * Pauses before the attempt after `attempt`, with full jitter (a random time up to a bound that
+ * doubles), so that competing writers do not collide again.
  *
  * @throws `ABORTED`.
  */

@@ -3,8 +3,8 @@ import { VarveError } from '../../core/errors.ts';
 import { type JsonText, jsonText } from '../content/json-writer.ts';
 
 /**
- * A JSON text that a caller gives in UTF-8, on one line: a byte order mark goes, line breaks become
- * spaces. (Inside strings JSON has none.) It is not looked at otherwise.
+ * Normalizes a caller's JSON text in UTF-8 to one line: removes a byte order mark, turns line
+ * breaks into spaces. (JSON strings contain none.) Does not validate it.
  */
 export function lineOfText(text: Uint8Array): Buffer {
   const hasMark = text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf;
@@ -17,7 +17,7 @@ export function lineOfText(text: Uint8Array): Buffer {
 }
 
 /**
- * Messages to append, as a record that holds nothing else.
+ * Makes a record that contains only the messages to append.
  *
  * @throws as {@link jsonText}; `MALFORMED_INPUT` when a text is not a JSON array.
  */

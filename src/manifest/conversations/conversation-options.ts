@@ -13,11 +13,11 @@ import type { IfExists } from './conversation-writer.ts';
 /** How many conversations are put. */
 export interface PutManyOptions extends AbortOptions {
   /**
-   * What to do when the id holds another conversation: `error` fails with `ALREADY_EXISTS`, `skip`
-   * keeps what is stored, `replace` replaces it, `append` takes what is put as the whole history
-   * and adds what is new (messages, or other fields around the same messages), failing with
-   * `CONFLICT` where it does not begin with what is stored. Default: `error`. An equal conversation
-   * is always `unchanged`.
+   * What to do when the id holds another conversation: `error` fails with `ALREADY_EXISTS`; `skip`
+   * keeps what is stored; `replace` replaces it; `append` treats the new conversation as the whole
+   * history and adds what is new (messages, or other fields around the same messages), failing with
+   * `CONFLICT` when the history does not begin with what is stored. Default: `error`. An equal
+   * conversation is always `unchanged`.
    */
   readonly ifExists?: IfExists | undefined;
 }
@@ -62,7 +62,7 @@ export interface PutReceipt {
 
 /** Why a conversation of many was not put. */
 export interface PutFailure {
-  /** `undefined` when the conversation has no valid one. */
+  /** `undefined` when the conversation has no valid id. */
   readonly id: string | undefined;
   readonly status: 'failed';
   readonly error: VarveError;
@@ -73,7 +73,7 @@ export interface AppendOptions extends AbortOptions {
   /** Fails with `CONFLICT` unless this is the stored revision. */
   readonly ifRevision?: Revision | undefined;
   /**
-   * A name for this append, at most 64 bytes of UTF-8: a second append of the same name does
+   * A key for this append, at most 64 bytes of UTF-8: a second append with the same key does
    * nothing.
    */
   readonly idempotencyKey?: string | undefined;
@@ -105,7 +105,7 @@ export const DELETE_MANY_OPTIONS = declareOptions<DeleteManyOptions>()({
 
 /** Which state of a conversation is read. */
 export interface ReadOptions extends AbortOptions {
-  /** The state after the first so many writes, 1 to `revisions`. Default: the newest. */
+  /** The state after this many writes, 1 to `revisions`. Default: the newest. */
   readonly revision?: number | undefined;
 }
 
@@ -119,7 +119,7 @@ export interface ConversationListOptions extends ListFilter, AbortOptions {
    * A glob that the whole id must match: `*` any characters, `?` one, `[a-z]`, `[!a-z]`, `{a,b}`.
    */
   readonly id?: string | undefined;
-  /** At most so many. Default: all. */
+  /** At most this many. Default: all. */
   readonly limit?: number | undefined;
 }
 

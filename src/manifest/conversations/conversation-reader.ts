@@ -18,7 +18,7 @@ import { lostContent } from '../content/lost-content.ts';
 import { renderText, renderValue } from '../content/render.ts';
 import { type AddressedReference, covers, type History } from './history.ts';
 
-/** How often a reader starts again because what it reads is replaced or deleted under its hands. */
+/** How often a reader starts again when the conversation is replaced or deleted while it reads. */
 const READ_ATTEMPTS = 8;
 
 export function conversationKey(id: string): ManifestKey {
@@ -36,10 +36,10 @@ export class ConversationReader {
   }
 
   /**
-   * Reads one conversation and makes something of it, again when its segments were collected
-   * meanwhile.
+   * Reads one conversation and passes it to a callback; starts again when its segments were
+   * collected meanwhile.
    *
-   * @param revision - the first so many entries; default: all
+   * @param revision - the number of entries to read; default: all
    * @throws `NOT_FOUND` when it has fewer entries than `revision`.
    */
   async read<T>(
@@ -97,12 +97,12 @@ export class ConversationReader {
     return renderValue(composition, head.key.id, this.#content, options);
   }
 
-  /** The raw bytes of references, for those who put text together themselves. */
+  /** The raw bytes of references, for callers that assemble text themselves. */
   raw(references: readonly StoredReference[], options?: AbortOptions): Promise<Buffer[]> {
     return this.#content.raw(references, options);
   }
 
-  /** The newest state, as something that a longer history can be compared with. */
+  /** The newest state, in a form that a longer history can be compared with. */
   async history(manifest: StoredManifest, options?: AbortOptions): Promise<History> {
     const composition = await this.composition(manifest, undefined, options);
     const { text, references } = joinSkeletons(composition.pieces);
@@ -125,7 +125,7 @@ export class ConversationReader {
     };
   }
 
-  /** Whether some state of a conversation covers a JSON text; the newest are looked at first. */
+  /** Whether some state of a conversation covers a JSON text; checks the newest states first. */
   async #knew(manifest: StoredManifest, line: Buffer, options?: AbortOptions): Promise<boolean> {
     for (let revision = manifest.entries.length; revision > 0; revision--) {
       const composition = await this.composition(manifest, revision, options);

@@ -8,7 +8,7 @@ import type {
 } from '../../backends/contract/manifests.ts';
 import type { AbortOptions } from '../../core/abort.ts';
 
-/** What a list tells of a conversation. */
+/** What a list returns per conversation. */
 export interface ConversationHead {
   readonly id: string;
   readonly revision: Revision;
@@ -18,9 +18,9 @@ export interface ConversationHead {
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly expiresAt?: number;
-  /** Size as it was given, in bytes. */
+  /** Size of the conversation as given, in bytes. */
   readonly bytes: number;
-  /** How many states can be read. */
+  /** Number of states that can be read. */
   readonly revisions: number;
   /** Present while it is held. */
   readonly hold?: ManifestHold;
@@ -28,18 +28,18 @@ export interface ConversationHead {
 
 /** What is known of a conversation without reading its content. */
 export interface ConversationStat extends ConversationHead {
-  /** In its newest state; 0 for one without an array of messages. */
+  /** Messages in its newest state; 0 without an array of messages. */
   readonly messages: number;
   /** Distinct segments it refers to, and their bytes. */
   readonly segments: number;
   readonly segmentBytes: number;
-  /** Of these bytes, those that other conversations, blobs or pins refer to as well. */
+  /** Bytes of the segments that other conversations, blobs or pins also refer to. */
   readonly sharedBytes: number;
-  /** What lives in the manifest itself, in bytes. */
+  /** Bytes stored in the manifest itself. */
   readonly inlineBytes: number;
 }
 
-/** What a list tells of the manifest. */
+/** Converts a manifest's head to a list item. */
 export function headOf(head: ManifestHead): ConversationHead {
   return {
     id: head.key.id,
@@ -55,7 +55,7 @@ export function headOf(head: ManifestHead): ConversationHead {
   };
 }
 
-/** The segments of a manifest: how many, how large, and how much of that others use too. */
+/** Number and size of a manifest's segments, and the size of those that others use too. */
 export async function sizesOf(
   manifest: StoredManifest,
   backend: Backend,

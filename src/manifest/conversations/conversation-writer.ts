@@ -26,7 +26,7 @@ import { continuation, type History, historyOf, sameMeaning } from './history.ts
 /** What to do when an id holds another conversation, see {@link PutManyOptions}. */
 export type IfExists = 'error' | 'skip' | 'replace' | 'append';
 
-/** A record that knows where it goes. */
+/** A record with its id and what surrounds it in its file. */
 export interface RecordToWrite {
   readonly id: string;
   readonly record: ConversationRecord;
@@ -43,7 +43,7 @@ export interface WriteOptions extends AbortOptions {
 
 const UNCHANGED = { newSegments: 0, newBytes: 0 } as const;
 
-/** Writes records in batches, each with an outcome of its own. */
+/** Writes records in batches, with one outcome per record. */
 export class ConversationWriter {
   readonly #backend: Backend;
   readonly #reader: ConversationReader;
@@ -53,7 +53,7 @@ export class ConversationWriter {
     this.#reader = reader;
   }
 
-  /** Outcomes come in the order of the records. */
+  /** Returns outcomes in the order of the records. */
   async write(records: readonly RecordToWrite[], options: WriteOptions): Promise<WriteOutcome[]> {
     if (records.length === 0) return [];
     return options.ifExists === 'append'
@@ -88,7 +88,10 @@ export class ConversationWriter {
     return outcomes;
   }
 
-  /** The same conversation may have been stored in another writing, or grown message by message. */
+  /**
+   * The same conversation may be stored with other white space or escapes, or built message by
+   * message.
+   */
   async #unlessSame(
     { id, record }: RecordToWrite,
     failure: WriteFailure,
@@ -124,7 +127,7 @@ export class ConversationWriter {
       for (const [index, [id, positions]] of [...open].entries()) {
         const own = positions.map((at) => records[at] as RecordToWrite);
         const plan = await this.#plan(own, manifests[index], options);
-        // A segment of what was read is gone: so is what was read.
+        // When a segment is gone, the conversation that was read is gone, too.
         if (retry && plan.steps.some((step) => isVarveError(step, 'NOT_FOUND'))) {
           lost.set(id, positions);
           continue;
@@ -154,7 +157,7 @@ export class ConversationWriter {
   }
 
   /**
-   * What one write does for all records of one id: every record that continues its predecessor is
+   * Plans one write for all records of one id: every record that continues its predecessor becomes
    * an entry.
    */
   async #plan(
@@ -226,14 +229,14 @@ export class ConversationWriter {
   }
 }
 
-/** What becomes of one record: a status once the write succeeds, or an error of its own. */
+/** The result for one record: a status once the write succeeds, or its own error. */
 type Step = 'created' | 'appended' | 'unchanged' | VarveError;
 
 interface Plan {
   readonly steps: readonly Step[];
-  /** Absent when nothing is to be written. */
+  /** Absent when there is nothing to write. */
   readonly write: ManifestWrite | undefined;
-  /** What is stored before the write. */
+  /** The revision before the write. */
   readonly revision: Revision | undefined;
 }
 
@@ -245,7 +248,7 @@ function settle(
   const success = outcome?.status === 'failed' ? undefined : outcome;
   const revision = success?.revision ?? plan.revision;
   const known = revision === undefined ? {} : { revision };
-  // What one write stored is told once, with the first record that it is for.
+  // Counts what one write stored once, for the first record it belongs to.
   let stored =
     success === undefined
       ? UNCHANGED
@@ -288,8 +291,8 @@ async function continuingEntry(
 }
 
 /**
- * An entry that adds messages or renews the envelope; `terminator` counts only where it does the
- * latter.
+ * An entry that adds messages or replaces the envelope; `terminator` matters only in the second
+ * case.
  */
 export function extensionEntry(
   skeleton: Skeleton<Reference>,

@@ -64,13 +64,13 @@ export type {
 } from './conversation-options.ts';
 export type { ConversationHead, ConversationStat } from './conversation-stat.ts';
 
-/** `putMany` commits so many at once. */
+/** Records per commit of `putMany`. */
 const BATCH_COUNT = 512;
 const BATCH_BYTES = 16 * 1024 * 1024;
 
 /** The conversations of a store. */
 export class Conversations {
-  /** What keeps conversations from being deleted or replaced. */
+  /** Holds keep conversations from being deleted or replaced. */
   readonly holds: Holds;
   readonly #backend: Backend;
   readonly #encoder: RecordEncoder;
@@ -86,9 +86,9 @@ export class Conversations {
   }
 
   /**
-   * Stores a conversation: any object that JSON can write, and `Uint32Array`s of token ids in it;
-   * or a JSON text in UTF-8, kept as it is written but for line breaks between its values, which
-   * become spaces. Durable when the promise resolves.
+   * Stores a conversation: any object that JSON can write, with `Uint32Array`s of token ids in it;
+   * or a JSON text in UTF-8, stored as written except that line breaks between its values become
+   * spaces. Durable when the promise resolves.
    *
    * ```ts
    * const messages = [{ role: 'user', content: 'Hello' }];
@@ -99,7 +99,7 @@ export class Conversations {
    * ```
    *
    * @throws `ALREADY_EXISTS`, `CONFLICT` (see {@link PutOptions}); `MALFORMED_INPUT` for a text
-   *   that is no JSON object; `INVALID_ARGUMENT` for what JSON cannot write and for ids that are
+   *   that is not a JSON object; `INVALID_ARGUMENT` for what JSON cannot write and for ids that are
    *   empty, not well-formed or longer than 512 bytes of UTF-8.
    */
   async put(conversation: object | Uint8Array, options?: PutOptions): Promise<PutReceipt> {
@@ -111,7 +111,8 @@ export class Conversations {
   }
 
   /**
-   * As {@link put} for many, a commit for hundreds: a receipt or failure for each, in order.
+   * Stores many conversations as {@link put} does, hundreds per commit. Yields a receipt or failure
+   * for each, in order.
    *
    * ```ts
    * const calls = [{ id: 'c1', messages: [] }, { id: 'c2', messages: [] }];
@@ -154,8 +155,8 @@ export class Conversations {
   }
 
   /**
-   * The conversation as an object, deep-equal to what was put, keys in their order; `undefined`
-   * when there is none.
+   * Returns the conversation as an object, deep-equal to what was put, keys in their order;
+   * `undefined` when there is none.
    *
    * ```ts
    * const conversation = await store.conversations.get('c1');
@@ -163,9 +164,8 @@ export class Conversations {
    * ```
    *
    * @typeParam Shape - the type of what was put, which is not checked
-   * @throws `TOO_LARGE` beyond the length of a JavaScript string (about 512 MB): use
-   *   {@link getBytes}; `NOT_FOUND` for a revision that does not exist; `CORRUPT`;
-   *   `UNSUPPORTED_FORMAT`.
+   * @throws `TOO_LARGE` beyond the length of a JavaScript string (about 512 MB): use {@link
+   *   getBytes}; `NOT_FOUND` for a revision that does not exist; `CORRUPT`; `UNSUPPORTED_FORMAT`.
    */
   async get<Shape extends object = Conversation>(
     id: string,
@@ -206,9 +206,9 @@ export class Conversations {
   }
 
   /**
-   * Adds messages at the end of a conversation, given as values or as the text of a JSON array in
-   * UTF-8; reads and stores no more than what is new. Without `ifRevision` and `idempotencyKey`, a
-   * retry after an unknown outcome may add them twice.
+   * Adds messages to the end of a conversation, given as values or as the text of a JSON array in
+   * UTF-8; reads and stores only what is new. Without `ifRevision` and `idempotencyKey`, a retry
+   * after an unknown outcome may add them twice.
    *
    * ```ts
    * const answer = [{ role: 'assistant', content: 'Hi!' }];
@@ -217,7 +217,7 @@ export class Conversations {
    *
    * @throws `NOT_FOUND` when there is no such conversation, `CONFLICT` unless `ifRevision` is
    *   stored, `INVALID_ARGUMENT` when it has no array of messages or the messages cannot be written
-   *   as JSON, `MALFORMED_INPUT` when a text is no JSON array.
+   *   as JSON, `MALFORMED_INPUT` when a text is not a JSON array.
    */
   async append(
     id: string,
@@ -276,7 +276,7 @@ export class Conversations {
           {
             operation: 'append',
             key: conversationKey(id),
-            // What was read decides about the separator, so the write holds for that revision only.
+            // The separator depends on what was read, so the write is valid only for that revision.
             ifRevision: ifRevision ?? manifest.revision,
             ...(idempotencyKey !== undefined && { idempotencyKey }),
             logicalBytes: line.length - '{"messages":[]}'.length + (state.nonEmpty ? 1 : 0),
@@ -318,8 +318,8 @@ export class Conversations {
   }
 
   /**
-   * Deletes many in one commit. Returns those ids that were deleted, in order; there was no
-   * conversation under the others, or `onFailure` was told why it is still there.
+   * Deletes many conversations in one commit. Returns the ids that were deleted, in order; the
+   * others did not exist, or `onFailure` received the reason why they stay.
    *
    * ```ts
    * const onFailure = (id: string, error: Error) => console.warn(id, error.message);
@@ -344,7 +344,7 @@ export class Conversations {
   }
 
   /**
-   * What is known of a conversation without reading its content; `undefined` when there is none.
+   * Describes a conversation without reading its content; `undefined` when there is none.
    *
    * ```ts
    * const { messages, sharedBytes } = (await store.conversations.stat('c1')) ?? {};
@@ -367,7 +367,7 @@ export class Conversations {
   }
 
   /**
-   * The conversations that pass the filter, in the order asked for.
+   * Lists the conversations that pass the filter, in the requested order.
    *
    * ```ts
    * const newest = { application: 'support', order: 'newest', limit: 10 } as const;

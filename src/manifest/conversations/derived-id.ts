@@ -1,10 +1,10 @@
 import { addressOf } from '../../core/address.ts';
 
 /**
- * Ids for records that have none: `line-` and the first 32 hex digits of the SHA-256 of the
+ * Makes ids for records without one: `line-` and the first 32 hex digits of the SHA-256 of the
  * record's bytes; from the second occurrence within an import on, also `-` and its number. So
- * importing the same file again finds the same ids. Two different records with the same digits
- * would be told apart by their content, never mixed up.
+ * importing the same file again finds the same ids. If two different records ever had the same
+ * digits, their content would distinguish them.
  */
 export function derivedId(line: Buffer, occurrence: number): string {
   const id = `line-${addressOf(line).slice(0, 32)}`;
@@ -12,15 +12,15 @@ export function derivedId(line: Buffer, occurrence: number): string {
 }
 
 /**
- * Counts occurrences of records by their derived ids in 12 bytes a slot, three quarters full at
- * most: open addressing with linear probing on the first 64 bits. Should two records ever share
- * these, one merely gets a higher number.
+ * Counts occurrences of records by their derived ids in 12 bytes per slot, at most three quarters
+ * full: open addressing with linear probing on the first 64 bits. If two records share these bits,
+ * one merely gets a higher number.
  */
 export class OccurrenceCounter {
   #slots = new Uint32Array(3 * 1024);
   #used = 0;
 
-  /** How often this id of occurrence 1 was counted, this time included. */
+  /** Returns how often this id of occurrence 1 was counted, including this time. */
   count(id: string): number {
     const digits = id.slice(5, 21);
     const high = Number.parseInt(digits.slice(0, 8), 16);

@@ -6,7 +6,7 @@ import { type Split, splitAtMessages, splitSkeleton } from '../content/compositi
 import type { ConversationRecord } from '../content/record.ts';
 import type { Reference } from '../content/reference.ts';
 
-/** Content by address, and how it was written. */
+/** Content by address, and how it is written. */
 export interface AddressedReference {
   readonly code: number;
   readonly address: Address;
@@ -16,13 +16,13 @@ export interface AddressedReference {
 export interface History {
   /** `undefined` when it has no array of messages. */
   readonly split: Split<AddressedReference> | undefined;
-  /** The whole JSON text. */
+  /** Loads the whole JSON text. */
   readonly text: () => Promise<Buffer>;
-  /** Whether it, or a state before it, {@link covers} a JSON text. */
+  /** Whether the newest state, or an earlier one, {@link covers} a JSON text. */
   readonly knew: (line: Buffer) => Promise<boolean>;
 }
 
-/** What it takes to get from a history to a record that continues it. */
+/** How a record continues a history. */
 export type Continuation =
   | { readonly status: 'unchanged' }
   | {
@@ -30,10 +30,10 @@ export type Continuation =
       readonly envelope: EntryShape['envelope'];
       readonly skeleton: Skeleton<Reference>;
     }
-  /** Same messages, but written differently: the record is kept whole. */
+  /** Same messages, written differently: the whole record is stored. */
   | { readonly status: 'rewrite' };
 
-/** The history that a record is, after those before it. */
+/** Makes a history of a record, given the one before it. */
 export function historyOf(record: ConversationRecord, before: History | undefined): History {
   return {
     split: splitAtMessages({ text: record.text, references: record.references.map(addressed) }),
@@ -44,9 +44,9 @@ export function historyOf(record: ConversationRecord, before: History | undefine
 }
 
 /**
- * Compares a whole history with what is stored. A prefix of it with the same other fields, and
- * every state that was stored before, is `unchanged`: so importing a growing log again changes
- * nothing. The same messages with other fields renew the fields.
+ * Compares a whole history with what is stored. A prefix of the stored one with the same other
+ * fields, and every earlier state, is `unchanged`: so importing a growing log again changes
+ * nothing. The same messages with other fields replace the fields.
  *
  * @throws `CONFLICT` naming the first message that differs, or when a shorter history has other
  *   fields.
@@ -90,9 +90,9 @@ export async function continuation(
 }
 
 /**
- * Whether a history that is not longer than the stored one holds nothing that is not stored.
+ * Whether a history that is not longer than the stored one contains nothing new.
  *
- * @throws `CONFLICT` when it is shorter and does: to take it would hide messages.
+ * @throws `CONFLICT` when it is shorter and contains something new: storing it would hide messages.
  */
 async function isKnown(
   stored: History,
@@ -108,7 +108,7 @@ async function isKnown(
 }
 
 /**
- * Whether a JSON text holds nothing that a state does not: the same fields around a prefix of its
+ * Whether a JSON text contains nothing beyond a state: the same fields around a prefix of its
  * messages.
  */
 export function covers(state: Buffer, line: Buffer): boolean {
@@ -128,8 +128,7 @@ function withoutMessages(conversation: object): object {
 }
 
 /**
- * Whether two conversations mean the same: equal values, whatever the spacing, escapes and order of
- * keys.
+ * Whether two conversations have equal values, whatever their spacing, escapes and order of keys.
  */
 export function sameMeaning(a: Buffer, b: Buffer): boolean {
   if (a.equals(b)) return true;
@@ -147,7 +146,7 @@ function addressed(reference: Reference): AddressedReference {
   return { code: reference.code, address };
 }
 
-/** Whether the raw bytes that the two stand for are equal. */
+/** Whether the two reproduce equal raw bytes. */
 function writtenAlike(stored: Skeleton<AddressedReference>, added: Skeleton<Reference>): boolean {
   if (!stored.text.equals(added.text) || stored.references.length !== added.references.length)
     return false;
@@ -157,7 +156,7 @@ function writtenAlike(stored: Skeleton<AddressedReference>, added: Skeleton<Refe
   });
 }
 
-/** The index of the first of `count` messages that differs, −1 when none does. */
+/** The index of the first of `count` messages that differs, −1 when all are equal. */
 function firstDifference(stored: object, added: object, count: number): number {
   const [a, b] = [messagesIn(stored), messagesIn(added)];
   for (let index = 0; index < count; index++) if (!deepEqual(a[index], b[index])) return index;
@@ -176,7 +175,7 @@ function deepEqual(a: unknown, b: unknown): boolean {
   try {
     return isDeepStrictEqual(a, b);
   } catch (error) {
-    // Nested beyond the stack: then only equal bytes count as equal.
+    // Nested deeper than the stack allows: only equal bytes count as equal.
     if (error instanceof RangeError) return false;
     throw error;
   }

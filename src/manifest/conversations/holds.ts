@@ -12,8 +12,8 @@ import { type ConversationHead, headOf } from './conversation-stat.ts';
 /** How a hold is placed. */
 export interface PlaceHoldOptions extends AbortOptions {
   /**
-   * Why, for whoever meets the hold: at most 1,024 bytes of UTF-8. Default: none, or that of the
-   * hold that is there.
+   * Why, shown to whoever the hold stops: at most 1,024 bytes of UTF-8. Default: none, or that of
+   * an existing hold.
    */
   readonly reason?: string | undefined;
 }
@@ -22,10 +22,10 @@ const PLACE_HOLD_OPTIONS = declareOptions<PlaceHoldOptions>()({
   members: (is: OptionKinds) => ({ reason: is.text, signal: is.signal }),
 });
 
-/** What became of one conversation. */
+/** The result for one conversation. */
 export interface HoldReceipt {
   readonly id: string;
-  /** `unchanged`: it was so already; `absent`: there is no such conversation. */
+  /** `unchanged`: it was in that state already; `absent`: there is no such conversation. */
   readonly status: 'held' | 'released' | 'unchanged' | 'absent';
 }
 
@@ -33,8 +33,8 @@ export interface HoldReceipt {
 export type HeldConversation = ConversationHead & Required<Pick<ConversationHead, 'hold'>>;
 
 /**
- * Holds on conversations. While one is held, no delete, replacement, prune or expiry passes
- * (`HELD`); appending and reading stay possible. An export does not carry holds.
+ * Holds on conversations. A held conversation cannot be deleted, replaced, pruned or expired
+ * (`HELD`); it can still be appended to and read. An export does not include holds.
  */
 export class Holds {
   readonly #backend: Backend;
@@ -44,13 +44,13 @@ export class Holds {
   }
 
   /**
-   * Holds conversations, in one commit: a receipt for each, in order.
+   * Holds conversations, in one commit. Returns a receipt for each, in order.
    *
    * ```ts
    * await store.conversations.holds.place('case-17', { reason: 'dispute 12' });
    * ```
    *
-   * @throws `INVALID_ARGUMENT` for an id or a reason that cannot be.
+   * @throws `INVALID_ARGUMENT` for an invalid id or reason.
    */
   async place(ids: string | readonly string[], options?: PlaceHoldOptions): Promise<HoldReceipt[]> {
     const { reason, ...abort } = PLACE_HOLD_OPTIONS.read('conversations.holds.place', options);
@@ -58,7 +58,7 @@ export class Holds {
   }
 
   /**
-   * Releases conversations, in one commit: a receipt for each, in order.
+   * Releases conversations, in one commit. Returns a receipt for each, in order.
    *
    * ```ts
    * const [receipt] = await store.conversations.holds.release('case-17');
@@ -71,7 +71,7 @@ export class Holds {
   }
 
   /**
-   * The conversations that are held, in the order of archiving.
+   * Lists the held conversations, in the order in which they were first stored.
    *
    * ```ts
    * for await (const { id, hold } of store.conversations.holds.list()) {

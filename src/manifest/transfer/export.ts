@@ -17,12 +17,13 @@ import { ConversationReader, conversationKey } from '../conversations/conversati
 /** What is exported. */
 export interface ExportOptions extends AbortOptions {
   /**
-   * Which conversations, in this order. Default: all, in the order in which they were first stored.
+   * The conversations to export, in this order. Default: all, in the order in which they were first
+   * stored.
    */
   readonly ids?: Iterable<string> | AsyncIterable<string> | undefined;
   /**
-   * Called after each batch with the counts so far; what it gets is also the event that `onEvent`
-   * of `openStore` gets.
+   * Called after each batch with the counts so far; the argument is also the event that `onEvent`
+   * of `openStore` receives.
    */
   readonly onProgress?: ((progress: ExportCounts & ProgressEvent) => void) | undefined;
 }
@@ -38,7 +39,7 @@ const EXPORT_OPTIONS = declareOptions<ExportOptions>()({
   }),
 });
 
-/** A string is an iterable of its characters, any of which may be an id. */
+/** A string is an iterable of its characters, each of which could be an id. */
 function isIterable(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   return Symbol.iterator in value || Symbol.asyncIterator in value;
@@ -50,20 +51,20 @@ export interface ExportCounts {
   readonly bytes: number;
 }
 
-/** Conversations are read so many at a time, or fewer when they are long. */
+/** Conversations read at a time, fewer when they are long. */
 const BATCH_COUNT = 512;
 const BATCH_BYTES = 8 * 1024 * 1024;
 
-/** Output is handed out in pieces of about this size. */
+/** Size of the output's pieces, roughly. */
 const PIECE_BYTES = 1024 * 1024;
 
 /**
- * The conversations as JSONL, each line byte for byte as it was imported. What one import put into
- * an empty store comes out as the very same bytes. A line that was the last of a file without a
- * final newline gets one when another follows.
+ * Exports conversations as JSONL, each line byte for byte as it was imported. An import into an
+ * empty store comes out as the same bytes. The last line of a file without a final newline gets one
+ * when another line follows.
  *
- * @throws at the call `INVALID_ARGUMENT` for options that cannot be; later `NOT_FOUND` for an id
- *   given that is not stored, after everything before it; `CORRUPT`; `UNSUPPORTED_FORMAT`.
+ * @throws at the call `INVALID_ARGUMENT` for invalid options; later `NOT_FOUND` for a given id that
+ *   is not stored, after everything before it; `CORRUPT`; `UNSUPPORTED_FORMAT`.
  */
 export function exportJsonl(
   backend: Backend,
@@ -110,7 +111,7 @@ class Exporter {
   readonly #reader: ConversationReader;
   readonly #telling: Work;
   readonly #counts = { conversations: 0, bytes: 0 };
-  /** Whether what was written so far ends with a newline, so that another line may follow. */
+  /** Whether the output ends with a newline so far, so that another line may follow. */
   #lineEnded = true;
   #output = Buffer.allocUnsafe(PIECE_BYTES);
   #length = 0;
@@ -126,7 +127,7 @@ class Exporter {
     return { ...this.#counts };
   }
 
-  /** The heads of the ids given. */
+  /** Yields the heads of the given ids. */
   async *heads(
     ids: Iterable<string> | AsyncIterable<string>,
   ): AsyncGenerator<ManifestHead, void, undefined> {
@@ -149,7 +150,7 @@ class Exporter {
     }
   }
 
-  /** Their lines, in pieces. A conversation that was deleted meanwhile is left out. */
+  /** Yields their lines, in pieces. Skips a conversation that was deleted meanwhile. */
   async *lines(heads: readonly ManifestHead[]): AsyncGenerator<Uint8Array, void, undefined> {
     if (heads.length === 0) return;
     throwIfAborted(this.#options.signal);
@@ -162,7 +163,7 @@ class Exporter {
     for (const { id, composition, raw } of loaded) {
       const pieces = this.#line(id, composition, raw);
       for (const piece of pieces) {
-        // A piece is a view of memory that is not written to again.
+        // A piece is a view of memory that is never written again.
         if (this.#length + piece.length > this.#output.length && this.#length > 0)
           yield this.#takeOutput();
         if (piece.length >= PIECE_BYTES) yield piece;
@@ -186,7 +187,7 @@ class Exporter {
     return output;
   }
 
-  /** All at once; `undefined` when a segment was collected meanwhile. */
+  /** Loads all at once; `undefined` when a segment was collected meanwhile. */
   async #load(manifests: readonly StoredManifest[]): Promise<Loaded[] | undefined> {
     try {
       const compositions: Composition<StoredReference>[] = [];
@@ -211,7 +212,7 @@ class Exporter {
     }
   }
 
-  /** One by one, reading again those that changed. */
+  /** Loads one by one; reads those that changed again. */
   async #loadEach(manifests: readonly StoredManifest[]): Promise<Loaded[]> {
     const loaded: Loaded[] = [];
     for (const { key } of manifests) {

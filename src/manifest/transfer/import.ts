@@ -24,16 +24,16 @@ export interface ImportOptions extends AbortOptions {
   /** As in `Conversations.put`. Default: `error`. */
   readonly ifExists?: IfExists | undefined;
   /**
-   * What a record that cannot be stored does. `stop` throws; what came before it in the file is
-   * stored by then, and of what comes after it at most the rest of a batch. `skip` goes on and
-   * tells of it in the report. Default: `stop`.
+   * What happens at a record that cannot be stored. `stop` throws; what precedes the record in the
+   * file is stored by then, and of what follows it at most the rest of a batch. `skip` continues
+   * and lists the record in the report. Default: `stop`.
    */
   readonly onError?: 'stop' | 'skip' | undefined;
   /** Longest record in bytes. Default and maximum: 1 GiB. */
   readonly maxRecordBytes?: number | undefined;
   /**
-   * Called after each batch with the counts so far; what it gets is also the event that `onEvent`
-   * of `openStore` gets.
+   * Called after each batch with the counts so far; the argument is also the event that `onEvent`
+   * of `openStore` receives.
    */
   readonly onProgress?: ((progress: ImportCounts & ProgressEvent) => void) | undefined;
 }
@@ -49,7 +49,7 @@ const IMPORT_OPTIONS = declareOptions<ImportOptions>()({
   }),
 });
 
-/** What an import is to do: options with their defaults. */
+/** Options of an import with their defaults. */
 type ImportSettings = ReturnType<typeof IMPORT_OPTIONS.read>;
 
 /** What an import did so far. */
@@ -71,9 +71,9 @@ export interface ImportCounts {
 
 /** A record that could not be stored, and why. */
 export interface ImportError {
-  /** Counted from 1. */
+  /** Counts from 1. */
   readonly lineNumber: number;
-  /** Of the record's first byte in the source. */
+  /** Offset of the record's first byte in the source. */
   readonly byteOffset: number;
   readonly id: string | undefined;
   readonly error: VarveError;
@@ -93,12 +93,12 @@ const COMMIT_COUNT = 8192;
 /**
  * Stores every record of a JSONL stream as a conversation, in batches, in memory that does not grow
  * with the stream. Importing the same bytes again changes nothing. Records without an id get one
- * derived from their bytes and from how often they occurred in this stream.
+ * derived from their bytes and their number of occurrences in this stream.
  *
  * @throws the first record's error with `onError: 'stop'`, its line number and byte offset in the
  *   message (`MALFORMED_INPUT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `CONFLICT`, …); `TOO_LARGE`
- *   for a record longer than the limit, whatever `onError` says; what concerns the store:
- *   `NO_SPACE`, `READ_ONLY`, …, with how many records are stored.
+ *   for a record longer than the limit, whatever `onError` says; errors of the store: `NO_SPACE`,
+ *   `READ_ONLY`, …, with the number of records stored.
  */
 export async function importJsonl(
   backend: Backend,
@@ -122,7 +122,7 @@ async function importAll(
   let committing: Promise<void> = Promise.resolve();
   try {
     for await (const batch of readJsonl(piecesOf(source, settings.signal), { maxRecordBytes })) {
-      // While one batch is on its way to the disk, the next one is read and taken apart.
+      // Reads and encodes the next batch while this one is being committed.
       const prepared = importer.prepare(batch);
       await committing;
       committing = importer.commit(prepared);
@@ -135,7 +135,7 @@ async function importAll(
   return importer.report();
 }
 
-/** A record of the source, and what was made of it. */
+/** A record of the source, and its encoded form. */
 interface Prepared {
   readonly source: JsonlRecord;
   readonly taken: RecordToWrite | VarveError;
@@ -160,7 +160,7 @@ class Importer {
     newBytes: 0,
   };
   readonly #errors: ImportError[] = [];
-  /** Waits for the first record that can be stored. */
+  /** Bytes that wait for the first record that can be stored. */
   #lead: Buffer = NOTHING;
 
   constructor(backend: Backend, options: ImportSettings, telling: Work) {
@@ -262,21 +262,21 @@ class Importer {
     }
     const { status, newSegments, newBytes } = outcome;
     if (status === 'deleted' || status === 'absent' || status === 'held' || status === 'released')
-      throw new VarveError('INTERNAL', `an import cannot have ${status} a record`);
+      throw new VarveError('INTERNAL', `unexpected status in an import: ${status}`);
     this.#counts[status]++;
     this.#counts.newSegments += newSegments;
     this.#counts.newBytes += newBytes;
     return undefined;
   }
 
-  /** How many records of the source the store has. */
+  /** The number of stored records, for messages. */
   get #stored(): string {
     const { created, appended, replaced, unchanged, skipped } = this.#counts;
     const stored = created + appended + replaced + unchanged + skipped;
     return stored === 1 ? '1 record is stored' : `${stored} records are stored`;
   }
 
-  /** The error of a store that could not take a batch, with how far the import came. */
+  /** Adds how far the import came to an error of the store. */
   #cutShort(error: unknown): unknown {
     if (!(error instanceof VarveError) || error.code === 'ABORTED') return error;
     const stored = error.code === 'OUTCOME_UNKNOWN' ? `at least ${this.#stored}` : this.#stored;
@@ -286,7 +286,7 @@ class Importer {
   }
 
   #stopped({ lineNumber, byteOffset, error }: ImportError): VarveError {
-    // An id that cannot be one is the data's fault, not that of the call.
+    // An invalid id in the data is malformed input, not a wrong argument of the call.
     const code = error.code === 'INVALID_ARGUMENT' ? 'MALFORMED_INPUT' : error.code;
     return new VarveError(
       code,

@@ -2,12 +2,12 @@ import { VarveError } from '../../core/errors.ts';
 import { LINE_FEED as NEWLINE_ONLY } from '../content/body.ts';
 
 /**
- * Longest record of a JSONL file, in bytes, with the blank space after it. It is read into memory
- * whole.
+ * Longest record of a JSONL file, in bytes, including the blank space after it. Records are read
+ * into memory whole.
  */
 export const MAX_RECORD_BYTES = 1024 * 1024 * 1024;
 
-/** Memory for one batch of records. */
+/** Memory per batch of records. */
 const BATCH_BYTES = 8 * 1024 * 1024;
 
 /** One record of a JSONL file: a line without the white space around it. */
@@ -15,13 +15,13 @@ export interface JsonlRecord {
   readonly bytes: Buffer;
   /** All bytes between this record and the next one, or the end of the file. */
   readonly terminator: Buffer;
-  /** Counted from 1. */
+  /** Counts from 1. */
   readonly lineNumber: number;
-  /** Of its first byte in the file. */
+  /** Offset of its first byte in the file. */
   readonly byteOffset: number;
 }
 
-/** Records that were read together; they are views of one buffer, which is never reused. */
+/** Records that were read together: views of one buffer, which is never reused. */
 export interface JsonlBatch {
   readonly records: readonly JsonlRecord[];
   /**
@@ -35,9 +35,9 @@ const LINE_FEED = 0x0a;
 
 /**
  * Splits a stream of bytes into records. Byte order marks before a record count as white space.
- * Keeps no more in memory than a batch and the longest record.
+ * Memory holds no more than a batch and the longest record.
  *
- * @param batchBytes - how much to read before a batch is handed out
+ * @param batchBytes - how much to read per batch
  * @throws `TOO_LARGE` with the line number when a record is longer than {@link MAX_RECORD_BYTES}.
  */
 export async function* readJsonl(
@@ -62,10 +62,10 @@ class RecordSplitter {
   readonly #maxRecordBytes: number;
   #buffer: Buffer;
   #length = 0;
-  /** How far the record that is not yet complete has been searched for its end. */
+  /** How far the incomplete record has been searched for its end. */
   #searched = 0;
   #lineNumber = 1;
-  /** Of the buffer's first byte in the file. */
+  /** Offset of the buffer's first byte in the file. */
   #byteOffset = 0;
   #first = true;
 
@@ -79,7 +79,7 @@ class RecordSplitter {
     return this.#length === this.#buffer.length;
   }
 
-  /** Copies what fits; returns how much that was. */
+  /** Copies what fits; returns the number of bytes copied. */
   take(chunk: Uint8Array, from: number): number {
     const count = Math.min(chunk.length - from, this.#buffer.length - this.#length);
     this.#buffer.set(
@@ -91,8 +91,8 @@ class RecordSplitter {
   }
 
   /**
-   * The complete records; what follows is kept for the next batch. `undefined`: none is complete,
-   * read on.
+   * Returns the complete records and keeps the rest for the next batch. `undefined` when no record
+   * is complete: read on.
    */
   split(atEnd: boolean): JsonlBatch | undefined {
     const buffer = this.#buffer.subarray(0, this.#length);
@@ -156,8 +156,8 @@ class RecordSplitter {
 }
 
 /**
- * Where the next record begins, given that a line begins at `from`; −1 when that depends on bytes
- * still to come.
+ * Where the next record begins, given that a line begins at `from`; −1 when bytes still to come
+ * decide that.
  */
 function nextRecord(buffer: Buffer, from: number, atEnd: boolean): number {
   for (let at = from; at < buffer.length; at++) {
