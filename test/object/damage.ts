@@ -42,7 +42,7 @@ export function byAddress(findings: readonly Finding[]): Finding[] {
 /** Where b's data of a text is or was, by what b says. */
 export async function dataKeyOfB(store: DamagedStore, text: string): Promise<string> {
   const { address } = segment(text);
-  const gen = (await store.record(MANIFEST.b)).current?.holds.get(address)?.gen;
+  const gen = (await store.record(MANIFEST.b)).current?.references.get(address)?.gen;
   if (gen === undefined) throw new Error('b does not hold it');
   return segmentKey(address, gen);
 }

@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Finding } from '../../src/backends/contract/maintenance.ts';
 import type { ManifestKey } from '../../src/backends/contract/manifests.ts';
 import {
-  holderOf,
   manifestObjectKey,
+  referrerOf,
   segmentKey,
   sidecarKey,
 } from '../../src/backends/object/format/keys.ts';
@@ -151,9 +151,9 @@ export class DamagedStore {
   }
 
   async token(objectKey: string, text: string): Promise<Token> {
-    const hold = (await this.record(objectKey)).current?.holds.get(segment(text).address);
+    const hold = (await this.record(objectKey)).current?.references.get(segment(text).address);
     if (hold === undefined) throw new Error(`${objectKey} does not hold "${text}"`);
-    return tokenOf(holderOf(objectKey), hold.nonce);
+    return tokenOf(referrerOf(objectKey), hold.attempt);
   }
 
   /** What an audit finds, by a process of its own. */

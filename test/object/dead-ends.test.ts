@@ -254,7 +254,7 @@ test('a put heals bodies that were spilled and are gone', async () => {
   const write = () => store.use((backend) => backend.commit([put('c', long)]), options);
   await write();
   const [address = ''] =
-    (await store.record('manifests/conversation/c.json')).current?.holds.keys() ?? [];
+    (await store.record('manifests/conversation/c.json')).current?.references.keys() ?? [];
   const keys = await store.keys(`segments/${address}/`);
   expect(keys).toHaveLength(1);
   await store.objects.delete(keys);

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import type { Finding } from '../../src/backends/contract/maintenance.ts';
+import type { AttemptId } from '../../src/backends/object/format/sidecar.ts';
 import { encodeFrame } from '../../src/cas/codec/frame.ts';
 import { ByteWriter } from '../../src/cas/codec/varint.ts';
 import { ADDRESS, byAddress, collected, type Damage, finding } from './damage.ts';
@@ -24,18 +25,18 @@ export const MANIFEST_DAMAGES: readonly Damage[] = [
     name: 'references that a writer which is gone began to let go of',
     kind: 'stale-writer',
     damage: async (store) => {
-      const nonce = 'CCCCCCCCCCCC';
-      const holder = (await store.token(MANIFEST.b, TEXT.b)).split('.')[0];
+      const attempt = 'CCCCCCCCCCCC' as AttemptId;
+      const referrer = (await store.token(MANIFEST.b, TEXT.b)).split('.')[0];
       await store.alterSidecar(TEXT.a, ({ refs }) => ({
-        refs: [...refs, `${holder}.${nonce}`],
+        refs: [...refs, `${referrer}.${attempt}`],
         refCount: 2,
       }));
-      await store.alterRecord(MANIFEST.b, () => ({ releasing: [{ address: ADDRESS.a, nonce }] }));
+      await store.alterRecord(MANIFEST.b, () => ({ dropped: [{ address: ADDRESS.a, attempt }] }));
       store.clock.time += 60_000;
     },
     findings: async () => [staleWriter()],
     leaves: async (store) => {
-      expect((await store.record(MANIFEST.b)).releasing).toEqual([]);
+      expect((await store.record(MANIFEST.b)).dropped).toEqual([]);
       expect((await store.sidecar(TEXT.a)).refs).toEqual([await store.token(MANIFEST.a, TEXT.a)]);
     },
   },

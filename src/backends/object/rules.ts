@@ -19,12 +19,12 @@ export const RULES = {
       'segment. A stream announces each batch before it takes references.',
     reason:
       'If the writer dies, `pending` is the only trace of its references: no collection would ' +
-      'release them, and no cooler would count them.',
+      'drop them, and no cooler would count them.',
   },
-  'fence-before-releasing': {
+  'fence-before-dropping': {
     sentence:
       'A reference leaves a sidecar only when no manifest can commit it any more. A swap of the ' +
-      'manifest fences the attempt first; the release comes second.',
+      'manifest fences the attempt first; then its references are dropped.',
     reason:
       'A writer that was only slow would commit a reference that no sidecar counts, and a ' +
       'collection would delete data that a manifest needs.',
@@ -39,20 +39,20 @@ export const RULES = {
     sentence:
       'Only a live sidecar becomes hot. A writer adds no reference only if it has read the sidecar ' +
       'as live and hot after its `pending` was stored. No collection takes a segment that is hot ' +
-      'or that a cooler holds.',
+      'or that a cooler guards.',
     reason:
       'A hot sidecar does not name all its references. Its data might be missing, or a collection ' +
       'might delete it, although a manifest needs it.',
   },
-  'drop-only-own-holds': {
+  'remove-only-own-guards': {
     sentence:
-      'A cooler removes only its own hold from a sidecar. The next cooler replaces the hold of a ' +
+      'A cooler removes only its own guard from a sidecar. The next cooler replaces the guard of a ' +
       'dead one, and scans all manifests again.',
     reason:
-      'Until a cooler has named all references, its hold is all that keeps the segment from a ' +
+      'Until a cooler has named all references, its guard is all that keeps the segment from a ' +
       'collection.',
   },
-  'release-what-is-dropped': {
+  'drop-what-is-replaced': {
     sentence:
       'A commit adds to `releasing` the references that its content drops. Fencing adds those that ' +
       'the attempt announced and that `current` does not keep. Nothing leaves `releasing` before ' +
@@ -68,10 +68,10 @@ export const RULES = {
       '`OUTCOME_UNKNOWN`, and nothing is repeated or undone.',
     reason: 'A repeated append appends twice, and what is undone may still arrive.',
   },
-  'wait-for-leases': {
+  'wait-for-heartbeats': {
     sentence:
-      'An attempt is fenced only after its lease has run out without a beat. What is only ' +
-      'announced does not exist for readers.',
+      'An attempt is fenced only after its writer has been without a heartbeat for `leaseMs`. ' +
+      'Readers do not see what is only announced.',
     reason:
       'A living writer that is fenced has to start again; writers that fence each other never ' +
       'finish.',

@@ -1,6 +1,6 @@
 import {
-  holderOf,
   parseSegmentKey,
+  referrerOf,
   segmentKey,
   sidecarKey,
 } from '../../../src/backends/object/format/keys.ts';
@@ -106,33 +106,33 @@ export class BucketChecker {
     const before = this.records.get(key);
     this.records.set(key, now);
     for (const needed of this.#needed) addNeeded(needed, now);
-    const holder = holderOf(key);
-    for (const { nonce, adds } of now.pending) {
-      for (const address of adds) this.#announced.add(`${address} ${tokenOf(holder, nonce)}`);
-      if (!this.#owners.has(nonce)) this.#owners.set(nonce, process);
+    const referrer = referrerOf(key);
+    for (const { attempt, adds } of now.pending) {
+      for (const address of adds) this.#announced.add(`${address} ${tokenOf(referrer, attempt)}`);
+      if (!this.#owners.has(attempt)) this.#owners.set(attempt, process);
     }
     if (this.#isFaultless && before !== undefined) this.#assertOrderly(key, before, now, process);
     this.#onRecord(key, before, now, process);
   }
 
-  /** Only its owner ends an attempt, and `releasing` names a reference until it is released. */
+  /** Only its owner ends an attempt, and `dropped` names a reference until its token is gone. */
   #assertOrderly(key: string, before: ManifestRecord, now: ManifestRecord, process: string): void {
-    for (const { nonce } of before.pending) {
-      const isLeft = now.pending.some((attempt) => attempt.nonce === nonce);
-      const owner = this.#owners.get(nonce);
+    for (const { attempt } of before.pending) {
+      const isLeft = now.pending.some((each) => each.attempt === attempt);
+      const owner = this.#owners.get(attempt);
       check(
         isLeft || owner === process,
         () => `${key}: ${process} fenced ${owner}, which was alive`,
       );
     }
-    for (const { address, nonce } of before.releasing) {
-      const token = tokenOf(holderOf(key), nonce);
-      const isForgotten = !now.releasing.some(
-        (release) => release.address === address && release.nonce === nonce,
+    for (const { address, attempt } of before.dropped) {
+      const token = tokenOf(referrerOf(key), attempt);
+      const isForgotten = !now.dropped.some(
+        (each) => each.address === address && each.attempt === attempt,
       );
       const sidecar = this.sidecars.get(address);
       const isCounted = !this.wasHot && sidecar?.refs.includes(token) === true;
-      check(!isForgotten || !isCounted, () => `${key} forgot to release ${token}`);
+      check(!isForgotten || !isCounted, () => `${key} forgot to drop ${token}`);
     }
   }
 
@@ -220,8 +220,8 @@ export class BucketChecker {
    */
   #assertReadable(): void {
     for (const [objectKey, { current }] of this.records) {
-      for (const [address, { gen, nonce }] of current?.holds ?? []) {
-        const what = () => `${objectKey} holds ${address.slice(0, 8)} at ${gen}`;
+      for (const [address, { gen, attempt }] of current?.references ?? []) {
+        const what = () => `${objectKey} references ${address.slice(0, 8)} at ${gen}`;
         check(this.isStored(segmentKey(address, gen)), () => `${what()}, whose data is not there`);
         const sidecar = this.sidecars.get(address);
         check(sidecar !== undefined, () => `${what()}, which has no sidecar`);
@@ -231,9 +231,9 @@ export class BucketChecker {
           () => `${what()}, which is ${sidecar.state}`,
         );
         const isKept =
-          sidecar.refs.includes(tokenOf(holderOf(objectKey), nonce)) ||
+          sidecar.refs.includes(tokenOf(referrerOf(objectKey), attempt)) ||
           sidecar.hot ||
-          (sidecar.holds?.length ?? 0) > 0;
+          (sidecar.guards?.length ?? 0) > 0;
         check(isKept, () => `${what()}, and ${sidecarKey(address)} does not count it`);
       }
     }
@@ -241,6 +241,6 @@ export class BucketChecker {
 }
 
 function addNeeded(needed: Set<string>, { current, pending }: ManifestRecord): void {
-  for (const [address, { gen }] of current?.holds ?? []) needed.add(segmentKey(address, gen));
+  for (const [address, { gen }] of current?.references ?? []) needed.add(segmentKey(address, gen));
   for (const { adds } of pending) for (const address of adds) needed.add(address);
 }

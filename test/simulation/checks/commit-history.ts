@@ -264,7 +264,7 @@ export class CommitHistory {
       );
       for (const address of entry.segments) {
         check(
-          content.holds.has(address),
+          content.references.has(address),
           () => `an entry uses a segment that its manifest does not reference`,
         );
       }
@@ -272,10 +272,10 @@ export class CommitHistory {
     });
   }
 
-  #bodyOf({ body }: RecordEntry, { holds }: ManifestContent): Uint8Array {
+  #bodyOf({ body }: RecordEntry, { references }: ManifestContent): Uint8Array {
     if (body.kind === 'inline') return body.bytes;
     const parts = body.parts.map(({ address }) => {
-      const gen = holds.get(address)?.gen;
+      const gen = references.get(address)?.gen;
       const object = gen && this.#bucket().objects.get(segmentKey(address, gen));
       check(gen !== undefined && object !== undefined, () => `a spilled body is not there`);
       return decodeSegment(

@@ -1,7 +1,7 @@
 import { MANIFEST_KINDS } from '../../../src/backends/contract/manifests.ts';
 import {
-  holderOf,
   manifestObjectKey,
+  referrerOf,
   segmentKey,
 } from '../../../src/backends/object/format/keys.ts';
 import { type Token, tokenOf } from '../../../src/backends/object/format/sidecar.ts';
@@ -120,19 +120,19 @@ function assertClean({ checker }: Simulation): void {
     () => `${[...checker.damaged.keys()].join(', ')} is left damaged`,
   );
   const references = new Map<string, Set<Token>>();
-  for (const [objectKey, { current, pending, releasing }] of checker.records) {
+  for (const [objectKey, { current, pending, dropped }] of checker.records) {
     check(pending.length === 0, () => `${objectKey} is left with an attempt under way`);
-    check(releasing.length === 0, () => `${objectKey} is left with references to release`);
-    for (const [address, { gen, nonce }] of current?.holds ?? []) {
+    check(dropped.length === 0, () => `${objectKey} is left with references to drop`);
+    for (const [address, { gen, attempt }] of current?.references ?? []) {
       const dataKey = segmentKey(address, gen);
       const tokens = references.get(dataKey) ?? new Set();
-      references.set(dataKey, tokens.add(tokenOf(holderOf(objectKey), nonce)));
+      references.set(dataKey, tokens.add(tokenOf(referrerOf(objectKey), attempt)));
     }
   }
-  for (const [address, { gen, state, refs, hot, holds }] of checker.sidecars) {
+  for (const [address, { gen, state, refs, hot, guards }] of checker.sidecars) {
     const dataKey = segmentKey(address, gen);
     const expected = references.get(dataKey) ?? new Set();
-    check((holds?.length ?? 0) === 0, () => `${dataKey} is left with a hold`);
+    check((guards?.length ?? 0) === 0, () => `${dataKey} is left with a guard`);
     if (hot) continue;
     check(
       refs.length === expected.size && refs.every((token) => expected.has(token)),

@@ -32,21 +32,21 @@ export const SEARCHED_MUTANTS: readonly SearchedMutant[] = [
     ],
   },
   {
-    rule: 'fence-before-releasing',
-    name: 'releases what a late writer took before it fences the writer',
+    rule: 'fence-before-dropping',
+    name: 'drops what a late writer took before it fences the writer',
     scenario: 'put beside a repair that fences it',
     patches: [
       patch(
         'reap.ts',
-        'let released = seen;',
-        'let released = seen; await releaseAll(protocol, taker, [{ key: record.key, seen, ' +
-          'releases }]);',
+        'let now = seen;',
+        'let now = seen; await dropReferences(protocol, taker, [{ key: record.key, seen, ' +
+          'dropped }]);',
       ),
     ],
   },
   {
-    rule: 'fence-before-releasing',
-    name: 'releases what a late writer took without fencing it',
+    rule: 'fence-before-dropping',
+    name: 'drops what a late writer took without fencing it',
     scenario: 'put beside a repair that fences it',
     patches: [
       patch(
@@ -57,7 +57,7 @@ export const SEARCHED_MUTANTS: readonly SearchedMutant[] = [
     ],
   },
   {
-    rule: 'fence-before-releasing',
+    rule: 'fence-before-dropping',
     name: 'commits references of an attempt that was fenced',
     scenario: 'put beside a repair that fences it',
     patches: [
@@ -127,39 +127,39 @@ export const SEARCHED_MUTANTS: readonly SearchedMutant[] = [
     ],
   },
   {
-    rule: 'drop-only-own-holds',
-    name: 'cools without a hold',
+    rule: 'remove-only-own-guards',
+    name: 'cools without a guard',
     scenario: 'put beside cooling',
     patches: [
-      patch('cool.ts', 'holds: [...others, name]', 'holds: others'),
-      patch('cool.ts', 'sidecar?.holds?.includes(name) ?', 'sidecar !== undefined ?'),
+      patch('cool.ts', 'guards: [...others, name]', 'guards: others'),
+      patch('cool.ts', 'sidecar?.guards?.includes(name) ?', 'sidecar !== undefined ?'),
     ],
   },
   {
-    rule: 'drop-only-own-holds',
+    rule: 'remove-only-own-guards',
     name: 'cools by the names from before the segment was hot',
     scenario: 'put beside cooling and collecting',
     patches: [patch('cool.ts', 'restore(tokens)', 'restore([])')],
   },
   {
-    rule: 'release-what-is-dropped',
-    name: 'releases nothing that was replaced',
+    rule: 'drop-what-is-replaced',
+    name: 'drops nothing that was replaced',
     patches: [
       patch(
         'manifest-job.ts',
-        'if (current?.holds.get(address)?.nonce !== nonce) releases.push({ address, nonce });',
+        'if (current?.references.get(address)?.attempt !== attempt) dropped.push({ address, attempt });',
         '',
       ),
     ],
   },
   {
-    rule: 'release-what-is-dropped',
-    name: 'releases references that the new content keeps',
+    rule: 'drop-what-is-replaced',
+    name: 'drops references that the new content keeps',
     patches: [
       patch(
         'manifest-job.ts',
-        'if (current?.holds.get(address)?.nonce !== nonce) releases.push({ address, nonce });',
-        'releases.push({ address, nonce });',
+        'if (current?.references.get(address)?.attempt !== attempt) dropped.push({ address, attempt });',
+        'dropped.push({ address, attempt });',
       ),
     ],
   },
@@ -189,9 +189,9 @@ export const SEARCHED_MUTANTS: readonly SearchedMutant[] = [
   },
   {
     rule: 'hint-before-change',
-    name: 'writes no hint of what it releases',
+    name: 'writes no hint of what it drops',
     workload: 'collectors',
-    patches: [patch('hints.ts', 'if (releasing.length === 0) return;', 'return;')],
+    patches: [patch('hints.ts', 'if (dropping.length === 0) return;', 'return;')],
   },
   {
     rule: 'never-guess-outcomes',

@@ -44,9 +44,9 @@ export const COLLECTION_SCENARIOS: readonly ScriptedScenario[] = [
       check(record?.pending.length === 1, () => 'the writer left nothing behind');
       await script.sleep(HOUR_MS);
       await script.run(script.start('collector').collect(false));
-      const left = [...checker.records.values()].flatMap(({ pending, releasing }) => [
+      const left = [...checker.records.values()].flatMap(({ pending, dropped }) => [
         ...pending,
-        ...releasing,
+        ...dropped,
       ]);
       check(left.length === 0, () => 'what the writer left was not found');
     },

@@ -47,23 +47,23 @@ async function coolersThatDie(
 
 export const COOLING_SCENARIOS: readonly ScriptedScenario[] = [
   {
-    rule: 'drop-only-own-holds',
-    name: 'what a dead cooler holds is not collected',
+    rule: 'remove-only-own-guards',
+    name: 'what a dead cooler guards is not collected',
     run: async (build) => {
-      let wasHeldAlone = false;
+      let wasGuardedAlone = false;
       let first = 1;
-      while ((await coolersThatDie(build, [first]))?.holds === undefined)
+      while ((await coolersThatDie(build, [first]))?.guards === undefined)
         check(++first < 100, () => 'nobody cooled');
-      for (let second = 1; second < 60 && !wasHeldAlone; second++) {
+      for (let second = 1; second < 60 && !wasGuardedAlone; second++) {
         const sidecar = await coolersThatDie(build, [first, second]);
-        wasHeldAlone = sidecar?.refs.length === 0 && sidecar.holds !== undefined;
+        wasGuardedAlone = sidecar?.refs.length === 0 && sidecar.guards !== undefined;
       }
-      check(wasHeldAlone, () => 'no cooler died with nothing but its hold on a segment');
+      check(wasGuardedAlone, () => 'no cooler died with nothing but its guard on a segment');
     },
     mutants: [
       {
-        name: 'collects what is held',
-        patches: [patch('sidecar-changes.ts', ' && !holds?.length', '')],
+        name: 'collects what is guarded',
+        patches: [patch('sidecar-changes.ts', ' && !guards?.length', '')],
       },
     ],
   },

@@ -51,7 +51,7 @@ export const REFERENCE_SCENARIOS: readonly ScriptedScenario[] = [
     ],
   },
   {
-    rule: 'drop-only-own-holds',
+    rule: 'remove-only-own-guards',
     name: 'a cooler that was late leaves the holds of its successors alone',
     run: async (build) => {
       const script = new Script(build);
@@ -100,26 +100,26 @@ export const REFERENCE_SCENARIOS: readonly ScriptedScenario[] = [
       await script.run(script.start('reader').read(A));
       const [sidecar] = [...script.simulation.checker.sidecars.values()];
       check(
-        sidecar?.holds === undefined && sidecar?.refs.length === 1,
+        sidecar?.guards === undefined && sidecar?.refs.length === 1,
         () => 'the successor did not cool',
       );
     },
     mutants: [
       {
-        name: 'drops the holds of other coolers',
+        name: 'removes the guards of other coolers',
         patches: [
           patch(
             'cool.ts',
-            'if (!sidecar?.holds?.includes(name)) return',
-            'if (!sidecar?.holds?.length) return',
+            'if (!sidecar?.guards?.includes(name)) return',
+            'if (!sidecar?.guards?.length) return',
           ),
-          patch('cool.ts', 'sidecar.holds.filter((each) => each !== name)', '[] as string[]'),
+          patch('cool.ts', 'sidecar.guards.filter((each) => each !== name)', '[] as string[]'),
         ],
       },
     ],
   },
   {
-    rule: 'release-what-is-dropped',
+    rule: 'drop-what-is-replaced',
     name: 'what somebody is about to let go of is not forgotten when somebody else lets go of more',
     run: async (build) => {
       const script = new Script(build);
@@ -145,11 +145,11 @@ export const REFERENCE_SCENARIOS: readonly ScriptedScenario[] = [
     },
     mutants: [
       {
-        name: 'forgets what is releasing when it releases more',
+        name: 'forgets what is dropped when it drops more',
         patches: [
           patch(
             'manifest-record.ts',
-            'return [...releasing, ...added.filter(',
+            'return [...dropped, ...added.filter(',
             'return [...added.filter(',
           ),
         ],
@@ -157,8 +157,8 @@ export const REFERENCE_SCENARIOS: readonly ScriptedScenario[] = [
     ],
   },
   {
-    rule: 'wait-for-leases',
-    name: 'a collection that finishes what was let go of waits for the lease of a writer beside it',
+    rule: 'wait-for-heartbeats',
+    name: 'a collection that finishes what was dropped waits for the heartbeats of a writer',
     run: async (build) => {
       const script = new Script(build);
       const { writes } = script.simulation;
@@ -177,7 +177,7 @@ export const REFERENCE_SCENARIOS: readonly ScriptedScenario[] = [
       await script.untilSent(taking);
       check(
         [...script.simulation.checker.records.values()].some(
-          ({ pending, releasing }) => pending.length * releasing.length > 0,
+          ({ pending, dropped }) => pending.length * dropped.length > 0,
         ),
         () => 'nobody is at work on what somebody else lets go of',
       );
@@ -191,11 +191,11 @@ export const REFERENCE_SCENARIOS: readonly ScriptedScenario[] = [
     },
     mutants: [
       {
-        name: 'fences writers without waiting for their leases',
+        name: 'fences writers without waiting for their heartbeats',
         patches: [
           patch(
             'reap.ts',
-            'record.pending.filter(({ leaseMs }) => age > leaseMs + MARGIN_MS)',
+            'record.pending.filter(({ heartbeatTimeoutMs }) => age > heartbeatTimeoutMs + MARGIN_MS)',
             '[...record.pending]',
           ),
         ],
@@ -204,7 +204,7 @@ export const REFERENCE_SCENARIOS: readonly ScriptedScenario[] = [
   },
   {
     rule: 'judge-what-is-replaced',
-    name: 'a writer that finds its manifest changed while it renews its lease makes another plan',
+    name: 'a writer that finds its manifest changed by a heartbeat makes another plan',
     run: async (build) => {
       const script = new Script(build);
       const { writes } = script.simulation;

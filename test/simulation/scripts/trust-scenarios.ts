@@ -182,9 +182,9 @@ export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
         name: 'brings a generation back that was given up, for those that hold it',
         patches: [
           patch(
-            'hold-repair.ts',
-            'const moved = await mapAll(holds',
-            'const moved = await mapAll([] as FoundHold[]',
+            'reference-repair.ts',
+            'const moved = await mapAll(references',
+            'const moved = await mapAll([] as FoundReference[]',
           ),
         ],
       },
@@ -217,7 +217,7 @@ export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
         patches: [
           patch(
             'suspects.ts',
-            'if (suspects.get(address)?.gen !== hold.gen || ',
+            'if (suspects.get(address)?.gen !== reference.gen || ',
             'if (address || ',
           ),
         ],

@@ -4,7 +4,7 @@ import type { ManifestKey } from '../../contract/manifests.ts';
 import { sidecarKey } from '../format/keys.ts';
 import type { Token } from '../format/sidecar.ts';
 import type { Protocol } from '../tables/protocol.ts';
-import { isUsable, release } from '../tables/sidecar-changes.ts';
+import { drop, isUsable } from '../tables/sidecar-changes.ts';
 import { type Diagnosis, firstOf } from './diagnosis.ts';
 import type { SegmentAuditContext, SidecarEvidence } from './segment-evidence.ts';
 
@@ -28,14 +28,14 @@ async function tooFew(
   { protocol, scan, repair }: SegmentAuditContext,
   { address, sidecar, references }: SidecarEvidence,
 ): Promise<Diagnosis[]> {
-  // A sidecar that has given its generation up counts nothing any more: its holds are moved.
+  // A sidecar that has given its generation up counts nothing any more: its references are moved.
   if (!isUsable(sidecar)) return [];
   const known = new Set(sidecar.refs);
-  const suspects = [...(references?.held ?? [])].filter(
+  const suspects = [...(references?.committed ?? [])].filter(
     ([token, { gen }]) => gen === sidecar.gen && !known.has(token),
   );
   const confirmed = await mapAll(suspects, async ([token, { key, gen }]) =>
-    (await scan.isHeld(address, token, gen)) && !(await isCounted(protocol, address, token))
+    (await scan.isCommitted(address, token, gen)) && !(await isCounted(protocol, address, token))
       ? [{ token, key }]
       : [],
   );
@@ -66,7 +66,7 @@ async function tooMany(
   return [
     {
       finding: wrongCount(address, message, RECOUNT),
-      mend: () => releaseLeaked(context, address, leaked),
+      mend: () => dropLeaked(context, address, leaked),
       needsAllManifests: true,
     },
   ];
@@ -94,15 +94,16 @@ async function isCounted({ sidecars }: Protocol, address: Address, token: Token)
   return sidecar?.hot === true || (sidecar?.refs.includes(token) ?? false);
 }
 
-async function releaseLeaked(
+async function dropLeaked(
   { protocol, hints }: SegmentAuditContext,
   address: Address,
   tokens: readonly Token[],
 ): Promise<boolean> {
-  // As with every release, what may be garbage is hinted at first (rule `hint-before-change`).
+  // Wherever references are dropped, what may be garbage is hinted at first (rule
+  // `hint-before-change`).
   await hints.write({ segments: [address], manifests: [] });
   const since = () => protocol.serverClock.latest();
-  await protocol.sidecars.change(address, release(new Set(tokens), since));
+  await protocol.sidecars.change(address, drop(new Set(tokens), since));
   return true;
 }
 

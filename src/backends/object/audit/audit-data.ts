@@ -4,7 +4,7 @@ import { segmentKey } from '../format/keys.ts';
 import { decodeSegment } from '../format/segment-data.ts';
 import { parseGeneration } from '../format/sidecar.ts';
 import { isUsable, markDamaged } from '../tables/sidecar-changes.ts';
-import { type Diagnosis, holdersOf } from './diagnosis.ts';
+import { type Diagnosis, referrersOf } from './diagnosis.ts';
 import type { SegmentAuditContext, SidecarEvidence } from './segment-evidence.ts';
 
 interface Verification {
@@ -42,7 +42,7 @@ function corruptData(
   { code, message }: VarveError,
 ): Diagnosis {
   const { gen, damaged } = sidecar;
-  const manifests = holdersOf(references);
+  const manifests = referrersOf(references);
   // Data that a newer version wrote is not damaged, and nothing may take its place.
   const isNewer = code === 'UNSUPPORTED_FORMAT';
   // A mark is not a repair: the next put of the same bytes is.

@@ -2,9 +2,9 @@ import { abortOf } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { listObjects } from '../../storage/listing.ts';
-import { RELEASE_HINTS_PREFIX, sidecarKey } from '../format/keys.ts';
+import { GARBAGE_HINTS_PREFIX, sidecarKey } from '../format/keys.ts';
 import type { Sidecar } from '../format/sidecar.ts';
-import { type Hints, readReleaseHint } from '../tables/hints.ts';
+import { type Hints, readGarbageHint } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import type { Diagnosis } from './diagnosis.ts';
@@ -48,11 +48,11 @@ export class UnhintedGarbage {
     const hinted = new Set<Address>();
     for await (const { key } of listObjects(
       this.#protocol,
-      RELEASE_HINTS_PREFIX,
+      GARBAGE_HINTS_PREFIX,
       abortOf(signal),
     )) {
       const object = await this.#protocol.store.get(key, abortOf(signal));
-      const hint = object && readReleaseHint(object.body, key);
+      const hint = object && readGarbageHint(object.body, key);
       for (const address of hint?.segments ?? []) hinted.add(address);
     }
     return hinted;
@@ -84,6 +84,6 @@ function isGarbage(sidecar: Sidecar | undefined): boolean {
   if (sidecar === undefined || sidecar.state === 'gone') return false;
   return (
     sidecar.state === 'condemned' ||
-    (sidecar.refs.length === 0 && !sidecar.hot && !sidecar.holds?.length)
+    (sidecar.refs.length === 0 && !sidecar.hot && !sidecar.guards?.length)
   );
 }

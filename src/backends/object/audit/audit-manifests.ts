@@ -56,7 +56,7 @@ function unreadableManifest(objectKey: string, error: Error): Diagnosis {
 function staleWriter(
   { protocol, taker, hints }: AuditContext,
   seen: SeenRecord,
-  { key, releasing }: ManifestRecord,
+  { key, dropped }: ManifestRecord,
 ): Diagnosis {
   const objectKey = manifestObjectKey(key);
   return {
@@ -69,8 +69,8 @@ function staleWriter(
       harmful: false,
     },
     mend: async () => {
-      // The hint that the writer stored for what it releases may be lost.
-      await hints.announceReleases([{ objectKey, releases: releasing }]);
+      // The hint that the writer stored for what it drops may be lost.
+      await hints.announceGarbage([{ objectKey, dropped }]);
       return reap(protocol, taker, hints, seen);
     },
   };

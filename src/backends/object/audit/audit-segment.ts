@@ -3,7 +3,7 @@ import type { Sidecar } from '../format/sidecar.ts';
 import type { ListedSegment } from '../listing/segment-listing.ts';
 import { findWrongCounts } from './audit-counts.ts';
 import { verifyData } from './audit-data.ts';
-import { findBrokenHolds } from './audit-holds.ts';
+import { findBrokenReferences } from './audit-references.ts';
 import { findDataWithoutSidecar, findDeadGenerations, unreadableSidecar } from './audit-sidecar.ts';
 import type { Diagnosis } from './diagnosis.ts';
 import type { SegmentAuditContext } from './segment-evidence.ts';
@@ -35,14 +35,14 @@ export async function auditSegment(
   }
   if (sidecar === undefined) {
     const diagnoses = [
-      ...(await findBrokenHolds(context, evidence, undefined)),
+      ...(await findBrokenReferences(context, evidence, undefined)),
       ...findDataWithoutSidecar(context, evidence),
     ];
     return { ...unverified, diagnoses };
   }
   const known = { ...evidence, sidecar };
   const diagnoses = [
-    ...(await findBrokenHolds(context, evidence, sidecar)),
+    ...(await findBrokenReferences(context, evidence, sidecar)),
     ...(await findWrongCounts(context, known)),
     ...findDeadGenerations(context, known),
   ];

@@ -4,7 +4,7 @@ import { mapAll } from '../../../core/concurrency.ts';
 import type { Finding } from '../../contract/maintenance.ts';
 import type { ReferenceScan } from '../listing/reference-scan.ts';
 import { type ListedSegment, listSegments } from '../listing/segment-listing.ts';
-import { HoldRepair } from '../segments/hold-repair.ts';
+import { ReferenceRepair } from '../segments/reference-repair.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import type { AuditRun } from './audit-run.ts';
 import { auditSegment, type SegmentAudit } from './audit-segment.ts';
@@ -22,7 +22,7 @@ export async function* auditSegments(
 ): AsyncGenerator<Finding, void, undefined> {
   const { protocol, taker, hints } = run.context;
   const { sample, signal } = run.options;
-  const repair = new HoldRepair(protocol, taker, hints);
+  const repair = new ReferenceRepair(protocol, taker, hints);
   const context = { protocol, hints, scan, repair };
   const isSampled = () => protocol.randomness.fraction() < sample;
   for await (const window of segmentWindows(protocol, scan, from, signal)) {
@@ -52,7 +52,7 @@ function count(
 
 /** How many committed manifests reference a segment. */
 function heldTimes(scan: ReferenceScan, { address }: ListedSegment): number {
-  return scan.of(address)?.held.size ?? 0;
+  return scan.of(address)?.committed.size ?? 0;
 }
 
 /**

@@ -3,7 +3,7 @@ import type { VarveError } from '../../../core/errors.ts';
 import { segmentKey, sidecarKey } from '../format/keys.ts';
 import type { Generation, SidecarContent, Token } from '../format/sidecar.ts';
 import type { Protocol } from '../tables/protocol.ts';
-import { type Diagnosis, firstOf, holdersOf } from './diagnosis.ts';
+import { type Diagnosis, firstOf, referrersOf } from './diagnosis.ts';
 import type { SegmentAuditContext, SegmentEvidence, SidecarEvidence } from './segment-evidence.ts';
 
 const REBUILD = 'rebuild the sidecar from the manifests';
@@ -17,7 +17,9 @@ export function findDataWithoutSidecar(
   { address, generations, references }: SegmentEvidence,
 ): Diagnosis[] {
   return generations.flatMap((gen) => {
-    const held = [...(references?.held ?? [])].filter(([, reference]) => reference.gen === gen);
+    const held = [...(references?.committed ?? [])].filter(
+      ([, reference]) => reference.gen === gen,
+    );
     if (held.length === 0) {
       const isAnnounced = (references?.announced.size ?? 0) > 0;
       return isAnnounced ? [] : [orphan(context, address, gen, 'has no sidecar')];
@@ -42,7 +44,7 @@ export function findDeadGenerations(
   context: SegmentAuditContext,
   { address, generations, references, sidecar }: SidecarEvidence,
 ): Diagnosis[] {
-  const held = new Set([...(references?.held.values() ?? [])].map(({ gen }) => gen));
+  const held = new Set([...(references?.committed.values() ?? [])].map(({ gen }) => gen));
   return generations
     .filter((gen) => (gen !== sidecar.gen || sidecar.state === 'gone') && !held.has(gen))
     .map((gen) => orphan(context, address, gen, 'belongs to a generation that is over'));
@@ -54,7 +56,7 @@ export function unreadableSidecar(
   { address, generations, references }: SegmentEvidence,
   { code, message }: VarveError,
 ): Diagnosis {
-  const held = [...(references?.held ?? [])];
+  const held = [...(references?.committed ?? [])];
   const heldGenerations = held.map(([, reference]) => reference.gen);
   const isListed = (generation: Generation) => generations.includes(generation);
   const gen = heldGenerations.find(isListed) ?? heldGenerations[0] ?? generations[0];
@@ -71,7 +73,7 @@ export function unreadableSidecar(
       message: `the sidecar of segment ${address} cannot be read: ${message}`,
       address,
       location: sidecarKey(address),
-      manifests: holdersOf(references),
+      manifests: referrersOf(references),
       repair: canRebuild ? REBUILD : 'none',
       harmful: false,
     },

@@ -4,7 +4,7 @@ import { HOT_REFERENCES, type Sidecar, type Token } from '../format/sidecar.ts';
 import { ReferenceScan } from '../listing/reference-scan.ts';
 import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
-import { release, restore } from '../tables/sidecar-changes.ts';
+import { drop, restore } from '../tables/sidecar-changes.ts';
 import type { SidecarChange } from '../tables/sidecar-table.ts';
 
 const COOLER = 'cooler.';
@@ -15,23 +15,23 @@ export function isToCool(sidecar: Sidecar, references: number): boolean {
 }
 
 /** Whether a cooler has begun with a segment. If that cooler is dead, another has to finish. */
-export function isCooling({ holds = [] }: Sidecar): boolean {
-  return holds.some((name) => name.startsWith(COOLER));
+export function isCooling({ guards = [] }: Sidecar): boolean {
+  return guards.some((name) => name.startsWith(COOLER));
 }
 
 /**
  * Names the references of hot segments again. The order matters:
  *
- * 1. One swap places a hold and ends the heat. From then on writers name their references. Those
+ * 1. One swap places a guard and ends the heat. From then on writers name their references. Those
  *    that did not had stored their `pending` before, where the scan finds it.
  * 2. A scan of all manifests finds the references.
- * 3. A hint names the segments that nothing references: without a hold nothing keeps them from
+ * 3. A hint names the segments that nothing references: without a guard nothing keeps them from
  *    being garbage (rule `hint-before-change`).
  * 4. The sidecar names these references, and no others.
- * 5. The hold goes, and a collection may take the segment again.
+ * 5. The guard goes, and a collection may take the segment again.
  *
- * A cooler that dies leaves its hold. A successor replaces it and scans again (rule
- * `drop-only-own-holds`).
+ * A cooler that dies leaves its guard. A successor replaces it and scans again (rule
+ * `remove-only-own-guards`).
  */
 export async function cool(
   protocol: Protocol,
@@ -40,10 +40,10 @@ export async function cool(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const name = `${COOLER}${protocol.randomness.nonce()}`;
-  const cooling = await placeHolds(protocol, addresses, name);
+  const cooling = await placeGuards(protocol, addresses, name);
   if (cooling.length === 0) return;
   const scan = await scanReferences(protocol, cooling, signal);
-  // Nobody knows what an unreadable manifest references, so the holds stay, and nothing is lost.
+  // Nobody knows what an unreadable manifest references, so the guards stay, and nothing is lost.
   if (scan === undefined) return;
   await hintUnreferenced(hints, scan, cooling);
   await mapAll(cooling, async (address) => {
@@ -52,15 +52,15 @@ export async function cool(
   });
 }
 
-/** Returns the segments that have the hold now. */
-async function placeHolds(
+/** Returns the segments that have the guard now. */
+async function placeGuards(
   { sidecars }: Protocol,
   addresses: readonly Address[],
   name: string,
 ): Promise<Address[]> {
   const begun = await mapAll(addresses, async (address) => {
     const sidecar = await sidecars.change(address, beginCooling(name));
-    return sidecar?.holds?.includes(name) ? [address] : [];
+    return sidecar?.guards?.includes(name) ? [address] : [];
   });
   return begun.flat();
 }
@@ -95,7 +95,9 @@ async function hintUnreferenced(
   if (segments.length > 0) await hints.write({ segments, manifests: [] });
 }
 
-/** Returns the names to drop: a release while the segment was hot left its name in the sidecar. */
+/**
+ * Returns the names to drop: a reference that was dropped while the segment was hot left its name.
+ */
 async function nameReferences(
   { sidecars }: Protocol,
   scan: ReferenceScan,
@@ -114,33 +116,33 @@ async function endCooling(
 ): Promise<void> {
   const since = () => serverClock.latest();
   await sidecars.change(address, (stored, refusals) =>
-    dropHold(name, since)(release(leaked, since)(stored, refusals) ?? stored, refusals),
+    removeGuard(name, since)(drop(leaked, since)(stored, refusals) ?? stored, refusals),
   );
 }
 
 function tokensOf(scan: ReferenceScan, address: Address): Token[] {
-  const { held, announced } = scan.of(address) ?? {};
-  return [...(held?.keys() ?? []), ...(announced ?? [])];
+  const { committed, announced } = scan.of(address) ?? {};
+  return [...(committed?.keys() ?? []), ...(announced ?? [])];
 }
 
 function beginCooling(name: string): SidecarChange {
   return (sidecar) => {
-    if (sidecar === undefined || sidecar.holds?.includes(name)) return undefined;
-    if (!sidecar.hot && !sidecar.holds?.some((each) => each.startsWith(COOLER))) return undefined;
+    if (sidecar === undefined || sidecar.guards?.includes(name)) return undefined;
+    if (!sidecar.hot && !sidecar.guards?.some((each) => each.startsWith(COOLER))) return undefined;
     const { hot: _, ...rest } = sidecar;
-    const others = (sidecar.holds ?? []).filter((each) => !each.startsWith(COOLER));
-    return { ...rest, holds: [...others, name] };
+    const others = (sidecar.guards ?? []).filter((each) => !each.startsWith(COOLER));
+    return { ...rest, guards: [...others, name] };
   };
 }
 
-/** A cooler drops only its own hold (rule `drop-only-own-holds`). */
-function dropHold(name: string, since: () => number): SidecarChange {
+/** A cooler removes only its own guard (rule `remove-only-own-guards`). */
+function removeGuard(name: string, since: () => number): SidecarChange {
   return (sidecar) => {
-    if (!sidecar?.holds?.includes(name)) return undefined;
-    const holds = sidecar.holds.filter((each) => each !== name);
+    if (!sidecar?.guards?.includes(name)) return undefined;
+    const guards = sidecar.guards.filter((each) => each !== name);
     return {
       ...sidecar,
-      holds,
+      guards,
       ...(sidecar.refs.length === 0 && { since: sidecar.since ?? since() }),
     };
   };

@@ -24,8 +24,8 @@ export function firstOf(keys: readonly ManifestKey[]): ManifestKey[] {
 }
 
 /** The committed manifests that reference a segment. */
-export function holdersOf(references: SegmentReferences | undefined): ManifestKey[] {
-  return firstOf([...(references?.held.values() ?? [])].map(({ key }) => key));
+export function referrersOf(references: SegmentReferences | undefined): ManifestKey[] {
+  return firstOf([...(references?.committed.values() ?? [])].map(({ key }) => key));
 }
 
 /** The same diagnosis where manifests cannot be read: what these reference is not known. */

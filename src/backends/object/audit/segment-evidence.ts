@@ -1,7 +1,7 @@
 import type { Address } from '../../../core/address.ts';
 import type { Generation, Sidecar } from '../format/sidecar.ts';
 import type { ReferenceScan, SegmentReferences } from '../listing/reference-scan.ts';
-import type { HoldRepair } from '../segments/hold-repair.ts';
+import type { ReferenceRepair } from '../segments/reference-repair.ts';
 import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
 
@@ -10,7 +10,7 @@ export interface SegmentAuditContext {
   readonly protocol: Protocol;
   readonly hints: Hints;
   readonly scan: ReferenceScan;
-  readonly repair: HoldRepair;
+  readonly repair: ReferenceRepair;
 }
 
 /** What an audit has read about one segment. */

@@ -7,7 +7,7 @@ import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { CollectScope } from './collect-scope.ts';
 import { CollectTally } from './collect-tally.ts';
-import { ForeseenReleases } from './foreseen-releases.ts';
+import { ForeseenDrops } from './foreseen-drops.ts';
 
 /** The parts of an open store that a collection uses. */
 export interface CollectContext {
@@ -24,8 +24,8 @@ export interface CollectContext {
 export interface CollectRun extends CollectContext {
   readonly scope: CollectScope;
   readonly tally: CollectTally;
-  /** In a dry run: the references that a run would have released by now. */
-  readonly foreseen: ForeseenReleases;
+  /** In a dry run: the references that a run would have dropped by now. */
+  readonly foreseen: ForeseenDrops;
   remnants: readonly Remnant[];
 }
 
@@ -35,7 +35,7 @@ export function startRun(context: CollectContext, options: CollectSettings): Col
     ...context,
     scope: new CollectScope(options, context.protocol.clock),
     tally: new CollectTally(),
-    foreseen: new ForeseenReleases(),
+    foreseen: new ForeseenDrops(),
     remnants: [],
   };
 }

@@ -18,12 +18,12 @@ import { walkSegments } from './walk-segments.ts';
  *   is over; it changes nothing.
  * - To *sweep* is to collect what is due: condemn the generation in the sidecar, delete the data,
  *   bury the generation.
- * - A *dry run* changes nothing. It *foresees* the references that a run would have released, so
+ * - A *dry run* changes nothing. It *foresees* the references that a run would have dropped, so
  *   that it judges segments as the run would.
  *
  * Any process may die between two requests: each step finds what an earlier run left unfinished.
  *
- * The order matters. The first two steps release references, and the next two sweep what nothing
+ * The order matters. The first two steps drop references, and the next two sweep what nothing
  * references any more. An erasure looks for remnants last, when nothing is left to delete.
  */
 const STEPS: readonly ((run: CollectRun) => Promise<void>)[] = [

@@ -37,8 +37,8 @@ export async function finishCrashedWriters(run: CollectRun): Promise<void> {
 }
 
 /**
- * Fences attempts whose lease has run out, and releases what they took. Returns whether nothing is
- * left to do for this manifest; a dry run only notes the releases, and returns `false`.
+ * Fences attempts without a heartbeat, and drops what they took. Returns whether nothing is
+ * left to do for this manifest; a dry run only notes the drops, and returns `false`.
  */
 export async function finishWriter(run: CollectRun, seen: SeenRecord): Promise<boolean> {
   const { protocol, taker, hints, foreseen } = run;
@@ -47,7 +47,7 @@ export async function finishWriter(run: CollectRun, seen: SeenRecord): Promise<b
   // An object that a run would have written by now is not stale any more.
   if (record !== undefined && !foreseen.hasTouched(record.key)) {
     const left = leftBehind(protocol, record, seen);
-    if (left !== undefined) foreseen.add(record.key, left.releases);
+    if (left !== undefined) foreseen.add(record.key, left.dropped);
   }
   return false;
 }

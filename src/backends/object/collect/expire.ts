@@ -131,10 +131,10 @@ function count({ scope, tally, foreseen }: CollectRun, deleted: readonly Manifes
     tally.expired.count++;
     tally.expired.bytes += current?.logicalBytes ?? 0;
     if (!scope.dryRun) continue;
-    const holds = [...(current?.holds ?? [])];
+    const references = [...(current?.references ?? [])];
     foreseen.add(
       key,
-      holds.map(([address, { nonce }]) => ({ address, nonce })),
+      references.map(([address, { attempt }]) => ({ address, attempt })),
     );
   }
   scope.progress('expire', tally.expired.count);

@@ -2,9 +2,9 @@ import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
 import type { CollectRun } from './collect-run.ts';
+import { finishDrops, type ListedHint, readHintWindows, segmentsOf } from './garbage-hints.ts';
 import type { Verdict } from './judge.ts';
 import { look } from './look.ts';
-import { finishReleases, type ListedHint, readHintWindows, segmentsOf } from './release-hints.ts';
 import { sweep } from './sweep.ts';
 
 /** Does what hints ask for, and deletes the hints that are spent. */
@@ -26,7 +26,7 @@ export async function followHints(run: CollectRun): Promise<void> {
 
 async function followWindow(run: CollectRun, hints: readonly ListedHint[]): Promise<void> {
   const { protocol, scope } = run;
-  const isFinished = await mapAll(hints, (hint) => finishReleases(run, hint));
+  const isFinished = await mapAll(hints, (hint) => finishDrops(run, hint));
   const segments = segmentsOf(hints);
   // A full run has swept before what there was to sweep.
   const isOurs = (address: Address) => !scope.full && scope.hasSegment(address);
@@ -49,7 +49,7 @@ async function followWindow(run: CollectRun, hints: readonly ListedHint[]): Prom
 
 /**
  * Whether a hint names a segment that is still to be collected, now or later (rule
- * `hint-before-change`). A young hint may be of releases under way, which the sidecars do not show
+ * `hint-before-change`). A young hint may be of drops under way, which the sidecars do not show
  * yet.
  */
 function isNeeded(

@@ -1,8 +1,8 @@
 import type { Address } from '../../../core/address.ts';
-import { holderOf } from '../format/keys.ts';
+import { referrerOf } from '../format/keys.ts';
 import { type Generation, type Sidecar, tokenOf } from '../format/sidecar.ts';
 import { walkManifests } from '../listing/manifest-walk.ts';
-import type { FoundHold, HoldRepair } from '../segments/hold-repair.ts';
+import type { FoundReference, ReferenceRepair } from '../segments/reference-repair.ts';
 import { isUsable } from '../tables/sidecar-changes.ts';
 import type { CollectRun } from './collect-run.ts';
 import type { Verdict } from './judge.ts';
@@ -18,14 +18,14 @@ const MOST_SUSPECTS = 100_000;
  */
 export class Suspects {
   readonly #run: CollectRun;
-  readonly #repair: HoldRepair;
+  readonly #repair: ReferenceRepair;
   readonly #sweep: (addresses: readonly Address[]) => Promise<unknown>;
   readonly #sidecars = new Map<Address, Sidecar>();
 
   /** @param sweep collects segments that no manifest names. */
   constructor(
     run: CollectRun,
-    repair: HoldRepair,
+    repair: ReferenceRepair,
     sweep: (addresses: readonly Address[]) => Promise<unknown>,
   ) {
     this.#run = run;
@@ -46,34 +46,41 @@ export class Suspects {
     const suspects = new Map(this.#sidecars);
     this.#sidecars.clear();
     if (suspects.size === 0) return;
-    const named = await this.#findHolds(suspects);
+    const named = await this.#findReferences(suspects);
     if (named === undefined) return;
     if (!this.#run.scope.dryRun) {
-      for (const [address, holds] of named)
-        await this.#keep(address, suspects.get(address) as Sidecar, holds);
+      for (const [address, references] of named)
+        await this.#keep(address, suspects.get(address) as Sidecar, references);
     }
     await this.#sweep([...suspects.keys()].filter((address) => !named.has(address)));
   }
 
-  /** The holds of committed manifests on suspects; `undefined` when the deadline came first. */
-  async #findHolds(
+  /**
+   * The references of committed manifests to suspects; `undefined` when the deadline came first.
+   */
+  async #findReferences(
     suspects: ReadonlyMap<Address, Sidecar>,
-  ): Promise<Map<Address, FoundHold[]> | undefined> {
+  ): Promise<Map<Address, FoundReference[]> | undefined> {
     const { protocol, scope, foreseen } = this.#run;
-    const found = new Map<Address, FoundHold[]>();
-    const note = (address: Address, hold: FoundHold) => {
-      if (suspects.get(address)?.gen !== hold.gen || foreseen.releases(address, hold.token)) return;
+    const found = new Map<Address, FoundReference[]>();
+    const note = (address: Address, reference: FoundReference) => {
+      if (suspects.get(address)?.gen !== reference.gen || foreseen.drops(address, reference.token))
+        return;
       const known = found.get(address);
-      if (known === undefined) found.set(address, [hold]);
-      else known.push(hold);
+      if (known === undefined) found.set(address, [reference]);
+      else known.push(reference);
     };
     const isWhole = await walkManifests(
       protocol,
       {
         onRecord: (objectKey, { record }) => {
-          for (const [address, { gen, nonce }] of record?.current?.holds ?? []) {
+          for (const [address, { gen, attempt }] of record?.current?.references ?? []) {
             if (record !== undefined)
-              note(address, { token: tokenOf(holderOf(objectKey), nonce), key: record.key, gen });
+              note(address, {
+                token: tokenOf(referrerOf(objectKey), attempt),
+                key: record.key,
+                gen,
+              });
           }
         },
         isOver: () => scope.isOver(),
@@ -83,14 +90,14 @@ export class Suspects {
     return isWhole ? found : undefined;
   }
 
-  async #keep(address: Address, sidecar: Sidecar, found: readonly FoundHold[]): Promise<void> {
-    // A hold that was released meanwhile is left to the next run.
-    const holds = await this.#repair.confirm(address, found);
+  async #keep(address: Address, sidecar: Sidecar, found: readonly FoundReference[]): Promise<void> {
+    // A reference that was dropped meanwhile is left to the next run.
+    const references = await this.#repair.confirm(address, found);
     if (isUsable(sidecar)) {
       await this.#repair.count(
         address,
-        holds.map(({ token }) => token),
+        references.map(({ token }) => token),
       );
-    } else await this.#repair.move(address, holds, new Set<Generation>([sidecar.gen]));
+    } else await this.#repair.move(address, references, new Set<Generation>([sidecar.gen]));
   }
 }

@@ -2,11 +2,11 @@ import { abortOf } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { listSegments } from '../listing/segment-listing.ts';
-import { HoldRepair } from '../segments/hold-repair.ts';
+import { ReferenceRepair } from '../segments/reference-repair.ts';
 import type { CollectRun } from './collect-run.ts';
+import { finishDrops, readHintWindows, segmentsOf } from './garbage-hints.ts';
 import type { Verdict } from './judge.ts';
 import { look } from './look.ts';
-import { finishReleases, readHintWindows, segmentsOf } from './release-hints.ts';
 import { Suspects } from './suspects.ts';
 import { sweep } from './sweep.ts';
 
@@ -20,7 +20,7 @@ const WINDOW = 250;
 export async function walkSegments(run: CollectRun): Promise<void> {
   const { protocol, taker, hints, scope } = run;
   if (!scope.full) return;
-  const suspects = new Suspects(run, new HoldRepair(protocol, taker, hints), (addresses) =>
+  const suspects = new Suspects(run, new ReferenceRepair(protocol, taker, hints), (addresses) =>
     sweep(run, addresses),
   );
   await suspectHinted(run, suspects);
@@ -31,7 +31,7 @@ export async function walkSegments(run: CollectRun): Promise<void> {
 
 async function suspectHinted(run: CollectRun, suspects: Suspects): Promise<void> {
   for await (const window of readHintWindows(run)) {
-    await mapAll(window, (hint) => finishReleases(run, hint));
+    await mapAll(window, (hint) => finishDrops(run, hint));
     await suspects.add(await lookAtOwn(run, segmentsOf(window)));
   }
 }

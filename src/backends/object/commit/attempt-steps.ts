@@ -3,13 +3,14 @@ import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { because, isUnreadable, isVarveError, VarveError } from '../../../core/errors.ts';
 import type { NewSegment } from '../../contract/manifests.ts';
-import type { RecordChange, Release } from '../format/manifest-record.ts';
+import type { DroppedReference, RecordChange } from '../format/manifest-record.ts';
+import type { AttemptId } from '../format/sidecar.ts';
 import { SegmentFault, type SegmentTaker } from '../segments/segment-taker.ts';
 import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
-import { keepLeases } from './lease.ts';
+import { dropReferences, type ManifestDrops } from './drop-references.ts';
+import { keepLeases } from './heartbeat.ts';
 import type { ManifestJob, Plan } from './manifest-job.ts';
-import { type ReleasedManifest, releaseAll } from './release.ts';
 
 /** A segment that a job's manifest is to reference. */
 export interface Wanting {
@@ -26,7 +27,7 @@ export class AttemptSteps {
   readonly #hints: Hints;
   /** Canonical bytes of each segment that was stored new. */
   readonly stored = new Map<Address, number>();
-  readonly #releasing: ReleasedManifest[] = [];
+  readonly #dropping: ManifestDrops[] = [];
 
   constructor(protocol: Protocol, taker: SegmentTaker, hints: Hints) {
     this.#protocol = protocol;
@@ -105,14 +106,14 @@ export class AttemptSteps {
   }
 
   /**
-   * Step 4, the commit point. What it takes out of the manifest is let go of in {@link release}.
+   * Step 4, the commit point. What it drops leaves the sidecars in {@link dropReferences}.
    */
   async commit(
     job: ManifestJob,
-    { change, releases }: { change: RecordChange; releases: readonly Release[] },
+    { change, dropped }: { change: RecordChange; dropped: readonly DroppedReference[] },
   ): Promise<boolean> {
     if (!(await this.swap(job, change))) return false;
-    if (releases.length > 0) this.#releasing.push({ key: job.key, seen: job.seen, releases });
+    if (dropped.length > 0) this.#dropping.push({ key: job.key, seen: job.seen, dropped });
     return true;
   }
 
@@ -120,9 +121,9 @@ export class AttemptSteps {
    * Step 5, after the fact: what fails here is found by its hint and by audits, so it fails no
    * write.
    */
-  async release(): Promise<void> {
+  async dropReferences(): Promise<void> {
     try {
-      await releaseAll(this.#protocol, this.#taker, this.#releasing.splice(0));
+      await dropReferences(this.#protocol, this.#taker, this.#dropping.splice(0));
     } catch (error) {
       if (!isVarveError(error)) throw error;
     }
@@ -137,15 +138,17 @@ export class AttemptSteps {
   }
 
   /**
-   * Has a job whose attempt was fenced begin another. Who fenced it releases what was taken until
-   * then; what was taken since is released here.
+   * Has a job whose attempt was fenced begin another. Who fenced it drops what was taken until
+   * then; what was taken since is dropped here.
    */
   checkFence(job: ManifestJob): void {
     if (!job.isFenced) return;
-    const { nonce } = job;
-    const releases = [...job.taken.keys()].map((address): Release => ({ address, nonce }));
-    if (releases.length > 0) this.#releasing.push({ key: job.key, seen: job.seen, releases });
-    job.restart(this.#protocol.randomness.nonce());
+    const { attempt } = job;
+    const dropped = [...job.taken.keys()].map(
+      (address): DroppedReference => ({ address, attempt }),
+    );
+    if (dropped.length > 0) this.#dropping.push({ key: job.key, seen: job.seen, dropped });
+    job.restart(this.#protocol.randomness.nonce() as AttemptId);
   }
 
   /**
@@ -167,24 +170,22 @@ export class AttemptSteps {
       if (!isVarveError(error)) throw error;
       this.#hints.keepWriter();
     }
-    await this.release();
+    await this.dropReferences();
   }
 
   async #takeBack(job: ManifestJob): Promise<void> {
     for (let own = job.pending; own !== undefined; own = job.pending) {
-      const { nonce } = job;
-      const releases = own.adds.map((address): Release => ({ address, nonce }));
-      const { current, pending, releasing } = job.seen.record as NonNullable<
-        typeof job.seen.record
-      >;
-      const others = pending.filter((attempt) => attempt.nonce !== nonce);
-      await this.#hints.announceReleases([{ objectKey: job.objectKey, releases }]);
+      const { attempt } = job;
+      const given = own.adds.map((address): DroppedReference => ({ address, attempt }));
+      const { current, pending, dropped } = job.seen.record as NonNullable<typeof job.seen.record>;
+      const others = pending.filter((each) => each.attempt !== attempt);
+      await this.#hints.announceGarbage([{ objectKey: job.objectKey, dropped: given }]);
       const isStored = await this.swap(job, {
         current,
         pending: others,
-        releasing: [...releasing, ...releases],
+        dropped: [...dropped, ...given],
       });
-      if (isStored) this.#releasing.push({ key: job.key, seen: job.seen, releases });
+      if (isStored) this.#dropping.push({ key: job.key, seen: job.seen, dropped: given });
     }
   }
 }

@@ -53,7 +53,7 @@ export class CommitBatch {
           : new VarveError('INTERNAL', 'a commit broke', { cause: error });
       await this.#steps.abandon(jobs.filter(isUnsettled), failure);
     }
-    await this.#steps.release();
+    await this.#steps.dropReferences();
     const thrown = jobs.find((job) => job.failure !== undefined)?.failure ?? failure;
     if (thrown !== undefined && jobs.every(({ outcomes }) => outcomes === undefined)) throw thrown;
     return this.#outcomes(jobs, failure);
@@ -113,8 +113,8 @@ export class CommitBatch {
 
   async #commit(ready: readonly Planned[]): Promise<void> {
     const commits = ready.map(({ job, plan }) => ({ job, plan, ...job.committing(plan.content) }));
-    await this.#hints.announceReleases(
-      commits.map(({ job, releases }) => ({ objectKey: job.objectKey, releases })),
+    await this.#hints.announceGarbage(
+      commits.map(({ job, dropped }) => ({ objectKey: job.objectKey, dropped })),
     );
     await mapAll(commits, async ({ job, plan: { content } }) => {
       const expiresAt = content?.expiresAt;

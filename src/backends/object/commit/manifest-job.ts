@@ -1,18 +1,18 @@
 import type { Address } from '../../../core/address.ts';
 import { VarveError } from '../../../core/errors.ts';
 import type { ManifestKey, NewSegment, WriteOutcome } from '../../contract/manifests.ts';
-import { holderOf, manifestObjectKey } from '../format/keys.ts';
+import { manifestObjectKey, referrerOf } from '../format/keys.ts';
 import {
   type ArchivedAt,
   type DraftContent,
-  type Hold,
+  type DroppedReference,
   type ManifestContent,
   type PendingAttempt,
   type RecordChange,
-  type Release,
-  withReleases,
+  type Reference,
+  withDropped,
 } from '../format/manifest-record.ts';
-import { type Generation, type Token, tokenOf } from '../format/sidecar.ts';
+import { type AttemptId, type Generation, type Token, tokenOf } from '../format/sidecar.ts';
 import { neededBy, spill } from '../format/spill.ts';
 import type { Taken } from '../segments/segment-taker.ts';
 import { NOTHING_SEEN, type SeenRecord } from '../tables/manifest-table.ts';
@@ -28,8 +28,8 @@ export interface Plan {
   /** Segments whose references have yet to be taken. */
   readonly missing: ReadonlyMap<Address, NewSegment>;
   /**
-   * What the writes name and the content holds already: they may not succeed before its data was
-   * looked at (rule `trust-only-seen-data`).
+   * What the writes name and the content references already: they may not succeed before its data
+   * was looked at (rule `trust-only-seen-data`).
    */
   readonly reused: ReadonlyMap<Address, Generation>;
 }
@@ -43,17 +43,17 @@ const SPILL_FACTOR_OF_NEW = 16;
 export class ManifestJob {
   readonly key: ManifestKey;
   readonly objectKey: string;
-  readonly holder: string;
+  readonly referrer: string;
   writes: readonly PlacedWrite[];
   /** What the last look at the object found. */
   seen: SeenRecord = NOTHING_SEEN;
   /** Whether there was such a look: until then, absence is a guess. */
   isFresh = false;
   /** Names the attempt under way; its tokens and its entry in `pending` bear it. */
-  nonce: string;
+  attempt: AttemptId;
   /** References that the attempt has taken. */
   readonly taken = new Map<Address, Taken>();
-  /** Generations without data, though the content holds them. */
+  /** Generations without data, though the content references them. */
   readonly lost = new Map<Address, Generation>();
   /** Writes that failed for a segment of theirs. */
   readonly failures = new Map<number, WriteOutcome>();
@@ -66,23 +66,23 @@ export class ManifestJob {
   constructor(
     key: ManifestKey,
     writes: readonly PlacedWrite[],
-    nonce: string,
+    attempt: AttemptId,
     archived: ArchivedAt,
   ) {
     this.key = key;
     this.objectKey = manifestObjectKey(key);
-    this.holder = holderOf(this.objectKey);
+    this.referrer = referrerOf(this.objectKey);
     this.writes = writes;
-    this.nonce = nonce;
+    this.attempt = attempt;
     this.#archived = archived;
   }
 
   get token(): Token {
-    return tokenOf(this.holder, this.nonce);
+    return tokenOf(this.referrer, this.attempt);
   }
 
   get pending(): PendingAttempt | undefined {
-    return this.seen.record?.pending.find(({ nonce }) => nonce === this.nonce);
+    return this.seen.record?.pending.find(({ attempt }) => attempt === this.attempt);
   }
 
   /**
@@ -99,7 +99,7 @@ export class ManifestJob {
     const lost = this.#lostOf(current);
     const folded = fold(current, writes, {
       key: this.key,
-      nonce: this.nonce,
+      nonce: this.attempt,
       now,
       archived: this.#archived,
       lost,
@@ -107,8 +107,8 @@ export class ManifestJob {
     const outcomes = new Map([...folded.outcomes, ...this.failures]);
     const reused = new Map<Address, Generation>();
     for (const address of folded.named) {
-      const hold = current?.holds.get(address);
-      if (hold !== undefined && !lost.has(address)) reused.set(address, hold.gen);
+      const reference = current?.references.get(address);
+      if (reference !== undefined && !lost.has(address)) reused.set(address, reference.gen);
     }
     if (!folded.isChanged || folded.content === undefined) {
       return { ...folded, base: current, outcomes, missing: new Map(), reused };
@@ -120,13 +120,13 @@ export class ManifestJob {
     const missing = new Map<Address, NewSegment>();
     for (const entry of content.entries) {
       for (const address of neededBy(entry)) {
-        const hold = current?.holds.get(address);
+        const reference = current?.references.get(address);
         const isGiven = folded.sources.has(address) || sources.has(address);
-        if (hold !== undefined && sources.has(address) && !lost.has(address))
-          reused.set(address, hold.gen);
+        if (reference !== undefined && sources.has(address) && !lost.has(address))
+          reused.set(address, reference.gen);
         // What no write of these brings stays as it is.
-        const isHeld = hold !== undefined && !(lost.has(address) && isGiven);
-        if (isHeld || this.taken.has(address)) continue;
+        const isKept = reference !== undefined && !(lost.has(address) && isGiven);
+        if (isKept || this.taken.has(address)) continue;
         missing.set(address, sourceOf(address, folded.sources, sources));
       }
     }
@@ -137,87 +137,92 @@ export class ManifestJob {
    * The record with what the attempt takes added to its `pending` (rule `announce-before-taking`).
    */
   announcing(adds: Iterable<Address>, beat: string, leaseMs: number): RecordChange {
-    const { current, pending = [], releasing = [] } = this.seen.record ?? {};
+    const { current, pending = [], dropped = [] } = this.seen.record ?? {};
     const announced = new Set([...(this.pending?.adds ?? []), ...adds]);
-    const own: PendingAttempt = { nonce: this.nonce, beat, leaseMs, adds: [...announced] };
+    const own: PendingAttempt = {
+      attempt: this.attempt,
+      beat,
+      heartbeatTimeoutMs: leaseMs,
+      adds: [...announced],
+    };
     return {
       current,
-      pending: [...pending.filter(({ nonce }) => nonce !== this.nonce), own],
-      releasing,
+      pending: [...pending.filter(({ attempt }) => attempt !== this.attempt), own],
+      dropped,
     };
   }
 
   /**
    * The record with the content committed: the references that nothing needs any more, of the
-   * content before and of the attempt, go to `releasing` in the same swap (rules
-   * `fence-before-releasing` and `release-what-is-dropped`).
+   * content before and of the attempt, go to `dropped` in the same swap (rules
+   * `fence-before-dropping` and `drop-what-is-replaced`).
    */
   committing(content: DraftContent | undefined): {
     change: RecordChange;
-    releases: readonly Release[];
+    dropped: readonly DroppedReference[];
   } {
-    const { current: before, pending = [], releasing = [] } = this.seen.record ?? {};
-    const current = content && this.#withHolds(content, before);
-    const releases: Release[] = [];
-    for (const [address, { nonce }] of before?.holds ?? []) {
-      if (current?.holds.get(address)?.nonce !== nonce) releases.push({ address, nonce });
+    const { current: before, pending = [], dropped: undone = [] } = this.seen.record ?? {};
+    const current = content && this.#withReferences(content, before);
+    const dropped: DroppedReference[] = [];
+    for (const [address, { attempt }] of before?.references ?? []) {
+      if (current?.references.get(address)?.attempt !== attempt) dropped.push({ address, attempt });
     }
     for (const address of this.pending?.adds ?? []) {
-      if (current?.holds.get(address)?.nonce !== this.nonce)
-        releases.push({ address, nonce: this.nonce });
+      if (current?.references.get(address)?.attempt !== this.attempt)
+        dropped.push({ address, attempt: this.attempt });
     }
-    const others = pending.filter(({ nonce }) => nonce !== this.nonce);
+    const others = pending.filter(({ attempt }) => attempt !== this.attempt);
     return {
-      change: { current, pending: others, releasing: withReleases(releasing, releases) },
-      releases,
+      change: { current, pending: others, dropped: withDropped(undone, dropped) },
+      dropped,
     };
   }
 
-  #withHolds(content: DraftContent, before: ManifestContent | undefined): ManifestContent {
-    const holds = new Map<Address, Hold>();
+  #withReferences(content: DraftContent, before: ManifestContent | undefined): ManifestContent {
+    const references = new Map<Address, Reference>();
     const lost = this.#lostOf(before);
     for (const entry of content.entries) {
       for (const address of neededBy(entry)) {
         const renewed = lost.has(address) ? this.#taken(address) : undefined;
-        const hold = renewed ?? before?.holds.get(address) ?? this.#taken(address);
-        if (hold === undefined)
+        const reference = renewed ?? before?.references.get(address) ?? this.#taken(address);
+        if (reference === undefined)
           throw new VarveError(
             'INTERNAL',
             `segment ${address} is to be committed without a reference`,
           );
-        holds.set(address, hold);
+        references.set(address, reference);
       }
     }
-    return { ...content, holds };
+    return { ...content, references };
   }
 
   /** What is lost of that content. */
   #lostOf(content: ManifestContent | undefined): ReadonlySet<Address> {
     const isLost = ([address, gen]: [Address, Generation]) =>
-      content?.holds.get(address)?.gen === gen;
+      content?.references.get(address)?.gen === gen;
     return new Set([...this.lost].filter(isLost).map(([address]) => address));
   }
 
   /**
    * A reference that the attempt took and may commit: its `pending`, which names it, still stands
-   * (rules `announce-before-taking` and `fence-before-releasing`).
+   * (rules `announce-before-taking` and `fence-before-dropping`).
    */
-  #taken(address: Address): Hold | undefined {
+  #taken(address: Address): Reference | undefined {
     const taken = this.taken.get(address);
     return taken && this.pending?.adds.includes(address)
-      ? { gen: taken.gen, nonce: this.nonce }
+      ? { gen: taken.gen, attempt: this.attempt }
       : undefined;
   }
 
-  /** Begins anew after the attempt was fenced: its tokens are somebody else's to release. */
-  restart(nonce: string): void {
-    this.nonce = nonce;
+  /** Begins anew after the attempt was fenced: its tokens are somebody else's to drop. */
+  restart(attempt: AttemptId): void {
+    this.attempt = attempt;
     this.taken.clear();
   }
 
   /**
    * Whether a plan still holds: the content is what it was made on, and the attempt may commit.
-   * Renewing a lease may have found otherwise (rules `fence-before-releasing` and
+   * Renewing a lease may have found otherwise (rules `fence-before-dropping` and
    * `judge-what-is-replaced`).
    */
   isCurrent({ base }: Plan): boolean {

@@ -13,6 +13,7 @@ import type {
 import type { PublishWrite } from '../../contract/write-intake.ts';
 import { manifestObjectKey } from '../format/keys.ts';
 import type { ArchivedAt } from '../format/manifest-record.ts';
+import type { AttemptId } from '../format/sidecar.ts';
 import type { DamageNotes } from '../listing/damage-notes.ts';
 import type { ListIndex } from '../listing/list-index.ts';
 import type { SegmentTaker } from '../segments/segment-taker.ts';
@@ -107,7 +108,7 @@ export class ObjectWriter {
   }
 
   #job(key: ManifestKey, writes: readonly PlacedWrite[], archived: ArchivedAt): ManifestJob {
-    return new ManifestJob(key, writes, this.#protocol.randomness.nonce(), archived);
+    return new ManifestJob(key, writes, this.#protocol.randomness.nonce() as AttemptId, archived);
   }
 
   /** For so many writes that follow one another. */

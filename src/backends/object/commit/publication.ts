@@ -13,7 +13,7 @@ import type { PublishWrite } from '../../contract/write-intake.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import type { AttemptSteps } from './attempt-steps.ts';
 import type { CommitBatch } from './commit-batch.ts';
-import { keepLeases } from './lease.ts';
+import { keepLeases } from './heartbeat.ts';
 import type { ManifestJob } from './manifest-job.ts';
 
 /**

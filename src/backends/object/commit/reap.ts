@@ -1,21 +1,25 @@
 import { manifestObjectKey } from '../format/keys.ts';
-import type { ManifestRecord, PendingAttempt, Release } from '../format/manifest-record.ts';
+import type {
+  DroppedReference,
+  ManifestRecord,
+  PendingAttempt,
+} from '../format/manifest-record.ts';
 import type { SegmentTaker } from '../segments/segment-taker.ts';
 import type { Hints } from '../tables/hints.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
 import type { Protocol } from '../tables/protocol.ts';
-import { releaseAll } from './release.ts';
+import { dropReferences } from './drop-references.ts';
 
 /** What an attempt is given beyond its lease: for whole seconds, and for answers on their way. */
 const MARGIN_MS = 2000;
 
-/** Whether a record holds what nobody seems to be at work on any more. */
+/** Whether a record has attempts or drops that nobody seems to be at work on any more. */
 export function isStale(protocol: Protocol, seen: SeenRecord): boolean {
-  const { pending = [], releasing = [] } = seen.record ?? {};
+  const { pending = [], dropped = [] } = seen.record ?? {};
   const age = ageOf(protocol, seen);
   return (
-    pending.some(({ leaseMs }) => age > leaseMs + MARGIN_MS) ||
-    (releasing.length > 0 && age > protocol.settings.leaseMs + MARGIN_MS)
+    pending.some(({ heartbeatTimeoutMs }) => age > heartbeatTimeoutMs + MARGIN_MS) ||
+    (dropped.length > 0 && age > protocol.settings.leaseMs + MARGIN_MS)
   );
 }
 
@@ -39,30 +43,35 @@ export function leftBehind(
   record: ManifestRecord,
   seen: SeenRecord,
 ):
-  | { stale: readonly PendingAttempt[]; fenced: readonly Release[]; releases: readonly Release[] }
+  | {
+      stale: readonly PendingAttempt[];
+      fenced: readonly DroppedReference[];
+      dropped: readonly DroppedReference[];
+    }
   | undefined {
   const age = ageOf(protocol, seen);
-  const stale = record.pending.filter(({ leaseMs }) => age > leaseMs + MARGIN_MS);
-  const isReleasingStale =
-    record.releasing.length > 0 && age > protocol.settings.leaseMs + MARGIN_MS;
-  if (stale.length === 0 && !isReleasingStale) return undefined;
-  const kept = new Map(record.current?.holds);
-  // What is committed meanwhile is not pending any more, but a segment may be both held and
-  // announced anew (rule `release-what-is-dropped`).
-  const fenced = stale.flatMap(({ nonce, adds }) =>
-    adds
-      .filter((address) => kept.get(address)?.nonce !== nonce)
-      .map((address): Release => ({ address, nonce })),
+  const stale = record.pending.filter(
+    ({ heartbeatTimeoutMs }) => age > heartbeatTimeoutMs + MARGIN_MS,
   );
-  return { stale, fenced, releases: [...record.releasing, ...fenced] };
+  const isDroppingStale = record.dropped.length > 0 && age > protocol.settings.leaseMs + MARGIN_MS;
+  if (stale.length === 0 && !isDroppingStale) return undefined;
+  const kept = new Map(record.current?.references);
+  // What is committed meanwhile is not pending any more, but a segment may be both referenced and
+  // announced anew (rule `drop-what-is-replaced`).
+  const fenced = stale.flatMap(({ attempt, adds }) =>
+    adds
+      .filter((address) => kept.get(address)?.attempt !== attempt)
+      .map((address): DroppedReference => ({ address, attempt })),
+  );
+  return { stale, fenced, dropped: [...record.dropped, ...fenced] };
 }
 
 /**
  * Finishes what a crashed writer began. Attempts whose lease has run out are fenced (rules
- * `wait-for-leases` and `fence-before-releasing`): once their entries are out of `pending` they can
- * never commit, so their tokens may leave the sidecars.
- * To fence a writer that is alive after all costs it a second attempt, nothing else. Returns
- * whether nothing of the record is left to finish.
+ * `wait-for-heartbeats` and `fence-before-dropping`): once their entries are out of `pending` they
+ * can never commit, so their tokens may leave the sidecars. To fence a writer that is alive after
+ * all costs it a second attempt, nothing else. Returns whether nothing of the record is left to
+ * finish.
  */
 export async function reap(
   protocol: Protocol,
@@ -73,17 +82,17 @@ export async function reap(
   const { record } = seen;
   if (record === undefined) return true;
   const left = leftBehind(protocol, record, seen);
-  if (left === undefined) return record.pending.length + record.releasing.length === 0;
-  const { stale, fenced, releases } = left;
-  let released = seen;
+  if (left === undefined) return record.pending.length + record.dropped.length === 0;
+  const { stale, fenced, dropped } = left;
+  let now = seen;
   if (stale.length > 0) {
-    await hints.announceReleases([{ objectKey: manifestObjectKey(record.key), releases: fenced }]);
+    await hints.announceGarbage([{ objectKey: manifestObjectKey(record.key), dropped: fenced }]);
     const pending = record.pending.filter((attempt) => !stale.includes(attempt));
-    const change = { current: record.current, pending, releasing: releases };
+    const change = { current: record.current, pending, dropped };
     const swapped = await protocol.manifests.swap(record.key, seen, change);
     if (!swapped.isStored) return false;
-    released = swapped.seen;
+    now = swapped.seen;
   }
-  await releaseAll(protocol, taker, [{ key: record.key, seen: released, releases }]);
+  await dropReferences(protocol, taker, [{ key: record.key, seen: now, dropped }]);
   return stale.length === record.pending.length;
 }

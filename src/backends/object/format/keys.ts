@@ -11,7 +11,7 @@ import type { Generation } from './sidecar.ts';
 export const DESCRIPTOR_KEY = name('varve.json');
 export const SEGMENTS_PREFIX = 'segments/';
 export const MANIFESTS_PREFIX = 'manifests/';
-export const RELEASE_HINTS_PREFIX = 'hints/releases/';
+export const GARBAGE_HINTS_PREFIX = 'hints/releases/';
 export const WRITER_HINTS_PREFIX = 'hints/writers/';
 export const EXPIRY_HINTS_PREFIX = 'hints/expiries/';
 export const DAMAGE_HINTS_PREFIX = 'hints/damaged/';
@@ -50,8 +50,8 @@ export function writerHintKey(nonce: string): string {
   return name(`${WRITER_HINTS_PREFIX}${nonce}`);
 }
 
-export function releaseHintKey(nonce: string): string {
-  return name(`${RELEASE_HINTS_PREFIX}${nonce}.json`);
+export function garbageHintKey(nonce: string): string {
+  return name(`${GARBAGE_HINTS_PREFIX}${nonce}.json`);
 }
 
 export function damageHintKey(address: Address): string {
@@ -65,7 +65,7 @@ export function expiryPrefix(expiresAt: number): string {
 }
 
 export function expiryHintKey(key: ManifestKey, expiresAt: number): string {
-  return name(`${expiryPrefix(expiresAt)}-${holderOf(manifestObjectKey(key))}`);
+  return name(`${expiryPrefix(expiresAt)}-${referrerOf(manifestObjectKey(key))}`);
 }
 
 /** Sorts as the times do, which are ms since the epoch. */
@@ -111,7 +111,7 @@ export function parseSegmentKey(
 }
 
 /** Names a manifest in tokens: 96 bits of the SHA-256 of its object's key. */
-export function holderOf(objectKey: string): string {
+export function referrerOf(objectKey: string): string {
   return (hash('sha256', objectKey, 'buffer') as Buffer).subarray(0, 12).toString('base64url');
 }
 

@@ -6,12 +6,13 @@ import { VarveError } from '../../../core/errors.ts';
 import { MANIFEST_KINDS, type ManifestKey } from '../../contract/manifests.ts';
 import { manifestObjectKey } from './keys.ts';
 import type {
-  Hold,
   ManifestContent,
   ManifestRecord,
   RecordBody,
   RecordEntry,
+  Reference,
 } from './manifest-record.ts';
+import type { AttemptId } from './sidecar.ts';
 import { assertReadable, decodeJson, type JsonFormat } from './stored-json.ts';
 
 /**
@@ -42,7 +43,7 @@ const HEADER = z.strictObject({
       hold: z.strictObject({ since: z.number(), reason: z.string().optional() }).optional(),
       archived: z.tuple([z.number(), z.number()]),
       idempotencyKeys: z.array(z.string()).optional(),
-      /** Position of the address, generation, nonce. */
+      /** Of references: position of the address, generation, attempt. */
       holds: z.array(z.tuple([count, z.string(), z.string()])),
       /** The length of an inline body, or a spilled one; then positions of addresses. */
       entries: z.array(
@@ -82,7 +83,7 @@ const FORMAT: JsonFormat<Header> = { name: 'manifest', schema: HEADER };
 export function encodeRecord(record: ManifestRecord): Buffer {
   const addresses = new Positions();
   const bodies: Uint8Array[] = [];
-  const { key, seq, nonce, applied, current, pending, releasing } = record;
+  const { key, seq, nonce, applied, current, pending, dropped } = record;
   const header: Omit<Header, 'addresses'> = {
     v: 1,
     kind: key.kind,
@@ -94,11 +95,16 @@ export function encodeRecord(record: ManifestRecord): Buffer {
     pending:
       pending.length === 0
         ? undefined
-        : pending.map((each) => ({ ...each, adds: each.adds.map(addresses.of) })),
+        : pending.map(({ attempt, beat, heartbeatTimeoutMs, adds }) => ({
+            nonce: attempt,
+            beat,
+            leaseMs: heartbeatTimeoutMs,
+            adds: adds.map(addresses.of),
+          })),
     releasing:
-      releasing.length === 0
+      dropped.length === 0
         ? undefined
-        : releasing.map((each) => [addresses.of(each.address), each.nonce]),
+        : dropped.map((each) => [addresses.of(each.address), each.attempt]),
   };
   const whole = { ...header, addresses: addresses.all };
   const objectKey = manifestObjectKey(key);
@@ -137,8 +143,16 @@ export function decodeRecord(
     nonce: header.nonce,
     applied: header.applied,
     current,
-    pending: (header.pending ?? []).map((each) => ({ ...each, adds: each.adds.map(addressAt) })),
-    releasing: (header.releasing ?? []).map(([at, nonce]) => ({ address: addressAt(at), nonce })),
+    pending: (header.pending ?? []).map(({ nonce, beat, leaseMs, adds }) => ({
+      attempt: nonce as AttemptId,
+      beat,
+      heartbeatTimeoutMs: leaseMs,
+      adds: adds.map(addressAt),
+    })),
+    dropped: (header.releasing ?? []).map(([at, nonce]) => ({
+      address: addressAt(at),
+      attempt: nonce as AttemptId,
+    })),
   };
 }
 
@@ -147,12 +161,16 @@ function encodeContent(
   addresses: Positions,
   bodies: Uint8Array[],
 ): Header['current'] {
-  const { holds, entries, idempotencyKeys, archived, ...fields } = content;
+  const { references, entries, idempotencyKeys, archived, ...fields } = content;
   return {
     ...fields,
     archived: [...archived],
     idempotencyKeys: idempotencyKeys.length === 0 ? undefined : [...idempotencyKeys],
-    holds: [...holds].map(([address, { gen, nonce }]) => [addresses.of(address), gen, nonce]),
+    holds: [...references].map(([address, { gen, attempt }]) => [
+      addresses.of(address),
+      gen,
+      attempt,
+    ]),
     entries: entries.map(({ body, segments }) => {
       const positions = segments.map(addresses.of);
       if (body.kind === 'inline') {
@@ -176,9 +194,11 @@ function decodeContent(
 ): ManifestContent {
   const { holds, entries, idempotencyKeys = [], ...fields } = content;
   return {
-    ...(fields as unknown as Omit<ManifestContent, 'holds' | 'entries' | 'idempotencyKeys'>),
+    ...(fields as unknown as Omit<ManifestContent, 'references' | 'entries' | 'idempotencyKeys'>),
     idempotencyKeys,
-    holds: new Map(holds.map(([at, gen, nonce]) => [addressAt(at), { gen, nonce } as Hold])),
+    references: new Map(
+      holds.map(([at, gen, nonce]) => [addressAt(at), { gen, attempt: nonce } as Reference]),
+    ),
     entries: entries.map(([body, segments]): RecordEntry => {
       const decoded: RecordBody =
         typeof body === 'number'

@@ -1,14 +1,14 @@
 import type { Address } from '../../../core/address.ts';
 import type { ManifestHead, ManifestKey, Revision } from '../../contract/manifests.ts';
-import type { Generation } from './sidecar.ts';
+import type { AttemptId, Generation } from './sidecar.ts';
 
 /**
- * A manifest's hold on one segment: the generation of its data, and the nonce of the attempt that
+ * A committed manifest's reference to one segment: the generation of its data, and the attempt that
  * took the reference.
  */
-export interface Hold {
+export interface Reference {
   readonly gen: Generation;
-  readonly nonce: string;
+  readonly attempt: AttemptId;
 }
 
 /** Part of a body that is kept in a segment of the manifest's own. */
@@ -41,60 +41,60 @@ export interface RecordEntry {
  */
 export type ArchivedAt = readonly [ms: number, count: number];
 
-/** What a manifest holds: its committed state. */
+/** A manifest's committed state. */
 export interface ManifestContent extends Omit<ManifestHead, 'key' | 'entryCount'> {
   readonly archived: ArchivedAt;
   readonly idempotencyKeys: readonly string[];
   readonly entries: readonly RecordEntry[];
   /** Every segment that the entries need, spilled bodies included. */
-  readonly holds: ReadonlyMap<Address, Hold>;
+  readonly references: ReadonlyMap<Address, Reference>;
 }
 
 /** A manifest's content whose references are not taken yet. */
-export type DraftContent = Omit<ManifestContent, 'holds'>;
+export type DraftContent = Omit<ManifestContent, 'references'>;
 
-/**
- * An attempt under way: it may take references to these segments, under its nonce, until it is
- * fenced.
- */
+/** An attempt under way: until it is fenced, it may take references to these segments. */
 export interface PendingAttempt {
-  readonly nonce: string;
-  /** Changes whenever its owner renews the lease. */
+  readonly attempt: AttemptId;
+  /** Changes with every heartbeat of its writer. */
   readonly beat: string;
-  /** How long without a beat until anybody may fence it, in ms. */
-  readonly leaseMs: number;
+  /** How long without a heartbeat until anybody may fence it, in ms. */
+  readonly heartbeatTimeoutMs: number;
   readonly adds: readonly Address[];
 }
 
-/** A reference that no commit can use any more and that has to leave its sidecar. */
-export interface Release {
+/** A reference that no commit can use any more and whose token has to leave its sidecar. */
+export interface DroppedReference {
   readonly address: Address;
-  readonly nonce: string;
+  readonly attempt: AttemptId;
 }
 
 /**
  * The object of a manifest: its committed state, and its own write-ahead record. Without `current`
- * and `pending` and `releasing` it is a tombstone.
+ * and `pending` and `dropped` it is a tombstone.
  */
 export interface ManifestRecord {
   readonly key: ManifestKey;
   /** Counts the bodies this object has had; no two bodies are ever equal. */
   readonly seq: number;
+  /** Random, new with every body. */
   readonly nonce: string;
   /**
-   * Nonces of the newest bodies, this one last: tells whether a write of unknown outcome happened.
+   * Nonces of the newest bodies, this one last: they show whether a write of unknown outcome
+   * happened.
    */
   readonly applied: readonly string[];
   readonly current: ManifestContent | undefined;
   readonly pending: readonly PendingAttempt[];
-  readonly releasing: readonly Release[];
+  /** References that this manifest gave up and whose tokens may still be in sidecars. */
+  readonly dropped: readonly DroppedReference[];
 }
 
 /** How many nonces `applied` keeps. */
 const APPLIED_NONCES = 8;
 
 /** What is left to a new body of a record to choose. */
-export type RecordChange = Pick<ManifestRecord, 'current' | 'pending' | 'releasing'>;
+export type RecordChange = Pick<ManifestRecord, 'current' | 'pending' | 'dropped'>;
 
 /** The body that follows `base` (`undefined`: no object yet). */
 export function nextRecord(
@@ -103,7 +103,7 @@ export function nextRecord(
   change: RecordChange,
   nonce: string,
 ): ManifestRecord {
-  const { current, pending, releasing } = change;
+  const { current, pending, dropped } = change;
   return {
     key,
     seq: (base?.seq ?? 0) + 1,
@@ -111,7 +111,7 @@ export function nextRecord(
     applied: [...(base?.applied ?? []), nonce].slice(-APPLIED_NONCES),
     current,
     pending,
-    releasing,
+    dropped,
   };
 }
 
@@ -128,29 +128,32 @@ export function wasApplied(
   return position < 0 ? undefined : later.applied[position] === body.nonce;
 }
 
-/** A union: what is already in `releasing` stays. */
-export function withReleases(releasing: readonly Release[], added: readonly Release[]): Release[] {
-  const known = new Set(releasing.map(nameOfRelease));
-  return [...releasing, ...added.filter((release) => !known.has(nameOfRelease(release)))];
+/** A union: what is already in `dropped` stays. */
+export function withDropped(
+  dropped: readonly DroppedReference[],
+  added: readonly DroppedReference[],
+): DroppedReference[] {
+  const known = new Set(dropped.map(nameOfDropped));
+  return [...dropped, ...added.filter((each) => !known.has(nameOfDropped(each)))];
 }
 
-export function withoutReleases(
-  releasing: readonly Release[],
-  done: readonly Release[],
-): Release[] {
-  const gone = new Set(done.map(nameOfRelease));
-  return releasing.filter((release) => !gone.has(nameOfRelease(release)));
+export function withoutDropped(
+  dropped: readonly DroppedReference[],
+  done: readonly DroppedReference[],
+): DroppedReference[] {
+  const gone = new Set(done.map(nameOfDropped));
+  return dropped.filter((each) => !gone.has(nameOfDropped(each)));
 }
 
-function nameOfRelease({ address, nonce }: Release): string {
-  return `${address}.${nonce}`;
+function nameOfDropped({ address, attempt }: DroppedReference): string {
+  return `${address}.${attempt}`;
 }
 
 export function headOfRecord(key: ManifestKey, content: ManifestContent): ManifestHead {
-  const { archived: _, idempotencyKeys: __, holds: ___, entries, ...head } = content;
+  const { archived: _, idempotencyKeys: __, references: ___, entries, ...head } = content;
   return { key, ...head, entryCount: entries.length };
 }
 
-export function revisionOf(nonce: string, write: number): Revision {
-  return `${nonce}${write.toString(36)}` as Revision;
+export function revisionOf(attempt: string, write: number): Revision {
+  return `${attempt}${write.toString(36)}` as Revision;
 }

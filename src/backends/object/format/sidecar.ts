@@ -9,9 +9,12 @@ import { assertReadable, decodeJson, type JsonFormat } from './stored-json.ts';
  */
 export type Generation = string & { readonly __brand: 'Generation' };
 
+/** Names one attempt to write a manifest, at random. Never reused. */
+export type AttemptId = string & { readonly __brand: 'AttemptId' };
+
 /**
- * Names one reference: `<holder>.<nonce>`, the manifest that references and its attempt that did.
- * Never reused.
+ * Names one reference in a sidecar: `<referrer>.<attempt>`, the manifest that references the
+ * segment and the attempt that took the reference. Never reused.
  */
 export type Token = string & { readonly __brand: 'Token' };
 
@@ -38,8 +41,8 @@ export interface Sidecar {
    * cooled it.
    */
   readonly hot?: true;
-  /** Names of those who forbid to collect it for now. */
-  readonly holds?: readonly string[];
+  /** Names of coolers at work on the segment: while there are any, it is not collected. */
+  readonly guards?: readonly string[];
   /** The data was found damaged: the next writer that has the bytes stores them again. */
   readonly damaged?: true;
   /**
@@ -73,11 +76,11 @@ export const HOT_REFERENCES = 256;
 export const HOT_REFUSALS = 6;
 
 export function newGeneration(
-  nonce: string,
+  random: string,
   encoding: SegmentEncoding,
   length: number,
 ): Generation {
-  return `${nonce}${encoding === 'tokens' ? 't' : 'b'}${length.toString(36)}` as Generation;
+  return `${random}${encoding === 'tokens' ? 't' : 'b'}${length.toString(36)}` as Generation;
 }
 
 /** What a generation's name tells. */
@@ -91,17 +94,17 @@ export function parseGeneration(generation: Generation): {
   };
 }
 
-export function tokenOf(holder: string, nonce: string): Token {
-  return `${holder}.${nonce}` as Token;
+export function tokenOf(referrer: string, attempt: AttemptId): Token {
+  return `${referrer}.${attempt}` as Token;
 }
 
-export function holderOfToken(token: Token): string {
+export function referrerOfToken(token: Token): string {
   return token.slice(0, token.lastIndexOf('.'));
 }
 
 /** @throws `INTERNAL` for content that {@link decodeSidecar} would refuse. */
 export function encodeSidecar(content: SidecarContent, nonce: string): Buffer {
-  const { gen, state, refs, hot, holds, damaged, since } = content;
+  const { gen, state, refs, hot, guards, damaged, since } = content;
   const whole = {
     v: 1,
     nonce,
@@ -110,7 +113,7 @@ export function encodeSidecar(content: SidecarContent, nonce: string): Buffer {
     refCount: refs.length,
     refs,
     hot,
-    holds: holds?.length ? holds : undefined,
+    holds: guards?.length ? guards : undefined,
     damaged,
     since: refs.length === 0 ? since : undefined,
   };
@@ -120,5 +123,6 @@ export function encodeSidecar(content: SidecarContent, nonce: string): Buffer {
 
 /** @throws `CORRUPT`, or `UNSUPPORTED_FORMAT` for one that a newer Varve wrote. */
 export function decodeSidecar(body: Uint8Array, key: string): Sidecar {
-  return decodeJson(body, FORMAT, key) as unknown as Sidecar;
+  const { holds: guards, ...rest } = decodeJson(body, FORMAT, key);
+  return { ...rest, ...(guards !== undefined && { guards }) } as unknown as Sidecar;
 }

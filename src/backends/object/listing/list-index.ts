@@ -305,6 +305,6 @@ export class ListIndex {
   }
 }
 
-function isSettled({ pending, releasing }: ManifestRecord): boolean {
-  return pending.length === 0 && releasing.length === 0;
+function isSettled({ pending, dropped }: ManifestRecord): boolean {
+  return pending.length === 0 && dropped.length === 0;
 }

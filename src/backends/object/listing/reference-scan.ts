@@ -2,16 +2,22 @@ import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { MANIFEST_KINDS, type ManifestKey } from '../../contract/manifests.ts';
 import { listPages } from '../../storage/listing.ts';
-import { holderOf, manifestsPrefix } from '../format/keys.ts';
+import { manifestsPrefix, referrerOf } from '../format/keys.ts';
 import type { ManifestRecord } from '../format/manifest-record.ts';
-import { type Generation, holderOfToken, type Token, tokenOf } from '../format/sidecar.ts';
+import {
+  type AttemptId,
+  type Generation,
+  referrerOfToken,
+  type Token,
+  tokenOf,
+} from '../format/sidecar.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import { walkManifests } from './manifest-walk.ts';
 
 /** A committed manifest's reference. */
-export interface Reference {
+export interface CommittedReference {
   readonly key: ManifestKey;
   readonly gen: Generation;
 }
@@ -19,11 +25,11 @@ export interface Reference {
 /** Everything that the manifests say about one segment. */
 export interface SegmentReferences {
   /** Of committed content. */
-  readonly held: Map<Token, Reference>;
+  readonly committed: Map<Token, CommittedReference>;
   /** Of attempts under way: they may be in the sidecar, or not. */
   readonly announced: Set<Token>;
   /** Of references about to go: the same. */
-  readonly releasing: Set<Token>;
+  readonly dropped: Set<Token>;
 }
 
 /** What a scan keeps. */
@@ -86,7 +92,7 @@ export class ReferenceScan {
 
   /** Every segment that committed content references. */
   *referenced(): Iterable<Address> {
-    for (const [address, { held }] of this.#segments) if (held.size > 0) yield address;
+    for (const [address, { committed }] of this.#segments) if (committed.size > 0) yield address;
   }
 
   /**
@@ -98,7 +104,7 @@ export class ReferenceScan {
     const known = this.#segments.get(address);
     const strangers = tokens.filter(
       (token) =>
-        !known?.held.has(token) && !known?.announced.has(token) && !known?.releasing.has(token),
+        !known?.committed.has(token) && !known?.announced.has(token) && !known?.dropped.has(token),
     );
     const leaked = await mapAll(strangers, async (token) =>
       (await this.#isLeaked(address, token)) ? [token] : [],
@@ -110,27 +116,29 @@ export class ReferenceScan {
    * Whether a manifest's committed content references the segment at that generation, by what is
    * stored now.
    */
-  async isHeld(address: Address, token: Token, gen: Generation): Promise<boolean> {
-    const objectKey = await this.#objectKeyOf(holderOfToken(token));
+  async isCommitted(address: Address, token: Token, gen: Generation): Promise<boolean> {
+    const objectKey = await this.#objectKeyOf(referrerOfToken(token));
     if (objectKey === undefined) return false;
     const seen = await unlessUnreadable(this.#protocol.manifests.readObject(objectKey));
-    const hold = seen?.record?.current?.holds.get(address);
+    const reference = seen?.record?.current?.references.get(address);
     return (
-      hold !== undefined && hold.gen === gen && tokenOf(holderOf(objectKey), hold.nonce) === token
+      reference !== undefined &&
+      reference.gen === gen &&
+      tokenOf(referrerOf(objectKey), reference.attempt) === token
     );
   }
 
-  #note(objectKey: string, { key, current, pending, releasing }: ManifestRecord): void {
-    const holder = holderOf(objectKey);
+  #note(objectKey: string, { key, current, pending, dropped }: ManifestRecord): void {
+    const referrer = referrerOf(objectKey);
     if (current !== undefined) this.manifests++;
-    for (const [address, { gen, nonce }] of current?.holds ?? []) {
-      this.#keep(address)?.held.set(tokenOf(holder, nonce), { key, gen });
+    for (const [address, { gen, attempt }] of current?.references ?? []) {
+      this.#keep(address)?.committed.set(tokenOf(referrer, attempt), { key, gen });
     }
-    for (const { nonce, adds } of pending) {
-      for (const address of adds) this.#keep(address)?.announced.add(tokenOf(holder, nonce));
+    for (const { attempt, adds } of pending) {
+      for (const address of adds) this.#keep(address)?.announced.add(tokenOf(referrer, attempt));
     }
-    for (const { address, nonce } of releasing)
-      this.#keep(address)?.releasing.add(tokenOf(holder, nonce));
+    for (const { address, attempt } of dropped)
+      this.#keep(address)?.dropped.add(tokenOf(referrer, attempt));
     if (this.#kept > this.#most) this.#narrow();
   }
 
@@ -143,9 +151,9 @@ export class ReferenceScan {
     const known = this.#segments.get(address);
     if (known !== undefined) return known;
     const entry = {
-      held: new Map<Token, Reference>(),
+      committed: new Map<Token, CommittedReference>(),
       announced: new Set<Token>(),
-      releasing: new Set<Token>(),
+      dropped: new Set<Token>(),
     };
     this.#segments.set(address, entry);
     return entry;
@@ -173,7 +181,7 @@ export class ReferenceScan {
 
   /** Whether the manifest that a token names has no use for it any more, by what is stored now. */
   async #isLeaked(address: Address, token: Token): Promise<boolean> {
-    const objectKey = await this.#objectKeyOf(holderOfToken(token));
+    const objectKey = await this.#objectKeyOf(referrerOfToken(token));
     if (objectKey === undefined) return true;
     const seen = await unlessUnreadable(this.#protocol.manifests.readObject(objectKey));
     // What cannot be read may have a use for it.
@@ -181,35 +189,35 @@ export class ReferenceScan {
     return seen.record === undefined || !namesToken(seen.record, objectKey, address, token);
   }
 
-  /** Lists the keys when one is asked for first, and again for a holder that came since. */
-  async #objectKeyOf(holder: string): Promise<string | undefined> {
-    if (!this.#objectKeys.has(holder)) {
+  /** Lists the keys when one is asked for first, and again for a referrer that came since. */
+  async #objectKeyOf(referrer: string): Promise<string | undefined> {
+    if (!this.#objectKeys.has(referrer)) {
       for (const kind of MANIFEST_KINDS) {
         for await (const page of listPages(this.#protocol, manifestsPrefix(kind))) {
-          for (const { key } of page) this.#objectKeys.set(holderOf(key), key);
+          for (const { key } of page) this.#objectKeys.set(referrerOf(key), key);
         }
       }
     }
-    return this.#objectKeys.get(holder);
+    return this.#objectKeys.get(referrer);
   }
 }
 
-function sizeOf({ held, announced, releasing }: SegmentReferences): number {
-  return held.size + announced.size + releasing.size;
+function sizeOf({ committed, announced, dropped }: SegmentReferences): number {
+  return committed.size + announced.size + dropped.size;
 }
 
 function namesToken(
-  { current, pending, releasing }: ManifestRecord,
+  { current, pending, dropped }: ManifestRecord,
   objectKey: string,
   address: Address,
   token: Token,
 ): boolean {
-  const holder = holderOf(objectKey);
-  const is = (nonce: string) => tokenOf(holder, nonce) === token;
-  const hold = current?.holds.get(address);
+  const referrer = referrerOf(objectKey);
+  const is = (attempt: AttemptId) => tokenOf(referrer, attempt) === token;
+  const reference = current?.references.get(address);
   return (
-    (hold !== undefined && is(hold.nonce)) ||
-    pending.some(({ nonce, adds }) => is(nonce) && adds.includes(address)) ||
-    releasing.some((release) => release.address === address && is(release.nonce))
+    (reference !== undefined && is(reference.attempt)) ||
+    pending.some(({ attempt, adds }) => is(attempt) && adds.includes(address)) ||
+    dropped.some((each) => each.address === address && is(each.attempt))
   );
 }

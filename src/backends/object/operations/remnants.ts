@@ -78,9 +78,9 @@ async function unneeded(
 
 /** Whether a manifest references the data, or a writer is about to reference the segment. */
 function isNeeded(scan: ReferenceScan, { address, generation }: StoredData): boolean {
-  const { held, announced } = scan.of(address) ?? {};
+  const { committed, announced } = scan.of(address) ?? {};
   if ((announced?.size ?? 0) > 0) return true;
-  return [...(held?.values() ?? [])].some(({ gen }) => gen === generation);
+  return [...(committed?.values() ?? [])].some(({ gen }) => gen === generation);
 }
 
 async function describe(
@@ -99,12 +99,12 @@ async function describe(
     return [{ address, location: sidecarKey(address), reason: UNREADABLE }];
   }
   if (sidecar?.gen !== generation) return [{ address, location: key, reason: ORPHANED }];
-  if ((sidecar.holds ?? []).length > 0)
+  if ((sidecar.guards ?? []).length > 0)
     return [{ address, location: sidecarKey(address), reason: HELD }];
   const { refs } = sidecar;
   const gone = new Set([
     ...(await scan.leaked(address, refs)),
-    ...(scan.of(address)?.releasing ?? []),
+    ...(scan.of(address)?.dropped ?? []),
   ]);
   // Whatever else is counted is a damaged manifest's.
   if (!sidecar.hot && refs.some((token) => !gone.has(token))) return [];

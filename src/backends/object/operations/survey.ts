@@ -50,7 +50,7 @@ export async function* surveyObjects(
         await mapAll(window, async ({ key, size }) => {
           const content = await readContent(protocol, key, signal);
           if (content === undefined) return;
-          for (const address of content.manifest.holds.keys()) {
+          for (const address of content.manifest.references.keys()) {
             const segment = known.get(address);
             if (segment !== undefined) segment.manifests++;
           }

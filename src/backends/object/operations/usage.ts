@@ -4,10 +4,10 @@ import { mapAll } from '../../../core/concurrency.ts';
 import type { Usage } from '../../contract/maintenance.ts';
 import type { ManifestKind } from '../../contract/manifests.ts';
 import { listObjects, listPages } from '../../storage/listing.ts';
-import { MANIFESTS_PREFIX, parseSegmentKey, RELEASE_HINTS_PREFIX } from '../format/keys.ts';
+import { GARBAGE_HINTS_PREFIX, MANIFESTS_PREFIX, parseSegmentKey } from '../format/keys.ts';
 import { parseGeneration } from '../format/sidecar.ts';
 import type { ListIndex } from '../listing/list-index.ts';
-import { readReleaseHint } from '../tables/hints.ts';
+import { readGarbageHint } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 
@@ -52,10 +52,10 @@ async function garbageOf(
   abort: AbortOptions,
 ): Promise<Pick<Usage, 'garbageSegments' | 'garbageBytes'>> {
   const hinted = new Set<Address>();
-  for await (const { key } of listObjects(protocol, RELEASE_HINTS_PREFIX, abort)) {
+  for await (const { key } of listObjects(protocol, GARBAGE_HINTS_PREFIX, abort)) {
     const object = await protocol.store.get(key, abort);
     if (object === undefined) continue;
-    for (const address of readReleaseHint(object.body, key)?.segments ?? []) hinted.add(address);
+    for (const address of readGarbageHint(object.body, key)?.segments ?? []) hinted.add(address);
   }
   const lengths = await mapAll(hinted, async (address) => {
     const sidecar = await unlessUnreadable(protocol.sidecars.read(address));

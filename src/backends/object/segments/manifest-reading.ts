@@ -17,17 +17,17 @@ export async function readManifest(
     if (current === undefined) return undefined;
     try {
       const wanted = entries === 'newest' ? current.entries.slice(-1) : current.entries;
-      const bodies = await reader.bodies(wanted, current.holds);
+      const bodies = await reader.bodies(wanted, current.references);
       const parts = wanted.flatMap(({ body }) => (body.kind === 'spilled' ? body.parts : []));
       const spilled = [...new Set(parts.map(({ address }) => address))];
       return {
         ...headOfRecord(key, current),
         ...(spilled.length > 0 && {
-          spilled: spilled.map((address) => reader.locate(address, current.holds)),
+          spilled: spilled.map((address) => reader.locate(address, current.references)),
         }),
         entries: wanted.map(({ segments }, at) => ({
           body: bodies[at] as Uint8Array,
-          segments: segments.map((address) => reader.locate(address, current.holds)),
+          segments: segments.map((address) => reader.locate(address, current.references)),
         })),
       };
     } catch (error) {

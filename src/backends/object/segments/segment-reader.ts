@@ -6,7 +6,7 @@ import { VarveError } from '../../../core/errors.ts';
 import { ownCopy } from '../../../core/own-copy.ts';
 import type { Locator, SegmentDescription } from '../../contract/manifests.ts';
 import { segmentKey } from '../format/keys.ts';
-import type { Hold, RecordBody, RecordEntry } from '../format/manifest-record.ts';
+import type { RecordBody, RecordEntry, Reference } from '../format/manifest-record.ts';
 import { decodeSegment } from '../format/segment-data.ts';
 import { type Generation, parseGeneration, type Sidecar } from '../format/sidecar.ts';
 import { unspill } from '../format/spill.ts';
@@ -36,11 +36,11 @@ export class SegmentReader {
   /**
    * Where a manifest's segment is: its address and generation, so that nothing need be looked up.
    */
-  locate(address: Address, holds: ReadonlyMap<Address, Hold>): Locator {
-    const hold = holds.get(address);
-    if (hold === undefined)
+  locate(address: Address, references: ReadonlyMap<Address, Reference>): Locator {
+    const reference = references.get(address);
+    if (reference === undefined)
       throw new VarveError('CORRUPT', `a manifest uses segment ${address} without holding it`);
-    return locatorOf(address, hold.gen);
+    return locatorOf(address, reference.gen);
   }
 
   addressOf(locator: Locator): Address {
@@ -85,11 +85,11 @@ export class SegmentReader {
   /** The bodies of entries, those that were spilled fetched. */
   async bodies(
     entries: readonly RecordEntry[],
-    holds: ReadonlyMap<Address, Hold>,
+    references: ReadonlyMap<Address, Reference>,
   ): Promise<Uint8Array[]> {
     const spilledTo = (body: RecordBody) => (body.kind === 'spilled' ? body.parts : []);
     const parts = entries.flatMap(({ body }) =>
-      spilledTo(body).map(({ address }) => this.locate(address, holds)),
+      spilledTo(body).map(({ address }) => this.locate(address, references)),
     );
     const bytes = parts.length === 0 ? [] : await this.#fetchShared(parts);
     let next = 0;

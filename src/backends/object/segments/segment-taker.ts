@@ -11,7 +11,7 @@ import { type Generation, newGeneration, type Sidecar, type Token } from '../for
 import { Backoff } from '../tables/backoff.ts';
 import { atMost } from '../tables/cache-bound.ts';
 import type { Protocol } from '../tables/protocol.ts';
-import { markHealed, release, take } from '../tables/sidecar-changes.ts';
+import { drop, markHealed, take } from '../tables/sidecar-changes.ts';
 
 /** What a manifest needs of a segment. */
 export interface Wanted {
@@ -67,7 +67,7 @@ export class SegmentTaker {
    * When it resolves, the data is stored and the sidecar, at the generation returned, holds the
    * tokens or is hot.
    *
-   * A failure may leave the tokens in the sidecar: whoever gives up the attempt releases all that
+   * A failure may leave the tokens in the sidecar: whoever gives up the attempt drops all that
    * its `pending` names.
    *
    * @throws `SegmentFault` when it is missing and its writer has no bytes, or wrong ones; what
@@ -127,12 +127,12 @@ export class SegmentTaker {
     return true;
   }
 
-  /** Releases references that no manifest can commit any more (rule `fence-before-releasing`). */
-  async release(address: Address, tokens: ReadonlySet<Token>): Promise<void> {
+  /** Removes tokens that no manifest can commit any more (rule `fence-before-dropping`). */
+  async drop(address: Address, tokens: ReadonlySet<Token>): Promise<void> {
     const { sidecars, serverClock } = this.#protocol;
     await sidecars.change(
       address,
-      release(tokens, () => serverClock.latest()),
+      drop(tokens, () => serverClock.latest()),
     );
   }
 

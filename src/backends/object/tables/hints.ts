@@ -3,8 +3,8 @@ import type { Address } from '../../../core/address.ts';
 import { because, isVarveError, VarveError } from '../../../core/errors.ts';
 import type { Randomness } from '../../../core/system/clock.ts';
 import { MANIFEST_KINDS, type ManifestKey } from '../../contract/manifests.ts';
-import { damageHintKey, expiryHintKey, releaseHintKey, writerHintKey } from '../format/keys.ts';
-import type { Release } from '../format/manifest-record.ts';
+import { damageHintKey, expiryHintKey, garbageHintKey, writerHintKey } from '../format/keys.ts';
+import type { DroppedReference } from '../format/manifest-record.ts';
 import { decodeJson, type JsonFormat } from '../format/stored-json.ts';
 import type { Foundation } from './foundation.ts';
 
@@ -15,18 +15,18 @@ const WRITER_MARK_MS = 10 * 60 * 1000;
  * What may have become garbage: segments that references were taken from, and the manifests that
  * did.
  */
-export interface ReleaseHint {
+export interface GarbageHint {
   readonly segments: readonly Address[];
   /** Keys of their objects. */
   readonly manifests: readonly string[];
 }
 
-export interface ReadReleaseHint extends ReleaseHint {
+export interface ReadGarbageHint extends GarbageHint {
   /** A later version wrote it: it is left to that version. */
   readonly isNewer?: true;
 }
 
-const RELEASE_HINT = z.strictObject({
+const GARBAGE_HINT = z.strictObject({
   v: z.literal(1),
   segments: z.array(z.string().regex(/^[0-9a-f]{64}$/)),
   manifests: z.array(z.string()),
@@ -94,17 +94,20 @@ export class Hints {
     this.#mark.mustStay = true;
   }
 
-  /** Before the swaps that put references into `releasing`. */
-  async announceReleases(
-    manifests: readonly { readonly objectKey: string; readonly releases: readonly Release[] }[],
+  /** Before the swaps that put references into `dropped`. */
+  async announceGarbage(
+    manifests: readonly {
+      readonly objectKey: string;
+      readonly dropped: readonly DroppedReference[];
+    }[],
   ): Promise<void> {
-    const releasing = manifests.filter(({ releases }) => releases.length > 0);
-    if (releasing.length === 0) return;
-    const hint: ReleaseHint = {
+    const dropping = manifests.filter(({ dropped }) => dropped.length > 0);
+    if (dropping.length === 0) return;
+    const hint: GarbageHint = {
       segments: [
-        ...new Set(releasing.flatMap(({ releases }) => releases.map(({ address }) => address))),
+        ...new Set(dropping.flatMap(({ dropped }) => dropped.map(({ address }) => address))),
       ],
-      manifests: releasing.map(({ objectKey }) => objectKey),
+      manifests: dropping.map(({ objectKey }) => objectKey),
     };
     await this.write(hint);
   }
@@ -120,9 +123,9 @@ export class Hints {
     await this.#put(damageHintKey(address), Buffer.from('{"v":1}'));
   }
 
-  async write(hint: ReleaseHint): Promise<void> {
+  async write(hint: GarbageHint): Promise<void> {
     const body = Buffer.from(JSON.stringify({ v: 1, ...hint }));
-    await this.#put(releaseHintKey(this.#foundation.randomness.nonce()), body);
+    await this.#put(garbageHintKey(this.#foundation.randomness.nonce()), body);
   }
 
   async close(): Promise<void> {
@@ -157,11 +160,11 @@ export function readExpiryHint(body: Uint8Array, hintKey: string): ManifestKey |
 }
 
 /** What a hint names; `undefined` for one that is damaged, which a full collection makes up for. */
-export function readReleaseHint(body: Uint8Array, hintKey: string): ReadReleaseHint | undefined {
-  const hint = read(body, { name: 'hint', schema: RELEASE_HINT }, hintKey);
+export function readGarbageHint(body: Uint8Array, hintKey: string): ReadGarbageHint | undefined {
+  const hint = read(body, { name: 'hint', schema: GARBAGE_HINT }, hintKey);
   return hint === 'newer'
     ? { segments: [], manifests: [], isNewer: true }
-    : (hint as ReleaseHint | undefined);
+    : (hint as GarbageHint | undefined);
 }
 
 function read<Value>(

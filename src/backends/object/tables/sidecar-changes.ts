@@ -26,7 +26,7 @@ export interface Taking {
 export function take({ tokens, storedGeneration, newGeneration }: Taking): SidecarChange {
   return (sidecar, refusals) => {
     if (sidecar === undefined || sidecar.state === 'condemned' || sidecar.state === 'gone') {
-      return { gen: newGeneration(), state: 'uploading', refs: [...tokens], ...holdsOf(sidecar) };
+      return { gen: newGeneration(), state: 'uploading', refs: [...tokens], ...guardsOf(sidecar) };
     }
     if (sidecar.hot) return undefined;
     const known = new Set(sidecar.refs);
@@ -43,7 +43,7 @@ export function take({ tokens, storedGeneration, newGeneration }: Taking): Sidec
 /**
  * Takes references away; `since` dates the moment at which nothing references the segment any more.
  */
-export function release(tokens: ReadonlySet<Token>, since: () => number): SidecarChange {
+export function drop(tokens: ReadonlySet<Token>, since: () => number): SidecarChange {
   return (sidecar) => {
     // A hot segment's names are no longer kept up; cooling finds them out anew.
     if (sidecar === undefined || sidecar.hot) return undefined;
@@ -77,7 +77,7 @@ export function awaitBytes(tokens: readonly Token[], generation: Generation): Si
         state: 'uploading',
         refs: [...tokens],
         damaged: true,
-        ...holdsOf(sidecar),
+        ...guardsOf(sidecar),
       };
     }
     const counted = restore(tokens)(sidecar, refusals) ?? sidecar;
@@ -88,9 +88,11 @@ export function awaitBytes(tokens: readonly Token[], generation: Generation): Si
 /** Whether a collection may take a segment whose last reference went at `since`. */
 export type IsDue = (since: number) => boolean;
 
-/** Nothing that is hot or held is ever collected (rule `heat-only-what-is-live`). */
-export function isCollectable({ state, refs, hot, holds }: SidecarContent): boolean {
-  return (state === 'live' || state === 'uploading') && refs.length === 0 && !hot && !holds?.length;
+/** Nothing that is hot or guarded is ever collected (rule `heat-only-what-is-live`). */
+export function isCollectable({ state, refs, hot, guards }: SidecarContent): boolean {
+  return (
+    (state === 'live' || state === 'uploading') && refs.length === 0 && !hot && !guards?.length
+  );
 }
 
 export function condemn(isDue: IsDue): SidecarChange {
@@ -135,7 +137,7 @@ export function markHealed(generation: Generation): SidecarChange {
   };
 }
 
-/** Whether its generation is one that manifests may hold. */
+/** Whether manifests may reference its generation. */
 export function isUsable({ state }: SidecarContent): boolean {
   return state === 'live' || state === 'uploading';
 }
@@ -144,7 +146,7 @@ function withoutSince({ since: _, ...rest }: SidecarContent): SidecarContent {
   return rest;
 }
 
-/** A hold outlives the generation it was put on (rule `drop-only-own-holds`). */
-function holdsOf(sidecar: SidecarContent | undefined): Pick<SidecarContent, 'holds'> {
-  return sidecar?.holds?.length ? { holds: sidecar.holds } : {};
+/** A guard outlives the generation it was put on (rule `remove-only-own-guards`). */
+function guardsOf(sidecar: SidecarContent | undefined): Pick<SidecarContent, 'guards'> {
+  return sidecar?.guards?.length ? { guards: sidecar.guards } : {};
 }

@@ -3,32 +3,32 @@ import { mapAll } from '../../../core/concurrency.ts';
 import { MARKED, TO_MARK } from '../../contract/findings.ts';
 import { segmentKey } from '../format/keys.ts';
 import type { Generation, Sidecar } from '../format/sidecar.ts';
-import type { FoundHold } from '../segments/hold-repair.ts';
+import type { FoundReference } from '../segments/reference-repair.ts';
 import { isUsable } from '../tables/sidecar-changes.ts';
 import { type Diagnosis, firstOf } from './diagnosis.ts';
 import type { SegmentAuditContext, SegmentEvidence } from './segment-evidence.ts';
 
 const MOVE = 'store the data again, counted, and point the manifests to it';
 
-interface BrokenHold extends FoundHold {
+interface BrokenReference extends FoundReference {
   readonly isStored: boolean;
 }
 
 /**
- * Finds holds of committed manifests on data that is missing, or that nothing protects: the sidecar
- * names another generation, or has given theirs up.
+ * Finds references of committed manifests on data that is missing, or that nothing protects: the
+ * sidecar names another generation, or has given theirs up.
  */
-export async function findBrokenHolds(
+export async function findBrokenReferences(
   context: SegmentAuditContext,
   evidence: SegmentEvidence,
   sidecar: Sidecar | undefined,
 ): Promise<Diagnosis[]> {
   const { address, generations } = evidence;
-  const holds = await brokenHolds(context, evidence, sidecar);
-  const missing = holds.filter(({ isStored }) => !isStored);
-  const stray = holds.filter(({ isStored }) => isStored);
+  const references = await brokenReferences(context, evidence, sidecar);
+  const missing = references.filter(({ isStored }) => !isStored);
+  const stray = references.filter(({ isStored }) => isStored);
   const mend = () =>
-    context.repair.move(address, holds, [...stray.map(({ gen }) => gen), ...generations]);
+    context.repair.move(address, references, [...stray.map(({ gen }) => gen), ...generations]);
   const diagnoses: Diagnosis[] = [];
   if (missing.length > 0) {
     const isElsewhere = stray.length > 0 || generations.length > 0;
@@ -54,28 +54,28 @@ export async function findBrokenHolds(
   return diagnoses;
 }
 
-async function brokenHolds(
+async function brokenReferences(
   { protocol, scan }: SegmentAuditContext,
   { address, generations, references }: SegmentEvidence,
   sidecar: Sidecar | undefined,
-): Promise<BrokenHold[]> {
+): Promise<BrokenReference[]> {
   const isProtected = (gen: Generation) =>
     sidecar === undefined || (sidecar.gen === gen && isUsable(sidecar));
-  const broken = await mapAll(references?.held ?? [], async ([token, { key, gen }]) => {
+  const broken = await mapAll(references?.committed ?? [], async ([token, { key, gen }]) => {
     const isListed = generations.includes(gen);
     if (isListed && isProtected(gen)) return [];
     const isStored =
       isListed || (await protocol.store.head(segmentKey(address, gen))) !== undefined;
     if (isStored && isProtected(gen)) return [];
-    return (await scan.isHeld(address, token, gen)) ? [{ token, key, gen, isStored }] : [];
+    return (await scan.isCommitted(address, token, gen)) ? [{ token, key, gen, isStored }] : [];
   });
   return broken.flat();
 }
 
-function about(address: Address, holds: readonly FoundHold[]) {
+function about(address: Address, references: readonly FoundReference[]) {
   return {
     address,
-    location: segmentKey(address, (holds[0] as FoundHold).gen),
-    manifests: firstOf(holds.map(({ key }) => key)),
+    location: segmentKey(address, (references[0] as FoundReference).gen),
+    manifests: firstOf(references.map(({ key }) => key)),
   };
 }

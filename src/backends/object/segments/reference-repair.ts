@@ -2,7 +2,7 @@ import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable } from '../../../core/errors.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
-import { holderOf, manifestObjectKey, segmentKey } from '../format/keys.ts';
+import { manifestObjectKey, referrerOf, segmentKey } from '../format/keys.ts';
 import { decodeSegment } from '../format/segment-data.ts';
 import {
   type Generation,
@@ -17,18 +17,18 @@ import { awaitBytes, restore } from '../tables/sidecar-changes.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import type { SegmentTaker } from './segment-taker.ts';
 
-/** A committed manifest's hold on a segment, as a scan found it. */
-export interface FoundHold {
+/** A committed manifest's reference to a segment, as a scan found it. */
+export interface FoundReference {
   readonly token: Token;
   readonly key: ManifestKey;
   readonly gen: Generation;
 }
 
 /**
- * Brings sidecars and what committed manifests hold together again. References are added, never
- * taken away, so it needs no manifest but those that it was given.
+ * Makes sidecars agree with the references of committed manifests again. It only adds references,
+ * so it needs no manifest but those that it was given.
  */
-export class HoldRepair {
+export class ReferenceRepair {
   readonly #protocol: Protocol;
   readonly #taker: SegmentTaker;
   readonly #hints: Hints;
@@ -39,38 +39,43 @@ export class HoldRepair {
     this.#hints = hints;
   }
 
-  /** Those that their manifests have still. */
-  async confirm(address: Address, holds: readonly FoundHold[]): Promise<FoundHold[]> {
-    const confirmed = await mapAll(holds, async (hold) => {
-      const seen = await unlessUnreadable(this.#protocol.manifests.read(hold.key));
-      const stored = seen?.record?.current?.holds.get(address);
-      const token = stored && tokenOf(holderOf(manifestObjectKey(hold.key)), stored.nonce);
-      return token === hold.token && stored?.gen === hold.gen ? [hold] : [];
+  /** Returns the references that their manifests still have. */
+  async confirm(
+    address: Address,
+    references: readonly FoundReference[],
+  ): Promise<FoundReference[]> {
+    const confirmed = await mapAll(references, async (reference) => {
+      const seen = await unlessUnreadable(this.#protocol.manifests.read(reference.key));
+      const stored = seen?.record?.current?.references.get(address);
+      const token = stored && tokenOf(referrerOf(manifestObjectKey(reference.key)), stored.attempt);
+      return token === reference.token && stored?.gen === reference.gen ? [reference] : [];
     });
     return confirmed.flat();
   }
 
-  /** Counts holds at the generation that the sidecar has. Returns whether it does. */
+  /**
+   * Adds references to a sidecar. Returns whether it has them now: it must be at their generation.
+   */
   async count(address: Address, tokens: readonly Token[]): Promise<boolean> {
     const sidecar = await this.#protocol.sidecars.change(address, restore(tokens));
     return tokens.every((token) => sidecar?.refs.includes(token));
   }
 
   /**
-   * Moves holds to the generation that the sidecar has, or to a new one: what they hold was given
-   * up, and its data may be deleted any moment (rule `never-revive-a-generation`). Data comes from
-   * any of `generations`. Without any the sidecar waits, marked, for the next put of the bytes.
-   * Returns whether the segment can be read again.
+   * Moves references to the generation that the sidecar has, or to a new one: theirs was given up,
+   * and its data may be deleted any moment (rule `never-revive-a-generation`). Data comes from any
+   * of `generations`. Without any the sidecar waits, marked, for the next put of the bytes. Returns
+   * whether the segment can be read again.
    */
   async move(
     address: Address,
-    holds: readonly FoundHold[],
+    references: readonly FoundReference[],
     generations: Iterable<Generation>,
   ): Promise<boolean> {
-    const [first] = holds;
+    const [first] = references;
     if (first === undefined) return false;
     const { encoding, length } = parseGeneration(first.gen);
-    const tokens = holds.map(({ token }) => token);
+    const tokens = references.map(({ token }) => token);
     const bytes = await this.#bytesOf(address, generations);
     let gen: Generation | undefined;
     if (bytes !== undefined) {
@@ -82,7 +87,7 @@ export class HoldRepair {
       gen = (await this.#protocol.sidecars.change(address, awaitBytes(tokens, fresh)))?.gen;
     }
     if (gen === undefined) return false;
-    const moved = await mapAll(holds, (hold) => this.#point(address, hold, gen));
+    const moved = await mapAll(references, (reference) => this.#point(address, reference, gen));
     return bytes !== undefined && moved.every(Boolean);
   }
 
@@ -104,23 +109,31 @@ export class HoldRepair {
   }
 
   /**
-   * Has a manifest hold another generation, if it still has the hold. The content and its revision
-   * stay.
+   * Points a manifest to another generation, if it still has the reference. The content and its
+   * revision stay.
    */
-  async #point(address: Address, { key, token }: FoundHold, gen: Generation): Promise<boolean> {
+  async #point(
+    address: Address,
+    { key, token }: FoundReference,
+    gen: Generation,
+  ): Promise<boolean> {
     const { manifests } = this.#protocol;
-    const holder = holderOf(manifestObjectKey(key));
+    const referrer = referrerOf(manifestObjectKey(key));
     for (let seen = await manifests.read(key); ; ) {
-      const { current, pending = [], releasing = [] } = seen.record ?? {};
-      const hold = current?.holds.get(address);
-      if (current === undefined || hold === undefined || tokenOf(holder, hold.nonce) !== token)
+      const { current, pending = [], dropped = [] } = seen.record ?? {};
+      const reference = current?.references.get(address);
+      if (
+        current === undefined ||
+        reference === undefined ||
+        tokenOf(referrer, reference.attempt) !== token
+      )
         return true;
-      if (hold.gen === gen) return true;
-      const holds = new Map(current.holds).set(address, { ...hold, gen });
+      if (reference.gen === gen) return true;
+      const references = new Map(current.references).set(address, { ...reference, gen });
       const swapped = await manifests.swap(key, seen, {
-        current: { ...current, holds },
+        current: { ...current, references },
         pending,
-        releasing,
+        dropped,
       });
       if (swapped.isStored) return true;
       seen = swapped.seen;

@@ -4,8 +4,8 @@ import { batchesOf } from '../../../core/batches.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { listObjects } from '../../storage/listing.ts';
 import type { ListedObject } from '../../storage/object-store.ts';
-import { RELEASE_HINTS_PREFIX } from '../format/keys.ts';
-import { type ReadReleaseHint, type ReleaseHint, readReleaseHint } from '../tables/hints.ts';
+import { GARBAGE_HINTS_PREFIX } from '../format/keys.ts';
+import { type GarbageHint, type ReadGarbageHint, readGarbageHint } from '../tables/hints.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import type { CollectRun } from './collect-run.ts';
 import { finishWriter } from './crashed-writers.ts';
@@ -13,20 +13,20 @@ import { finishWriter } from './crashed-writers.ts';
 /** Hints read together. */
 const WINDOW = 64;
 
-const EMPTY: ReleaseHint = { segments: [], manifests: [] };
+const EMPTY: GarbageHint = { segments: [], manifests: [] };
 
 /** A listed hint and its content, which is `undefined` when it cannot be read. */
 export interface ListedHint {
   readonly object: ListedObject;
-  readonly content: ReadReleaseHint | undefined;
+  readonly content: ReadGarbageHint | undefined;
 }
 
-/** All hints about releases, a window at a time, until the run is over. */
+/** All hints at garbage, a window at a time, until the run is over. */
 export async function* readHintWindows(
   run: CollectRun,
 ): AsyncGenerator<ListedHint[], void, undefined> {
   const { protocol, scope } = run;
-  const listed = listObjects(protocol, RELEASE_HINTS_PREFIX, abortOf(scope.signal));
+  const listed = listObjects(protocol, GARBAGE_HINTS_PREFIX, abortOf(scope.signal));
   for await (const window of batchesOf(listed, { count: WINDOW })) {
     if (scope.isOver()) return;
     yield await readHints(run, window);
@@ -39,15 +39,15 @@ function readHints(run: CollectRun, objects: readonly ListedObject[]): Promise<L
     const { key } = object;
     const stored = await protocol.store.get(key, abortOf(scope.signal));
     // When it is gone, another run has done what it asks for.
-    return { object, content: stored === undefined ? EMPTY : readReleaseHint(stored.body, key) };
+    return { object, content: stored === undefined ? EMPTY : readGarbageHint(stored.body, key) };
   });
 }
 
 /**
- * Finishes the releases of the manifests that a hint names, where their process died. Returns
- * whether nothing is left to release.
+ * Finishes the drops of the manifests that a hint names, where their process died. Returns
+ * whether nothing is left to drop.
  */
-export async function finishReleases(run: CollectRun, { content }: ListedHint): Promise<boolean> {
+export async function finishDrops(run: CollectRun, { content }: ListedHint): Promise<boolean> {
   // Only a full run makes up for a hint that cannot be read.
   if (content === undefined) return run.scope.full;
   if (content.isNewer) return false;
@@ -55,7 +55,7 @@ export async function finishReleases(run: CollectRun, { content }: ListedHint): 
     const seen = await unlessUnreadable(run.protocol.manifests.readObject(objectKey));
     // An audit reports the damage; the garbage of other manifests is collected nevertheless.
     if (seen === undefined) return false;
-    if (seen.record === undefined || seen.record.releasing.length === 0) return true;
+    if (seen.record === undefined || seen.record.dropped.length === 0) return true;
     return finishWriter(run, seen);
   });
   return finished.every(Boolean);
