@@ -1,10 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MeteredStore } from '../../src/backends/storage/decorators/metered-store.ts';
-import {
-  RetryingStore,
-  type RetryPolicy,
-} from '../../src/backends/storage/decorators/retrying-store.ts';
+import { Retries, type RetryPolicy } from '../../src/backends/storage/decorators/retries.ts';
+import { RetryingStore } from '../../src/backends/storage/decorators/retrying-store.ts';
 import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import type { PutCondition, PutResult } from '../../src/backends/storage/object-store.ts';
 import { RequestMeter } from '../../src/backends/storage/request-meter.ts';
@@ -77,7 +75,7 @@ function retrying(store: MoodyStore, policy: Partial<RetryPolicy> = {}) {
   return {
     clock,
     meter,
-    repeated: new RetryingStore(new MeteredStore(store, meter), components, policy),
+    repeated: new RetryingStore(new MeteredStore(store, meter), new Retries(components, policy)),
   };
 }
 
@@ -167,7 +165,7 @@ describe('a retrying store', () => {
   test('stops waiting at once when the signal fires', async () => {
     const store = new MoodyStore(Array.from({ length: 100 }, () => 'unavailable'));
     const components = { clock: new SystemClock(), randomness: { fraction: () => 1 } };
-    const repeated = new RetryingStore(store, components, { firstPauseMs: 30_000 });
+    const repeated = new RetryingStore(store, new Retries(components, { firstPauseMs: 30_000 }));
     const controller = new AbortController();
     const asking = repeated.get('key', { signal: controller.signal });
     setImmediate(() => controller.abort(new Error('enough')));

@@ -1,6 +1,8 @@
 import type { Randomness } from '../../core/system/clock.ts';
-import type { Call } from '../storage/call.ts';
-import { BoundedStore, type Link } from '../storage/decorators/bounded-store.ts';
+import { Call } from '../storage/call.ts';
+import type { Link } from '../storage/decorators/bounded-store.ts';
+import { requestStack, type SharedLayers } from '../storage/decorators/request-stack.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import { ObjectWriter, WriterMemory } from './commit/object-writer.ts';
 import { DamageMemory, DamageNotes } from './listing/damage-notes.ts';
 import { ListIndex, ListMemory } from './listing/list-index.ts';
@@ -42,15 +44,7 @@ export class CallScope {
   readonly damage: DamageNotes;
   readonly writer: ObjectWriter;
 
-  /** @param everyCall what stands for all calls. */
-  constructor(
-    everyCall: Omit<Foundation, 'call'>,
-    memory: StoreMemory,
-    call: Call,
-    isWritable: boolean,
-  ) {
-    const store = new BoundedStore(everyCall.store, call, everyCall.clock, memory.link);
-    const foundation: Foundation = { ...everyCall, store, call };
+  constructor(foundation: Foundation, memory: StoreMemory, isWritable: boolean) {
     this.protocol = {
       ...foundation,
       sidecars: new SidecarTable(foundation, memory.sidecars),
@@ -69,5 +63,67 @@ export class CallScope {
       this.damage,
       memory.writers,
     );
+  }
+}
+
+/**
+ * Once its caller wants it to end, or nobody answers, a store says what is left to say within so
+ * many ms.
+ */
+const LAST_WORDS_MS = 400;
+
+/** Begins the calls of an open store. */
+export class Calls {
+  readonly #store: ObjectStore;
+  readonly #layers: SharedLayers;
+  readonly #everyCall: Omit<Foundation, 'store' | 'call'>;
+  readonly #memory: StoreMemory;
+  readonly #isWritable: boolean;
+
+  /**
+   * @param layers what the requests of all calls pass on their way to `store`.
+   * @param everyCall what is the same for all calls.
+   */
+  constructor(
+    store: ObjectStore,
+    layers: Omit<SharedLayers, 'clock' | 'link'>,
+    everyCall: Omit<Foundation, 'store' | 'call'>,
+    memory: StoreMemory,
+    isWritable: boolean,
+  ) {
+    this.#store = store;
+    this.#layers = { ...layers, clock: everyCall.clock, link: memory.link };
+    this.#everyCall = everyCall;
+    this.#memory = memory;
+    this.#isWritable = isWritable;
+  }
+
+  /** A call that has to end within the time for one. */
+  short(signal: AbortSignal | undefined, timeoutMs = this.#timeoutMs): CallScope {
+    return this.#scope(Call.short(this.#everyCall.clock, timeoutMs, signal));
+  }
+
+  /** Work of many steps. */
+  long(signal: AbortSignal | undefined): CallScope {
+    return this.#scope(Call.long(this.#everyCall.clock, this.#timeoutMs, signal));
+  }
+
+  /**
+   * For what is still to be said when the work is done, or was ended.
+   *
+   * @param isHasty whether nobody wants to wait.
+   */
+  lastWords(isHasty: boolean): CallScope {
+    const isShort = isHasty || this.#memory.link.isDown;
+    return this.short(undefined, isShort ? Math.min(LAST_WORDS_MS, this.#timeoutMs) : undefined);
+  }
+
+  get #timeoutMs(): number {
+    return this.#everyCall.settings.timeoutMs;
+  }
+
+  #scope(call: Call): CallScope {
+    const store = requestStack(this.#store, call, this.#layers);
+    return new CallScope({ ...this.#everyCall, store, call }, this.#memory, this.#isWritable);
   }
 }

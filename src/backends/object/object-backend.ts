@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import { type AbortOptions, abortOf, throwIfAborted } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
 import { mapAll } from '../../core/concurrency.ts';
@@ -38,14 +39,12 @@ import type {
 import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../contract/read-validation.ts';
 import { whileOpen } from '../contract/while-open.ts';
 import { commitTaken, type PublishWrite, publishTaken } from '../contract/write-intake.ts';
-import { Call } from '../storage/call.ts';
-import { LimitedStore } from '../storage/decorators/limited-store.ts';
-import { MeteredStore } from '../storage/decorators/metered-store.ts';
+import type { Retries } from '../storage/decorators/retries.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { RequestMeter } from '../storage/request-meter.ts';
 import { ServerClock } from '../storage/server-clock.ts';
 import { auditObjects } from './audit/audit.ts';
-import { CallScope, StoreMemory } from './call-scope.ts';
+import { type CallScope, Calls, StoreMemory } from './call-scope.ts';
 import { collectObjects } from './collect/collect.ts';
 import type { CollectContext } from './collect/collect-run.ts';
 import { headOfRecord } from './format/manifest-record.ts';
@@ -56,7 +55,7 @@ import { surveyObjects } from './operations/survey.ts';
 import { usageOf } from './operations/usage.ts';
 import { readManifest } from './segments/manifest-reading.ts';
 import { findStore } from './tables/descriptor.ts';
-import { DEFAULT_SETTINGS, type Foundation, type ProtocolSettings } from './tables/foundation.ts';
+import { DEFAULT_SETTINGS, type ProtocolSettings } from './tables/foundation.ts';
 
 export interface ObjectBackendOptions extends Partial<ProtocolSettings> {
   /** Never write. Default: false. */
@@ -76,15 +75,11 @@ export interface ObjectComponents {
   readonly randomness?: Randomness;
   /** Counts the requests that the objects send. Default: the calls are counted. */
   readonly meter?: RequestMeter;
+  /** Repeats requests. Default: each is sent once. */
+  readonly retries?: Retries;
   /** See `Backend.identity`. */
   readonly identity?: string;
 }
-
-/**
- * Once its caller wants it to end, or nobody answers, a store says what is left to say within so
- * many ms.
- */
-const LAST_WORDS_MS = 400;
 
 /** A store on an object storage service: docs/protocol.md has its steps and invariants. */
 export class ObjectBackend implements Backend {
@@ -92,8 +87,8 @@ export class ObjectBackend implements Backend {
   readonly location: string;
   readonly identity: string | undefined;
   readonly reports: ReportLog;
-  readonly #foundation: Omit<Foundation, 'call'>;
-  readonly #memory: StoreMemory;
+  readonly #store: ObjectStore;
+  readonly #calls: Calls;
   readonly #meter: RequestMeter;
   readonly #lifecycle: Lifecycle;
 
@@ -116,9 +111,6 @@ export class ObjectBackend implements Backend {
       spillAbove: options.spillAbove ?? DEFAULT_SETTINGS.spillAbove,
       scannedReferences: options.scannedReferences ?? DEFAULT_SETTINGS.scannedReferences,
     };
-    this.#meter = components.meter ?? new RequestMeter();
-    const metered = components.meter === undefined ? new MeteredStore(store, this.#meter) : store;
-    const limited = new LimitedStore(metered, concurrency);
     this.location = store.location;
     this.identity = components.identity;
     this.capabilities = {
@@ -127,14 +119,19 @@ export class ObjectBackend implements Backend {
       countsReferencesOf: 'manifests',
       inlineBelow,
     };
-    this.#foundation = {
-      store: limited,
-      clock,
-      serverClock: new ServerClock(clock),
-      randomness,
-      settings,
-    };
-    this.#memory = new StoreMemory(randomness, cacheBytes);
+    this.#store = store;
+    this.#meter = components.meter ?? new RequestMeter();
+    this.#calls = new Calls(
+      store,
+      {
+        turns: pLimit(concurrency),
+        retries: components.retries,
+        meter: components.meter === undefined ? this.#meter : undefined,
+      },
+      { clock, serverClock: new ServerClock(clock), randomness, settings },
+      new StoreMemory(randomness, cacheBytes),
+      !readOnly,
+    );
     this.#lifecycle = new Lifecycle(store.location, !readOnly, options.signal);
     this.reports = {
       // Without the signal of the store: what that signal ended is reported, too.
@@ -233,7 +230,7 @@ export class ObjectBackend implements Backend {
     return this.#lifecycle.run(async () => {
       const settings = readCollectOptions(options);
       if (!settings.dryRun) this.#lifecycle.assertWritable();
-      const scope = this.#scope(this.#longCall(this.#lifecycle.beginLong(settings)));
+      const scope = this.#calls.long(this.#lifecycle.beginLong(settings));
       return collectObjects(this.#maintenance(scope), within(scope, settings));
     });
   }
@@ -241,7 +238,7 @@ export class ObjectBackend implements Backend {
   async *audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined> {
     const settings = AUDIT_OPTIONS.read('audit', options);
     if (settings.repair) this.#lifecycle.assertWritable();
-    const scope = this.#scope(this.#longCall(this.#lifecycle.beginLong(settings)));
+    const scope = this.#calls.long(this.#lifecycle.beginLong(settings));
     try {
       return yield* whileOpen(
         this,
@@ -304,7 +301,7 @@ export class ObjectBackend implements Backend {
       // What is left is a mark that a collection removes.
       if (!isVarveError(error)) throw error;
     } finally {
-      await this.#foundation.store.close();
+      await this.#store.close();
     }
   }
 
@@ -322,31 +319,16 @@ export class ObjectBackend implements Backend {
 
   /** Begins a call that has to end within the time for one. */
   #short(options: AbortOptions): CallScope {
-    const { clock, settings } = this.#foundation;
-    return this.#scope(Call.short(clock, settings.timeoutMs, this.#lifecycle.begin(options)));
+    return this.#calls.short(this.#lifecycle.begin(options));
   }
 
   /** Begins work of many steps. */
   #long(options: AbortOptions): CallScope {
-    return this.#scope(this.#longCall(this.#lifecycle.begin(options)));
+    return this.#calls.long(this.#lifecycle.begin(options));
   }
 
-  #longCall(signal: AbortSignal | undefined): Call {
-    const { clock, settings } = this.#foundation;
-    return Call.long(clock, settings.timeoutMs, signal);
-  }
-
-  /** For what is still to be said when the work is done, or was ended. */
   #lastWords(): CallScope {
-    const { clock, settings } = this.#foundation;
-    const isHasty = this.#lifecycle.isAborted || this.#memory.link.isDown;
-    return this.#scope(
-      Call.short(clock, isHasty ? Math.min(LAST_WORDS_MS, settings.timeoutMs) : settings.timeoutMs),
-    );
-  }
-
-  #scope(call: Call): CallScope {
-    return new CallScope(this.#foundation, this.#memory, call, this.capabilities.writable);
+    return this.#calls.lastWords(this.#lifecycle.isAborted);
   }
 }
 

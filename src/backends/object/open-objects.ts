@@ -1,7 +1,7 @@
 import { VarveError } from '../../core/errors.ts';
 import { SystemClock } from '../../core/system/system-clock.ts';
 import { Call } from '../storage/call.ts';
-import { BoundedStore } from '../storage/decorators/bounded-store.ts';
+import { requestStack } from '../storage/decorators/request-stack.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import {
   ObjectBackend,
@@ -37,12 +37,12 @@ export async function openObjects(
     timeoutMs = DEFAULT_SETTINGS.timeoutMs,
     signal,
   } = options;
-  const { clock = new SystemClock() } = components;
+  const { clock = new SystemClock(), retries } = components;
   // What one of the two finds ends the other.
   const failed = new AbortController();
   const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
   const call = Call.short(clock, timeoutMs, either);
-  const objects = new BoundedStore(store, call, clock);
+  const objects = requestStack(store, call, { clock, retries });
   try {
     const [found] = await Promise.all([
       findStore(objects),

@@ -1,23 +1,32 @@
 import type { AbortOptions } from '../../core/abort.ts';
 
+/**
+ * The words of this folder. A **service** (S3, Ceph, MinIO) stores objects. An **object** is a byte
+ * string under a **key**, in a **bucket**; its **tag** (`etag`) is another whenever its bytes are.
+ * A **condition** makes a put depend on what is there. A **provider** talks to one kind of service
+ * (`provider.ts`). A **decorator** is a store in front of a store (`decorators/`; all of them in
+ * their order: `request-stack.ts`). A **call** bounds the requests that are made for one call of an
+ * open store (`call.ts`). A **probe** shows whether a service does what is needed (`probe.ts`).
+ */
+
 /** What bounds a request. */
 export interface RequestOptions extends AbortOptions {
   /**
-   * From then on, by the clock's monotonic time in ms, nothing is begun and nothing waited for.
+   * The clock's monotonic time, in ms, at which the request ends: nothing begins or waits after it.
    * Default: never.
    */
   readonly deadline?: number;
 }
 
 /**
- * What the protocol needs of an object storage service, and nothing more. An implementation adds no
- * meaning: it tells what happened, and above all whether it is *known* what happened.
+ * What a backend needs of a service that stores objects, and nothing more. An implementation adds
+ * no meaning: it returns what happened, and above all whether it is *known* what happened.
  *
  * Every method throws a `VarveError`: `DENIED`, `NOT_FOUND` (no such bucket), `INVALID_ARGUMENT`
  * (wrong region or endpoint, a request the service can never accept), `THROTTLED`, `UNAVAILABLE`,
- * `ABORTED`, `CORRUPT` (a body that does not match its checksum). What is `retryable` may be asked
- * again. No method but {@link ObjectStore.delete} and reading may be repeated blindly, so `put`
- * does not throw when its outcome is unknown: it says so.
+ * `ABORTED`, `CORRUPT` (a body that does not match its checksum). A request whose error is
+ * `retryable` may be sent again. Reads and deletes may be repeated blindly, a `put` may not: when
+ * its outcome is unknown, it returns that and does not throw.
  */
 export interface ObjectStore {
   /** The location without credentials, for people. */
@@ -54,7 +63,7 @@ export interface ObjectStore {
    */
   list(prefix: string, options?: ListObjectsOptions): Promise<ObjectPage>;
 
-  /** Lets go of connections. */
+  /** Closes connections. */
   close(): Promise<void>;
 }
 
@@ -76,8 +85,8 @@ export type PutResult =
    */
   | { readonly outcome: 'refused' }
   /**
-   * No answer, or one that does not tell (timeout, reset, 5xx): it may have been stored, or may be
-   * so any moment yet.
+   * No answer, or one that leaves it open (timeout, reset, 5xx): it may have been stored, or may
+   * still be at any moment.
    */
   | { readonly outcome: 'unknown'; readonly error: Error };
 
@@ -101,7 +110,7 @@ export interface StoredObject extends ObjectHead {
 export interface ListObjectsOptions extends RequestOptions {
   /** Only keys after this one. */
   readonly after?: string;
-  /** At most so many, 1 to 1,000; more are `INVALID_ARGUMENT`. Default: 1,000. */
+  /** Most objects on the page, 1 to 1,000; more are `INVALID_ARGUMENT`. Default: 1,000. */
   readonly limit?: number;
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { type OpenS3Options, openS3 } from '../../../src/backends/object/open-s3.ts';
+import type { OpenProviderOptions } from '../../../src/backends/object/open-provider.ts';
+import { openS3 } from '../../../src/backends/object/open-s3.ts';
 import type { S3Config } from '../../../src/backends/storage/s3/s3-location.ts';
 import { describeBackend } from '../../conformance/backend-conformance.ts';
 
@@ -13,7 +14,7 @@ export function describeOnBucket(name: string, configOf: () => Omit<S3Config, 'p
     scale: 0.05,
     open: async () => {
       const config = { ...configOf(), prefix: randomUUID() };
-      const again = (options?: OpenS3Options) => openS3(config, options);
+      const again = (options?: OpenProviderOptions) => openS3(config, options);
       const backend = await again();
       return {
         backend,

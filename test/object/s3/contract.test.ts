@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { MeteredStore } from '../../../src/backends/storage/decorators/metered-store.ts';
+import { Retries } from '../../../src/backends/storage/decorators/retries.ts';
 import { RetryingStore } from '../../../src/backends/storage/decorators/retrying-store.ts';
 import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
 import { probeConditions } from '../../../src/backends/storage/probe.ts';
@@ -18,7 +19,7 @@ describeObjectStore(
   async () => {
     const store = new RetryingStore(
       new MeteredStore(new MemoryObjectStore(), new RequestMeter()),
-      components,
+      new Retries(components),
     );
     return { store, close: () => store.close() };
   },
@@ -31,7 +32,7 @@ describeObjectStore(
     const server = await new S3Server().start();
     server.quirks.minPartBytes = 64 * 1024;
     const s3 = await openAt(server.endpoint, { prefix: 'some/prefix é', partBytes: 64 * 1024 });
-    const store = new RetryingStore(s3, components);
+    const store = new RetryingStore(s3, new Retries(components));
     const fill = async (keys: readonly string[]) => {
       for (const key of keys)
         await server.store.put(`some/prefix é/${key}`, Buffer.from('x'), { kind: 'any' });

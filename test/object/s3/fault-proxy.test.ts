@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Retries } from '../../../src/backends/storage/decorators/retries.ts';
 import { RetryingStore } from '../../../src/backends/storage/decorators/retrying-store.ts';
 import type { ObjectStore, StoredObject } from '../../../src/backends/storage/object-store.ts';
 import { RequestMeter } from '../../../src/backends/storage/request-meter.ts';
@@ -23,11 +24,14 @@ describe('between the client and the service', () => {
     meter = new RequestMeter();
     once = await openAt(proxy.endpoint, { partBytes: 256 * KIB }, meter);
     const components = { clock: new SystemClock(), randomness: new SystemRandomness(), meter };
-    store = new RetryingStore(once, components, {
-      firstPauseMs: 2,
-      longestPauseMs: 20,
-      deadlineMs: 10_000,
-    });
+    store = new RetryingStore(
+      once,
+      new Retries(components, {
+        firstPauseMs: 2,
+        longestPauseMs: 20,
+        deadlineMs: 10_000,
+      }),
+    );
   });
   afterEach(async () => {
     await store.close();

@@ -2,90 +2,59 @@ import { isVarveError } from '../../../core/errors.ts';
 import type { Clock } from '../../../core/system/clock.ts';
 import { type Call, throwIfOver } from '../call.ts';
 import type {
-  ListObjectsOptions,
-  ObjectHead,
-  ObjectPage,
   ObjectStore,
   PutCondition,
   PutResult,
   RequestOptions,
   StoredObject,
 } from '../object-store.ts';
+import { type PassingRequest, StoreDecorator } from './store-decorator.ts';
 
 /** Whether the service answered when it was last asked. Shared by all calls of an open store. */
 export interface Link {
   isDown: boolean;
 }
 
-/**
- * Objects as one call sees them: every request is bounded by the call, unless it is given bounds of
- * its own.
- */
-export class BoundedStore implements ObjectStore {
-  readonly location: string;
-  readonly #store: ObjectStore;
+/** Bounds every request by the call that it is made for, unless it has bounds of its own. */
+export class BoundedStore extends StoreDecorator {
   readonly #call: Call;
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #link: Link;
 
-  constructor(
-    store: ObjectStore,
-    call: Call,
-    clock: Pick<Clock, 'monotonic'>,
-    link: Link = { isDown: false },
-  ) {
-    this.location = store.location;
-    this.#store = store;
+  constructor(inner: ObjectStore, call: Call, clock: Pick<Clock, 'monotonic'>, link: Link) {
+    super(inner);
     this.#call = call;
     this.#clock = clock;
     this.#link = link;
   }
 
-  async get(key: string, options?: RequestOptions): Promise<StoredObject | undefined> {
-    const object = await this.#ask(options, (bounds) => this.#store.get(key, bounds));
+  override async get(key: string, options?: RequestOptions): Promise<StoredObject | undefined> {
+    const object = await super.get(key, options);
     if (object !== undefined) this.#call.moved(object.body.length);
     return object;
   }
 
-  head(key: string, options?: RequestOptions): Promise<ObjectHead | undefined> {
-    return this.#ask(options, (bounds) => this.#store.head(key, bounds));
-  }
-
-  async put(
+  override async put(
     key: string,
     body: Uint8Array,
     condition: PutCondition,
     options?: RequestOptions,
   ): Promise<PutResult> {
-    const result = await this.#ask(options, (bounds) =>
-      this.#store.put(key, body, condition, bounds),
-    );
+    const result = await super.put(key, body, condition, options);
     if (result.outcome === 'stored') this.#call.moved(body.length);
     if (result.outcome === 'unknown') this.#link.isDown = true;
     return result;
   }
 
-  delete(keys: readonly string[], options?: RequestOptions): Promise<void> {
-    return this.#ask(options, (bounds) => this.#store.delete(keys, bounds));
-  }
-
-  list(prefix: string, options?: ListObjectsOptions): Promise<ObjectPage> {
-    return this.#ask(options, (bounds) => this.#store.list(prefix, bounds));
-  }
-
-  close(): Promise<void> {
-    return this.#store.close();
-  }
-
-  async #ask<Options extends RequestOptions, Result>(
-    options: Options | undefined,
-    request: (bounds: Options & RequestOptions) => Promise<Result>,
+  protected override async around<Result>(
+    _: PassingRequest,
+    options: RequestOptions | undefined,
+    send: (bounds: RequestOptions) => Promise<Result>,
   ): Promise<Result> {
-    const bounds =
-      options?.deadline === undefined ? { ...this.#call.step(), ...(options as Options) } : options;
+    const bounds = options?.deadline === undefined ? { ...this.#call.step(), ...options } : options;
     throwIfOver(bounds, this.#clock);
     try {
-      const result = await request(bounds);
+      const result = await send(bounds);
       this.#link.isDown = false;
       return result;
     } catch (error) {

@@ -5,13 +5,13 @@ import type {
   ListObjectsOptions,
   ObjectHead,
   ObjectPage,
-  ObjectStore,
   PutCondition,
   PutResult,
   RequestOptions,
   StoredObject,
 } from '../object-store.ts';
-import { type BucketFacts, checkBucket } from './bucket-settings.ts';
+import type { Provider } from '../provider.ts';
+import type { RequestMeter } from '../request-meter.ts';
 import { conditionHeaders } from './conditions.ts';
 import { decodeListed } from './listing-encoding.ts';
 import { PartedUpload } from './parted-upload.ts';
@@ -19,6 +19,7 @@ import { readRanges } from './ranged-read.ts';
 import { describeFailure } from './s3-failure.ts';
 import { formatS3Location } from './s3-location.ts';
 import type { S3Requests } from './s3-requests.ts';
+import { type BucketFacts, checkBucket } from './s3-settings.ts';
 
 /** Times that a large object may be replaced while it is read in ranges. */
 const MAX_CHANGES = 5;
@@ -26,7 +27,7 @@ const MAX_CHANGES = 5;
 type Reading = StoredObject | 'too-large' | undefined;
 
 /** Objects below a prefix of a bucket. Each request is sent once: see `RetryingStore`. */
-export class S3Objects implements ObjectStore {
+export class S3Objects implements Provider {
   readonly location: string;
   readonly #requests: S3Requests;
   readonly #uploads: PartedUpload;
@@ -39,6 +40,10 @@ export class S3Objects implements ObjectStore {
     this.location = formatS3Location(requests.location);
     this.#bucket = requests.location.bucket;
     this.#prefix = requests.location.prefix;
+  }
+
+  get meter(): RequestMeter {
+    return this.#requests.meter;
   }
 
   /** Looks at the settings of the bucket; see {@link checkBucket}. */

@@ -1,0 +1,46 @@
+import type { OnEvent } from '../../core/events.ts';
+import { SystemClock, SystemRandomness } from '../../core/system/system-clock.ts';
+import { Retries } from '../storage/decorators/retries.ts';
+import { probeConditions } from '../storage/probe.ts';
+import type { Provider } from '../storage/provider.ts';
+import type { ObjectBackend, ObjectComponents } from './object-backend.ts';
+import { type OpenObjectsOptions, openObjects } from './open-objects.ts';
+import { DEFAULT_SETTINGS } from './tables/foundation.ts';
+
+export interface OpenProviderOptions extends OpenObjectsOptions {
+  /** Called with what does not keep a store from working, and may harm it. Default: not. */
+  readonly onWarning?: (message: string) => void;
+  /** Called for each request that is repeated. Default: not. */
+  readonly onEvent?: OnEvent;
+}
+
+/**
+ * Opens the store of a provider. Before anything is written the service has to show that it honours
+ * conditions, and the bucket that nothing else deletes from it.
+ *
+ * @throws what `checkBucket`, `probeConditions` and `openObjects` throw.
+ */
+export async function openProvider(
+  provider: Provider,
+  options: OpenProviderOptions,
+  components: ObjectComponents,
+): Promise<ObjectBackend> {
+  const { onWarning = () => {}, onEvent, timeoutMs = DEFAULT_SETTINGS.timeoutMs } = options;
+  const { clock = new SystemClock(), randomness = new SystemRandomness() } = components;
+  const { meter } = provider;
+  const retries = new Retries(
+    { clock, randomness, meter, ...(onEvent && { onEvent }) },
+    { deadlineMs: timeoutMs },
+  );
+  return openObjects(
+    provider,
+    options,
+    { clock, randomness, meter, retries },
+    async (objects, call) => {
+      await retries.repeat('looking at the bucket', call.step(), (bounds) =>
+        provider.checkBucket(onWarning, bounds),
+      );
+      await probeConditions(objects, randomness);
+    },
+  );
+}
