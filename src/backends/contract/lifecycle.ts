@@ -68,8 +68,8 @@ export class Lifecycle {
     try {
       return await running;
     } catch (error) {
-      const { reason } = this.#closed.signal;
-      throw isVarveError(error, 'ABORTED') && error.cause === reason ? reason : error;
+      const { aborted, reason } = this.#closed.signal;
+      throw aborted && isVarveError(error, 'ABORTED') && error.cause === reason ? reason : error;
     } finally {
       this.#running.delete(running);
     }
