@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { IndexDatabase } from '../../src/backends/local/database/index-database.ts';
+import type { IndexDatabase } from '../../src/backends/local/database/index-database.ts';
+import { openIndex } from '../../src/backends/local/database/open-index.ts';
 import { StoreFolder } from '../../src/backends/local/files/store-folder.ts';
 import {
   addToFilter,
@@ -30,8 +31,8 @@ import { isUnreadable } from '../../src/core/errors.ts';
 import { Random } from './process/random.ts';
 import { rejection, scratchFolder } from './support.ts';
 
-function openIndex(): IndexDatabase {
-  return IndexDatabase.open(new StoreFolder(scratchFolder()), {
+function newIndex(): IndexDatabase {
+  return openIndex(new StoreFolder(scratchFolder()), {
     create: true,
     readOnly: false,
     lockTimeoutMs: 1000,
@@ -228,7 +229,7 @@ describe('fingerprints', () => {
   }
 
   test('give the ids under a key as a map does, through merges, rebuilds and collisions', async () => {
-    const database = openIndex();
+    const database = newIndex();
     const random = new Random(4);
     const index = new FingerprintIndex(database, SEGMENT_FINGERPRINTS);
     const model = new Map<number, number[]>();
@@ -273,7 +274,7 @@ describe('fingerprints', () => {
   });
 
   test('of which all are gone take no room', async () => {
-    const database = openIndex();
+    const database = newIndex();
     const index = new FingerprintIndex(database, SEGMENT_FINGERPRINTS);
     await database.write(() => index.add([{ key: 5, id: 1 }]));
     await database.write(() => index.rebuild(() => false));
@@ -286,7 +287,7 @@ describe('fingerprints', () => {
 });
 
 test('the ledger counts as a map does', async () => {
-  const database = openIndex();
+  const database = newIndex();
   const ledger = new ReferenceLedger(database);
   const random = new Random(5);
   const model = new Map<number, number>();

@@ -42,6 +42,7 @@ import type { CommitTuning, LocalWrite } from './commit/commit-transaction.ts';
 import type { MaintenanceContext } from './commit/maintenance-context.ts';
 import { publishStream } from './commit/publication.ts';
 import type { IndexDatabase } from './database/index-database.ts';
+import { checkpoint, withSmallCache } from './database/index-upkeep.ts';
 import { PackReader } from './files/pack-files.ts';
 import type { StoreFolder } from './files/store-folder.ts';
 import { type LocalOptions, type OpenedFiles, openFiles } from './opening.ts';
@@ -213,7 +214,7 @@ export class LocalBackend implements Backend {
     const settings = readCollectOptions(options);
     if (!settings.dryRun) this.#lifecycle.assertWritable();
     return this.#maintain('collecting', settings, (context, signalled) =>
-      this.#database.sweeping(() => collectLocal(context, signalled)),
+      withSmallCache(this.#database, () => collectLocal(context, signalled)),
     );
   }
 
@@ -239,7 +240,7 @@ export class LocalBackend implements Backend {
     return this.#lifecycle.doing('measuring', () => {
       this.#folder.assertInPlace();
       // So that what the store is said to take is what it takes once it is closed.
-      if (this.capabilities.writable) this.#database.foldLog();
+      if (this.capabilities.writable) checkpoint(this.#database);
       return this.#snapshots.take((index) => localUsage(this.#folder, index));
     });
   }

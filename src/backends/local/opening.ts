@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { throwIfAborted } from '../../core/abort.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
 import { toVarveError } from '../../core/system/system-error.ts';
-import { IndexDatabase } from './database/index-database.ts';
+import type { IndexDatabase } from './database/index-database.ts';
+import { openIndex } from './database/open-index.ts';
 import { networkFileSystem } from './files/network-file-system.ts';
 import type { SharedWith } from './files/plain-files.ts';
 import { StoreFolder } from './files/store-folder.ts';
@@ -97,7 +98,7 @@ function openOnce(
   const { lockTimeoutMs, sharedWith } = options;
   const folder = new StoreFolder(root);
   try {
-    const database = IndexDatabase.open(folder, { create, readOnly, lockTimeoutMs, sharedWith });
+    const database = openIndex(folder, { create, readOnly, lockTimeoutMs, sharedWith });
     const owner = new PackOwner(folder, database, packBytes);
     try {
       // Upgrades to a later format wait for those who hold their lock.

@@ -7,6 +7,7 @@ import { MARKED, TO_MARK } from '../../contract/findings.ts';
 import type { AuditReport, AuditSettings, Finding } from '../../contract/maintenance.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
+import { integrityFaults } from '../database/index-upkeep.ts';
 import { PackReader, PackVanished, packPath } from '../files/pack-files.ts';
 import type { FingerprintEntry } from '../format/fingerprint.ts';
 import { BODIES, KIND_NUMBERS, SEGMENTS } from '../format/schema.ts';
@@ -103,7 +104,7 @@ class Audit {
   }
 
   async run(): Promise<AuditResult> {
-    const faults = this.#index.database.integrityFaults();
+    const faults = integrityFaults(this.#index.database);
     if (faults.length > 0) return this.#reportIndex(faults);
     const { sample } = this.#options;
     const isSampled = () => sample >= 1 || Math.random() < sample;

@@ -1,5 +1,6 @@
 import type { CollectReport, CollectSettings, Remnant } from '../../contract/maintenance.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
+import { shrink } from '../database/index-upkeep.ts';
 import { removeDeadLocks } from '../database/writer-lock.ts';
 import { planSweep } from './collect-plan.ts';
 import { CollectScope, cutoffOf } from './collect-scope.ts';
@@ -104,7 +105,7 @@ async function runCollection(
   if (full && scope.isFirst && !scope.isOver) await rebuildFingerprints(context, signal);
   if (full || erase) await forgetUnusedNames(context, signal);
   const remnants = erase ? await finishErasure(context, options, scope) : [];
-  await index.database.shrink(signal);
+  await shrink(index.database, signal);
   context.folder.assertIndex();
   removeDeadLocks(context.root);
   const isComplete = !scope.isOver && remnants.length === 0;

@@ -5,6 +5,7 @@ import type { CollectOptions, Remnant } from '../../contract/maintenance.ts';
 import { strayFiles } from '../audit/audit-blocks.ts';
 import { repairStrayFile } from '../audit/audit-repair.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
+import { emptyWriteAheadLog, rewriteFile } from '../database/index-upkeep.ts';
 import { packLength, packPath } from '../files/pack-files.ts';
 import { BODIES } from '../format/schema.ts';
 import type { CollectScope } from './collect-scope.ts';
@@ -103,7 +104,10 @@ export async function scrubIndex(
   const end = performance.now() + PATIENCE_MS;
   const isLate = () => (deadlineMs === undefined ? performance.now() >= end : scope.isOver);
   await index.database.write(() => index.bumpErasures(), signal);
-  for (const step of [() => index.database.rewriteFile(), () => index.database.emptyLog()]) {
+  for (const step of [
+    () => rewriteFile(index.database),
+    () => emptyWriteAheadLog(index.database),
+  ]) {
     while (!step()) {
       throwIfAborted(signal);
       if (isLate()) return false;

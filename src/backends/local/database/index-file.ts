@@ -1,16 +1,5 @@
-import {
-  accessSync,
-  closeSync,
-  constants,
-  copyFileSync,
-  existsSync,
-  lstatSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { closeSync, existsSync, lstatSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { VarveError } from '../../../core/errors.ts';
 import {
   createFile,
@@ -20,24 +9,22 @@ import {
   type SharedWith,
 } from '../files/plain-files.ts';
 import { INDEX_FILE, PARTIAL_INDEX_FILE } from '../files/store-folder.ts';
-import { type Database, openSqlite } from './sqlite-driver.ts';
 
-/**
- * How long SQLite itself waits for a lock before it answers "busy", in ms. Writers wait longer,
- * without blocking.
- */
-export const BUSY_TIMEOUT_MS = 250;
-
+/** How an index is opened. */
 export interface IndexOptions {
   readonly create: boolean;
   readonly readOnly: boolean;
-  /** How long a writer waits for the other processes' commits, in ms. */
+  /** How long a writer waits for other processes' commits, in ms. */
   readonly lockTimeoutMs: number;
   /** Who may use what is made. Default: as the index has it. */
   readonly sharedWith?: SharedWith | undefined;
 }
 
-/** A new index beside old packs would give their names again and call what they hold garbage. */
+/**
+ * A new index beside old packs would give their names again, and treat their content as garbage.
+ *
+ * @throws `CORRUPT` when there are packs.
+ */
 export function assertNoPacks(root: string): void {
   const folder = join(root, 'packs');
   const pack = existsSync(folder)
@@ -67,29 +54,11 @@ export function assertFinished(root: string): void {
 }
 
 /**
- * Whether an error may be a refusal to write in disguise: SQLite cannot open, or Node cannot make a
- * folder, for whatever reason.
+ * Makes the folders and the empty index of a new store.
+ *
+ * @throws `NOT_FOUND` when it may not be created, `INVALID_ARGUMENT` when the folder holds other
+ *   things.
  */
-export function isUnclear(cause: unknown): boolean {
-  const code = String((cause as { code?: unknown }).code);
-  return code.startsWith('SQLITE_CANTOPEN') || code === 'ENOENT';
-}
-
-/** What the operating system says about writing at `path`, if it objects. */
-export function refusalOf(path: string, cause: unknown): unknown {
-  if (!existsSync(path) && path !== dirname(path)) return refusalOf(dirname(path), cause);
-  try {
-    accessSync(path, constants.W_OK);
-    return cause;
-  } catch (refusal) {
-    return refusal;
-  }
-}
-
-export function isBusy(error: unknown): boolean {
-  return String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY');
-}
-
 export function prepareFolder(root: string, { create, readOnly, sharedWith }: IndexOptions): void {
   if (!create || readOnly) {
     if (!existsSync(join(root, INDEX_FILE))) assertNoPacks(root);
@@ -115,62 +84,11 @@ export function prepareFolder(root: string, { create, readOnly, sharedWith }: In
   createIndexFile(root, modes);
 }
 
-/** SQLite would make it readable to everybody; its log and shared memory take after it. */
+/** SQLite would make it readable to everybody; SQLite's files beside it get the same mode. */
 function createIndexFile(root: string, modes: Modes): void {
   try {
     closeSync(createFile(join(root, INDEX_FILE), modes));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
-}
-
-/**
- * Whether SQLite could not make the memory that its connections share: the medium is read-only, or
- * full.
- */
-function isUnshared(code: string): boolean {
-  return (
-    code === 'SQLITE_CANTOPEN' ||
-    code === 'SQLITE_IOERR_SHMSIZE' ||
-    code.startsWith('SQLITE_READONLY')
-  );
-}
-
-/**
- * Connects to the index, which must be no link. On a medium that cannot be written, or is full,
- * SQLite cannot make the shared memory that its write-ahead log needs, so there a reader works on a
- * private copy of the index.
- */
-export function connect(
-  path: string,
-  readOnly: boolean,
-): { connection: Database; copy: string | undefined } {
-  const options = { timeout: BUSY_TIMEOUT_MS, fileMustExist: readOnly, readonly: readOnly };
-  const connection = openSqlite(path, options);
-  try {
-    connection.exec('PRAGMA schema_version');
-    return { connection, copy: undefined };
-  } catch (error) {
-    connection.close();
-    const { code } = error as { code?: string };
-    if (!readOnly || !isUnshared(code ?? '')) throw error;
-  }
-  return connectToCopy(path);
-}
-
-/**
- * Connects to a private copy of the index. Only where no process has it open, for one that closes
- * it drops its locks.
- */
-export function connectToCopy(path: string): { connection: Database; copy: string } {
-  const copy = mkdtempSync(join(tmpdir(), 'varve-index-'));
-  try {
-    for (const suffix of ['', '-wal']) {
-      if (existsSync(path + suffix)) copyFileSync(path + suffix, join(copy, INDEX_FILE + suffix));
-    }
-    return { connection: openSqlite(join(copy, INDEX_FILE), { timeout: BUSY_TIMEOUT_MS }), copy };
-  } catch (error) {
-    rmSync(copy, { recursive: true, force: true });
-    throw error;
   }
 }

@@ -40,6 +40,11 @@ export function openSqlite(path: string, options?: BetterSqlite.Options): Databa
   return new (sqliteDriver())(path, options);
 }
 
+/** Whether another connection has the lock that a statement needs. */
+export function isBusy(error: unknown): boolean {
+  return String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY');
+}
+
 /**
  * The class of connections. Loaded with the first call.
  *

@@ -18,7 +18,9 @@ import { VarveError } from '../../../core/errors.ts';
 import { assertApart } from '../../../core/system/real-path.ts';
 import { toVarveError } from '../../../core/system/system-error.ts';
 import type { BackupOptions, BackupReport } from '../../contract/maintenance.ts';
-import { IndexDatabase } from '../database/index-database.ts';
+import type { IndexDatabase } from '../database/index-database.ts';
+import { copyInto } from '../database/index-upkeep.ts';
+import { inspectIndex } from '../database/open-index.ts';
 import { isWriterAlive } from '../database/writer-lock.ts';
 import { PackVanished, packPath } from '../files/pack-files.ts';
 import {
@@ -73,8 +75,8 @@ export async function backUp(
   for (let attempt = 1; ; attempt++) {
     rmSync(partial, { force: true });
     closeSync(createFile(partial, modesOf(folder, undefined)));
-    database.copyInto(partial, { [BACKUP_MARK]: mark });
-    const copy = IndexDatabase.inspect(partial);
+    copyInto(database, partial, { [BACKUP_MARK]: mark });
+    const copy = inspectIndex(partial);
     let rows: PackRow[];
     try {
       rows = copy.all<PackRow>('SELECT id, size FROM pack ORDER BY id');
@@ -179,7 +181,7 @@ function prepareTarget(root: string, folder: string, created: number): void {
 /** What is wrong with it is wrong with the backup, not with the store. */
 function inspectBackup(folder: string): IndexDatabase {
   try {
-    return IndexDatabase.inspect(join(folder, INDEX_FILE));
+    return inspectIndex(join(folder, INDEX_FILE));
   } catch (cause) {
     throw toVarveError(cause, `reading the older backup in ${folder}`);
   }

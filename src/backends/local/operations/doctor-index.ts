@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, rmSync, type Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { DoctorFinding } from '../../contract/maintenance.ts';
-import { connect, connectToCopy } from '../database/index-file.ts';
+import { connect, connectToCopy } from '../database/connect.ts';
 import type { Database } from '../database/sqlite-driver.ts';
 import { packPath } from '../files/pack-files.ts';
 import { INDEX_FILE } from '../files/store-folder.ts';

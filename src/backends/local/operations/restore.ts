@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { VarveError } from '../../../core/errors.ts';
 import { toVarveError } from '../../../core/system/system-error.ts';
 import type { BackupOptions, BackupReport } from '../../contract/maintenance.ts';
-import { IndexDatabase } from '../database/index-database.ts';
+import { inspectIndex } from '../database/open-index.ts';
 import { assertPlain } from '../files/plain-files.ts';
 import { INDEX_FILE, StoreFolder } from '../files/store-folder.ts';
 import { BACKUP_MARK } from '../format/schema.ts';
@@ -34,7 +34,7 @@ export async function restoreBackup(
           'a new or empty folder',
       );
     }
-    const index = IndexDatabase.inspect(join(from, INDEX_FILE));
+    const index = inspectIndex(join(from, INDEX_FILE));
     const folder = new StoreFolder(from);
     try {
       folder.pin();

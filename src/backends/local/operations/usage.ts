@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Usage } from '../../contract/maintenance.ts';
 import type { ManifestKind } from '../../contract/manifests.ts';
+import { indexBytes } from '../database/index-upkeep.ts';
 import { lengthOfFile } from '../files/plain-files.ts';
 import type { StoreFolder } from '../files/store-folder.ts';
 import { KIND_NUMBERS, SEGMENTS, SWEPT } from '../format/schema.ts';
@@ -35,13 +36,13 @@ export function localUsage({ root, packs }: StoreFolder, index: LocalIndex): Usa
   );
   let garbageBytes = 0;
   for (const { record } of garbage) garbageBytes += index.records.length(SEGMENTS, record);
-  const indexBytes = database.size(root);
+  const ofIndex = indexBytes(root);
   return {
     manifests: { conversation: of('conversation'), blob: of('blob'), pin: of('pin') },
     segments: (stored?.records ?? 0) - swept,
     segmentBytes: (stored?.raw ?? 0) - (stored?.dead ?? 0),
-    storedBytes: indexBytes + folderBytes(packs),
-    indexBytes,
+    storedBytes: ofIndex + folderBytes(packs),
+    indexBytes: ofIndex,
     garbageSegments: garbage.length,
     garbageBytes,
   };

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { Address } from '../../../core/address.ts';
 import { batchesOf, slicesOf } from '../../../core/batches.ts';
 import { CommitLog } from '../commit/commit-log.ts';
-import { IndexDatabase } from '../database/index-database.ts';
+import type { IndexDatabase } from '../database/index-database.ts';
+import { openIndex } from '../database/open-index.ts';
 import { PackReader } from '../files/pack-files.ts';
 import { syncFolder } from '../files/plain-files.ts';
 import { INDEX_FILE, PARTIAL_INDEX_FILE, StoreFolder } from '../files/store-folder.ts';
@@ -53,7 +54,7 @@ export class StoreBuilder {
   /** @throws `INVALID_ARGUMENT` when the folder holds anything. */
   constructor(root: string) {
     this.#folder = new StoreFolder(root, PARTIAL_INDEX_FILE);
-    this.#database = IndexDatabase.open(this.#folder, {
+    this.#database = openIndex(this.#folder, {
       create: true,
       readOnly: false,
       lockTimeoutMs: 60_000,
