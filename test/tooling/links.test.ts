@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { RULES } from '../../src/backends/object/rules.ts';
 import { MarkdownFile, markdownFiles, projectFiles, ROOT } from './documents.ts';
 
 const files = markdownFiles();
@@ -54,12 +55,11 @@ describe('the documents', () => {
     },
   );
 
-  it.each(files.filter(({ path }) => /^(README|ARCHITECTURE|docs\/.*)\.md$/.test(path)))(
-    '$path fits a screen, tables and code included',
-    ({ lines }) => {
-      expect(lines.filter((line) => [...line].length > 100)).toEqual([]);
-    },
-  );
+  it.each(
+    files.filter(({ path }) => /^(README|ARCHITECTURE|CONTRIBUTING|docs\/.*)\.md$/.test(path)),
+  )('$path fits a screen, tables and code included', ({ lines }) => {
+    expect(lines.filter((line) => [...line].length > 100)).toEqual([]);
+  });
 
   it('are short where they are the first to be read', () => {
     expect(byPath.get('README.md')?.lines.length).toBeLessThanOrEqual(150);
@@ -76,6 +76,17 @@ describe('the documents', () => {
     const rows = (text: string) => text.match(/\| `[A-Z_]+` \| .* \|/g);
     const page = byPath.get('docs/library.md')?.lines.join('\n') as string;
     expect(rows(page)).toEqual(rows(readFileSync(join(ROOT, 'src/core/errors.ts'), 'utf8')));
+  });
+
+  it('have the rules of the object protocol as the code has them', () => {
+    const text = byPath.get('docs/protocol.md')?.prose.replaceAll(/\s+/g, ' ') as string;
+    const [, section = ''] = /## Rules (.*?) ## /.exec(`${text} ## `) ?? [];
+    const written = [
+      ...section.matchAll(/- \*\*`(.+?)`\*\*: (.+?) \*Why:\* (.+?[.]) (?=- \*\*|`test)/g),
+    ];
+    expect(written.map(([, name, sentence, reason]) => [name, { sentence, reason }])).toEqual(
+      Object.entries(RULES),
+    );
   });
 
   it('are in the package, with every file that they link to', () => {
