@@ -2,6 +2,7 @@ import type { Backend } from '../backends/contract/backend.ts';
 import type { AbortOptions } from '../core/abort.ts';
 import { type ErrorCode, isVarveError, VarveError } from '../core/errors.ts';
 import type { OnEvent, WorkName } from '../core/events.ts';
+import { parseJson } from '../core/json.ts';
 import type { OptionKinds } from '../core/options/option-kinds.ts';
 import { declareOptions } from '../core/options/options.ts';
 import { version } from '../core/version.ts';
@@ -211,7 +212,7 @@ function settingsOf(options: object): Record<string, unknown> {
 
 function parseReport(body: string): RunReport | undefined {
   try {
-    const report: unknown = JSON.parse(body);
+    const report = parseJson(body);
     const isReport =
       typeof report === 'object' &&
       report !== null &&

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VarveError } from '../../core/errors.ts';
+import { parseJson } from '../../core/json.ts';
 import { loadZod } from '../../core/options/zod-loader.ts';
 import { toVarveError } from '../../core/system/system-error.ts';
 
@@ -99,7 +100,7 @@ async function readMark(folder: string): Promise<Mark | undefined> {
     identity: zod.string().optional(),
   });
   try {
-    return schema.parse(JSON.parse(text));
+    return schema.parse(parseJson(text));
   } catch (cause) {
     throw new VarveError(
       'CORRUPT',

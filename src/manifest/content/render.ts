@@ -1,6 +1,7 @@
 import { tokenSegmentIds } from '../../cas/token-segment.ts';
 import type { AbortOptions } from '../../core/abort.ts';
 import { VarveError } from '../../core/errors.ts';
+import { parseJson } from '../../core/json.ts';
 import type { StoredReference } from './body.ts';
 import { type Composition, visitSkeleton } from './composition.ts';
 import type { ContentReader } from './content-reader.ts';
@@ -103,17 +104,10 @@ function parse(pieces: readonly Buffer[], id: string): object {
       { cause: error },
     );
   }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new VarveError(
-      'CORRUPT',
-      `conversation ${JSON.stringify(id)} is stored as invalid JSON: run an audit`,
-      {
-        cause: error,
-      },
-    );
-  }
+  return parseJson(text, (cause) => {
+    const message = `conversation ${JSON.stringify(id)} is stored as invalid JSON: run an audit`;
+    return new VarveError('CORRUPT', message, { cause });
+  }) as object;
 }
 
 type Container = Record<string, unknown>;

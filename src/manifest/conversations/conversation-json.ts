@@ -1,5 +1,6 @@
 import { isBytes } from '../../core/arguments.ts';
 import { VarveError } from '../../core/errors.ts';
+import { parseJson } from '../../core/json.ts';
 import { type JsonText, jsonText } from '../content/json-writer.ts';
 
 /**
@@ -32,15 +33,11 @@ export function messagesText(messages: readonly unknown[] | Uint8Array): JsonTex
 }
 
 function assertArray(text: Buffer): void {
-  let value: unknown;
-  try {
-    value = JSON.parse(text.toString('utf8'));
-  } catch (cause) {
+  const value = parseJson(text, (cause) => {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new VarveError('MALFORMED_INPUT', `the messages to append are not JSON: ${reason}`, {
-      cause,
-    });
-  }
+    const message = `the messages to append are not JSON: ${reason}`;
+    return new VarveError('MALFORMED_INPUT', message, { cause });
+  });
   if (!Array.isArray(value))
     throw new VarveError('MALFORMED_INPUT', 'the messages to append must be a JSON array');
 }

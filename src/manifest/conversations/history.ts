@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Address } from '../../core/address.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
+import { parseJson } from '../../core/json.ts';
 import type { EntryShape, Skeleton } from '../content/body.ts';
 import { type Split, splitAtMessages, splitSkeleton } from '../content/composition.ts';
 import type { ConversationRecord } from '../content/record.ts';
@@ -182,17 +183,13 @@ function deepEqual(a: unknown, b: unknown): boolean {
 }
 
 function parse(text: Buffer): object {
-  try {
-    return JSON.parse(text.toString('utf8'));
-  } catch (error) {
-    throw new VarveError(
+  const refuse = (cause: unknown) =>
+    new VarveError(
       'TOO_LARGE',
       'the conversation is too long to be compared value by value: use ifExists replace',
-      {
-        cause: error,
-      },
+      { cause },
     );
-  }
+  return parseJson(text, refuse) as object;
 }
 
 function conflict(id: string | undefined, reason: string): VarveError {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { decodeSealed, encodeSealed, type SealedAs } from '../../../cas/codec/seal.ts';
 import { slicesOf } from '../../../core/batches.ts';
+import { parseJson } from '../../../core/json.ts';
 import type { ManifestHead } from '../../contract/manifests.ts';
 import { type ArchivedAt, headOfRecord, type ManifestRecord } from './manifest-record.ts';
 
@@ -54,9 +55,8 @@ export function* encodeRollups(
 /** A rollup that cannot be read counts as empty. */
 export function decodeRollup(body: Uint8Array, key: string): ListedManifest[] {
   try {
-    const { heads, seqs } = ROLLUP.parse(
-      JSON.parse(Buffer.from(decodeSealed(body, sealedAs(key), key)).toString('utf8')),
-    );
+    const json = decodeSealed(body, sealedAs(key), key);
+    const { heads, seqs } = ROLLUP.parse(parseJson(json));
     return heads.map(([objectKey, etag, head], at) => ({
       objectKey,
       etag,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { VarveError } from '../../../core/errors.ts';
 import { unknownNumber } from '../../../core/format-number.ts';
+import { parseJson } from '../../../core/json.ts';
 
 /** Version 1 of a format of JSON that is stored. */
 export interface JsonFormat<Value> {
@@ -25,7 +26,8 @@ export function decodeJson<Value>(
   what: string,
 ): Value {
   const { name, schema, numbered = 'v' } = format;
-  const value = parseJson(body, what);
+  const refuse = (cause: unknown) => new VarveError('CORRUPT', `${what}: not JSON`, { cause });
+  const value = parseJson(body, refuse);
   const version = (value as Record<string, unknown> | null)?.[numbered];
   if (typeof version === 'number' && version !== 1)
     throw unknownNumber(what, `${name} format`, version);
@@ -64,12 +66,4 @@ function unknownFields(issues: readonly z.core.$ZodIssue[]): string[] {
     if (issue.code === 'unrecognized_keys') return issue.keys;
     return issue.code === 'invalid_union' ? issue.errors.flatMap(unknownFields) : [];
   });
-}
-
-function parseJson(body: Uint8Array, what: string): unknown {
-  try {
-    return JSON.parse(Buffer.from(body).toString('utf8'));
-  } catch (cause) {
-    throw new VarveError('CORRUPT', `${what}: not JSON`, { cause });
-  }
 }

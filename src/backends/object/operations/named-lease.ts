@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type AbortOptions, abortOf } from '../../../core/abort.ts';
+import { parseJson } from '../../../core/json.ts';
 import type { Lease } from '../../contract/maintenance.ts';
 import { checkLease } from '../../contract/write-validation.ts';
 import { leaseKey } from '../format/keys.ts';
@@ -50,7 +51,7 @@ export async function acquireLease(
 /** A body that cannot be read protects nobody. */
 function durationOf(body: Uint8Array): number {
   try {
-    return BODY.parse(JSON.parse(Buffer.from(body).toString('utf8'))).ttlMs;
+    return BODY.parse(parseJson(body)).ttlMs;
   } catch {
     return 0;
   }
