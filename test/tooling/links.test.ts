@@ -35,6 +35,12 @@ function missingFiles(file: MarkdownFile): string[] {
   ];
 }
 
+/** Whether the section of the folder around it has a row for a folder. */
+function isRow(path: string, map: string): boolean {
+  const [, section = ''] = map.split(`### ${dirname(path)}\n`);
+  return section.split('\n#')[0]?.includes(`| \`${basename(path)}/\` |`) === true;
+}
+
 /** Made by a command. */
 function isMade(path: string): boolean {
   return path.startsWith('docs/api') || path.startsWith('bench/results');
@@ -64,6 +70,15 @@ describe('the documents', () => {
   it('are short where they are the first to be read', () => {
     expect(byPath.get('README.md')?.lines.length).toBeLessThanOrEqual(150);
     expect(byPath.get('ARCHITECTURE.md')?.lines.length).toBeLessThanOrEqual(300);
+  });
+
+  it('have a map with every folder of src/', () => {
+    const map = byPath.get('ARCHITECTURE.md')?.lines.join('\n') as string;
+    const folders = new Set(existing.filter((path) => path.startsWith('src/')).map(dirname));
+    const unnamed = [...folders].filter(
+      (path) => !map.includes(`${path}/`) && !map.includes(`### ${path}`) && !isRow(path, map),
+    );
+    expect(unnamed).toEqual([]);
   });
 
   it('have an index with every page of docs/', () => {
