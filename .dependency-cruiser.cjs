@@ -8,7 +8,7 @@
 
 const CORE = ['core', 'core/collections', 'core/options', 'core/system'];
 const BELOW_BACKENDS = [...CORE, 'cas/codec', 'backends/contract'];
-const FACE = ['store.ts', 'open.ts', 'open-options.ts'];
+const FACE = ['open-options.ts', 'location.ts', 'open.ts', 'store.ts', 'recovery.ts'];
 
 const OBJECT = wingsOf('backends/object', {
   format: [],
@@ -69,10 +69,12 @@ const MAY_IMPORT = {
   'manifest/transfer': [...BELOW_BACKENDS, 'cas', 'manifest/content', 'manifest/conversations'],
   manifest: [...BELOW_BACKENDS, 'manifest/content', 'manifest/blobs'],
 
+  gc: BELOW_BACKENDS,
   'gc/usage': BELOW_BACKENDS,
-  'gc/replication': BELOW_BACKENDS,
-  gc: [...BELOW_BACKENDS, 'manifest/blobs', 'manifest/conversations'],
+  'gc/replication': [...BELOW_BACKENDS, 'gc'],
   'gc/retention': [...BELOW_BACKENDS, 'manifest/conversations', 'gc'],
+  'gc/audit': [...BELOW_BACKENDS, 'manifest/blobs', 'manifest/conversations', 'gc'],
+  'gc/erasure': [...BELOW_BACKENDS, 'manifest/content', 'manifest/conversations', 'gc'],
 };
 
 /** The command line uses the library through its face; of what is below it, only types. */

@@ -88,7 +88,9 @@ export type {
 } from './core/events.ts';
 export type { RequestMetrics } from './core/request-metrics.ts';
 export { parseWhere, type WhereCondition } from './core/where.ts';
-export type { ErasureReport, RemainingSegment } from './gc/erasure.ts';
+export type { StoreAuditOptions } from './gc/audit/store-audit.ts';
+export type { ErasureReport } from './gc/erasure/erasure.ts';
+export type { RemainingSegment } from './gc/erasure/shared-segments.ts';
 export type {
   CollectionPlanOptions,
   ErasureOptions,
@@ -106,6 +108,7 @@ export type {
   UsageBreakdownOptions,
   UsagePart,
 } from './gc/usage/usage-breakdown.ts';
+export type { S3Config, S3Credentials } from './location.ts';
 export type {
   BlobContent,
   BlobFilter,
@@ -147,13 +150,9 @@ export type {
 export type { LocalStoreOptions, ObjectStoreOptions, OpenOptions } from './open-options.ts';
 export {
   doctor,
-  openStore,
   type RestoreReport,
   restoreStore,
-  type S3Config,
-  type S3Credentials,
   type SalvageStoreReport,
-  Store,
-  type StoreAuditOptions,
   salvageStore,
-} from './store.ts';
+} from './recovery.ts';
+export { openStore, Store } from './store.ts';

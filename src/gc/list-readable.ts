@@ -1,20 +1,24 @@
 import type { Backend } from '../backends/contract/backend.ts';
 import type { ManifestHead, ManifestKind } from '../backends/contract/manifests.ts';
 import type { AbortOptions } from '../core/abort.ts';
-import { isUnreadable } from '../core/errors.ts';
+import { isUnreadable, type VarveError } from '../core/errors.ts';
 
 /**
- * The manifests of a kind, without those that are damaged or of a newer format: to tell of these is
- * an audit's.
+ * Lists the manifests of a kind that can be read. A list ends with an error where some are damaged
+ * or of a newer format, after all others: audits report these.
+ *
+ * @param onFault called with that error.
  */
 export async function* listReadable(
   backend: Backend,
   kind: ManifestKind,
   options: AbortOptions,
+  onFault?: (error: VarveError) => void,
 ): AsyncGenerator<ManifestHead, void, undefined> {
   try {
     yield* backend.list(kind, {}, options);
   } catch (error) {
     if (!isUnreadable(error)) throw error;
+    onFault?.(error);
   }
 }

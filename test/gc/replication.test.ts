@@ -7,8 +7,9 @@ import type { Backend } from '../../src/backends/contract/backend.ts';
 import { MANIFEST_KINDS, type ManifestWrite } from '../../src/backends/contract/manifests.ts';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
 import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
-import { Replication, type ReplicationReport } from '../../src/gc/replication/replication.ts';
-import { openStore, restoreStore, Store } from '../../src/store.ts';
+import { replicate } from '../../src/gc/replication/replication.ts';
+import { restoreStore } from '../../src/recovery.ts';
+import { openStore, Store } from '../../src/store.ts';
 import {
   append,
   commit,
@@ -55,10 +56,6 @@ async function contents(backend: Backend): Promise<unknown[]> {
     }
   }
   return all;
-}
-
-async function replicate(source: Backend, target: Backend): Promise<ReplicationReport> {
-  return new Replication(source, target).run();
 }
 
 function byText(a: unknown, b: unknown): number {

@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { DoctorReport } from '../../src/backends/contract/maintenance.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { doctor } from '../../src/store.ts';
+import { doctor } from '../../src/recovery.ts';
 import { commit, entry, put } from '../conformance/builders.ts';
 import { openStore, rejection, scratchFolder } from './support.ts';
 

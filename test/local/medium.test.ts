@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { doctor, openStore as openVarve } from '../../src/store.ts';
+import { doctor } from '../../src/recovery.ts';
+import { openStore as openVarve } from '../../src/store.ts';
 import { auditOf, commit, contentOf, entry, put, remove } from '../conformance/builders.ts';
 import { Child } from './process/child.ts';
 import { compileAgent } from './process/compiled.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { PackAppender } from '../../src/backends/local/files/pack-files.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { salvageStore } from '../../src/store.ts';
+import { salvageStore } from '../../src/recovery.ts';
 import { commit, entry, idsOf, put } from '../conformance/builders.ts';
 import { cutOffCommit } from './salvage-history.ts';
 import { auditAfresh, openStore, packFiles, rejection, scratchFolder } from './support.ts';

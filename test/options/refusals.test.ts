@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Address } from '../../src/core/address.ts';
 import { isVarveError } from '../../src/core/errors.ts';
-import { openStore, restoreStore, type Store } from '../../src/store.ts';
+import { restoreStore } from '../../src/recovery.ts';
+import { openStore, type Store } from '../../src/store.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'varve-refusals-'));
 afterAll(() => rmSync(scratch, { recursive: true }));

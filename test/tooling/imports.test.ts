@@ -15,7 +15,7 @@ const folders: Readonly<Record<string, readonly string[]>> = createRequire(impor
 ).folders;
 const names = Object.keys(folders);
 
-const face = ['open-options.ts', 'open.ts', 'store.ts', 'index.ts'];
+const face = ['open-options.ts', 'location.ts', 'open.ts', 'store.ts', 'recovery.ts', 'index.ts'];
 
 /** The main file of a folder; a name of a file stays. */
 function fileOf(name: string): string {
@@ -35,7 +35,9 @@ const clean: Record<string, string> = {
     ]),
   ),
   'src/open-options.ts': importOf('open-options.ts', 'core/options'),
+  'src/location.ts': importOf('location.ts', 'core'),
   'src/open.ts': importOf('open.ts', 'backends/local'),
+  'src/recovery.ts': importOf('recovery.ts', 'gc'),
   'src/store.ts': importOf('store.ts', 'gc'),
   'src/index.ts': importOf('index.ts', 'store.ts'),
 };
@@ -50,7 +52,7 @@ const planted: readonly (readonly [rule: string, file: string, text: string])[] 
     const above = others.find((other) => names.indexOf(other) > names.indexOf(name));
     return [name, fileOf(name), importOf(name, above ?? others[0] ?? 'index.ts')] as const;
   }),
-  ...['open-options.ts', 'open.ts', 'store.ts'].map(
+  ...['open-options.ts', 'location.ts', 'open.ts', 'store.ts', 'recovery.ts'].map(
     (file) => [file, fileOf(file), importOf(file, 'cli')] as const,
   ),
   ['index.ts', 'src/index.ts', importOf('index.ts', 'backends/local')],

@@ -14,7 +14,7 @@ export const addDoctor: AddCommand = (program, run) => {
     .argument('[directory]', 'the store (default: the one that --store names)');
   command.action((directory: string | undefined) =>
     run(command, async (session) => {
-      const { doctor } = await import('../../../store.ts');
+      const { doctor } = await import('../../../recovery.ts');
       const report = await doctor(directory ?? session.location());
       const { findings, location, freeBytes, node, sqlite } = report;
       const found = findings.length === 0 ? 'nothing wrong' : counted(findings.length, 'finding');

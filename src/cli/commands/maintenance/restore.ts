@@ -14,7 +14,7 @@ export const addRestore: AddCommand = (program, run) => {
   command.action((directory: string) =>
     run(command, async (session) => {
       const location = session.location();
-      const { restoreStore } = await import('../../../store.ts');
+      const { restoreStore } = await import('../../../recovery.ts');
       const progress = await session.progress('restoring', 'items');
       const report = await restoreStore(directory, location, {
         signal: session.signal,

@@ -19,7 +19,7 @@ export const addSalvage: AddCommand = (program, run) => {
     .argument('<newdir>', 'a new or empty folder for the new store');
   command.action((directory: string, target: string) =>
     run(command, async (session) => {
-      const { salvageStore } = await import('../../../store.ts');
+      const { salvageStore } = await import('../../../recovery.ts');
       const progress = await session.progress('salvaging', 'items');
       const report = await salvageStore(directory, target, {
         signal: session.signal,

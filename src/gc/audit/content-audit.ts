@@ -1,16 +1,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Backend } from '../backends/contract/backend.ts';
-import type { AuditOptions, Finding } from '../backends/contract/maintenance.ts';
+import type { Backend } from '../../backends/contract/backend.ts';
+import type { AuditOptions, Finding } from '../../backends/contract/maintenance.ts';
 import {
   MANIFEST_KINDS,
   type ManifestKey,
   type ManifestKind,
-} from '../backends/contract/manifests.ts';
-import { throwIfAborted } from '../core/abort.ts';
-import { VarveError } from '../core/errors.ts';
-import type { Blobs } from '../manifest/blobs/blobs.ts';
-import type { Conversations } from '../manifest/conversations/conversations.ts';
-import { listReadable } from './list-readable.ts';
+} from '../../backends/contract/manifests.ts';
+import { abortOf, throwIfAborted } from '../../core/abort.ts';
+import { VarveError } from '../../core/errors.ts';
+import type { Blobs } from '../../manifest/blobs/blobs.ts';
+import type { Conversations } from '../../manifest/conversations/conversations.ts';
+import { listReadable } from '../list-readable.ts';
 
 /** Errors that tell of the content rather than of the moment. */
 const DAMAGE = new Set(['CORRUPT', 'UNSUPPORTED_FORMAT', 'MALFORMED_INPUT', 'INTERNAL']);
@@ -24,10 +24,9 @@ export interface Readers {
 
 /**
  * Reads everything as its owner would: rebuilds every conversation and blob and verifies their
- * digests, fetches what pins hold. Finds what the bytes of the backend, sound in themselves, do not
- * make sense as.
+ * digests, fetches what pins hold. Finds content that passes every checksum but does not decode.
  *
- * @param known what has been reported already.
+ * @param known whether a manifest has been reported already.
  * @returns how many manifests were read.
  */
 export async function* auditContent(
@@ -37,11 +36,7 @@ export async function* auditContent(
 ): AsyncGenerator<Finding, number, undefined> {
   let done = 0;
   for (const kind of MANIFEST_KINDS) {
-    for await (const { key } of listReadable(
-      readers.backend,
-      kind,
-      signal === undefined ? {} : { signal },
-    )) {
+    for await (const { key } of listReadable(readers.backend, kind, abortOf(signal))) {
       throwIfAborted(signal);
       const reason = known(key) ? undefined : await faultOf(readers, key);
       if (reason !== undefined) yield finding(key, reason);

@@ -1,0 +1,26 @@
+import type { Backend } from '../../backends/contract/backend.ts';
+import type { AuditReport, BackupOptions, Finding } from '../../backends/contract/maintenance.ts';
+
+/** What the audit of a store that was just made found. */
+export interface NewStoreAudit {
+  /** Of the audit of the new store: every byte was read and re-hashed. */
+  readonly audit: AuditReport;
+  readonly findings: readonly Finding[];
+}
+
+/** Audits a store that was just made, and closes it. Returns the report with what was found. */
+export async function withAudit<Report extends object>(
+  report: Report,
+  backend: Backend,
+  options: BackupOptions,
+): Promise<Report & NewStoreAudit> {
+  try {
+    const findings: Finding[] = [];
+    const audit = backend.audit(options);
+    let step = await audit.next();
+    for (; !step.done; step = await audit.next()) findings.push(step.value);
+    return { ...report, audit: step.value, findings };
+  } finally {
+    await backend.close();
+  }
+}
