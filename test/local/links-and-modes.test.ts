@@ -193,7 +193,9 @@ describe.skipIf(isWindows)('a pipe or a directory in the place of a file', () =>
     renameSync(firstPack(path), `${path}.pack`);
     expect(spawnSync('mkfifo', [firstPack(path)]).status).toBe(0);
     const backend = await openStore(path);
-    expect((await rejection(contentOf(backend, 'c 1'), 'CORRUPT')).message).toContain('or no file');
+    expect((await rejection(contentOf(backend, 'c 1'), 'CORRUPT')).message).toContain(
+      'or not a file',
+    );
     await commit(backend, put('new', [entry('1', 'new text')]));
     expect(await contentOf(backend, 'new')).toHaveLength(1);
     expect(spawnSync('mkfifo', [join(path, 'varve.db-journal')]).status).toBe(0);

@@ -225,7 +225,7 @@ describe('a salvage', () => {
   });
 
   test.each([
-    ['put', 2, ['after'], ['its id is lost, and whether it was deleted']],
+    ['put', 2, ['after'], ['its id is lost; it may have been deleted']],
     ['delete', 3, ['put', 'after'], []],
   ])(
     'without the record of a %s never brings back what was deleted',

@@ -1,7 +1,9 @@
 import { existsSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-/** Magic numbers of statfs(2) whose file locks SQLite cannot rely on (linux/magic.h). */
+/**
+ * Magic numbers of statfs(2) of file systems whose locks are not safe for SQLite (linux/magic.h).
+ */
 const NETWORK: ReadonlyMap<number, string> = new Map([
   [0x6969, 'NFS'],
   [0x517b, 'SMB'],
@@ -17,8 +19,8 @@ const NETWORK: ReadonlyMap<number, string> = new Map([
 ]);
 
 /**
- * The name of the network file system that holds `path`, or where it would be created; `undefined`
- * for a local or unknown one.
+ * The name of the network file system that contains `path`, or where it would be created;
+ * `undefined` for a local or unknown one.
  */
 export function networkFileSystem(path: string): string | undefined {
   if (process.platform !== 'linux') return undefined;

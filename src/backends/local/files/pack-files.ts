@@ -13,19 +13,19 @@ import { VarveError } from '../../../core/errors.ts';
 import { createFile, lengthOfFile, modesOf, openFile, syncFolder } from './plain-files.ts';
 import type { FileIdentity, StoreFolder } from './store-folder.ts';
 
-/** Where a pack lies below the store's folder. */
+/** The path of a pack below the store's folder. */
 export function packPath(root: string, pack: number): string {
   return join(root, 'packs', `${String(pack).padStart(8, '0')}.pack`);
 }
 
-/** Stored bytes of a pack, whatever the index says; 0 when there is no such file. */
+/** Length of a pack's file, whatever the index says; 0 when there is no such file. */
 export function packLength(root: string, pack: number): number {
   return lengthOfFile(packPath(root, pack));
 }
 
 /**
- * Thrown when a pack is not there: it was rewritten since the caller looked at the index, or it is
- * lost.
+ * Thrown when a pack's file is missing: the pack was rewritten since the caller read the index, or
+ * it is lost.
  */
 export class PackVanished extends VarveError {
   readonly pack: number;
@@ -42,7 +42,7 @@ export class PackVanished extends VarveError {
 
 const OPEN_FILES = 64;
 
-/** Reads from packs and keeps their descriptors open. */
+/** Reads from packs and keeps their file descriptors open. */
 export class PackReader {
   readonly #folder: StoreFolder;
   readonly #open = new LRUCache<number, { fd: number }>({
@@ -55,7 +55,7 @@ export class PackReader {
   }
 
   /**
-   * Exactly `length` bytes from `start`.
+   * Reads exactly `length` bytes from `start`.
    *
    * @throws {@link PackVanished} when the file is gone, `CORRUPT` when it ends too early.
    */
@@ -101,7 +101,7 @@ export class PackReader {
     let fd: number | undefined;
     try {
       ({ fd } = openFile(packPath(root, pack), 'read'));
-      // Blocks of another store may look like those that are wanted.
+      // Blocks of another store could pass for the ones wanted.
       this.#folder.assertPacks();
       return fd;
     } catch (cause) {
@@ -125,8 +125,8 @@ export class PackAppender {
   #broken = false;
 
   /**
-   * Opens or creates the file of a pack that the index already names, to append behind whatever it
-   * holds.
+   * Opens or creates the file of a pack that the index already names, and appends after its present
+   * content.
    */
   constructor(folder: StoreFolder, pack: number) {
     this.pack = pack;
@@ -134,7 +134,7 @@ export class PackAppender {
     this.#path = packPath(folder.root, pack);
     this.#fd = openOrCreate(this.#path, folder.root);
     try {
-      // Nothing is written to what may be a pack of another store.
+      // Never write to a pack of another store.
       folder.assertInPlace();
       const status = fstatSync(this.#fd, { bigint: true });
       this.#file = status;
@@ -147,12 +147,12 @@ export class PackAppender {
     }
   }
 
-  /** Where the next block goes. */
+  /** Offset of the next block. */
   get end(): number {
     return this.#end;
   }
 
-  /** Writes a block behind the last one, not yet durable; returns where it starts. */
+  /** Writes a block after the last one, without flushing; returns its offset. */
   append(block: Buffer): number {
     const start = this.#end;
     for (let written = 0; written < block.length; ) {
@@ -163,22 +163,22 @@ export class PackAppender {
   }
 
   /**
-   * Whether a flush failed: then the kernel may have dropped what was written, and this appender
-   * must not be used again.
+   * Whether a flush failed: the kernel may have dropped what was written, so this appender must not
+   * be used again.
    */
   get isBroken(): boolean {
     return this.#broken;
   }
 
   /**
-   * One `stat`. @throws `IO` when the path of the pack leads to another file: what was appended
-   * could not be found.
+   * One `stat`. @throws `IO` when the path of the pack leads to another file: nobody could find
+   * what was appended.
    */
   assertInPlace(): void {
     this.#folder.assertSame(this.#path, this.#file);
   }
 
-  /** Makes everything appended durable. */
+  /** Flushes everything appended. */
   sync(): void {
     if (this.#end === this.#committed) return;
     try {
@@ -189,7 +189,7 @@ export class PackAppender {
     }
   }
 
-  /** What was appended now belongs to the store. */
+  /** Declares that what was appended belongs to the store. */
   commit(): void {
     this.#committed = this.#end;
   }
@@ -200,9 +200,9 @@ export class PackAppender {
   }
 
   /**
-   * Cuts off what was appended since the last commit, before anybody else can commit: ids that it
-   * holds are given again, and what looks like a commit must be one. Where that fails, and after a
-   * flush that failed (P4), the pack is not used again, and whoever seals it notes those bytes.
+   * Truncates what was appended since the last commit, before anybody else can commit: later
+   * commits reuse its ids, and whatever looks like a commit must be one. When that fails, and after
+   * a flush that failed (P4), the pack is not used again, and whoever seals it records those bytes.
    */
   rollback(): void {
     if (!this.hasAppended) return;

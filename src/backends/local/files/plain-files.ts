@@ -16,26 +16,26 @@ import { VarveError } from '../../../core/errors.ts';
 import { INDEX_FILE } from './store-folder.ts';
 
 /**
- * Files and folders below that of a store. None of them is ever a link, so that nobody who may
- * write there can make Varve read or change something elsewhere. The path of the store itself may
- * be one.
+ * Files and folders inside a store. None of them may be a link, so that nobody with write access
+ * there can make Varve read or change something elsewhere. The path of the store itself may be a
+ * link.
  */
 
 /** Windows has neither flag, and no modes. */
 const NOT_THROUGH_LINKS = constants.O_NOFOLLOW ?? 0;
-/** A pipe in the place of a file would make opening it wait for ever. */
+/** Opening a pipe in the place of a file would block for ever. */
 const WITHOUT_WAITING = constants.O_NONBLOCK ?? 0;
 
 /** Who may use a store besides its owner. */
 export type SharedWith = 'owner' | 'group';
 
-/** What files and folders are created with, whatever the umask. */
+/** Modes for new files and folders, whatever the umask. */
 export interface Modes {
   readonly file: number;
   readonly folder: number;
 }
 
-/** New folders of a group give their group to what is made in them (set-group-ID). */
+/** New folders of a group pass their group on to their content (set-group-ID). */
 const MODES: Readonly<Record<SharedWith, Modes>> = {
   owner: { file: 0o600, folder: 0o700 },
   group: { file: 0o660, folder: 0o2770 },
@@ -44,18 +44,16 @@ const MODES: Readonly<Record<SharedWith, Modes>> = {
 const GROUP_READS = 0o040;
 const GROUP_WRITES = 0o020;
 
-/**
- * What is made in a store that exists: its index says what the group may do; others may do nothing.
- */
+/** Modes for an existing store: those of its index for the group, none for others. */
 function modesLike(index: number): Modes {
   if ((index & GROUP_WRITES) !== 0) return MODES.group;
   return (index & GROUP_READS) === 0 ? MODES.owner : { file: 0o640, folder: 0o750 };
 }
 
 /**
- * The modes for what is made in a store.
+ * The modes for new files and folders of a store.
  *
- * @param wanted by the caller; by default as the index has it, `owner` where there is none yet.
+ * @param wanted by the caller; by default those of the index, `owner` for a new store.
  * @throws `INVALID_ARGUMENT` when the index has another mode than the caller wants.
  */
 export function modesOf(root: string, wanted: SharedWith | undefined): Modes {
@@ -68,12 +66,12 @@ export function modesOf(root: string, wanted: SharedWith | undefined): Modes {
   throw new VarveError(
     'INVALID_ARGUMENT',
     `the store at ${root} is not shared with its ${wanted} (${INDEX_FILE} has mode ${octal}): ` +
-      'leave sharedWith out, or change the modes of what is there first; they are never ' +
-      'changed here',
+      'leave sharedWith out, or change the modes of the existing files first; Varve never ' +
+      'changes them',
   );
 }
 
-/** Makes a file that must not exist, and opens it for reading and writing. */
+/** Creates a file that must not exist, and opens it for reading and writing. */
 export function createFile(path: string, modes: Modes): number {
   const { O_RDWR, O_CREAT, O_EXCL } = constants;
   const fd = openSync(path, O_RDWR | O_CREAT | O_EXCL | NOT_THROUGH_LINKS, modes.file);
@@ -87,7 +85,8 @@ export function createFile(path: string, modes: Modes): number {
 }
 
 /**
- * Makes a folder and those above it, durably. (`mkdir` with `recursive` never returns below /proc.)
+ * Creates a folder and its missing parents, durably. (`mkdir` with `recursive` never returns below
+ * /proc.)
  */
 export function makeFolder(path: string, modes: Modes): void {
   if (existsSync(path)) return;
@@ -98,7 +97,7 @@ export function makeFolder(path: string, modes: Modes): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
-  // A folder is an entry of the one above it.
+  // A new folder is an entry of its parent.
   syncFolder(dirname(path));
 }
 
@@ -113,9 +112,9 @@ export function syncFolder(path: string): void {
 }
 
 /**
- * Opens a file that exists.
+ * Opens an existing file.
  *
- * @throws `CORRUPT` when it is a link, or no file; `ENOENT` as the file system does.
+ * @throws `CORRUPT` when it is a link or not a file; the file system's `ENOENT`.
  */
 export function openFile(
   path: string,
@@ -139,7 +138,7 @@ export function openFile(
   throw notPlain(path);
 }
 
-/** Bytes of a file; 0 where there is none, or a link. */
+/** Length of a file; 0 for a missing one, or a link. */
 export function lengthOfFile(path: string): number {
   const status = lstatSync(path, { throwIfNoEntry: false });
   return status?.isFile() ? status.size : 0;
@@ -147,7 +146,7 @@ export function lengthOfFile(path: string): number {
 
 /**
  * @throws `INVALID_ARGUMENT` when something that SQLite or Node would open by its path is a link,
- * or neither file nor folder.
+ *   or neither file nor folder.
  */
 export function assertPlain(root: string): void {
   for (const suffix of ['', '-wal', '-shm', '-journal']) {
@@ -162,7 +161,7 @@ export function assertPlain(root: string): void {
 }
 
 /**
- * SQLite keeps its log beside the name that it opened: under two names, one index has two logs.
+ * SQLite keeps its log beside the name it opened: an index with two names would have two logs.
  *
  * @throws `INVALID_ARGUMENT` when the index has another name.
  */
@@ -181,7 +180,7 @@ export function assertOneName(root: string): void {
 function unfit(path: string, kind: 'file' | 'directory'): VarveError {
   return new VarveError(
     'INVALID_ARGUMENT',
-    `${path} is a symbolic link, or no ${kind}: nothing inside a store may lead elsewhere. ` +
+    `${path} is a symbolic link, or not a ${kind}: nothing inside a store may lead elsewhere. ` +
       `Move the ${kind} itself there; to keep a store on another disk, make the path of the ` +
       'whole store a link',
   );
@@ -190,7 +189,7 @@ function unfit(path: string, kind: 'file' | 'directory'): VarveError {
 function notPlain(path: string): VarveError {
   return new VarveError(
     'CORRUPT',
-    `${path} is a symbolic link, or no file: nothing inside a store may lead elsewhere; put ` +
+    `${path} is a symbolic link, or not a file: nothing inside a store may lead elsewhere; put ` +
       'the file itself there',
   );
 }

@@ -2,29 +2,25 @@ import { type BigIntStats, closeSync, fstatSync, openSync, statSync } from 'node
 import { join } from 'node:path';
 import { VarveError } from '../../../core/errors.ts';
 
-/** The index, below the folder of its store. */
+/** Name of the index in the folder of its store. */
 export const INDEX_FILE = 'varve.db';
 
-/** The index of a store that is being put together, until it is whole. */
+/** Name of the index of an unfinished store. */
 export const PARTIAL_INDEX_FILE = `${INDEX_FILE}.partial`;
 
 /**
- * Which file something is. The number of a file that is gone is given again, so one that is
- * compared is kept open.
+ * Identifies a file. The number of a deleted file is reused, so keep a file open while comparing.
  */
 export type FileIdentity = Pick<BigIntStats, 'dev' | 'ino'>;
 
-/**
- * Thrown when a path inside the store leads to another file than the one that the store was opened
- * with.
- */
+/** Thrown when a path inside the store leads to another file than the one that the store opened. */
 class FolderMoved extends VarveError {
   constructor(root: string, path: string) {
     super(
       'IO',
       `the directory ${root} was moved, replaced or removed while the store was open ` +
         `(${path} is not what it was): ` +
-        'close this store and open it again; what was acknowledged is in the directory that ' +
+        'close this store and open it again; acknowledged writes are in the directory that ' +
         'was opened',
     );
   }
@@ -32,12 +28,12 @@ class FolderMoved extends VarveError {
 
 /**
  * The directory of an open store. SQLite and open packs stay with the files that were opened,
- * whatever becomes of their names; everything else goes by path. So a path is compared with what
- * was opened before anything is acknowledged that depends on it, and before anything is created or
+ * whatever happens to their names; everything else goes by path. So each path is compared with what
+ * was opened before anything that depends on it is acknowledged, and before anything is created or
  * removed through it.
  *
- * Paths are only ever looked at with `stat`: to open and close the index would drop the locks that
- * SQLite has on it.
+ * Paths are only checked with `stat`: opening and closing the index would drop SQLite's locks on
+ * it.
  */
 export class StoreFolder {
   readonly root: string;
@@ -51,8 +47,8 @@ export class StoreFolder {
   #descriptor: number | undefined;
 
   /**
-   * @param index - the name of the index; a store whose index has another one is not to be found
-   * yet.
+   * @param index - the name of the index; an unfinished store has another one, so that nobody finds
+   *   it yet.
    */
   constructor(root: string, index = INDEX_FILE) {
     this.root = root;
@@ -60,14 +56,14 @@ export class StoreFolder {
     this.index = join(root, index);
   }
 
-  /** Takes note of what was opened: to be called once the index is. */
+  /** Records which files were opened; call it once the index is open. */
   pin(): void {
     this.#opened = identityAt(this.index);
     this.#pinPacks();
   }
 
   /**
-   * One `stat`. @throws {@link FolderMoved} when the path of the index leads to another one, or to
+   * One `stat`. @throws {@link FolderMoved} when the path of the index leads to another file, or to
    * none.
    */
   assertIndex(): void {
@@ -79,7 +75,7 @@ export class StoreFolder {
    * to none.
    */
   assertPacks(): void {
-    // A store that is read may have been copied without its folder of packs, for want of any.
+    // A store without packs may have been copied without the folder for them.
     if (this.#packs === undefined) this.#pinPacks();
     else this.assertSame(this.packs, this.#packs);
   }
@@ -118,7 +114,7 @@ export class StoreFolder {
 
   #pinPacks(): void {
     if (identityAt(this.packs) === undefined) return;
-    // Windows opens no folders, and lets none be moved that has open files.
+    // Windows cannot open folders, and does not move one that contains open files.
     if (process.platform === 'win32') {
       this.#packs = identityAt(this.packs);
       return;

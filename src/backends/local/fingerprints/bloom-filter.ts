@@ -2,8 +2,8 @@ import { FINGERPRINT_BITS } from '../format/fingerprint.ts';
 
 /**
  * A blocked Bloom filter (Putze, Sanders, Singler, "Cache-, hash- and space-efficient Bloom
- * filters", 2007) over fingerprints, which are already uniform: one 64-byte block a key, 6 bits in
- * it, 10 bits a key in all; about 1.3 % of absent keys pass.
+ * filters", 2007) over fingerprints, which are already uniform: one 64-byte block per key, 6 bits
+ * in it, 10 bits per key in all; about 1.3 % of absent keys pass.
  */
 const BITS_PER_KEY = 10;
 const BLOCK_BYTES = 64;
@@ -25,7 +25,7 @@ export function addToFilter(filter: Uint8Array, key: number): void {
   }
 }
 
-/** False only when the key was never added. */
+/** Returns false only for a key that was never added. */
 export function mayContain(filter: Uint8Array, key: number): boolean {
   const base = blockOf(filter, key);
   let first = mix(key, 0x9e3779b1);
@@ -38,10 +38,7 @@ export function mayContain(filter: Uint8Array, key: number): boolean {
   return true;
 }
 
-/**
- * Keys in ascending order have blocks in ascending order, so building and probing in order is kind
- * to caches.
- */
+/** Ascending keys have ascending blocks, so building and probing in key order is cache-friendly. */
 function blockOf(filter: Uint8Array, key: number): number {
   return Math.floor((key / 2 ** FINGERPRINT_BITS) * (filter.length / BLOCK_BYTES)) * BLOCK_BYTES;
 }

@@ -1,15 +1,15 @@
 import { IdSet } from '../../../core/collections/id-set.ts';
 import type { FingerprintIndex } from './fingerprint-index.ts';
 
-/** Keys are kept in pages of this many, eight bytes each. */
+/** Keys per page, eight bytes each. */
 const PAGE = 4096;
 
 /**
- * Tells which of many ids their fingerprints lead to. Lookups one by one would decode a page of the
- * index each; this reads every page once.
+ * Checks which of many ids a lookup by fingerprint finds. Separate lookups would each decode a page
+ * of the index; this reads every page once.
  */
 export class FingerprintCheck {
-  /** By id, the key plus one; zero where none is expected. */
+  /** Key plus one, by id; zero where none is expected. */
   readonly #pages = new Map<number, Float64Array>();
 
   expect(id: number, key: number): void {
@@ -22,7 +22,7 @@ export class FingerprintCheck {
     page[id % PAGE] = key + 1;
   }
 
-  /** The expected ids that a lookup of their key finds. */
+  /** Returns the expected ids that a lookup of their key finds. */
   async found(index: FingerprintIndex, turn: () => Promise<void>): Promise<IdSet> {
     const found = new IdSet();
     let read = 0;

@@ -2,32 +2,32 @@ import type { IndexDatabase } from '../database/index-database.ts';
 import type { FingerprintEntry } from '../format/fingerprint.ts';
 import { FingerprintRun } from './fingerprint-run.ts';
 
-/** What is looked up: segments by their address, manifests by their kind and id. */
+/** Segments are looked up by address, manifests by kind and id. */
 export const SEGMENT_FINGERPRINTS = 0;
 export const MANIFEST_FINGERPRINTS = 1;
 
-/** How many runs of about one size there may be before they are merged into one. */
+/** Runs of about one size before they are merged into one. */
 const FANOUT = 4;
 
 /**
- * Runs from this many entries on are only merged by a rebuild: a merge happens inside somebody's
+ * Only a rebuild merges runs of at least this many entries, because a merge runs inside a caller's
  * commit.
  */
 const LARGEST_MERGED = 512 * 1024;
 
-/** Runs below this many entries are all of the smallest size class. */
+/** Runs with fewer entries belong to the smallest size class. */
 const SMALLEST_CLASS = 8;
 
 /**
  * Finds ids by fingerprints of hashes: a log-structured merge tree (O'Neil et al., 1996) inside
  * SQLite, merged by size class.
  *
- * A B-tree keyed by hashes is written all over by every commit, which costs more the larger it
- * grows. Here a commit adds one small sorted run, and runs are merged in sequence: each entry is
- * rewritten about log4(entries / entries a commit) times, in sequence. Being rows, runs share the
- * transactions and snapshots of everything else.
+ * Every commit writes all over a B-tree keyed by hashes, which costs more the larger it grows. Here
+ * a commit adds one small sorted run, and merges are sequential: each entry is rewritten about
+ * log4(entries / entries per commit) times. Runs are rows, so they share the transactions and
+ * snapshots of everything else.
  *
- * The ids found are candidates: fingerprints collide, and entries of what was removed stay until a
+ * The ids found are candidates: fingerprints collide, and entries of removed records stay until a
  * {@link rebuild}, so the caller compares the full address or name.
  */
 export class FingerprintIndex {
@@ -42,8 +42,8 @@ export class FingerprintIndex {
   }
 
   /**
-   * Takes note of runs made by others. To be called at the start of every transaction, with the
-   * current version.
+   * Loads runs that others have added. Call it at the start of every transaction with the current
+   * version.
    */
   refresh(version: number): void {
     if (version === this.#version) return;
@@ -56,18 +56,18 @@ export class FingerprintIndex {
     this.#version = version;
   }
 
-  /** The runs this instance knows are those of that version. */
+  /** Declares that the known runs are those of that version. */
   adopt(version: number): void {
     this.#version = version;
   }
 
-  /** Forgets what a transaction that was rolled back has done. */
+  /** Forgets what a rolled-back transaction has added. */
   invalidate(): void {
     this.#runs = [];
     this.#version = -1;
   }
 
-  /** Ids that may belong to `key`, the latest first. */
+  /** Ids that may belong to `key`, the newest first. */
   lookup(key: number): number[] {
     const ids: number[] = [];
     for (let run = this.#runs.length - 1; run >= 0; run--)
@@ -80,9 +80,7 @@ export class FingerprintIndex {
     for (const run of this.#runs) yield* run.scan();
   }
 
-  /**
-   * Adds entries, in any order, and returns whether any were added. Only in a write transaction.
-   */
+  /** Adds entries, in any order. Returns whether there were any. Only in a write transaction. */
   add(entries: FingerprintEntry[]): boolean {
     if (entries.length === 0) return false;
     entries.sort(byKey);
@@ -98,7 +96,7 @@ export class FingerprintIndex {
   }
 
   /**
-   * Merges all runs into one and drops the entries whose id `isAlive` denies. Only in a write
+   * Merges all runs into one and drops the entries whose id is not `isAlive`. Only in a write
    * transaction.
    */
   rebuild(isAlive: (id: number) => boolean): void {
@@ -140,7 +138,7 @@ export class FingerprintIndex {
   }
 }
 
-/** Merges sorted runs, a few of them, by looking for the smallest head each time. */
+/** Merges a few sorted runs by picking the smallest head each time. */
 function* mergeRuns(
   runs: readonly FingerprintRun[],
   isAlive: (id: number) => boolean,

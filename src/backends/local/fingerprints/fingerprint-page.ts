@@ -3,8 +3,8 @@ import type { FingerprintEntry } from '../format/fingerprint.ts';
 
 /**
  * A page of a fingerprint run: varint number of entries; then for each, ascending by key, varint
- * key minus the key before (from 0) and zigzag varint id minus the id before (from 0). Sorted keys
- * are near each other, so an entry takes 5 to 8 bytes.
+ * key minus the previous key (initially 0) and zigzag varint id minus the previous id (initially
+ * 0). Sorted keys are close together, so an entry takes 5 to 8 bytes.
  */
 export class FingerprintPage {
   readonly keys: Float64Array;
@@ -44,7 +44,7 @@ export class FingerprintPage {
     return joined;
   }
 
-  /** Adds the ids under `key` to `found`. */
+  /** Appends the ids under `key` to `found`. */
   lookup(key: number, found: number[]): void {
     const keys = this.keys;
     for (let at = lowerBound(keys, key); at < keys.length && keys[at] === key; at++)
@@ -66,7 +66,7 @@ export function encodePage(entries: readonly FingerprintEntry[]): Buffer {
   return out.view();
 }
 
-/** The first position in ascending keys whose key is not below `key`. */
+/** The first position whose key is not below `key`, in ascending keys. */
 export function lowerBound(keys: Float64Array, key: number): number {
   let low = 0;
   let high = keys.length;

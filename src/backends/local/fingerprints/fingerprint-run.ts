@@ -7,12 +7,12 @@ import { encodePage, FingerprintPage, lowerBound } from './fingerprint-page.ts';
 /** Bytes of a fence: the first key of a page, big-endian. */
 const FENCE_BYTES = FINGERPRINT_BITS / 8;
 
-/** Entries a page: so that a row about fills a 4 KiB leaf of SQLite and does not overflow. */
+/** Entries per page: a row about fills a 4 KiB leaf of SQLite without overflow. */
 const PAGE_ENTRIES = 480;
 
 /**
- * Runs up to this many entries are kept in memory whole; of larger ones the filter and the fences
- * are.
+ * Runs up to this many entries stay in memory as a whole; of larger ones only the filter and the
+ * fences do.
  */
 const RESIDENT_ENTRIES = 16 * 1024;
 
@@ -61,7 +61,7 @@ export class FingerprintRun {
   /**
    * Stores entries, ascending by key, as a new run.
    *
-   * @param most how many there are at the most.
+   * @param most an upper bound of their number.
    */
   static write(
     database: IndexDatabase,
@@ -112,7 +112,7 @@ export class FingerprintRun {
     return new FingerprintRun(database, { id: Number(lastInsertRowid), ...row });
   }
 
-  /** Adds the ids stored under `key` to `found`. */
+  /** Appends the ids stored under `key` to `found`. */
   lookup(key: number, found: number[]): void {
     if (this.entries <= RESIDENT_ENTRIES) {
       this.#resident ??= FingerprintPage.join(
@@ -122,15 +122,15 @@ export class FingerprintRun {
       return;
     }
     if (this.#filter !== null && !mayContain(this.#filter, key)) return;
-    // The first page that may hold the key is the last whose fence is below it; equal keys may run
-    // over several pages.
+    // The first page that can contain the key is the last one whose fence is below it; equal keys
+    // may span several pages.
     const first = Math.max(0, lowerBound(this.#fences, key) - 1);
     for (let page = first; page < this.#pages && (this.#fences[page] as number) <= key; page++) {
       this.#page(page).lookup(key, found);
     }
   }
 
-  /** All entries, ascending by key, reading a page at a time. */
+  /** Yields all entries, ascending by key, a page at a time. */
   *scan(): Generator<FingerprintEntry, void, undefined> {
     for (let page = 0; page < this.#pages; page++) {
       const { keys, ids } = this.#page(page);

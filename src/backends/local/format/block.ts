@@ -8,7 +8,7 @@ import { FINGERPRINT_BITS } from './fingerprint.ts';
 import { SEGMENTS, type Space } from './schema.ts';
 
 /**
- * A block: the unit of compression and of reading. It holds records of one space, in ascending
+ * A block: the unit of compression and of reading. It contains records of one space, in ascending
  * order of their ids.
  *
  * | bytes | what |
@@ -24,9 +24,9 @@ import { SEGMENTS, type Space } from './schema.ts';
  * | … | directory |
  * | … | frame (frame.ts) of all records, one after the other |
  *
- * Directory: varint count of id runs; for each, varint distance from the end of the run before
- * (from 0), varint number of consecutive ids. Then for each record varint
- * `stored length × 2 + (1 if tokens)`. Then, for segments, the 32-byte address of each.
+ * Directory: varint count of id runs; for each, varint distance from the end of the previous run
+ * (initially 0), varint number of consecutive ids. Then for each record varint `stored length × 2 +
+ * (1 if tokens)`. Then, for segments, the 32-byte address of each.
  */
 export const BLOCK_MAGIC = Buffer.from('VBLK');
 const VERSION = 1;
@@ -36,12 +36,12 @@ const CHECKED_HEADER_BYTES = 16;
 /** Bytes before a block's directory. */
 export const BLOCK_HEADER_BYTES = CHECKED_HEADER_BYTES + 2 * CHECKSUM_BYTES;
 
-/** A record as it goes into a block: `bytes` are as stored, tokens already varint-coded. */
+/** A record for a block: `bytes` are as stored, tokens already varint-coded. */
 export interface BlockRecord {
   readonly id: number;
   readonly bytes: Uint8Array;
   readonly tokens: boolean;
-  /** Segments only. */
+  /** Only for segments. */
   readonly address?: Address;
 }
 
@@ -84,13 +84,13 @@ function encodeDirectory(space: Space, records: readonly BlockRecord[]): Buffer 
   return out.view();
 }
 
-/** What a block holds, without the records' bytes. */
+/** The directory of a block: its records without their bytes. */
 export class BlockDirectory {
   readonly space: Space;
   /** Ascending. */
   readonly ids: Float64Array;
   /**
-   * Where each record starts in the raw bytes; one more than records, so that neighbours give
+   * Offset of each record in the raw bytes, and the end of the last one, so that neighbours give
    * lengths.
    */
   readonly offsets: Float64Array;
@@ -115,12 +115,12 @@ export class BlockDirectory {
     return this.ids.length;
   }
 
-  /** Memory it takes, for caches. */
+  /** Its size in memory, for caches. */
   get byteSize(): number {
     return this.records * (8 + 8 + 1) + this.#addresses.length + 200;
   }
 
-  /** The place of a record in the block, or -1 when the block does not hold it. */
+  /** The slot of a record in the block; -1 when the block does not contain it. */
   slotOf(id: number): number {
     const ids = this.ids;
     let low = 0;
@@ -139,7 +139,7 @@ export class BlockDirectory {
     return this.#tokens[slot] === 1;
   }
 
-  /** Bytes of the record as stored in the block. */
+  /** Length of the record as stored in the block. */
   storedLength(slot: number): number {
     return (this.offsets[slot + 1] as number) - (this.offsets[slot] as number);
   }
@@ -158,7 +158,7 @@ export class BlockDirectory {
   }
 }
 
-/** Lengths of the parts of a block, read from its first {@link BLOCK_HEADER_BYTES} bytes. */
+/** Decodes the lengths of a block's parts from its first {@link BLOCK_HEADER_BYTES} bytes. */
 export function decodeBlockHeader(
   header: Buffer,
   what: string,
@@ -172,7 +172,7 @@ export function decodeBlockHeader(
   return { directoryBytes: header.readUInt32LE(8), frameBytes: header.readUInt32LE(12) };
 }
 
-/** Decodes a block's directory from a buffer that holds at least the header and the directory. */
+/** Decodes a block's directory from a buffer with at least the header and the directory. */
 export function decodeBlockDirectory(block: Buffer, what: string): BlockDirectory {
   const { directoryBytes } = decodeBlockHeader(block, what);
   const bytes = block.subarray(BLOCK_HEADER_BYTES, BLOCK_HEADER_BYTES + directoryBytes);
@@ -200,7 +200,7 @@ export function decodeBlockDirectory(block: Buffer, what: string): BlockDirector
   return new BlockDirectory(space, Float64Array.from(ids), offsets, tokens, addresses);
 }
 
-/** Decodes the records of a whole block, one after the other as the directory's offsets say. */
+/** Decodes the records of a whole block, one after the other at the directory's offsets. */
 export function decodeBlockPayload(
   block: Buffer,
   directory: BlockDirectory,
@@ -218,7 +218,7 @@ export function decodeBlockPayload(
   if (raw.length !== directory.offsets[directory.records]) {
     throw new VarveError(
       'CORRUPT',
-      `${what}: the block holds ${raw.length} bytes, its directory says otherwise`,
+      `${what}: the block has ${raw.length} bytes, which its directory contradicts`,
     );
   }
   return raw;

@@ -3,11 +3,11 @@ import { ByteReader, ByteWriter } from '../../../cas/codec/varint.ts';
 /**
  * The record of a manifest entry: two bytes of a hash of the manifest's kind and id (`ownerMark`);
  * varint number of references; for each a zigzag varint, the segment's record id minus that of the
- * reference before (from 0); then the body as the layers above wrote it.
+ * previous reference (initially 0); then the body as the layers above wrote it.
  *
- * Ids are small and near each other, so a reference costs a byte or two before compression where an
- * address would cost 32 that do not compress. The mark lets a reader notice that the index led it
- * to the body of another manifest, whose text would verify: the pages of SQLite carry no checksum.
+ * Ids are small and close together, so a reference costs a byte or two before compression, where an
+ * address would cost 32 incompressible bytes. The mark lets a reader notice that the index led it
+ * to the body of another manifest, whose text would verify: SQLite's pages carry no checksum.
  */
 export interface BodyRecord {
   /** 0 to 65,535. */

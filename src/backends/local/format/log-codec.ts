@@ -29,7 +29,7 @@ import type {
  * flags:varint          1 another record of the commit follows | 2 snapshot
  *                       | 4 what was touched before is known
  * part:varint floor:varint firstBody:varint
- * count:varint ( pack:varint start:varint length:varint )*   bytes that no commit accounts for
+ * count:varint ( pack:varint start:varint length:varint )*   bytes that belong to no commit
  * [4: ids of deleted rows, ids of changed rows]      count:varint, then signed differences
  * [2: first:varint end:varint]                       rows that the snapshot covers
  * count:varint ( length:varint text )*               models and applications, numbered from 1
@@ -40,7 +40,7 @@ const VERSION = 1;
 
 const FLAG = { continued: 1, snapshot: 2, touched: 4 } as const;
 
-/** Numbers of the operations' types; a put that replaces also has bodies to drop. */
+/** Numbers of the operation types; a put that replaces also has bodies to drop. */
 const TYPE = { put: 0, replace: 1, append: 2, delete: 3, hold: 4, release: 5 } as const;
 
 export function encodeLogRecord(record: LogRecord): Buffer {
@@ -76,8 +76,8 @@ export function encodeLogRecord(record: LogRecord): Buffer {
 }
 
 /**
- * @throws `CORRUPT` when it is damaged, `UNSUPPORTED_FORMAT` when a newer Varve wrote it; naming
- * `what`.
+ * @throws `CORRUPT` when it is damaged, `UNSUPPORTED_FORMAT` when a newer Varve wrote it; the
+ *   message names `what`.
  */
 export function decodeLogRecord(bytes: Uint8Array, what: string): LogRecord {
   const reader = new ByteReader(bytes, what);
@@ -118,7 +118,7 @@ export function decodeLogRecord(bytes: Uint8Array, what: string): LogRecord {
   };
 }
 
-/** What both directions remember from one operation to the next. */
+/** State that encoder and decoder carry from one operation to the next. */
 class Memory {
   readonly rows = new IdColumn();
   readonly created = new NumberColumn();
@@ -314,7 +314,10 @@ class OperationDecoder {
   #nameOf(number: number): string | null {
     const name = this.#names[number];
     if (name === undefined)
-      throw new VarveError('CORRUPT', `${this.#what}: names model or application ${number}`);
+      throw new VarveError(
+        'CORRUPT',
+        `${this.#what}: refers to model or application ${number}, which it does not contain`,
+      );
     return name;
   }
 }

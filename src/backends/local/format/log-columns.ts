@@ -2,9 +2,9 @@ import { ByteReader, ByteWriter } from '../../../cas/codec/varint.ts';
 
 /**
  * The columns of a log record, in their order. Values of one kind lie together, because they
- * compress better so. A column is there if its bit of a mask is set:
+ * compress better that way. A column is present if its bit of a mask is set:
  *
- * varint mask of the columns (1 for the first); varint length of each that is there; then the
+ * varint mask of the columns (1 for the first); varint length of each present column; then the
  * columns.
  */
 const COLUMNS = [
@@ -70,7 +70,7 @@ function fromColumns<Value>(make: (column: Column) => Value): Readonly<Record<Co
   >;
 }
 
-/** Larger values are written as they are, so that differences stay within what a varint holds. */
+/** Larger values are written in full, so that differences stay within the range of a varint. */
 const SMALL = 2 ** 50;
 
 function isSmall(value: number): boolean {
@@ -78,8 +78,8 @@ function isSmall(value: number): boolean {
 }
 
 /**
- * A number as its difference from the one before: varint zigzag difference + 1; or 0 and a double,
- * little-endian.
+ * A number as its difference from the previous one: varint zigzag difference + 1; or 0 and a
+ * double, little-endian.
  */
 export class NumberColumn {
   #before = 0;
@@ -107,8 +107,8 @@ export class NumberColumn {
 }
 
 /**
- * Ids that follow one another cost a zero each: the signed difference from the one after the id
- * before.
+ * The signed difference of each id from the previous id plus one, so that consecutive ids cost a
+ * zero each.
  */
 export class IdColumn {
   #next = 0;
@@ -137,8 +137,8 @@ export class IdColumn {
 }
 
 /**
- * Sizes: the low byte apart, for it does not compress. What is no such size is in the other column,
- * as it is.
+ * Sizes: the low byte is stored separately, because it does not compress. Values that are not such
+ * sizes go into the other column in full.
  */
 export class SizeColumn {
   readonly #high = new NumberColumn();

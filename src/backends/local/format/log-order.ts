@@ -1,12 +1,12 @@
 import type { LogOperation, PutOperation } from './log-record.ts';
 
-/** Sorting takes two bytes or so for each row whose neighbour is another one then. */
+/** Sorting costs about two bytes for each row whose neighbour changes. */
 const SORTED_SHARE = 0.8;
 
 /**
- * Puts what comes first for its row first, sorted by id where ids that are alike lie scattered,
- * because they compress better side by side; then the rest in its order. What concerns one row
- * stays in order, and different rows do not depend on one another.
+ * Moves the first operation on each row to the front, sorted by id when similar ids lie scattered,
+ * because they compress better side by side; the rest follows in its order. Operations on one row
+ * stay in order, and different rows do not depend on one another.
  */
 export function arranged(operations: readonly LogOperation[]): LogOperation[] {
   const known = new Set<number>();
@@ -23,7 +23,7 @@ export function arranged(operations: readonly LogOperation[]): LogOperation[] {
   return [...(isShorter ? sorted : first), ...others];
 }
 
-/** Bytes of ids that are not shared with the beginning of the id before. */
+/** Bytes of ids that differ from the beginning of the previous id. */
 function unsharedBytes(puts: readonly PutOperation[]): number {
   let before = new Uint8Array(0);
   let bytes = 0;
@@ -34,7 +34,7 @@ function unsharedBytes(puts: readonly PutOperation[]): number {
   return bytes;
 }
 
-/** How many bytes two ids have in common at their beginning. */
+/** Length of the common prefix of two ids, in bytes. */
 export function sharedBytes(a: Uint8Array, b: Uint8Array): number {
   const most = Math.min(a.length, b.length);
   let same = 0;

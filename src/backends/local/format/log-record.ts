@@ -1,6 +1,6 @@
-/** What a record of the log holds: what one commit did to manifests, in the order it did it. */
+/** The content of a log record: what one commit did to manifests, in that order. */
 
-/** The fields of a manifest after an operation, as its row has them. */
+/** The fields of a manifest after an operation, as in its row. */
 export interface LoggedState {
   readonly application: string | null;
   readonly model: string | null;
@@ -14,15 +14,17 @@ export interface LoggedState {
 }
 
 /**
- * Entries of a manifest: the record ids of their bodies, and idempotency keys by the position in
- * this list.
+ * Entries of a manifest: the record ids of their bodies, and idempotency keys by position in this
+ * list.
  */
 export interface LoggedEntries {
   readonly bodies: readonly number[];
   readonly nonces: readonly (readonly [number, Uint8Array])[];
 }
 
-/** A manifest's whole state; `dropped` are the bodies that it had before, when it is replaced. */
+/**
+ * A manifest's whole state; `dropped` are the bodies of the previous state, when it replaces one.
+ */
 export interface PutOperation {
   readonly type: 'put';
   readonly row: number;
@@ -35,7 +37,7 @@ export interface PutOperation {
   readonly dropped: readonly number[];
 }
 
-/** Entries behind the first `from`, and all fields as they are now. */
+/** The entries from position `from` on, and all fields as they are afterwards. */
 export interface AppendOperation {
   readonly type: 'append';
   readonly row: number;
@@ -70,7 +72,7 @@ export type LogOperation =
   | HoldOperation
   | ReleaseOperation;
 
-/** Bytes of a pack. */
+/** A range of bytes in a pack. */
 export interface PackSpan {
   readonly pack: number;
   readonly start: number;
@@ -83,34 +85,35 @@ export interface TouchedRows {
   readonly changed: readonly number[];
 }
 
-/** A record of the log. Its number is its record id; numbers follow one another without gaps. */
+/** A record of the log. Its number is its record id; numbers are consecutive, without gaps. */
 export interface LogRecord {
-  /** A commit with very much to log has several records: how many of them precede this one. */
+  /** A very large commit has several records: the number of those before this one. */
   readonly part: number;
-  /** Whether another one of the same commit follows. */
+  /** Whether another record of the same commit follows. */
   readonly isContinued: boolean;
   /**
-   * Records below this number say nothing that later ones do not; 0: the log does not reach back to
-   * all manifests.
+   * Records below this number add nothing to later ones; 0: the log does not reach back to all
+   * manifests.
    */
   readonly floor: number;
   /** The next body id before the commit. */
   readonly firstBody: number;
-  /** Bytes that no commit accounts for, see invariant L7. */
+  /** Bytes that belong to no commit, see invariant L7. */
   readonly voids: readonly PackSpan[];
   /**
-   * What the record before touched, in case that is lost; `undefined` when it could not be read.
+   * What the previous record touched, in case that one is lost; `undefined` when it could not be
+   * read.
    */
   readonly touchedBefore: TouchedRows | undefined;
   /**
-   * Of a snapshot: of the rows from `first` to `end` (exclusive; 0: all from `first` on) there are
-   * those put here.
+   * In a snapshot: its puts are all manifests among the rows from `first` to `end` (exclusive; 0:
+   * no end).
    */
   readonly covers: { readonly first: number; readonly end: number } | undefined;
   readonly operations: readonly LogOperation[];
 }
 
-/** What an operation touched, for the record after its own. */
+/** What an operation touched, to be repeated in the next record. */
 export function touchedBy(operations: readonly LogOperation[]): TouchedRows {
   const deleted = new Set<number>();
   const changed = new Set<number>();

@@ -1,6 +1,6 @@
 /**
- * Which record space a record id belongs to. Segments are counted and found by address; bodies are
- * named by manifests; records of the log have the numbers of commits for ids.
+ * Spaces of record ids. Segments are counted and found by address; manifests name their bodies; a
+ * record of the log has the number of its commit as id.
  */
 export const SEGMENTS = 0;
 export const BODIES = 1;
@@ -10,38 +10,39 @@ export type Space = typeof SEGMENTS | typeof BODIES | typeof LOG;
 /** Marks the index as Varve's in the SQLite header: "VRVE". */
 export const APPLICATION_ID = 0x56525645;
 
-/** Version of the directory's format: of this schema, of blocks and of everything they hold. */
+/** Version of the directory's format: of this schema, of blocks and of their content. */
 export const FORMAT_VERSION = 3;
 
-/** The entry of `header` that marks an index as that of a backup which nobody has written to. */
+/** The entry of `header` that marks the index of a backup to which nobody has written. */
 export const BACKUP_MARK = 'backup';
 
 /**
- * The entry of `header` that tells when the store was made, which its backups and what is restored
- * of them keep.
+ * The entry of `header` with the store's creation time, which its backups and stores restored from
+ * them keep.
  */
 export const CREATED = 'created';
 
 /**
- * Numbers of manifest kinds in the index. `upload` is internal: what a stream has stored so far.
+ * Numbers of manifest kinds in the index. `upload` is internal: the entries that a stream has
+ * stored so far.
  */
 export const KIND_NUMBERS = { conversation: 0, blob: 1, pin: 2, upload: 3 } as const;
 
 /**
- * A record that nothing references any more and that a sweep has condemned: never to be read or
+ * Count of a record that nothing references any more and that a sweep has condemned: never read or
  * counted again.
  */
 export const SWEPT = -1;
 
 /**
  * Segments that an audit found damaged, by record id: the next put of the same bytes stores them
- * anew under that id.
+ * again under that id.
  */
 export const DAMAGE_TABLE = 'CREATE TABLE damage (record INTEGER PRIMARY KEY);';
 
 /**
- * Bytes of packs that no commit accounts for: what a writer left that died before its commit.
- * Nobody writes there again. stated: whether a record of the log says so.
+ * Bytes of packs that belong to no commit, because a writer died before its commit. Nobody writes
+ * there again. stated: whether a record of the log says so.
  */
 export const VOID_TABLE = `
   CREATE TABLE void (
@@ -50,32 +51,32 @@ export const VOID_TABLE = `
   ) WITHOUT ROWID;
 `;
 
-/** Packs that a process may be appending to; every commit looks at them. */
+/** Packs to which a process may be appending; every commit checks them. */
 export const OWNED_PACKS =
   'CREATE INDEX pack_owned ON pack (id) WHERE sealed = 0 AND owner IS NOT NULL;';
 
 /**
- * Manifests that are held: by row id, since when (ms), and why. Apart from {@link SCHEMA}, because
- * a store that was made before there were holds gets the table with its first one.
+ * Manifests that are held: row id, since when (ms), and why. Not in {@link SCHEMA}, because a store
+ * from before there were holds gets the table with its first hold.
  */
 export const HOLD_TABLE = `
   CREATE TABLE IF NOT EXISTS hold (manifest INTEGER PRIMARY KEY, since INTEGER NOT NULL, reason TEXT);
 `;
 
-/** Reports of maintenance runs: when they began (ms), and JSON. Apart for the same reason. */
+/** Reports of maintenance runs: start (ms), and JSON. Not in the schema for the same reason. */
 export const REPORT_TABLE = `
   CREATE TABLE IF NOT EXISTS report (id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, body TEXT NOT NULL);
 `;
 
-/** Leases on work: by whom, and until when (ms). Apart for the same reason. */
+/** Leases on work: holder, and end (ms). Not in the schema for the same reason. */
 export const LEASE_TABLE = `
   CREATE TABLE IF NOT EXISTS lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
 `;
 
 /**
- * The index. Integers are narrow on purpose (SQLite stores 0 and 1 in no bytes, NULL likewise), and
- * there is no row a segment: one `block` row stands for hundreds, found by the first record id of
- * its `extent`.
+ * The schema of the index. Integers are narrow on purpose (SQLite stores 0, 1 and NULL in no
+ * bytes), and no segment has a row: one `block` row covers hundreds, found by the first record id
+ * of its `extent`.
  */
 export const SCHEMA = `
   -- next_segment, next_body: next record id of each space; epoch: bumped whenever a record may have

@@ -36,10 +36,10 @@ import { INDEX_FILE, type StoreFolder } from '../files/store-folder.ts';
 import { BLOCK_HEADER_BYTES } from '../format/block.ts';
 import { BACKUP_MARK, CREATED } from '../format/schema.ts';
 
-/** Copied at once. */
+/** Bytes copied at a time. */
 const PIECE_BYTES = 4 * 1024 * 1024;
 
-/** How often a snapshot is taken anew because a collection removed packs that it names. */
+/** Attempts with a new snapshot when a collection removed packs that the last one names. */
 const ATTEMPTS = 20;
 
 interface PackRow {
@@ -48,16 +48,17 @@ interface PackRow {
 }
 
 /**
- * Copies a store, as it is at one moment, into a folder: the index first, as one snapshot, then the
- * packs that it names. Packs are appended to only behind what that snapshot knows, and never
- * changed; one that a collection has removed meanwhile means that there is a newer state to take.
+ * Copies a store, as of one moment, into a folder: first the index, as one snapshot, then the packs
+ * that it names. Packs only grow beyond what that snapshot knows, and never change; a missing pack
+ * was removed by a collection, so there is a newer state to copy.
  *
- * A folder that holds an older backup keeps what packs the two have in common, and is a whole
- * backup at any moment: packs are added before the index is replaced, and removed after.
+ * A folder with an older backup keeps the packs that both have in common, and is a complete backup
+ * at any moment: packs are added before the index is replaced, and removed after.
  *
- * @param mark when this is, in ms, for a backup; `undefined` for a store that is to be written to.
- * @throws `INVALID_ARGUMENT` when the folder holds anything but a backup, `BUSY` when collections
- *   never let it be, `NO_SPACE`, `IO`.
+ * @param mark the present time, in ms, for a backup; `undefined` for a store that will be written
+ *   to.
+ * @throws `INVALID_ARGUMENT` when the folder contains anything but a backup, `BUSY` when
+ *   collections keep interrupting it, `NO_SPACE`, `IO`.
  */
 export async function backUp(
   store: StoreFolder,
@@ -85,7 +86,8 @@ export async function backUp(
         throwIfAborted(signal);
         let copied = copyPack(store, folder, copy, row);
         if (copied === undefined && isNeeded(database, row)) {
-          // What is made of a backup is audited, which tells what the pack held.
+          // A store restored from a backup is audited, and that audit reports what the pack
+          // contained.
           if (mark !== undefined) throw new PackVanished(root, row.id);
           copied = 0;
         }
@@ -122,17 +124,17 @@ export async function backUp(
 }
 
 /**
- * Whether the store as it is now has something in the pack. Collections take that out before they
- * remove the file.
+ * Whether the store still has something in the pack. Collections clear the index before they remove
+ * the file.
  */
 function isNeeded(database: IndexDatabase, { id }: PackRow): boolean {
   return database.get('SELECT 1 FROM block WHERE pack = ?', id) !== undefined;
 }
 
 /**
- * Only an empty folder, or one that holds a backup that nobody has written to, is written into.
+ * Accepts only an empty folder, or one with a backup to which nobody has written.
  *
- * @param created when the store was, in ms, which no two are likely to have in common.
+ * @param created when the store was created, in ms; no two stores are likely to share it.
  */
 function prepareTarget(root: string, folder: string, created: number): void {
   assertApart(folder, root);
@@ -178,7 +180,7 @@ function prepareTarget(root: string, folder: string, created: number): void {
   }
 }
 
-/** What is wrong with it is wrong with the backup, not with the store. */
+/** An error here concerns the backup, not the store. */
 function inspectBackup(folder: string): IndexDatabase {
   try {
     return inspectIndex(join(folder, INDEX_FILE));
@@ -188,9 +190,9 @@ function inspectBackup(folder: string): IndexDatabase {
 }
 
 /**
- * Brings the copy of a pack up to what the index knows of it; returns how many bytes that took, or
- * `undefined` when the pack is gone. What an older backup has of it is kept if the blocks in it are
- * the same, which their checksums tell.
+ * Updates the copy of a pack to what the index knows of it. Returns the number of bytes copied, or
+ * `undefined` when the pack is gone. Keeps what an older backup has of it if its blocks have the
+ * same checksums.
  */
 function copyPack(
   store: StoreFolder,
@@ -231,11 +233,11 @@ function copyPack(
 }
 
 /**
- * How many of the first `size` bytes of a pack its copy has: whole blocks, whose checksums are
- * compared.
+ * How many of the first `size` bytes of a pack its copy already has: whole blocks, compared by
+ * checksum.
  *
- * @throws `INVALID_ARGUMENT` when they differ: to write over it would break the older backup before
- *   the new one is there.
+ * @throws `INVALID_ARGUMENT` when they differ: writing over them would break the older backup
+ *   before the new one is complete.
  */
 function commonBytes(
   source: number,
@@ -256,18 +258,21 @@ function commonBytes(
     if (ours.equals(theirs)) continue;
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `${path} is of another store, or damaged: back up to a new folder`,
+      `${path} belongs to another store, or is damaged: back up to a new folder`,
     );
   }
   const last = blocks.at(-1);
   return last === undefined ? 0 : last.start + last.length;
 }
 
-/** Makes the copied index that of the backup, and removes packs of the older one. */
+/**
+ * Publishes the copied index as that of the backup, and removes packs that only the older one
+ * needed.
+ */
 function publish(folder: string, partial: string, kept: ReadonlySet<string>): void {
   syncFile(partial);
   syncFolder(join(folder, 'packs'));
-  // The log of an older backup must not be applied to the new one.
+  // The log of an older backup must not be applied to the new index.
   for (const suffix of ['-wal', '-shm'])
     rmSync(join(folder, `${INDEX_FILE}${suffix}`), { force: true });
   renameSync(partial, join(folder, INDEX_FILE));

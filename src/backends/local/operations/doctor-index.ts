@@ -15,8 +15,8 @@ interface PackRow {
 const REBUILD = 'rebuild the store from its packs with varve salvage, or restore it from a backup';
 
 /**
- * Compares the sizes of packs with what the index says. A connection would leave a log and shared
- * memory beside an index that nobody has open, so that one is copied first.
+ * Compares the sizes of packs with the index. Connecting to an index that nobody has open would
+ * leave a log and shared memory beside it, so that one is copied first.
  */
 export function examineIndex(
   root: string,
@@ -28,7 +28,7 @@ export function examineIndex(
   };
   const status = lstatSync(path, { throwIfNoEntry: false });
   if (status === undefined) return [fault(`${path} is missing`, REBUILD)];
-  // A link is a finding already.
+  // Links have a finding of their own.
   if (!status.isFile()) return [];
   let packs: PackRow[];
   try {
@@ -72,8 +72,8 @@ function pragma(connection: Database, name: string): number {
 }
 
 /**
- * Packs only grow, and are removed after the index has let them go: what is shorter than it says is
- * damaged.
+ * Packs only grow, and are removed after the index has dropped them: a pack shorter than the index
+ * says is damaged.
  */
 function packFaults(root: string, packs: readonly PackRow[]): DoctorFinding[] {
   return packs.flatMap(({ id, size }) => {
@@ -107,7 +107,7 @@ function strayPacks(
   return entries.flatMap(({ path }) => {
     const [, number] = /(\d{8,})\.pack$/.exec(path) ?? [];
     if (number === undefined || dirname(path) !== join(root, 'packs') || known.has(path)) return [];
-    // A pack that was begun since the index was read is newer than all that it has.
+    // A pack created since the index was read is newer than all in the index.
     const isNewer = Number(number) > newest;
     const message =
       `${path} is a pack that the index does not ` +

@@ -18,13 +18,13 @@ import { networkFileSystem } from '../files/network-file-system.ts';
 import { INDEX_FILE } from '../files/store-folder.ts';
 import { examineIndex } from './doctor-index.ts';
 
-/** Less than the room for one more pack is little. */
+/** Less free space than one more pack needs is a finding. */
 const LITTLE_SPACE = 64 * 1024 * 1024;
 
-/** Files whose time is further ahead than clocks usually differ, in ms. */
+/** Clocks usually differ by less than this, in ms. */
 const CLOCK_TOLERANCE_MS = 5 * 60 * 1000;
 
-/** A log larger than this was not folded in for long, in bytes. */
+/** A larger log has not been folded in for a long time, in bytes. */
 const LARGE_LOG = 256 * 1024 * 1024;
 
 const OF_THE_STORE: Readonly<Record<string, RegExp>> = {
@@ -33,7 +33,7 @@ const OF_THE_STORE: Readonly<Record<string, RegExp>> = {
   locks: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.lock$/,
 };
 
-/** Something in the directory of a store. */
+/** A file or folder in the directory of a store. */
 interface Entry {
   readonly path: string;
   readonly status: Stats;
@@ -42,8 +42,8 @@ interface Entry {
 }
 
 /**
- * Says what is wrong with a store's surroundings: its directory, the medium, the clock. Changes
- * nothing, and reads no content; what is stored is for an audit to verify.
+ * Checks a store's surroundings: its directory, the medium, the clock. Changes nothing, and reads
+ * no content, which an audit verifies.
  *
  * @throws `NOT_FOUND` when there is no store, `INVALID_ARGUMENT` when the path is a file, `DENIED`,
  *   `IO`.
@@ -91,7 +91,7 @@ function listEntries(root: string): Entry[] {
     if (!lstatSync(path, { throwIfNoEntry: false })?.isDirectory() && folder !== '') return [];
     return readdirSync(path).flatMap((name) => {
       const status = lstatSync(join(path, name), { throwIfNoEntry: false });
-      // A collection may have removed it since.
+      // A collection may have removed it meanwhile.
       if (status === undefined) return [];
       const isFolder = folder === '' && ['packs', 'locks', 'lost+found'].includes(name);
       return [{ path: join(path, name), status, isKnown: known.test(name), isFolder }];
@@ -99,7 +99,7 @@ function listEntries(root: string): Entry[] {
   });
 }
 
-/** One finding for all entries that have the same fault. */
+/** Makes one finding for all entries with the same fault. */
 function about(
   kind: DoctorFinding['kind'],
   entries: readonly Entry[],
@@ -192,12 +192,12 @@ function mayUse(path: string, status: Stats): boolean {
     accessSync(path, constants.R_OK | constants.W_OK | (status.isDirectory() ? constants.X_OK : 0));
     return true;
   } catch (error) {
-    // Of a medium that cannot be written the modes are not to blame.
+    // The modes are not the reason when the medium cannot be written.
     return (error as NodeJS.ErrnoException).code !== 'EACCES';
   }
 }
 
-/** Processes of several users make files of several owners where a group shares a store. */
+/** In a store shared with a group, processes of several users create files of several owners. */
 function ownersOf(root: string, entries: readonly Entry[]): DoctorFinding[] {
   const owner = statSync(root).uid;
   if (process.platform === 'win32' || (indexMode(root, entries) & 0o020) !== 0) return [];

@@ -7,7 +7,7 @@ import { LEASE_TABLE } from '../format/schema.ts';
 import type { LocalLifecycle } from './local-lifecycle.ts';
 
 /**
- * Takes a lease, a row of the index, unless somebody has it. All processes of a store share one
+ * Takes a lease, a row of the index, unless somebody holds it. All processes of a store share one
  * machine and its clock.
  */
 export async function acquireLease(

@@ -8,7 +8,7 @@ import type { LocalLifecycle } from './local-lifecycle.ts';
 type ListOptions = Parameters<ReportLog['list']>[0] & {};
 
 /**
- * Reports as rows of the index. A store from before there were reports gets the table with the
+ * Reports as rows of the index. A store from before there were reports gets the table with its
  * first one.
  */
 export class LocalReportLog implements ReportLog {

@@ -10,7 +10,7 @@ import { BACKUP_MARK } from '../format/schema.ts';
 import { backUp } from './backup.ts';
 
 /**
- * Makes a store of a backup, in a new or empty folder; the backup stays as it is.
+ * Creates a store from a backup, in a new or empty folder; the backup stays unchanged.
  *
  * @throws `NOT_FOUND` when there is no backup, `INVALID_ARGUMENT` when the folder of the store is
  *   not empty.

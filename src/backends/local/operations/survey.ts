@@ -10,7 +10,7 @@ import type { ListCursor } from '../tables/manifest-list.ts';
 import { readHeads } from './reading.ts';
 import { type Snapshots, TURN_ITEMS } from './snapshots.ts';
 
-/** What every manifest takes and references, each as it is in one snapshot. */
+/** What every manifest references and occupies, each in one snapshot. */
 export async function* surveyManifests(
   snapshots: Snapshots,
   signal: AbortSignal | undefined,
@@ -82,13 +82,16 @@ function surveySegment(
   };
 }
 
-/** What a record takes of its compressed block: as much of it as of what the block holds. */
+/** A record's share of its compressed block, in proportion to its raw size. */
 function storedShare({ block, directory, slot }: RecordPlace): number {
   const raw = directory.offsets[directory.records] ?? 0;
   return raw === 0 ? 0 : (block.length * directory.storedLength(slot)) / raw;
 }
 
-/** A pack that vanished was rewritten: then all is read again in a new snapshot. */
+/**
+ * Rethrows the error of a vanished pack, because it was rewritten: the caller reads all again in a
+ * new snapshot.
+ */
 function unlessDamaged<Result>(read: () => Result): Result | undefined {
   try {
     return read();

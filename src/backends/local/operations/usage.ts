@@ -51,7 +51,7 @@ export function localUsage({ root, packs }: StoreFolder, index: LocalIndex): Usa
 function folderBytes(folder: string): number {
   if (!existsSync(folder)) return 0;
   return readdirSync(folder).reduce((total, name) => {
-    // A collection in another process may remove a file in between.
+    // A collection in another process may remove a file meanwhile.
     return total + lengthOfFile(join(folder, name));
   }, 0);
 }

@@ -4,14 +4,15 @@ import { type BlockRecord, encodeBlock } from '../format/block.ts';
 import type { Space } from '../format/schema.ts';
 
 export interface BlockTuning {
-  /** A block is cut when its records have this many bytes before compression. */
+  /** A block is complete when its records have this many bytes before compression. */
   readonly blockBytes: number;
   /** zstd level. */
   readonly level: number;
 }
 
 /**
- * Gathers records of one space into blocks, appends those to a pack and enters them into the index.
+ * Collects records of one space into blocks, appends these to a pack and enters them into the
+ * index.
  */
 export class BlockStager {
   readonly #database: IndexDatabase;
@@ -28,7 +29,7 @@ export class BlockStager {
     this.#tuning = tuning;
   }
 
-  /** Takes a record; ids must ascend. */
+  /** Adds a record; ids must ascend. */
   add(record: BlockRecord): void {
     if (this.#bytes > 0 && this.#bytes + record.bytes.length > this.#tuning.blockBytes)
       this.flush();
@@ -36,7 +37,7 @@ export class BlockStager {
     this.#bytes += record.bytes.length;
   }
 
-  /** Writes what is gathered as a block, with an extent of its own. */
+  /** Writes the collected records as a block, with an extent of its own. */
   flush(): void {
     const first = this.#records[0];
     if (first === undefined) return;

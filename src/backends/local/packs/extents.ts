@@ -15,7 +15,7 @@ export interface SlotSurvey {
 }
 
 /**
- * Others than the reachable were taken over by another block, see {@link takeOver}, or are lost.
+ * Slots that are not reachable were taken over by another block, see {@link takeOver}, or are lost.
  */
 export function surveySlots(
   database: IndexDatabase,
@@ -48,9 +48,7 @@ export function surveySlots(
   return { reachable, others };
 }
 
-/**
- * Lets a block take over a record from the one that holds it until now; that one keeps all others.
- */
+/** Makes a block take over a record from the block that has it; that one keeps all others. */
 export function takeOver(
   database: IndexDatabase,
   space: Space,
@@ -78,7 +76,7 @@ export function takeOver(
   );
 }
 
-/** Drops the extents of a block that only repeat what the extent before them says. */
+/** Drops the extents of a block that only repeat the extent before them. */
 export function joinExtents(database: IndexDatabase, space: Space, block: number): void {
   const firsts = database.all<{ first: number }>(
     'SELECT first FROM extent WHERE block = ? ORDER BY first',

@@ -7,7 +7,9 @@ import type { RecordStore } from './record-store.ts';
 
 const NOTHING: TouchedRows = { deleted: [], changed: [] };
 
-/** Reads records of the log, and knows what the newest one touched, which the next one repeats. */
+/**
+ * Reads records of the log, and remembers what the newest one touched, which the next one repeats.
+ */
 export class LogTail {
   readonly #database: IndexDatabase;
   readonly #records: RecordStore;
@@ -37,18 +39,18 @@ export class LogTail {
     }
   }
 
-  /** Takes note of the record that the transaction under way has written last. */
+  /** Remembers the last record that the present transaction has written. */
   remember(number: number, record: LogRecord): void {
     this.#latest = { number, touched: touchedIn(record) };
   }
 
-  /** Forgets the record of a transaction that was rolled back: its number is given again. */
+  /** Forgets the record of a rolled-back transaction, whose number will be reused. */
   forget(): void {
     this.#latest = undefined;
   }
 
   /**
-   * A record of the log; `undefined` when the index does not lead to it.
+   * Reads a record of the log; `undefined` when the index does not lead to it.
    *
    * @throws `CORRUPT` when it is damaged.
    */
@@ -59,12 +61,12 @@ export class LogTail {
   }
 }
 
-/** A snapshot says what is there and changes nothing. */
+/** A snapshot records what exists and changes nothing. */
 function touchedIn({ covers, operations }: LogRecord): TouchedRows {
   return covers === undefined ? touchedBy(operations) : NOTHING;
 }
 
-/** Whether a record of the log says nothing that later ones do not. */
+/** Whether a record of the log adds nothing to later ones. */
 export function isOutdated(
   { database }: { readonly database: IndexDatabase },
   { space }: { space: Space },

@@ -9,23 +9,23 @@ import {
   decodeBlockHeader,
 } from '../format/block.ts';
 
-/** Bytes searched at once for the beginning of a block. */
+/** Bytes searched at a time for the beginning of a block. */
 const SEARCH_BYTES = 256 * 1024;
 
-/** A whole block with a readable directory. */
+/** A complete block with a readable directory. */
 export interface ScannedBlock {
   readonly start: number;
   readonly length: number;
   readonly directory: BlockDirectory;
 }
 
-/** Bytes, from `start` up to `end`, that are no such block. */
+/** Bytes, from `start` up to `end`, that do not form such a block. */
 export interface Unreadable {
   readonly start: number;
   readonly end: number;
 }
 
-/** A pack that is read for what is in it, without an index. */
+/** A pack that is read for its content, without an index. */
 export class PackFile {
   readonly path: string;
   readonly #fd: number;
@@ -40,7 +40,7 @@ export class PackFile {
     return fstatSync(this.#fd).size;
   }
 
-  /** The bytes from `start`, `length` or as many as there are. */
+  /** Reads `length` bytes from `start`, or as many as there are. */
   read(start: number, length: number): Buffer {
     const bytes = Buffer.allocUnsafeSlow(length);
     let filled = 0;
@@ -52,7 +52,7 @@ export class PackFile {
     return bytes.subarray(0, filled);
   }
 
-  /** Whether what begins at `start` is the beginning of a block that the file is too short for. */
+  /** Whether a block begins at `start` for which the file is too short. */
   isCutOff(start: number): boolean {
     const head = this.read(start, BLOCK_HEADER_BYTES);
     if (head.length < BLOCK_HEADER_BYTES) {
@@ -71,7 +71,7 @@ export class PackFile {
     closeSync(this.#fd);
   }
 
-  /** What lies from `start` up to `end`: blocks, and what lies between them, in order. */
+  /** Yields what lies from `start` up to `end`, in order: blocks, and what lies between them. */
   *scan(start: number, end: number): Generator<ScannedBlock | Unreadable, void, undefined> {
     let at = start;
     while (at < end) {
@@ -99,7 +99,7 @@ export class PackFile {
     }
   }
 
-  /** Where the next block may begin; `end` when there is none. */
+  /** Offset of the next possible block; `end` when there is none. */
   #nextBlock(from: number, end: number): number {
     for (let at = from; at < end; at += SEARCH_BYTES - BLOCK_MAGIC.length) {
       const found = this.read(at, Math.min(SEARCH_BYTES, end - at)).indexOf(BLOCK_MAGIC);

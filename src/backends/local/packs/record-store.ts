@@ -17,10 +17,10 @@ import type { Space } from '../format/schema.ts';
 const PAYLOAD_CACHE_BYTES = 32 * 1024 * 1024;
 const DIRECTORY_CACHE_BYTES = 8 * 1024 * 1024;
 
-/** What is read at first of a block of unknown directory size: most directories fit. */
+/** Bytes of the first read from a block of unknown directory size: most directories fit. */
 const DIRECTORY_GUESS_BYTES = 8 * 1024;
 
-/** Where a block lies. */
+/** Position of a block. */
 export interface BlockPlace {
   readonly id: number;
   readonly pack: number;
@@ -28,14 +28,14 @@ export interface BlockPlace {
   readonly length: number;
 }
 
-/** A record that was found: its block and its slot there. */
+/** Position of a record: its block and its slot there. */
 export interface RecordPlace {
   readonly block: BlockPlace;
   readonly directory: BlockDirectory;
   readonly slot: number;
 }
 
-/** A block, for the ids that one of its extents leads there. */
+/** A block, for the ids that one of its extents covers. */
 interface FoundBlock {
   readonly block: BlockPlace;
   readonly directory: BlockDirectory;
@@ -45,8 +45,8 @@ interface FoundBlock {
 }
 
 /**
- * Reads records by id. Payloads and directories are cached by block ids, which are never reused and
- * whose content never changes. Only where a record is may change, with the index's epoch.
+ * Reads records by id. Caches payloads and directories by block id; block ids are never reused and
+ * their content never changes. Only the position of a record can change, with the index's epoch.
  */
 export class RecordStore {
   readonly #root: string;
@@ -60,7 +60,7 @@ export class RecordStore {
     maxSize: DIRECTORY_CACHE_BYTES,
     sizeCalculation: (directory) => directory.byteSize,
   });
-  /** The block found last in each space: neighbours in id are neighbours in blocks. */
+  /** The block found last in each space: neighbouring ids are mostly in one block. */
   readonly #latest: (FoundBlock | undefined)[] = [];
 
   constructor(root: string, database: IndexDatabase, packs: PackReader) {
@@ -69,14 +69,14 @@ export class RecordStore {
     this.#packs = packs;
   }
 
-  /** Finds a record; `undefined` when no block holds it any more. */
+  /** Finds a record; `undefined` when no block contains it any more. */
   locate(space: Space, id: number): RecordPlace | undefined {
     const latest = this.#latest[space];
     if (latest !== undefined && id >= latest.first && id < latest.end) {
       const slot = latest.directory.slotOf(id);
       if (slot >= 0) return { block: latest.block, directory: latest.directory, slot };
     }
-    // A block may still hold records that another one has taken over: the range of its extent
+    // A block may still contain records that another one has taken over: the range of its extent
     // decides.
     const found = this.#database.get<BlockPlace & { first: number; end: number | null }>(
       `SELECT block.id, pack, start, length, found.first,
@@ -96,19 +96,19 @@ export class RecordStore {
     return { block, directory, slot };
   }
 
-  /** Bytes of a record as stored in its block; 0 when no readable block holds it. */
+  /** Length of a record as stored in its block; 0 when no readable block contains it. */
   length(space: Space, id: number): number {
     try {
       const place = this.locate(space, id);
       return place === undefined ? 0 : place.directory.storedLength(place.slot);
     } catch (error) {
-      // What cannot be read is an audit's to tell; sums and sweeps go on.
+      // An audit reports unreadable records; sums and sweeps skip them.
       if (isUnreadable(error)) return 0;
       throw error;
     }
   }
 
-  /** The directory of a block, verified. */
+  /** Reads and verifies the directory of a block. */
   directory(block: BlockPlace): BlockDirectory {
     let directory = this.#directories.get(block.id);
     if (directory === undefined) {
@@ -128,7 +128,7 @@ export class RecordStore {
     return directory;
   }
 
-  /** All records' bytes of a block, verified against the block's checksum. */
+  /** Reads the bytes of all records of a block, verified against the block's checksum. */
   payload(block: BlockPlace): Uint8Array {
     let payload = this.#payloads.get(block.id);
     if (payload === undefined) {
@@ -154,7 +154,7 @@ export class RecordStore {
   }
 
   /**
-   * The canonical bytes of a segment, re-hashed.
+   * Reads the canonical bytes of a segment, re-hashed.
    *
    * @throws `CORRUPT` with the address when the bytes are not those that were stored.
    */
@@ -183,16 +183,14 @@ export class RecordStore {
     return canonical;
   }
 
-  /**
-   * Forgets which block a record was found in: records may have moved or gone, and packs with them.
-   */
+  /** Forgets positions of records: they may have moved or gone, and packs with them. */
   forgetPlaces(): void {
     this.#latest.length = 0;
-    // A descriptor would keep the space of a pack that was removed.
+    // An open descriptor would keep the space of a removed pack.
     this.#packs.closeAll();
   }
 
-  /** Forgets everything: block ids of a transaction that was rolled back are given again. */
+  /** Forgets everything, because block ids of a rolled-back transaction will be reused. */
   clear(): void {
     this.#payloads.clear();
     this.#directories.clear();

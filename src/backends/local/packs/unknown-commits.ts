@@ -9,13 +9,13 @@ import type { LogRecord } from '../format/log-record.ts';
 import { LOG } from '../format/schema.ts';
 import { isBlock, PackFile, type ScannedBlock } from './pack-scan.ts';
 
-/** A record of the log as it was found in a pack. */
+/** A record of the log found in a pack. */
 export interface FoundRecord {
   readonly number: number;
   readonly record: LogRecord;
 }
 
-/** The records in a block of the log; those that cannot be read are left out. */
+/** The records in a block of the log; skips unreadable ones. */
 export function recordsIn(
   file: PackFile,
   { start, length, directory }: ScannedBlock,
@@ -34,14 +34,14 @@ export function recordsIn(
   return found;
 }
 
-/** What lies in a part of a pack that the index does not account for. */
+/** The content of a part of a pack that the index does not know. */
 export interface Unaccounted {
   readonly blocks: number;
   /** Records of commits that the index does not know, ascending. */
   readonly records: readonly FoundRecord[];
   /**
-   * Whether the index lacks a commit that was acknowledged: nobody writes a second one before the
-   * index has the first. Where this is false, there is at most one, and it was most likely cut off.
+   * Whether the index lacks an acknowledged commit: nobody writes a second commit before the index
+   * has the first. When false, there is at most one commit, most likely an interrupted one.
    */
   readonly isIndexOutdated: boolean;
 }
@@ -72,10 +72,7 @@ export function surveyUnaccounted(
   }
 }
 
-/**
- * @throws `CORRUPT` when a part of a pack holds commits that were acknowledged and that the index
- * lacks.
- */
+/** @throws `CORRUPT` when a part of a pack contains acknowledged commits that the index lacks. */
 export function assertNoCommits(
   root: string,
   pack: number,
@@ -88,18 +85,18 @@ export function assertNoCommits(
   throw new VarveError('CORRUPT', outdatedIndex(path, start));
 }
 
-/** What is wrong with an index that is older than a pack, and what to do. */
+/** The message for an index that is older than a pack, with what to do. */
 export function outdatedIndex(path: string, start: number): string {
   return (
-    `${path} holds commits from byte ${start} on that the index lacks: varve.db is an older ` +
+    `${path} has commits from byte ${start} on that the index lacks: varve.db is an older ` +
     'copy, or its varve.db-wal is missing; put that back, or rebuild the store from its packs ' +
     'with varve salvage'
   );
 }
 
 /**
- * What a pack that the index does not name has of commits that the index lacks; `undefined` when it
- * has none. A pack is registered before it is written to, so the index must be an older one then.
+ * Surveys the unknown commits in a pack that the index does not name; `undefined` when it has none.
+ * A pack is registered before it is written to, so such an index is outdated.
  */
 export function unknownCommits(database: IndexDatabase, path: string): Unaccounted | undefined {
   if (!/^\d{8,}\.pack$/.test(basename(path)) || lengthOfFile(path) === 0) return undefined;

@@ -4,15 +4,15 @@ import { LOG } from '../format/schema.ts';
 import { recordsIn } from '../packs/unknown-commits.ts';
 import type { PackInventory } from './pack-inventory.ts';
 
-/** The records of the log that count, of all that are in the packs. */
+/** The valid records of the log, of all those in the packs. */
 export interface LogSelection {
-  /** By number. */
+  /** Records by number. */
   readonly records: ReadonlyMap<number, LogRecord>;
-  /** What records say of bytes that no commit accounts for. */
+  /** Bytes that belong to no commit, as the records state. */
   readonly voids: readonly PackSpan[];
-  /** The number that the log begins with; 0 when it lacks manifests. */
+  /** The number of the log's first record; 0 when the log lacks manifests. */
   readonly floor: number;
-  /** The largest number, of a record that can be read or not. */
+  /** The largest number of any record, readable or not. */
   readonly newest: number;
 }
 
@@ -23,9 +23,9 @@ interface Candidate {
 }
 
 /**
- * Chooses among the records that the packs hold (invariant L7). A number stands twice where a
- * writer was cut off before it committed: then a later one got that number, and says that the bytes
- * of the former belong to no commit. So the newest is looked at first.
+ * Selects the valid records from all those in the packs (invariant L7). A number occurs twice when
+ * a writer was interrupted before its commit: then a later record got that number, and states that
+ * the bytes of the first belong to no commit. So the newest records are checked first.
  */
 export function selectLog(inventory: PackInventory): LogSelection {
   const candidates = collect(inventory);
@@ -49,7 +49,7 @@ export function selectLog(inventory: PackInventory): LogSelection {
   return { records, voids, floor, newest: Math.max(unreadable, newestOf(records)) };
 }
 
-/** The largest number of a record that is there and cannot be read; 0 when there is none. */
+/** The largest number of an unreadable record; 0 when there is none. */
 function unreadableRecords(
   inventory: PackInventory,
   candidates: ReadonlyMap<number, readonly Candidate[]>,
@@ -100,7 +100,7 @@ function isVoid(
   );
 }
 
-/** A commit whose last record is not there was cut off while it was written. */
+/** Drops commits whose last record is missing: they were interrupted while they were written. */
 function dropUnfinished(records: Map<number, LogRecord>): void {
   for (let newest = newestOf(records); records.get(newest)?.isContinued; newest--)
     records.delete(newest);

@@ -12,35 +12,35 @@ import { isBlock, PackFile, type ScannedBlock } from '../packs/pack-scan.ts';
 /** Memory for decoded blocks, in bytes. */
 const CACHE_BYTES = 64 * 1024 * 1024;
 
-/** A block, and the pack that it is in. */
+/** A block and its pack. */
 export interface InventoryBlock extends ScannedBlock {
   readonly pack: number;
 }
 
-/** Bytes of a pack that are no readable block. */
+/** A range of a pack that is not a readable block. */
 export interface InventoryDamage {
   readonly path: string;
   readonly start: number;
   readonly end: number;
-  /** Whether they look like the beginning of a block that the file is too short for. */
+  /** Whether it looks like the beginning of a block for which the file is too short. */
   readonly isCutOff: boolean;
 }
 
-/** Ids that follow one another in a block. */
+/** Consecutive ids in a block. */
 interface Run {
   readonly first: number;
   readonly end: number;
   readonly block: InventoryBlock;
 }
 
-/** A record as it is stored, and, of a segment, what its block says of it. */
+/** A record as stored, and, for a segment, what its block says about it. */
 export interface SalvagedRecord {
   readonly stored: Uint8Array;
   readonly directory: BlockDirectory;
   readonly slot: number;
 }
 
-/** All blocks in the packs of a folder, found by reading these from end to end. */
+/** All blocks in the packs of a folder, found by reading the packs from end to end. */
 export class PackInventory {
   readonly blocks: InventoryBlock[] = [];
   readonly damage: InventoryDamage[] = [];
@@ -76,7 +76,7 @@ export class PackInventory {
     return this.#files.get(pack) as PackFile;
   }
 
-  /** Takes note of what is in a pack. */
+  /** Adds the content of a pack. */
   scan(pack: number): void {
     const file = this.fileOf(pack);
     const { size } = file;
@@ -111,13 +111,13 @@ export class PackInventory {
     }
   }
 
-  /** The ids of a space, ascending; one that several blocks hold comes several times. */
+  /** The ids of a space, ascending; an id in several blocks occurs several times. */
   *ids(space: Space): Generator<number, void, undefined> {
     for (const { first, end } of this.#runs[space] ?? [])
       for (let id = first; id < end; id++) yield id;
   }
 
-  /** One more than the largest id of a space, in whatever block. */
+  /** One more than the largest id of a space, in any block. */
   nextId(space: Space): number {
     let next = 0;
     for (const { directory } of this.blocks) {
@@ -126,7 +126,7 @@ export class PackInventory {
     return next;
   }
 
-  /** What cannot be read and is not in `voids` either, in sentences. */
+  /** Sentences about what is unreadable and not in `voids`. */
   unreadable(voids: readonly PackSpan[]): string[] {
     const isVoid = (path: string, at: number) =>
       voids.some(
@@ -144,8 +144,8 @@ export class PackInventory {
   }
 
   /**
-   * A record. Copies of it are in several blocks when a rewrite or a repair made one: any that
-   * verifies will do.
+   * Reads a record. A rewrite or a repair leaves copies in several blocks: any copy that verifies
+   * is good.
    *
    * @throws `CORRUPT` when no copy can be read, or two differ.
    */

@@ -10,7 +10,7 @@ import { type BuiltManifest, StoreBuilder } from './store-builder.ts';
 
 /** A manifest to rebuild. */
 export interface WantedManifest extends BuiltManifest {
-  /** Whether its id is not the one that its bodies were written for. */
+  /** Whether its id differs from the one that its bodies were written for. */
   readonly isRenamed: boolean;
 }
 
@@ -21,7 +21,7 @@ export interface BrokenManifest {
 
 export interface RebuildOutcome {
   readonly written: readonly WantedManifest[];
-  /** Those of which something cannot be read; nothing of them was written. */
+  /** Manifests that are not fully readable; nothing of them was written. */
   readonly broken: readonly BrokenManifest[];
 }
 
@@ -30,7 +30,7 @@ interface OwnedBody {
   readonly owner: WantedManifest;
 }
 
-/** The ids from which on a rebuilt store gives new ones. */
+/** The next free ids of a rebuilt store. */
 export interface NextIds {
   readonly segment: number;
   readonly body: number;
@@ -38,8 +38,8 @@ export interface NextIds {
 }
 
 /**
- * Writes those of the manifests that can be read whole into a new store, with their row ids, the
- * record ids of their bodies and segments, and everything that makes them what they are.
+ * Writes the fully readable manifests into a new store, with their row ids, the record ids of their
+ * bodies and segments, and all their fields.
  */
 export async function rebuild(
   inventory: PackInventory,
@@ -76,7 +76,7 @@ export async function rebuild(
   }
 }
 
-/** Reads bodies in the order of their ids; notes manifests of which one cannot be read. */
+/** Reads bodies in the order of their ids; records manifests with an unreadable one. */
 function* readBodies(
   inventory: PackInventory,
   bodies: readonly OwnedBody[],
@@ -131,7 +131,7 @@ function* bodyRecords(
   }
 }
 
-/** Of the segments that were written, those that are not referenced once. */
+/** Of the written segments, those that do not have exactly one reference. */
 function* unusualCounts(
   needed: CountTable,
   missing: IdSet,

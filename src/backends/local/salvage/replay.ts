@@ -12,28 +12,28 @@ export interface ReplayedManifest {
   /** Idempotency keys by the number of the entry. */
   readonly nonces: Map<number, Uint8Array>;
   hold: { readonly since: number; readonly reason: string | null } | undefined;
-  /** Why this may not be the newest state, or not exist any more. */
+  /** Why this may be outdated, or deleted. */
   doubt: string | undefined;
 }
 
-/** What the log comes to. */
+/** The result of a replay. */
 export interface Replay {
   readonly manifests: ReplayedManifest[];
   /** Bodies of manifests that were deleted or replaced. */
   readonly dropped: IdSet;
   /**
-   * Bodies that may belong to manifests of which no record is left: ids from `first` up to `end`.
+   * Bodies that may belong to manifests whose records are all lost: ids from `first` up to `end`.
    */
   readonly unknown: readonly { readonly first: number; readonly end: number }[];
-  /** What of the log is lost, in sentences. */
+  /** Sentences about lost parts of the log. */
   readonly losses: readonly string[];
-  /** The largest row id that the log names. */
+  /** The largest row id in the log. */
   readonly lastRow: number;
 }
 
 const EVERYTHING = { first: 0, end: Number.POSITIVE_INFINITY };
 
-/** Replays the log: the newest operation on a manifest wins, and what is deleted stays deleted. */
+/** Replays the log: the newest operation on a manifest wins, and deleted manifests stay deleted. */
 export function replayLog(selection: LogSelection): Replay {
   return new Replayer(selection).run();
 }
@@ -44,7 +44,7 @@ class Replayer {
   readonly #dropped = new IdSet();
   readonly #unknown: { first: number; end: number }[] = [];
   readonly #losses: string[] = [];
-  /** From this row on, no snapshot that the log begins with covers any. */
+  /** The first row that no snapshot at the beginning of the log covers. */
   #covered: number;
   #nextBody = 0;
   #lastRow = 0;
@@ -82,7 +82,7 @@ class Replayer {
     };
   }
 
-  /** Passes records that are lost; returns the number of the last one. */
+  /** Skips lost records; returns the number of the last one. */
   #skip(first: number): number {
     const { records, newest } = this.#selection;
     let last = first;
@@ -139,7 +139,7 @@ class Replayer {
           state,
           bodies: [...entries.bodies],
           nonces: new Map(entries.nonces),
-          // What is held is neither replaced nor deleted.
+          // A held manifest is neither replaced nor deleted.
           hold: undefined,
           doubt: undefined,
         });
@@ -175,7 +175,7 @@ class Replayer {
     }
   }
 
-  /** An id is given to a new row only after the one that had it was deleted. */
+  /** An id gets a new row only after its previous row was deleted. */
   #dropNamesakes(): void {
     const newest = new Map<string, number>();
     for (const { row, kind, name } of this.#manifests.values()) {

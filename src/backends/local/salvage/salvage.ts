@@ -23,8 +23,8 @@ import { type Replay, type ReplayedManifest, replayLog } from './replay.ts';
 import { nameBodies } from './unnamed-bodies.ts';
 
 /**
- * Rebuilds a store from its packs alone, in a new folder: the log in them is replayed, see
- * invariants L6 and L7. The folder of the store is only read, its index not even that.
+ * Rebuilds a store from its packs alone, in a new folder, by replaying the log in them, see
+ * invariants L6 and L7. Only reads the folder of the store, and never its index.
  *
  * @throws `NOT_FOUND` when there are no packs, `INVALID_ARGUMENT` when the new folder is not empty,
  *   `NO_SPACE`, `IO`.
@@ -89,9 +89,7 @@ async function salvage(
         });
   const damage = [...inventory.unreadable(selection.voids), ...replay.losses];
   if (unnamed.fragments > 0)
-    damage.push(
-      `${unnamed.fragments} parts of manifests are without their beginning, or unreadable`,
-    );
+    damage.push(`${unnamed.fragments} parts of manifests lack their beginning, or are unreadable`);
   const lost = [...rebuilt.broken, ...aside.broken].map(described);
   return {
     location: target,
@@ -102,7 +100,7 @@ async function salvage(
         location: quarantine,
         manifests: aside.written.map((manifest) => ({
           ...publicKey(manifest),
-          reason: reasons.get(manifest.row) ?? 'its id is lost, and whether it was deleted',
+          reason: reasons.get(manifest.row) ?? 'its id is lost; it may have been deleted',
         })),
       },
     }),
@@ -135,7 +133,8 @@ function nextIds(inventory: PackInventory, { lastRow }: Replay): NextIds {
 }
 
 /**
- * @throws `INVALID_ARGUMENT` unless the folder is new or empty, and neither is inside the other.
+ * @throws `INVALID_ARGUMENT` unless the folder is new or empty, and neither folder is inside the
+ *   other.
  */
 function assertFree(source: string, folder: string): void {
   assertApart(folder, source);
@@ -145,7 +144,7 @@ function assertFree(source: string, folder: string): void {
   if (other !== undefined) {
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `${folder} is not empty (it holds ${JSON.stringify(other)}): what is salvaged goes ` +
+      `${folder} is not empty (it contains ${JSON.stringify(other)}): a store is salvaged ` +
         'into a new or empty folder',
     );
   }

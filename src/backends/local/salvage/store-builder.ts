@@ -25,11 +25,11 @@ const TUNING: readonly BlockTuning[] = [
   { blockBytes: 1024 * 1024, level: LEVEL },
 ];
 
-/** Bytes of records, and number of rows, in a transaction. */
+/** Bytes of records, and rows, per transaction. */
 const BATCH_BYTES = 8 * 1024 * 1024;
 const BATCH_ROWS = 2000;
 
-/** A manifest for {@link StoreBuilder.addManifests}; its bodies were added before. */
+/** A manifest for {@link StoreBuilder.addManifests}; its bodies are added before it. */
 export interface BuiltManifest {
   readonly row: number;
   readonly kind: number;
@@ -41,8 +41,8 @@ export interface BuiltManifest {
 }
 
 /**
- * Writes a new store from records and rows that keep their ids. There is no store to be found
- * before {@link finish}.
+ * Writes a new store from records and rows that keep their ids. The store cannot be opened before
+ * {@link finish}.
  */
 export class StoreBuilder {
   readonly #folder: StoreFolder;
@@ -51,7 +51,7 @@ export class StoreBuilder {
   readonly #index: LocalIndex;
   readonly #owner: PackOwner;
 
-  /** @throws `INVALID_ARGUMENT` when the folder holds anything. */
+  /** @throws `INVALID_ARGUMENT` when the folder contains anything. */
   constructor(root: string) {
     this.#folder = new StoreFolder(root, PARTIAL_INDEX_FILE);
     this.#database = openIndex(this.#folder, {
@@ -81,7 +81,7 @@ export class StoreBuilder {
     }
   }
 
-  /** Sets how many entries reference segments, where that is not one. */
+  /** Sets the reference counts of segments that do not have exactly one. */
   async setCounts(counts: Iterable<readonly [number, number]>): Promise<void> {
     const now = Date.now();
     await this.#database.write(() => {
@@ -90,7 +90,7 @@ export class StoreBuilder {
     });
   }
 
-  /** Makes what was written a store, in which ids are given from these on. */
+  /** Turns what was written into a store whose new ids start from these. */
   async finish(next: {
     readonly segment: number;
     readonly body: number;

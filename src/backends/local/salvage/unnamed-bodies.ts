@@ -9,7 +9,7 @@ import type { Replay } from './replay.ts';
 
 export interface UnnamedBodies {
   readonly manifests: readonly WantedManifest[];
-  /** Bodies of which no manifest can be made. */
+  /** Bodies from which no manifest can be made. */
   readonly fragments: number;
 }
 
@@ -21,9 +21,9 @@ interface Group {
 }
 
 /**
- * Makes manifests with placeholder ids of the bodies that the log does not name. What was added to
- * a conversation goes with the last one before that has the same mark: 16 bits of the hash of its
- * id.
+ * Makes manifests with placeholder ids from the bodies that the log does not name. Messages added
+ * to a conversation go to the last conversation before them with the same mark: 16 bits of the hash
+ * of its id.
  *
  * @param isNamed whether the log names a body.
  */

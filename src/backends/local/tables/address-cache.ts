@@ -1,12 +1,12 @@
 import type { Address } from '../../../core/address.ts';
 
-/** Addresses remembered in each of the two generations: about 10 MB each when full. */
+/** Addresses in each of the two generations: about 10 MB each when full. */
 const GENERATION = 50_000;
 
 /**
- * Remembers which record holds an address, for segments that are referenced again and again. Two
- * generations: what was not used while one filled up is forgotten. To be cleared whenever records
- * may have been swept (the index's epoch).
+ * Caches which record has an address, for segments that are referenced again and again. Two
+ * generations: an address that was not used while one filled up is evicted. Clear it whenever
+ * records may have been swept (the index's epoch).
  */
 export class AddressCache {
   #young = new Map<Address, number>();

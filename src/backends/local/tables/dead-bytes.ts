@@ -2,11 +2,14 @@ import { isUnreadable } from '../../../core/errors.ts';
 import type { Space } from '../format/schema.ts';
 import type { LocalIndex } from './local-index.ts';
 
-/** Bytes of records, summed up by the blocks that hold them. */
+/** Bytes of records, summed by the blocks that contain them. */
 export class DeadBytes {
   readonly byBlock = new Map<number, number>();
 
-  /** Adds a record's; returns how many. None when it cannot be read: that is an audit's to tell. */
+  /**
+   * Adds a record's bytes; returns their number: 0 for an unreadable record, which an audit
+   * reports.
+   */
   add(index: LocalIndex, space: Space, record: number): number {
     try {
       const place = index.records.locate(space, record);

@@ -2,12 +2,12 @@ import type { ManifestHold } from '../../contract/manifests.ts';
 import type { IndexDatabase } from '../database/index-database.ts';
 import { HOLD_TABLE } from '../format/schema.ts';
 
-/** The holds on manifests, by row id; those ids are never reused. */
+/** The holds on manifests, by row id; row ids are never reused. */
 export class HoldTable {
   readonly #database: IndexDatabase;
   /**
-   * Whether the index was seen to have the table: a store from before there were holds gets it with
-   * the first one.
+   * Whether the index is known to have the table: a store from before there were holds gets it with
+   * its first hold.
    */
   #exists = false;
 
@@ -44,7 +44,7 @@ export class HoldTable {
     this.#database.run('DELETE FROM hold WHERE manifest = ?', manifest);
   }
 
-  /** Forgets what a transaction that was rolled back may have made. */
+  /** Forgets what a rolled-back transaction may have added. */
   invalidate(): void {
     this.#exists = false;
   }

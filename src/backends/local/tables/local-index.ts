@@ -16,7 +16,7 @@ import { NameTable } from './name-table.ts';
 import { ReferenceLedger } from './reference-ledger.ts';
 import { SegmentResolver } from './segment-resolver.ts';
 
-/** Everything that is known through one connection to the index, and what is cached of it. */
+/** The tables of the index through one connection, and their caches. */
 export class LocalIndex {
   readonly database: IndexDatabase;
   readonly records: RecordStore;
@@ -28,7 +28,7 @@ export class LocalIndex {
   readonly manifests: ManifestTable;
   readonly segments: SegmentResolver;
   readonly log: LogTail;
-  /** Segments that an audit has found damaged, by record id. */
+  /** Segments that an audit found damaged, by record id. */
   damaged: ReadonlySet<number> = new Set();
   #epoch = -1;
   #erasures: number | undefined;
@@ -47,7 +47,7 @@ export class LocalIndex {
     database.onRollback(() => this.#invalidate());
   }
 
-  /** Brings the caches up to the snapshot of the transaction that has just begun. */
+  /** Updates the caches to the snapshot of the transaction that has just begun. */
   refresh(): void {
     const runs = this.database.meta('runs');
     this.segmentFingerprints.refresh(runs);
@@ -68,7 +68,7 @@ export class LocalIndex {
     this.#erasures = erasures;
   }
 
-  /** Tells other processes that fingerprints were added or merged. */
+  /** Announces to other processes that fingerprints were added or merged. */
   bumpRuns(): void {
     const runs = this.database.meta('runs') + 1;
     this.database.setMeta('runs', runs);
@@ -77,23 +77,21 @@ export class LocalIndex {
   }
 
   /**
-   * Tells other processes, and the next transaction of this one, that records were swept or moved.
+   * Announces to other processes, and to the next transaction of this one, that records were swept
+   * or moved.
    */
   bumpEpoch(): void {
     this.database.setMeta('epoch', this.database.meta('epoch') + 1);
   }
 
-  /**
-   * Tells all processes that what their caches hold of deleted content is to go. Only in a write
-   * transaction.
-   */
+  /** Makes all processes drop deleted content from their caches. Only in a write transaction. */
   bumpErasures(): void {
     this.database.setMeta('erasures', this.database.meta('erasures') + 1);
     this.bumpEpoch();
   }
 
   /**
-   * The body of an entry of the manifest `owner`.
+   * Reads the body of an entry of the manifest `owner`.
    *
    * @throws `CORRUPT` when it is missing, damaged, or that of another manifest.
    */
@@ -101,7 +99,7 @@ export class LocalIndex {
     const place = this.records.locate(BODIES, id);
     if (place === undefined) throw new VarveError('CORRUPT', `manifest body ${id} is missing`);
     const record = decodeBodyRecord(this.records.stored(place), `manifest body ${id}`);
-    // The bodies of an upload name the manifest that they are uploaded for.
+    // The bodies of an upload carry the mark of the manifest that they are uploaded for.
     if (owner.kind !== 'upload' && record.owner !== ownerMark(owner)) {
       throw new VarveError(
         'CORRUPT',
@@ -112,7 +110,7 @@ export class LocalIndex {
     return record;
   }
 
-  /** Forgets what a transaction that was rolled back has left in the caches. */
+  /** Forgets what a rolled-back transaction has left in the caches. */
   #invalidate(): void {
     this.records.clear();
     this.names.invalidate();

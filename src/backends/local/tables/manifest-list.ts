@@ -3,7 +3,7 @@ import { KIND_NUMBERS } from '../format/schema.ts';
 import type { LocalIndex } from './local-index.ts';
 import type { ManifestRow } from './manifest-table.ts';
 
-/** Rows read in one snapshot: enough to be quick, few enough not to hold up others. */
+/** Rows read in one snapshot: enough to be fast, few enough to let others work. */
 const PAGE_ROWS = 500;
 
 /** Where a page of a listing ends, and the next begins. */

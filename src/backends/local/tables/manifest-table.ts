@@ -13,7 +13,7 @@ import { KIND_NUMBERS } from '../format/schema.ts';
 import type { HoldTable } from './hold-table.ts';
 import type { NameTable } from './name-table.ts';
 
-/** Kinds of manifests here: those of the interface, and what a stream has stored so far. */
+/** Kinds of local manifests: those of the interface, and unfinished streams. */
 export type LocalKind = ManifestKind | 'upload';
 
 export interface LocalKey {
@@ -29,15 +29,18 @@ export interface ManifestRow {
   readonly application: number | null;
   readonly model: number | null;
   readonly created: number;
-  /** NULL: when it was created. */
+  /** NULL: equal to `created`. */
   readonly updated: number | null;
   readonly expires: number | null;
   readonly bytes: number;
   /** NULL: 1. */
   readonly revision: number | null;
-  /** How many; NULL: as many as `body` tells, 1 or 0. */
+  /** Number of entries; NULL: 1 with a `body`, otherwise 0. */
   readonly entries: number | null;
-  /** Record id of the first entry; NULL when there are none, or all are in the table of entries. */
+  /**
+   * Record id of the first entry's body; NULL when there are no entries, or all are in the entry
+   * table.
+   */
   readonly body: number | null;
 }
 
@@ -79,9 +82,9 @@ export class ManifestTable {
   }
 
   /**
-   * The row of a manifest.
+   * Finds the row of a manifest.
    *
-   * @param staged rows of the transaction under way, which the fingerprints do not hold yet, by
+   * @param staged rows of the present transaction, which the fingerprints do not contain yet, by
    *   {@link manifestName}.
    */
   find(key: LocalKey, staged?: ReadonlyMap<string, number>): ManifestRow | undefined {
@@ -121,7 +124,7 @@ export class ManifestTable {
     return { bodies: this.bodies(row), nonces: rows.map(({ number, nonce }) => [number, nonce]) };
   }
 
-  /** Whether an append of that idempotency key was taken. */
+  /** Whether an append with that idempotency key was taken. */
   hasNonce(row: ManifestRow, nonce: Buffer): boolean {
     return (
       this.#database.get('SELECT 1 FROM entry WHERE manifest = ? AND nonce = ?', row.id, nonce) !==
@@ -130,7 +133,7 @@ export class ManifestTable {
   }
 
   /**
-   * Whether the fields a put gives are those stored; a creation time not given counts as the same.
+   * Whether the fields of a put equal the stored ones; an omitted creation time counts as equal.
    */
   hasFields(row: ManifestRow, fields: ManifestFields): boolean {
     return (
@@ -179,13 +182,13 @@ export class ManifestTable {
     return inserted;
   }
 
-  /** Enters a row as it was in another index, under its id. */
+  /** Inserts a row as it was in another index, under its id. */
   restore(
     row: Omit<ManifestRow, 'entries' | 'body'>,
     bodies: readonly number[],
     nonces: ReadonlyMap<number, Uint8Array>,
   ): void {
-    // The row has no place for an idempotency key of its first entry.
+    // The row has no column for an idempotency key of its first entry.
     const isApart = nonces.has(0);
     this.#database.run(
       `INSERT INTO manifest (id, kind, name, application, model, created, updated, expires, bytes, revision, entries, body)
@@ -210,8 +213,8 @@ export class ManifestTable {
   }
 
   /**
-   * Gives a row other entries. Its place in the order of archiving stays; so does its creation time
-   * unless given.
+   * Replaces the entries of a row. Keeps its place in the order of archiving, and its creation time
+   * unless one is given.
    */
   replace(
     row: ManifestRow,
@@ -239,7 +242,7 @@ export class ManifestTable {
     return this.#row(row.id);
   }
 
-  /** Adds entries at the end. */
+  /** Adds entries to the end. */
   extend(
     row: ManifestRow,
     bodies: readonly number[],
@@ -343,7 +346,7 @@ export function manifestName({ kind, id }: LocalKey): string {
   return `${kind}\0${id}`;
 }
 
-/** A put looks its key up and then enters it: the second hash is spared. */
+/** A put looks its key up and then inserts it: this saves the second hash. */
 let latest: { readonly name: string; readonly fingerprint: number } = { name: '', fingerprint: 0 };
 
 /** The first 40 bits of the SHA-256 of {@link manifestName}. */
@@ -356,17 +359,17 @@ export function manifestFingerprint(key: LocalKey): number {
   return latest.fingerprint;
 }
 
-/** What the bodies of a manifest carry to name it: the first 16 bits of its fingerprint. */
+/** The mark of a manifest in its bodies: the first 16 bits of its fingerprint. */
 export function ownerMark(key: LocalKey): number {
   return Math.floor(manifestFingerprint(key) / 2 ** (FINGERPRINT_BITS - 16));
 }
 
-/** How a manifest is entered into the fingerprint index. */
+/** The entry of a manifest in the fingerprint index. */
 export function manifestEntry(key: LocalKey, row: number): FingerprintEntry {
   return { key: manifestFingerprint(key), id: row };
 }
 
-/** The name of the process whose upload it is. */
+/** The name of the process to which an upload belongs. */
 export function uploaderOf({ name }: Pick<ManifestRow, 'name'>): string {
   return name.toString().split('/', 1)[0] as string;
 }

@@ -1,7 +1,7 @@
 import { VarveError } from '../../../core/errors.ts';
 import type { IndexDatabase } from '../database/index-database.ts';
 
-/** Gives each model and application a small number, so that a name is spelled once in the index. */
+/** Gives each model and application a small number, so that the index spells each name once. */
 export class NameTable {
   readonly #database: IndexDatabase;
   readonly #numbers = new Map<string, number>();
@@ -11,7 +11,7 @@ export class NameTable {
     this.#database = database;
   }
 
-  /** The number of a name, or `undefined` when nothing was ever stored under it. */
+  /** The number of a name; `undefined` when nothing was ever stored under it. */
   find(text: string): number | undefined {
     const known = this.#numbers.get(text);
     if (known !== undefined) return known;
@@ -20,7 +20,7 @@ export class NameTable {
     return number;
   }
 
-  /** The number of a name, given now if it has none. Only in a write transaction. */
+  /** The number of a name, assigned now if it has none. Only in a write transaction. */
   intern(text: string): number {
     const known = this.find(text);
     if (known !== undefined) return known;
@@ -44,7 +44,7 @@ export class NameTable {
     return text;
   }
 
-  /** Forgets numbers that a rolled-back transaction may have given. */
+  /** Forgets numbers that a rolled-back transaction may have assigned. */
   invalidate(): void {
     this.#numbers.clear();
     this.#texts.clear();

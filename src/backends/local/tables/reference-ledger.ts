@@ -2,10 +2,10 @@ import type { IndexDatabase } from '../database/index-database.ts';
 import { SEGMENTS, type Space, SWEPT } from '../format/schema.ts';
 
 /**
- * Counts references to records. A record that was stored has one; only other counts have a row.
+ * Counts references to records. A stored record has one by default; only other counts have a row.
  *
  * Invariant L1: the count of a segment equals the number of manifest entries whose body references
- * it. Changes are gathered during a transaction and written once a record, at its end.
+ * it. Changes are collected during a transaction and written once per record, at its end.
  */
 export class ReferenceLedger {
   readonly #database: IndexDatabase;
@@ -15,7 +15,7 @@ export class ReferenceLedger {
     this.#database = database;
   }
 
-  /** How many references a record has; {@link SWEPT} when it is gone for good. */
+  /** The number of references to a record; {@link SWEPT} when it is gone for good. */
   count(space: Space, record: number): number {
     return (
       this.#database.value<number>(
@@ -26,14 +26,14 @@ export class ReferenceLedger {
     );
   }
 
-  /** Notes that the number of entries which reference a segment grows by `change`. */
+  /** Adds `change` to the number of entries that reference a segment. */
   add(segment: number, change: number): void {
     this.#changes.set(segment, (this.#changes.get(segment) ?? 0) + change);
   }
 
   /**
-   * Writes the noted changes. Segments from `firstNew` on were stored by this transaction and start
-   * at 0.
+   * Writes the collected changes. Segments from `firstNew` on were stored by this transaction and
+   * start at 0.
    */
   settle(firstNew: number, now: number): void {
     for (const [segment, change] of this.#changes) {
@@ -43,7 +43,7 @@ export class ReferenceLedger {
     this.#changes.clear();
   }
 
-  /** Forgets what was noted, when its transaction does not happen. */
+  /** Discards the collected changes of a transaction that does not commit. */
   discard(): void {
     this.#changes.clear();
   }
@@ -66,7 +66,7 @@ export class ReferenceLedger {
 
   /**
    * Marks a record as gone for good if nothing has referenced it since `cutoff` (ms); returns
-   * whether.
+   * whether it did.
    */
   sweep(space: Space, record: number, cutoff: number): boolean {
     const { changes } = this.#database.run(

@@ -8,7 +8,7 @@ import type { RecordStore } from '../packs/record-store.ts';
 import { AddressCache } from './address-cache.ts';
 import type { ReferenceLedger } from './reference-ledger.ts';
 
-/** Finds the record that holds an address. */
+/** Finds the record of an address. */
 export class SegmentResolver {
   readonly #records: RecordStore;
   readonly #fingerprints: FingerprintIndex;
@@ -21,7 +21,7 @@ export class SegmentResolver {
     this.#ledger = ledger;
   }
 
-  /** Forgets all: records may have been swept. */
+  /** Forgets everything: records may have been swept. */
   forget(): void {
     this.#cache.clear();
   }
@@ -29,7 +29,7 @@ export class SegmentResolver {
   /**
    * The record of a segment that is stored and not swept.
    *
-   * @param isLatest whether the snapshot is that of a write transaction: a pack missing there is
+   * @param isLatest whether the snapshot is that of a write transaction: a missing pack is then
    *   lost, not rewritten.
    */
   find(address: Address, isLatest = false): number | undefined {
@@ -48,8 +48,8 @@ export class SegmentResolver {
   }
 
   /**
-   * Whether a record holds that address. One whose block is damaged counts as not: the next put
-   * stores it again.
+   * Whether a record has that address. A record in a damaged block does not count: the next put
+   * stores the segment again.
    */
   #holds(record: number, address: Address, isLatest: boolean): boolean {
     try {
@@ -61,7 +61,7 @@ export class SegmentResolver {
     }
   }
 
-  /** Takes note of a segment that this transaction stores; a rollback makes all be forgotten. */
+  /** Remembers a segment that this transaction stores; a rollback forgets everything. */
   remember(address: Address, record: number): void {
     this.#cache.set(address, record);
   }
@@ -72,7 +72,7 @@ function segmentFingerprint(address: Address): number {
   return Number.parseInt(address.slice(0, FINGERPRINT_BITS / 4), 16);
 }
 
-/** How a segment is entered into the fingerprint index. */
+/** The entry of a segment in the fingerprint index. */
 export function segmentEntry(address: Address, record: number): FingerprintEntry {
   return { key: segmentFingerprint(address), id: record };
 }
