@@ -18,7 +18,7 @@ interface Search {
   readonly schedules: number;
 }
 
-describe.skipIf(leftOut('mutants of the object protocol'))('the simulation finds mutants', () => {
+describe.skipIf(leftOut('mutants of the object protocol'))('the simulation', () => {
   const builds = new ProtocolBuilds();
   const searches: string[] = [];
   afterAll(() => {
@@ -26,32 +26,32 @@ describe.skipIf(leftOut('mutants of the object protocol'))('the simulation finds
     console.log(searches.join('\n'));
   });
 
-  describe.each(Object.keys(RULES) as RuleName[])('without the rule %s:', (rule) => {
+  describe.each(Object.keys(RULES) as RuleName[])('of the rule %s', (rule) => {
     for (const mutant of SEARCHED_MUTANTS.filter((each) => each.rule === rule)) {
-      it(`it ${mutant.name}`, async () => {
+      it(`finds the mutant that ${mutant.name}`, async () => {
         const { found, schedules } = await search(mutant);
         const where = mutant.scenario ?? `the workload "${mutant.workload ?? 'everything'}"`;
         searches.push(
-          `${rule}: it ${mutant.name}: schedule ${schedules} of ${where}: ${found?.message}`,
+          `${rule}: ${mutant.name}: schedule ${schedules} of ${where}: ${found?.message}`,
         );
         expect(found, `not found in ${schedules} schedules`).toBeInstanceOf(Error);
       }, 600_000);
     }
 
     for (const { name, run, mutants } of SCRIPTED_SCENARIOS.filter((each) => each.rule === rule)) {
-      it(`with it, ${name}`, async () => {
+      it(`shows that ${name}`, async () => {
         await run(await simulatedBuild(builds));
       }, 60_000);
 
       for (const mutant of mutants) {
-        it(`it ${mutant.name}`, async () => {
+        it(`finds the mutant that ${mutant.name}`, async () => {
           // A patch that does not fit fails the test here: it makes no mutant.
           const build = await simulatedBuild(builds, mutant.patches);
           const failure = await run(build).then(
             () => undefined,
             (error: Error) => error,
           );
-          searches.push(`${rule}: it ${mutant.name}: a script: ${failure?.message}`);
+          searches.push(`${rule}: ${mutant.name}: a script: ${failure?.message}`);
           expect(failure, 'not found by its script').toBeInstanceOf(Error);
           // A script that could not go on has shown nothing.
           expect(failure?.name, failure?.stack).not.toBe('ScriptError');
@@ -60,7 +60,7 @@ describe.skipIf(leftOut('mutants of the object protocol'))('the simulation finds
     }
   });
 
-  it('of every rule', () => {
+  it('finds a mutant of every rule', () => {
     const broken = new Set([
       ...SEARCHED_MUTANTS.map(({ rule }) => rule),
       ...SCRIPTED_SCENARIOS.filter(({ mutants }) => mutants.length > 0).map(({ rule }) => rule),

@@ -7,10 +7,7 @@ import type { ScriptedScenario } from './scripted-scenario.ts';
 
 const HOUR_MS = 60 * 60 * 1000;
 
-/**
- * A script in which two manifests, with two segments each, were deleted and have not been
- * collected.
- */
+/** A script that has deleted two manifests with two segments each; nothing is collected yet. */
 async function withGarbage(build: ProtocolBuild): Promise<Script> {
   const script = new Script(build, false);
   const { writes } = script.simulation;
@@ -41,14 +38,14 @@ export const COLLECTION_SCENARIOS: readonly ScriptedScenario[] = [
         script.start('writer').commit([writes.put(A, 'replace', [SEGMENTS])]),
       );
       const [record] = [...checker.records.values()];
-      check(record?.pending.length === 1, () => 'the writer left nothing behind');
+      check(record?.pending.length === 1, () => 'the writer left no attempt');
       await script.sleep(HOUR_MS);
       await script.run(script.start('collector').collect(false));
       const left = [...checker.records.values()].flatMap(({ pending, dropped }) => [
         ...pending,
         ...dropped,
       ]);
-      check(left.length === 0, () => 'what the writer left was not found');
+      check(left.length === 0, () => 'the collection did not find what the writer left');
     },
     mutants: [
       {
@@ -66,12 +63,12 @@ export const COLLECTION_SCENARIOS: readonly ScriptedScenario[] = [
   },
   {
     rule: 'hint-before-change',
-    name: 'whatever request a collection dies of, the next everyday one finishes its work',
+    name: 'an everyday collection finishes the work of one that crashed, at whatever request',
     run: async (build) => {
       let hasSurvived = false;
-      for (let death = 1; !hasSurvived; death++) {
+      for (let request = 1; !hasSurvived; request++) {
         const script = await withGarbage(build);
-        script.crash('first', death);
+        script.crash('first', request);
         const collecting = script.begin(script.start('first').collect(false));
         await script.sleep(HOUR_MS);
         hasSurvived = collecting.isDone;
@@ -81,7 +78,7 @@ export const COLLECTION_SCENARIOS: readonly ScriptedScenario[] = [
     },
     mutants: [
       {
-        name: 'removes hints before what they tell of is done',
+        name: 'removes hints before their work is done',
         patches: [
           patch(
             'follow-hints.ts',
@@ -92,7 +89,7 @@ export const COLLECTION_SCENARIOS: readonly ScriptedScenario[] = [
         ],
       },
       {
-        name: 'buries before it deletes',
+        name: 'writes a tombstone before it deletes the data',
         patches: [
           patch(
             'sweep.ts',
@@ -105,7 +102,7 @@ export const COLLECTION_SCENARIOS: readonly ScriptedScenario[] = [
   },
   {
     rule: 'hint-before-change',
-    name: 'collectors of disjoint shards, one after the other, leave nothing',
+    name: 'collections of all shards, one after the other, leave nothing',
     run: async (build) => {
       for (const count of [2, 3]) {
         const script = await withGarbage(build);
@@ -132,7 +129,7 @@ export const COLLECTION_SCENARIOS: readonly ScriptedScenario[] = [
   },
   {
     rule: 'hint-before-change',
-    name: 'whenever a collection runs out of time, the next everyday one finishes its work',
+    name: 'an everyday collection finishes the work of one that ran out of time',
     run: async (build) => {
       let isComplete = false;
       for (let deadlineMs = 0; !isComplete; deadlineMs++) {

@@ -1,41 +1,38 @@
-import type { ManifestKey } from '../../../src/backends/contract/manifests.ts';
 import type { Sidecar } from '../../../src/backends/object/format/sidecar.ts';
-import { SEGMENTS } from '../checks/tracked-writes.ts';
 import { check } from '../checks/violation.ts';
 import { patch } from '../mutants/mutant.ts';
 import type { ProtocolBuild } from '../simulator/protocol-build.ts';
+import { heat, SEGMENT, unpin } from './hot-segment.ts';
 import { A, Script } from './script.ts';
 import type { ScriptedScenario } from './scripted-scenario.ts';
 
 const MANIFEST = /^manifests\//;
 
 /**
- * A segment that was hot, a writer of which it knows nothing, and coolers that die one after the
- * other, each of its request of that number. Returns the sidecar as a collector leaves it; then the
- * writer commits.
+ * A hot segment, a writer whose reference it does not name, and coolers that crash one after the
+ * other, each at its request of that number. Returns the sidecar as a collection leaves it; then
+ * the writer commits.
  */
-async function coolersThatDie(
+async function coolersThatCrash(
   build: ProtocolBuild,
-  deaths: readonly number[],
+  crashes: readonly number[],
 ): Promise<Sidecar | undefined> {
   const script = new Script(build, false);
   const { writes, checker } = script.simulation;
-  const segments = SEGMENTS.slice(0, 1);
   const writer = script.start('writer');
-  const pins = ['h1', 'h2', 'h3', 'h4', 'h5'].map((id): ManifestKey => ({ kind: 'pin', id }));
-  for (const key of pins) await script.run(writer.commit([writes.put(key, 'replace', [segments])]));
+  await script.run(heat(script, writer, 'h'));
   const announcing = script.intercept({ by: 'sleeper', verb: 'PUT', key: MANIFEST });
   const sleeping = script.begin(
-    script.start('sleeper').commit([writes.put(A, 'replace', [segments])]),
+    script.start('sleeper').commit([writes.put(A, 'replace', [SEGMENT])]),
   );
   await script.untilSent(announcing);
-  // Sees the heat and sleeps: what it is about to commit is named nowhere but in its pending.
+  // It reads that the segment is hot, and stops: only its `pending` names what it will commit.
   const committing = script.intercept({ by: 'sleeper', verb: 'PUT', key: MANIFEST });
   announcing.proceed();
   await script.untilSent(committing);
-  for (const key of pins) await script.run(writer.commit([writes.delete(key)]));
-  for (const [at, death] of deaths.entries()) {
-    script.crash(`cooler${at}`, death);
+  await script.run(unpin(script, writer, 'h'));
+  for (const [at, request] of crashes.entries()) {
+    script.crash(`cooler${at}`, request);
     await script.runOrCrash(script.start(`cooler${at}`).audit(true));
   }
   await script.run(script.start('collector').collect(true));
@@ -48,17 +45,17 @@ async function coolersThatDie(
 export const COOLING_SCENARIOS: readonly ScriptedScenario[] = [
   {
     rule: 'remove-only-own-guards',
-    name: 'what a dead cooler guards is not collected',
+    name: 'a segment that a dead cooler guards is not collected',
     run: async (build) => {
       let wasGuardedAlone = false;
       let first = 1;
-      while ((await coolersThatDie(build, [first]))?.guards === undefined)
-        check(++first < 100, () => 'nobody cooled');
+      while ((await coolersThatCrash(build, [first]))?.guards === undefined)
+        check(++first < 100, () => 'no cooler guarded a segment');
       for (let second = 1; second < 60 && !wasGuardedAlone; second++) {
-        const sidecar = await coolersThatDie(build, [first, second]);
+        const sidecar = await coolersThatCrash(build, [first, second]);
         wasGuardedAlone = sidecar?.refs.length === 0 && sidecar.guards !== undefined;
       }
-      check(wasGuardedAlone, () => 'no cooler died with nothing but its guard on a segment');
+      check(wasGuardedAlone, () => 'no cooler crashed with nothing but its guard on a segment');
     },
     mutants: [
       {

@@ -5,27 +5,27 @@ import type { ScriptedScenario } from './scripted-scenario.ts';
 
 const MANIFEST = /^manifests\//;
 
-/** What a caller is told when answers are lost. */
+/** What a caller learns when answers are lost. */
 export const OUTCOME_SCENARIOS: readonly ScriptedScenario[] = [
   {
     rule: 'never-guess-outcomes',
-    name: 'a write whose answer was lost has happened once, also when others have built on it',
+    name: 'a write whose answer was lost happens once, also if others have written since',
     run: async (build) => {
       const script = new Script(build);
       const { writes } = script.simulation;
       const other = script.start('other');
       await script.run(other.commit([writes.put(A, 'replace', [[]])]));
-      const held = script.intercept({ by: 'writer', verb: 'PUT', key: MANIFEST });
+      const write = script.intercept({ by: 'writer', verb: 'PUT', key: MANIFEST });
       const writing = script.begin(script.start('writer').commit([writes.append(A, [[]])]));
-      await script.untilSent(held);
-      held.apply();
+      await script.untilSent(write);
+      write.apply();
       await script.run(other.commit([writes.append(A, [[]])]));
-      held.fail();
+      write.fail();
       await script.end(writing);
     },
     mutants: [
       {
-        name: 'takes a write whose answer was lost for one that failed',
+        name: 'reports a write whose answer was lost as failed',
         patches: [
           patch(
             'manifest-table.ts',
@@ -38,22 +38,22 @@ export const OUTCOME_SCENARIOS: readonly ScriptedScenario[] = [
   },
   {
     rule: 'never-guess-outcomes',
-    name: 'a write that may yet arrive is of unknown outcome',
+    name: 'a write that may still arrive has an unknown outcome',
     run: async (build) => {
       const script = new Script(build);
       const { writes } = script.simulation;
       await script.run(script.start('other').commit([writes.put(A, 'replace', [[]])]));
-      const held = script.intercept({ by: 'writer', verb: 'PUT', key: MANIFEST });
+      const write = script.intercept({ by: 'writer', verb: 'PUT', key: MANIFEST });
       script.drop({ by: 'writer', verb: 'PUT', key: MANIFEST });
       const writing = script.begin(script.start('writer').commit([writes.append(A, [[]])]));
-      await script.untilSent(held);
-      held.fail();
+      await script.untilSent(write);
+      write.fail();
       await script.end(writing);
-      held.apply();
+      write.apply();
     },
     mutants: [
       {
-        name: 'says that nothing happened when it does not know',
+        name: 'reports that nothing happened when it does not know',
         patches: [
           patch(
             'manifest-table.ts',
@@ -66,16 +66,16 @@ export const OUTCOME_SCENARIOS: readonly ScriptedScenario[] = [
   },
   {
     rule: 'never-guess-outcomes',
-    name: 'a write that a bare 503 answers may have happened',
+    name: 'a write that was answered with a bare 503 may have happened',
     run: async (build) => {
       const script = new Script(build);
       const { writes } = script.simulation;
       await script.run(script.start('other').commit([writes.put(A, 'replace', [[]])]));
-      const held = script.intercept({ by: 'writer', verb: 'PUT', key: MANIFEST });
+      const write = script.intercept({ by: 'writer', verb: 'PUT', key: MANIFEST });
       const writing = script.begin(script.start('writer').commit([writes.append(A, [[]])]));
-      await script.untilSent(held);
-      held.apply();
-      held.fail(BARE_503);
+      await script.untilSent(write);
+      write.apply();
+      write.fail(BARE_503);
       await script.end(writing);
     },
     mutants: [
@@ -87,26 +87,26 @@ export const OUTCOME_SCENARIOS: readonly ScriptedScenario[] = [
   },
   {
     rule: 'never-guess-outcomes',
-    name: 'a write whose caller leaves may have happened, or may yet arrive',
+    name: 'a write whose caller aborts may have happened, or may still arrive',
     run: async (build) => {
       for (const arrives of ['before', 'after']) {
         const script = new Script(build);
         const { writes } = script.simulation;
         await script.run(script.start('other').commit([writes.put(A, 'replace', [[]])]));
-        const leaving = new AbortController();
-        const held = script.intercept({ by: 'writer', verb: 'PUT', key: MANIFEST });
-        const writer = script.start('writer', () => leaving.signal);
+        const controller = new AbortController();
+        const write = script.intercept({ by: 'writer', verb: 'PUT', key: MANIFEST });
+        const writer = script.start('writer', () => controller.signal);
         const writing = script.begin(writer.commit([writes.append(A, [[]])]));
-        await script.untilSent(held);
-        if (arrives === 'before') held.apply();
-        leaving.abort();
+        await script.untilSent(write);
+        if (arrives === 'before') write.apply();
+        controller.abort();
         await script.end(writing);
-        if (arrives === 'after') held.apply();
+        if (arrives === 'after') write.apply();
       }
     },
     mutants: [
       {
-        name: 'says that nothing happened when its caller has left',
+        name: 'reports that nothing happened when its caller has aborted',
         patches: [
           patch(
             'manifest-table.ts',

@@ -11,11 +11,11 @@ const PIN_OBJECT = /^manifests\/pin\//;
 const SEGMENT = SEGMENTS.slice(0, 1);
 const HOUR_MS = 60 * 60 * 1000;
 
-/** What may be deleted when, and by whom. */
+/** Who may delete what, and when. */
 export const RETENTION_SCENARIOS: readonly ScriptedScenario[] = [
   {
     rule: 'judge-what-is-replaced',
-    name: 'a pin that is renewed while a collection takes it for expired stays',
+    name: 'a pin stays that is renewed while a collection reads it as expired',
     run: async (build) => {
       const script = new Script(build);
       const { writes } = script.simulation;
@@ -34,7 +34,7 @@ export const RETENTION_SCENARIOS: readonly ScriptedScenario[] = [
       await script.run(owner.read(PIN));
       await script.sleep(HOUR_MS);
       const report = await script.run(script.start('late collector').collect(false));
-      check(report?.expiredManifests === 1, () => 'what has expired is left');
+      check(report?.expiredManifests === 1, () => 'an expired manifest is left');
     },
     mutants: [
       {
@@ -45,7 +45,7 @@ export const RETENTION_SCENARIOS: readonly ScriptedScenario[] = [
   },
   {
     rule: 'judge-what-is-replaced',
-    name: 'what was judged at another revision is not deleted',
+    name: 'a manifest that has changed since it was judged is not deleted',
     run: async (build) => {
       const script = new Script(build);
       const { writes } = script.simulation;
@@ -63,7 +63,7 @@ export const RETENTION_SCENARIOS: readonly ScriptedScenario[] = [
       await script.run(judge.prune('conversation'));
       check(
         script.simulation.history.latest('manifests/conversation/a.json').bodies === undefined,
-        () => 'it was not pruned',
+        () => 'the manifest was not pruned',
       );
     },
     mutants: [
@@ -81,7 +81,7 @@ export const RETENTION_SCENARIOS: readonly ScriptedScenario[] = [
   },
   {
     rule: 'judge-what-is-replaced',
-    name: 'what is held is neither deleted nor replaced, nor does it expire',
+    name: 'a held manifest is neither deleted nor replaced, and does not expire',
     run: async (build) => {
       const script = new Script(build);
       const { writes, history } = script.simulation;
@@ -99,13 +99,13 @@ export const RETENTION_SCENARIOS: readonly ScriptedScenario[] = [
       await script.run(owner.read(A));
       check(
         history.latest('manifests/conversation/a.json').bodies?.length === 2,
-        () => 'it is not as it was held',
+        () => 'the held manifest has changed',
       );
       await script.run(owner.commit([writes.hold(A, false)]));
       await script.run(script.start('collector').collect(false));
       check(
         history.latest('manifests/conversation/a.json').bodies === undefined,
-        () => 'what has expired is left',
+        () => 'an expired manifest is left',
       );
     },
     mutants: [
@@ -135,7 +135,7 @@ export const RETENTION_SCENARIOS: readonly ScriptedScenario[] = [
   },
   {
     rule: 'hint-before-change',
-    name: 'an everyday collection finds what expires, also when it was early and the writer late',
+    name: 'an everyday collection finds what expires, also if it read the hint before the commit',
     run: async (build) => {
       const script = new Script(build);
       const { writes, history } = script.simulation;
@@ -150,16 +150,16 @@ export const RETENTION_SCENARIOS: readonly ScriptedScenario[] = [
       await script.run(script.start('collector').collect(false));
       check(
         history.latest('manifests/pin/p.json').bodies === undefined,
-        () => 'what has expired is left',
+        () => 'an expired manifest is left',
       );
     },
     mutants: [
       {
-        name: 'removes hints of what is about to be committed',
+        name: 'removes hints of manifests that are about to be committed',
         patches: [patch('expire.ts', 'return hint?.isOld && !isOpen', 'return hint && !isOpen')],
       },
       {
-        name: 'leaves no hint of what expires',
+        name: 'writes no hint of what expires',
         patches: [
           patch('commit-batch.ts', 'await this.#hints.announceExpiry(job.key, expiresAt);', ''),
         ],
@@ -168,43 +168,40 @@ export const RETENTION_SCENARIOS: readonly ScriptedScenario[] = [
   },
   {
     rule: 'report-remnants',
-    name: 'whatever a deleter dies of, an erasure is told complete only when nothing is left',
+    name: 'an erasure is complete only when nothing is left, at whatever request a deleter crashed',
     run: async (build) => {
       let hasSurvived = false;
-      let wasTold = false;
-      for (let death = 1; !hasSurvived; death++) {
+      let hadRemnants = false;
+      for (let request = 1; !hasSurvived; request++) {
         const script = new Script(build, false);
         const { writes, checker } = script.simulation;
         await script.run(script.start('writer').commit([writes.put(A, 'replace', [SEGMENTS])]));
-        script.crash('deleter', death);
+        script.crash('deleter', request);
         const deleting = script.begin(script.start('deleter').commit([writes.delete(A)]));
         await script.sleep(100);
         hasSurvived = deleting.isDone;
-        // The client holds the report against what is left.
+        // The client checks the report against what is left.
         const early = await script.run(script.start('early').collect(true, { erase: true }));
-        wasTold ||= (early?.remnants?.length ?? 0) > 0;
+        hadRemnants ||= (early?.remnants?.length ?? 0) > 0;
         await script.sleep(HOUR_MS);
         const late = await script.run(script.start('late').collect(true, { erase: true }));
-        check(
-          late?.remnants?.length === 0,
-          () => 'an erasure cannot get rid of what a dead deleter left',
-        );
+        check(late?.remnants?.length === 0, () => 'an erasure left what a dead deleter left');
         const isDeleted = [...checker.records.values()].every(
           ({ current }) => current === undefined,
         );
         check(!isDeleted || checker.data.size === 0, () => 'an erasure left what was deleted');
       }
-      check(wasTold, () => 'no deleter died in the middle');
+      check(hadRemnants, () => 'no deleter crashed in between');
     },
     mutants: [
       {
-        name: 'says that it is complete when it has not looked',
+        name: 'reports that it is complete without a scan',
         patches: [
           patch('collect.ts', 'run.remnants = await findRemnants(protocol, scope.signal);', '{}'),
         ],
       },
       {
-        name: 'believes in what the sidecars count',
+        name: 'trusts what the sidecars count',
         patches: [
           patch(
             'remnants.ts',

@@ -1,6 +1,5 @@
 import type { ManifestKey, ManifestWrite } from '../../../src/backends/contract/manifests.ts';
 import { manifestObjectKey, sidecarKey } from '../../../src/backends/object/format/keys.ts';
-import type { ObjectBackend } from '../../../src/backends/object/object-backend.ts';
 import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
 import { decodeFrame, encodeFrame } from '../../../src/cas/codec/frame.ts';
 import { ByteReader, ByteWriter } from '../../../src/cas/codec/varint.ts';
@@ -10,24 +9,20 @@ import { patch } from '../mutants/mutant.ts';
 import type { ProtocolBuild } from '../simulator/protocol-build.ts';
 import { A, B } from './script.ts';
 import type { ScriptedScenario } from './scripted-scenario.ts';
+import { assertReadable, putOf } from './stored-segments.ts';
 
 type Json = Record<string, unknown>;
 
 const [SEGMENT] = SEGMENTS;
-if (SEGMENT === undefined) throw new TypeError('there are no segments to script with');
+if (SEGMENT === undefined) throw new TypeError('there are no segments');
 const SIDECAR = sidecarKey(SEGMENT.address);
 const NAMELESS = { refs: [], refCount: 0, since: 1 };
 
-function put(key: ManifestKey): ManifestWrite {
-  const entries = [{ body: Buffer.from(key.id), segments: SEGMENTS }];
-  return { operation: 'put', key, ifExists: 'replace', fields: { logicalBytes: 1 }, entries };
-}
-
-/** A store with A and B in it, by a process that has ended. */
-async function furnished({ ObjectBackend }: ProtocolBuild): Promise<MemoryObjectStore> {
+/** A store with the manifests A and B. */
+async function storeWithBoth({ ObjectBackend }: ProtocolBuild): Promise<MemoryObjectStore> {
   const store = new MemoryObjectStore();
   const backend = new ObjectBackend(store);
-  for (const key of [A, B]) await backend.commit([put(key)]);
+  for (const key of [A, B]) await backend.commit([putOf(key)]);
   await backend.close();
   return store;
 }
@@ -64,38 +59,25 @@ async function dropData(store: MemoryObjectStore): Promise<void> {
   await store.delete(objects.map(({ key }) => key).filter((key) => !key.endsWith('.meta')));
 }
 
-/** Everything that maintains a store, each as a process of its own. Failures are theirs. */
+/** Repairs and collects, each in a process of its own. */
 async function maintain({ ObjectBackend }: ProtocolBuild, store: MemoryObjectStore): Promise<void> {
   for await (const _ of new ObjectBackend(store).audit({ repair: true }));
   await new ObjectBackend(store).collect({ graceMs: 0, full: true });
 }
 
-async function assertReadable(backend: ObjectBackend, key: ManifestKey): Promise<void> {
-  const [stored] = await backend.read([key]);
-  const fetched = await backend.fetch(stored?.entries[0]?.segments ?? []);
-  const isWhole =
-    fetched.length === SEGMENTS.length && fetched.every((bytes, at) => isSame(bytes, at));
-  check(isWhole, () => `${key.id} is not what was put`);
-}
-
-function isSame(bytes: Uint8Array, at: number): boolean {
-  const expected = SEGMENTS[at]?.bytes?.();
-  return expected !== undefined && Buffer.compare(bytes, expected) === 0;
-}
-
-/** What versions to come write, what is said to be stored, and what a full collection may take. */
+/** What later versions write, what a put trusts, and what a full collection may take. */
 export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
   {
     rule: 'keep-later-versions',
     name: 'what a later version wrote stays as it is',
     run: async (build) => {
       for (const isManifest of [true, false]) {
-        const store = await furnished(build);
+        const store = await storeWithBoth(build);
         if (isManifest) await alterManifest(store, A, { past: ['a state to come back to'] });
         else await alterSidecar(store, { archived: true });
         const altered = isManifest ? manifestObjectKey(A) : SIDECAR;
         const before = await bytesOf(store, altered);
-        const changed = { ...put(A), fields: { logicalBytes: 2 } } as ManifestWrite;
+        const changed = { ...putOf(A), fields: { logicalBytes: 2 } } as ManifestWrite;
         const write = new build.ObjectBackend(store).commit([
           changed,
           { operation: 'delete', key: B },
@@ -108,7 +90,7 @@ export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
     },
     mutants: [
       {
-        name: 'drops fields of manifests that it does not know, as the codec before it',
+        name: 'drops unknown fields of manifests',
         patches: [
           patch(
             'manifest-codec.ts',
@@ -118,13 +100,13 @@ export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
         ],
       },
       {
-        name: 'drops fields of sidecars that it does not know, as the codec before it',
+        name: 'drops unknown fields of sidecars',
         patches: [
           patch('sidecar.ts', 'const SIDECAR = z.strictObject({', 'const SIDECAR = z.object({'),
         ],
       },
       {
-        name: 'makes sidecars anew that have fields it does not know',
+        name: 'rebuilds sidecars that have unknown fields',
         patches: [
           patch(
             'stored-json.ts',
@@ -137,16 +119,16 @@ export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
   },
   {
     rule: 'trust-only-seen-data',
-    name: 'what a put says is stored can be read, and can be read again by all who hold it',
+    name: 'what a put reports as stored can be read, in all manifests that reference it',
     run: async (build) => {
       for (const ruin of [{}, { state: 'gone', ...NAMELESS }, { gen: 'AAAAAAAAAAAAb1' }]) {
         for (const key of [A, { ...A, id: 'new' }]) {
-          const store = await furnished(build);
+          const store = await storeWithBoth(build);
           await dropData(store);
           await alterSidecar(store, ruin);
           const backend = new build.ObjectBackend(store);
-          const [outcome] = await backend.commit([put(key)]);
-          check(outcome?.status !== 'failed', () => 'the put failed, though it has the bytes');
+          const [outcome] = await backend.commit([putOf(key)]);
+          check(outcome?.status !== 'failed', () => 'the put failed, although it has the bytes');
           await assertReadable(new build.ObjectBackend(store), key);
           for (let round = 0; round < 2; round++) await maintain(build, store);
           for (const each of [A, B]) await assertReadable(new build.ObjectBackend(store), each);
@@ -155,7 +137,7 @@ export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
     },
     mutants: [
       {
-        name: 'trusts a sidecar that its data is stored',
+        name: 'takes the word of a sidecar that its data is stored',
         patches: [
           patch(
             'segment-taker.ts',
@@ -165,11 +147,11 @@ export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
         ],
       },
       {
-        name: 'trusts a manifest that what it holds is stored',
+        name: 'takes the word of a manifest that its segments are stored',
         patches: [patch('attempt-steps.ts', 'return lost.length > 0;', 'return false;')],
       },
       {
-        name: 'keeps the hold on what is lost',
+        name: 'keeps the reference to lost data',
         patches: [
           patch(
             'manifest-job.ts',
@@ -179,7 +161,7 @@ export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
         ],
       },
       {
-        name: 'brings a generation back that was given up, for those that hold it',
+        name: 'revives a generation that was given up, for the manifests that reference it',
         patches: [
           patch(
             'reference-repair.ts',
@@ -199,10 +181,10 @@ export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
         { ...NAMELESS, state: 'condemned' },
         { ...NAMELESS, state: 'uploading' },
       ]) {
-        const store = await furnished(build);
+        const store = await storeWithBoth(build);
         await alterSidecar(store, ruin);
         await new build.ObjectBackend(store).collect({ graceMs: 0, full: true });
-        // What it has found stays safe from those that follow hints.
+        // A collection that follows hints must not take it either.
         const hint = { v: 1, segments: [SEGMENT.address], manifests: [] };
         await store.put('hints/releases/hint.json', Buffer.from(JSON.stringify(hint)), {
           kind: 'any',
@@ -223,13 +205,13 @@ export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
         ],
       },
       {
-        name: 'spares what is named, and counts it not',
+        name: 'spares what is named, but does not count it',
         patches: [
           patch('suspects.ts', 'if (isUsable(sidecar)) {', 'if (isUsable(sidecar)) return; else {'),
         ],
       },
       {
-        name: 'spares what is condemned, and leaves it so',
+        name: 'spares what is condemned, but leaves it condemned',
         patches: [
           patch(
             'suspects.ts',
