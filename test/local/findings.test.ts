@@ -99,7 +99,7 @@ describe('the report of an audit', () => {
     expect(found).toEqual([
       {
         kind: 'corrupt-data',
-        message: `segment ${ADDRESS.b} is damaged: its bytes hash to something else`,
+        message: `segment ${ADDRESS.b} is damaged: its bytes have another hash`,
         address: ADDRESS.b,
         manifests: [KEY.b],
         repair: 'mark it, so that the next put of the same bytes heals it',
@@ -231,19 +231,19 @@ describe('the report of an audit', () => {
   });
 
   test.each([
-    ['over-counted', 'INSERT INTO state VALUES (0, 0, 5, NULL)', '5'],
-    ['under-counted', 'INSERT INTO state VALUES (0, 0, 0, 1)', '0'],
-    ['taken for collected', 'INSERT INTO state VALUES (0, 0, -1, NULL)', 'collected'],
+    ['over-counted', 'INSERT INTO state VALUES (0, 0, 5, NULL)', 'has a count of 5'],
+    ['under-counted', 'INSERT INTO state VALUES (0, 0, 0, 1)', 'has a count of 0'],
+    ['taken for collected', 'INSERT INTO state VALUES (0, 0, -1, NULL)', 'is marked as collected'],
   ])('of a segment %s', async (_, sql, counted) => {
     const path = await smallStore();
     alter(path, sql);
     const { found, repairing, after } = await reports(path);
     const expected: Finding = {
       kind: 'wrong-count',
-      message: `segment record 0 is counted ${counted}, but 1 manifest entry references it`,
+      message: `segment record 0 ${counted}, but 1 manifest entry references it`,
       address: ADDRESS.a,
       manifests: [],
-      repair: 'set the count to what the manifests say',
+      repair: 'count the references that the manifests have',
       repaired: false,
       harmful: false,
     };
@@ -258,20 +258,20 @@ describe('the report of an audit', () => {
     const { found, repairing, after } = await reports(path);
     const common = {
       manifests: [],
-      repair: 'set the count to what the manifests say',
+      repair: 'count the references that the manifests have',
       repaired: false,
       harmful: false,
     };
     expect(found).toEqual([
       {
         kind: 'wrong-count',
-        message: 'segment record 1 is counted 1, but 0 manifest entries reference it',
+        message: 'segment record 1 has a count of 1, but 0 manifest entries reference it',
         address: ADDRESS.b,
         ...common,
       },
       {
         kind: 'wrong-count',
-        message: 'manifest body record 1 is counted 1, but 0 manifest entries reference it',
+        message: 'manifest body record 1 has a count of 1, but 0 manifest entries reference it',
         ...common,
       },
     ]);
@@ -304,7 +304,7 @@ describe('the report of an audit', () => {
     const path = await smallStore();
     alter(path, 'DELETE FROM run');
     const { found, repairing, after } = await reports(path);
-    const common = { repair: 'enter it into the index', repaired: false };
+    const common = { repair: 'add it to the index', repaired: false };
     const segments = (['a', 'b'] as const).map((id) => ({
       kind: 'unindexed',
       message:

@@ -1,6 +1,9 @@
 /** Manifests that one finding names at most. */
 export const MOST_NAMED_MANIFESTS = 100;
 
+/** What a repair does about a wrong count. */
+export const RECOUNT = 'count the references that the manifests have';
+
 /**
  * What a repair does about data that only a writer can bring back: the text before and after it was
  * done.

@@ -2,8 +2,7 @@ import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { throwIfAborted } from '../../../core/abort.ts';
 import type { CollectOptions, Remnant } from '../../contract/maintenance.ts';
-import { strayFiles } from '../audit/audit-blocks.ts';
-import { repairStrayFile } from '../audit/audit-repair.ts';
+import { removeStrayFile, strayFiles } from '../audit/check-stray-files.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { emptyWriteAheadLog, rewriteFile } from '../database/index-upkeep.ts';
 import { packLength, packPath } from '../files/pack-files.ts';
@@ -64,12 +63,12 @@ export async function claimStainedPacks(
 /** Removes files like packs that the index does not name: what they hold is nobody's. */
 export async function removeStrayPacks(context: MaintenanceContext): Promise<void> {
   for (const path of strayPacks(context)) {
-    await repairStrayFile(context, path, () => strayPacks(context).includes(path));
+    await removeStrayFile(context, path, () => strayPacks(context).includes(path));
   }
 }
 
-function strayPacks({ index, folder }: MaintenanceContext): string[] {
-  return strayFiles(index, folder).filter((path) => /^\d{8,}\.pack$/.test(basename(path)));
+function strayPacks(context: MaintenanceContext): string[] {
+  return strayFiles(context).filter((path) => /^\d{8,}\.pack$/.test(basename(path)));
 }
 
 /**

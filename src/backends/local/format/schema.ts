@@ -7,6 +7,11 @@ export const BODIES = 1;
 export const LOG = 2;
 export type Space = typeof SEGMENTS | typeof BODIES | typeof LOG;
 
+/** The name of a record for messages. */
+export function recordName(space: Space, id: number): string {
+  return `${['segment', 'manifest body', 'log'][space]} record ${id}`;
+}
+
 /** Marks the index as Varve's in the SQLite header: "VRVE". */
 export const APPLICATION_ID = 0x56525645;
 

@@ -6,7 +6,7 @@ import { addressOf } from '../../../core/address.ts';
 import { isUnreadable, VarveError } from '../../../core/errors.ts';
 import { type BlockDirectory, decodeBlockPayload } from '../format/block.ts';
 import type { PackSpan } from '../format/log-record.ts';
-import { SEGMENTS, type Space } from '../format/schema.ts';
+import { recordName, SEGMENTS, type Space } from '../format/schema.ts';
 import { isBlock, PackFile, type ScannedBlock } from '../packs/pack-scan.ts';
 
 /** Memory for decoded blocks, in bytes. */
@@ -158,7 +158,7 @@ export class PackInventory {
         if (found !== undefined && !isSame(found, record)) {
           throw new VarveError(
             'CORRUPT',
-            `${nameOf(space, id)} is stored twice, with different content`,
+            `${recordName(space, id)} is stored twice, with different content`,
           );
         }
         found = record;
@@ -169,7 +169,7 @@ export class PackInventory {
       }
     }
     if (found !== undefined) return found;
-    throw reason ?? new VarveError('CORRUPT', `${nameOf(space, id)} is in no readable block`);
+    throw reason ?? new VarveError('CORRUPT', `${recordName(space, id)} is in no readable block`);
   }
 
   close(): void {
@@ -254,8 +254,4 @@ function isSame(a: SalvagedRecord, b: SalvagedRecord): boolean {
   if (a.directory.space === SEGMENTS)
     return a.directory.address(a.slot) === b.directory.address(b.slot);
   return Buffer.compare(a.stored, b.stored) === 0;
-}
-
-function nameOf(space: Space, id: number): string {
-  return `${['segment', 'manifest body', 'log'][space]} record ${id}`;
 }

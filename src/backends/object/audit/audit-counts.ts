@@ -1,5 +1,6 @@
 import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
+import { RECOUNT } from '../../contract/findings.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
 import { sidecarKey } from '../format/keys.ts';
 import type { Token } from '../format/sidecar.ts';
@@ -7,8 +8,6 @@ import type { Protocol } from '../tables/protocol.ts';
 import { drop, isUsable } from '../tables/sidecar-changes.ts';
 import { type Diagnosis, firstOf } from './diagnosis.ts';
 import type { SegmentAuditContext, SidecarEvidence } from './segment-evidence.ts';
-
-const RECOUNT = 'count the references that the manifests have';
 
 /** Compares the references that a sidecar counts with those that the manifests have. */
 export async function findWrongCounts(

@@ -1,8 +1,8 @@
 import { CountTable } from '../../../core/collections/count-table.ts';
 import { IdSet } from '../../../core/collections/id-set.ts';
 import { isUnreadable, type VarveError } from '../../../core/errors.ts';
+import { MOST_NAMED_MANIFESTS } from '../../contract/findings.ts';
 import { FingerprintCheck } from '../fingerprints/fingerprint-check.ts';
-import { type Space, SWEPT } from '../format/schema.ts';
 import type { LocalIndex } from '../tables/local-index.ts';
 import { type ManifestRow, manifestFingerprint } from '../tables/manifest-table.ts';
 
@@ -12,7 +12,7 @@ export interface BrokenManifest {
   readonly reason: string;
 }
 
-/** References as the manifests have them: the truth that counts are compared with. */
+/** The references that the manifests have: the truth that counts are compared with. */
 export interface ReferenceSurvey {
   readonly manifests: number;
   /** How many entries reference each segment. */
@@ -22,18 +22,16 @@ export interface ReferenceSurvey {
   readonly broken: BrokenManifest[];
   /** The fingerprints of all manifests. */
   readonly fingerprints: FingerprintCheck;
-  /** Which manifests reference one of the given records, the first hundred of each. */
+  /** The manifests that reference a suspect segment, the first hundred of each. */
   readonly holders: Map<number, ManifestRow[]>;
 }
 
 type Survey = { -readonly [Field in keyof ReferenceSurvey]: ReferenceSurvey[Field] };
 
-const HOLDERS = 100;
-
 /**
  * Reads every manifest in the order of archiving.
  *
- * @param isSuspect tells segments that are missing or damaged.
+ * @param isSuspect returns whether a segment is missing or damaged.
  * @param onDamage may throw to end the survey.
  */
 export async function surveyReferences(
@@ -69,25 +67,6 @@ export async function surveyReferences(
   }
 }
 
-/** Manifests of the survey whose row ids are not in `found`. */
-export function unindexedManifests(index: LocalIndex, found: IdSet): ManifestRow[] {
-  const rows: ManifestRow[] = [];
-  for (let last = 0; ; ) {
-    const page = index.database.all<{ id: number }>(
-      'SELECT id FROM manifest WHERE id > ? ORDER BY id LIMIT 5000',
-      last,
-    );
-    for (const { id } of page) {
-      if (found.has(id)) continue;
-      const row = index.database.get<ManifestRow>('SELECT * FROM manifest WHERE id = ?', id);
-      if (row !== undefined) rows.push(row);
-    }
-    const end = page.at(-1);
-    if (end === undefined) return rows;
-    last = end.id;
-  }
-}
-
 function surveyBody(
   index: LocalIndex,
   row: ManifestRow,
@@ -102,7 +81,7 @@ function surveyBody(
       survey.references.add(segment, 1);
       if (!isSuspect(segment)) continue;
       const holders = survey.holders.get(segment) ?? [];
-      if (holders.length < HOLDERS && holders.at(-1) !== row) holders.push(row);
+      if (holders.length < MOST_NAMED_MANIFESTS && holders.at(-1) !== row) holders.push(row);
       survey.holders.set(segment, holders);
     }
   } catch (error) {
@@ -110,51 +89,4 @@ function surveyBody(
     onDamage(error);
     survey.broken.push({ row, reason: error.message });
   }
-}
-
-/** A record whose stored count is not what the manifests say. */
-export interface WrongCount {
-  readonly space: Space;
-  readonly record: number;
-  readonly stored: number;
-  readonly actual: number;
-}
-
-/**
- * Compares counts with the truth. Records that are swept and unreferenced, or garbage and
- * unreferenced, are as they should be.
- *
- * @param present records that some block holds.
- */
-export function* wrongCounts(
-  index: LocalIndex,
-  space: Space,
-  present: readonly Float64Array[],
-  actualOf: (record: number) => number,
-): Generator<WrongCount, void, undefined> {
-  for (const ids of present) {
-    if (ids.length === 0) continue;
-    const rows = index.database.all<{ record: number; refs: number }>(
-      'SELECT record, refs FROM state WHERE space = ? AND record BETWEEN ? AND ?',
-      space,
-      ids[0],
-      ids[ids.length - 1],
-    );
-    const states = new Map(rows.map(({ record, refs }) => [record, refs]));
-    for (const record of ids) {
-      const stored = states.get(record) ?? 1;
-      const actual = actualOf(record);
-      if (Math.max(0, stored) !== actual) yield { space, record, stored, actual };
-    }
-  }
-}
-
-/** How a count reads in a message. */
-export function describeCount(count: number): string {
-  return count === SWEPT ? 'collected' : String(count);
-}
-
-/** The name of a record for messages. */
-export function describeRecord(space: Space, record: number): string {
-  return `${['segment', 'manifest body', 'log'][space]} record ${record}`;
 }

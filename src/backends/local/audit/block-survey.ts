@@ -1,11 +1,8 @@
-import { existsSync, lstatSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { unpackTokens } from '../../../cas/codec/token-codec.ts';
 import { type Address, addressOf } from '../../../core/address.ts';
 import { IdSet } from '../../../core/collections/id-set.ts';
 import { isUnreadable, VarveError } from '../../../core/errors.ts';
-import { PackVanished, packPath } from '../files/pack-files.ts';
-import type { StoreFolder } from '../files/store-folder.ts';
+import { PackVanished } from '../files/pack-files.ts';
 import { FingerprintCheck } from '../fingerprints/fingerprint-check.ts';
 import type { BlockDirectory } from '../format/block.ts';
 import { SEGMENTS, type Space } from '../format/schema.ts';
@@ -23,11 +20,11 @@ export interface DamagedSegment {
 export interface DamagedBlock {
   readonly block: BlockPlace & { readonly space: Space };
   readonly reason: string;
-  /** Whether it is the file, rather than what is in it, that is gone. */
+  /** Whether the file is missing; otherwise its bytes are damaged. */
   readonly isMissing: boolean;
 }
 
-/** What the packs hold, as far as it can be read. */
+/** What the packs hold, as far as they can be read. */
 export interface BlockSurvey {
   readonly segments: number;
   readonly verifiedBytes: number;
@@ -38,7 +35,7 @@ export interface BlockSurvey {
   readonly fingerprints: FingerprintCheck;
   readonly damagedBlocks: readonly DamagedBlock[];
   readonly damagedSegments: readonly DamagedSegment[];
-  /** Records that are in a block but that their extent does not lead to. */
+  /** Records in a block to which their extent does not lead. */
   readonly unreachable: readonly {
     readonly space: Space;
     readonly block: number;
@@ -86,7 +83,7 @@ export async function surveyBlocks(
           fingerprints.expect(id, directory.fingerprint(slot));
         }
       }
-      // Of a block that others have taken over whole nothing is ever read again.
+      // Nothing reads a block any more once other blocks have taken over all its records.
       if (ids.length > 0 && isSampled()) {
         const damaged = { reason: undefined as string | undefined };
         const payload = readPayload(index, block, onDamage, damaged);
@@ -119,7 +116,7 @@ export async function surveyBlocks(
   };
 }
 
-/** The payload of a block, `undefined` when it is damaged; then the reason is noted. */
+/** The payload of a block; `undefined` when it is damaged: `damaged` then gets the reason. */
 function readPayload(
   index: LocalIndex,
   block: BlockPlace,
@@ -154,7 +151,7 @@ function* damagedIn(
         ? unpackTokens(stored, `segment ${address}`)
         : stored;
       if (addressOf(canonical) !== address)
-        yield { record, address, reason: 'its bytes hash to something else' };
+        yield { record, address, reason: 'its bytes have another hash' };
     } catch (error) {
       if (!(error instanceof VarveError)) throw error;
       yield { record, address, reason: error.message };
@@ -181,27 +178,8 @@ function isLost(index: LocalIndex, space: Space, id: number): boolean {
   try {
     return index.records.locate(space, id) === undefined;
   } catch (error) {
-    // The block that is to have it is damaged, and told of as such.
+    // The block that should have it is damaged, and reported as such.
     if (isUnreadable(error)) return false;
     throw error;
   }
-}
-
-/**
- * Files in the packs folder that the index does not name. Packs are registered before they are
- * created, so these are nobody's.
- */
-export function strayFiles(index: LocalIndex, folder: StoreFolder): string[] {
-  if (!existsSync(folder.packs)) return [];
-  const files = readdirSync(folder.packs);
-  folder.assertPacks();
-  const known = new Set(
-    index.database
-      .all<{ id: number }>('SELECT id FROM pack')
-      .map(({ id }) => packPath(folder.root, id)),
-  );
-  // One that is gone again was removed by a collection between the two looks.
-  return files
-    .map((name) => join(folder.packs, name))
-    .filter((path) => !known.has(path) && lstatSync(path, { throwIfNoEntry: false }));
 }

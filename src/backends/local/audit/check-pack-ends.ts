@@ -1,16 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Finding } from '../../contract/maintenance.ts';
+import { MOST_NAMED_MANIFESTS } from '../../contract/findings.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { packLength, packPath } from '../files/pack-files.ts';
 import { KIND_NUMBERS } from '../format/schema.ts';
 import { outdatedIndex, surveyUnaccounted, type Unaccounted } from '../packs/unknown-commits.ts';
 import { keyOf } from '../tables/manifest-table.ts';
+import type { AuditRun } from './audit-run.ts';
 
-/** Manifests that a finding names at the most. */
-const NAMED = 100;
-
-/** A living writer is given this long, in ms, so many times, to commit what it has written. */
+/** A living writer gets this time, in ms, this often, to commit what it has written. */
 const WAIT_MS = 50;
 const ATTEMPTS = 10;
 
@@ -20,52 +18,55 @@ interface PackRow {
   readonly owner: string | null;
 }
 
-export type UnaccountedFinding = Omit<Finding, 'repaired'> & {
-  /** The pack to seal, so that its bytes are given back; `undefined` when nothing may be done. */
-  readonly pack: number | undefined;
-};
-
 /**
- * Bytes behind what the index knows of a pack, where they hold blocks. A commit that was cut off
- * leaves such bytes; so does an index that is older than the packs, which is told from it by two
- * commits or more.
+ * Reports bytes behind the end of a pack that the index, as it is now, knows, where they hold
+ * blocks. A commit that was cut off leaves such bytes; so does an index that is older than the
+ * packs: then there are two commits or more.
  */
-export async function findUnaccounted(context: MaintenanceContext): Promise<UnaccountedFinding[]> {
-  const findings: UnaccountedFinding[] = [];
+export async function checkPackEnds(run: AuditRun): Promise<void> {
+  const { context } = run;
+  const tails: [number, Tail][] = [];
   for (const { id } of context.index.database.all<{ id: number }>('SELECT id FROM pack')) {
     const tail = await settledTail(context, id);
-    if (tail === undefined || tail.unaccounted.blocks === 0) continue;
-    const { start, length, unaccounted } = tail;
-    const path = packPath(context.root, id);
-    const location = `${path} at byte ${start}`;
-    const manifests = manifestsIn(unaccounted);
-    const held = manifests.length === 0 ? '' : `; it has ${list(manifests)}`;
-    if (unaccounted.isIndexOutdated) {
-      const message = outdatedIndex(path, start) + held;
-      findings.push({
-        kind: 'missing-data',
-        message,
-        location,
-        manifests,
-        repair: 'none',
-        harmful: true,
-        pack: undefined,
-      });
-      continue;
-    }
-    findings.push({
-      kind: 'stale-writer',
-      message:
-        `${path} has ${length} bytes that the index does not account for: a commit that was ` +
-        `cut off, or the last one before the index was copied${held}`,
-      location,
-      manifests: [],
-      repair: 'seal the pack, so that a collection gives the bytes back',
-      harmful: false,
-      pack: id,
-    });
+    if (tail !== undefined && tail.unaccounted.blocks > 0) tails.push([id, tail]);
   }
-  return findings;
+  for (const [pack, tail] of tails) {
+    if (tail.unaccounted.isIndexOutdated) reportOutdatedIndex(run, pack, tail);
+    else await reportCutOff(run, pack, tail);
+  }
+}
+
+function reportOutdatedIndex(run: AuditRun, pack: number, { start, unaccounted }: Tail): void {
+  const path = packPath(run.context.root, pack);
+  const manifests = manifestsIn(unaccounted);
+  run.add({
+    kind: 'missing-data',
+    message: outdatedIndex(path, start) + listOf(manifests),
+    location: `${path} at byte ${start}`,
+    manifests,
+    harmful: true,
+  });
+}
+
+async function reportCutOff(
+  run: AuditRun,
+  pack: number,
+  { start, length, unaccounted }: Tail,
+): Promise<void> {
+  const { index, owner, root } = run.context;
+  const path = packPath(root, pack);
+  const repaired = run.options.repair;
+  if (repaired) await index.database.write(() => owner.sealAbandoned([pack]));
+  run.add({
+    kind: 'stale-writer',
+    message:
+      `${path} has ${length} bytes that the index does not account for: a commit that was ` +
+      `cut off, or the last one before the index was copied${listOf(manifestsIn(unaccounted))}`,
+    location: `${path} at byte ${start}`,
+    repair: 'seal the pack, so that a collection frees the bytes',
+    repaired,
+    harmful: false,
+  });
 }
 
 interface Tail {
@@ -98,22 +99,23 @@ async function settledTail(
   }
 }
 
-/** Manifests that the records put or change, as far as these say. */
+/** The manifests that the records put. */
 export function manifestsIn({ records }: Unaccounted): ManifestKey[] {
   const keys: ManifestKey[] = [];
   for (const { record } of records) {
     for (const operation of record.operations) {
       if (operation.type !== 'put' || operation.kind === KIND_NUMBERS.upload) continue;
-      if (keys.length < NAMED) keys.push(keyOf(operation) as ManifestKey);
+      if (keys.length < MOST_NAMED_MANIFESTS) keys.push(keyOf(operation) as ManifestKey);
     }
   }
   return keys;
 }
 
-function list(manifests: readonly ManifestKey[]): string {
+function listOf(manifests: readonly ManifestKey[]): string {
+  if (manifests.length === 0) return '';
   const shown = manifests.slice(0, 3).map(({ kind, id }) => `${kind} ${JSON.stringify(id)}`);
   const more = manifests.length - shown.length;
-  return more > 0
-    ? `${shown.join(', ')} and ${more}${manifests.length === NAMED ? ' or' : ''} more`
-    : shown.join(', ');
+  const rest =
+    more > 0 ? ` and ${more}${manifests.length === MOST_NAMED_MANIFESTS ? ' or' : ''} more` : '';
+  return `; it has ${shown.join(', ')}${rest}`;
 }
