@@ -124,7 +124,7 @@ describe('examples in TypeScript', () => {
     const { program, faults } = compile(modules);
     expect(faults).toEqual([]);
     expect(withoutExample(program)).toEqual([]);
-  });
+  }, 120_000);
 
   it('are found wrong where they are', () => {
     const wrong = "await store.conversations.put({ id: 'c1' }, { ifExist: 'skip' });";
@@ -135,7 +135,7 @@ describe('examples in TypeScript', () => {
       ]),
     );
     expect(faults).toEqual([expect.stringMatching(/^wrong, line 2: .*ifExist/)]);
-  });
+  }, 120_000);
 
   it.each(PROGRAMS)('run, one after the other, in %s', async (path) => {
     const folder = mkdtempSync(join(scratch, 'program-'));

@@ -119,7 +119,7 @@ describe('the documents', () => {
     expect(
       pages.map((path) => [path, brokenLinks(byPath.get(path) as MarkdownFile, exists)]),
     ).toEqual(pages.map((path) => [path, []]));
-  });
+  }, 120_000);
 });
 
 describe('the checks of documents', () => {
