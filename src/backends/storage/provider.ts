@@ -16,7 +16,7 @@ import type { RequestMeter } from './request-meter.ts';
  * - `open-s3-objects.ts`: opens it; nothing else of the folder is called from outside, but for the
  *   location.
  *
- * More files are the provider's own affair. `test/object/object-store-contract.ts` is the
+ * More files are the provider's own affair. `test/object/storage/object-store-contract.ts` is the
  * executable form of {@link ObjectStore}, which each provider passes. `open-s3.ts` of the backend
  * on objects shows how a provider becomes a store.
  */

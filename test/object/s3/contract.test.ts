@@ -7,7 +7,7 @@ import { probeConditions } from '../../../src/backends/storage/probe.ts';
 import { RequestMeter } from '../../../src/backends/storage/request-meter.ts';
 import { openS3Objects } from '../../../src/backends/storage/s3/open-s3-objects.ts';
 import { SystemClock, SystemRandomness } from '../../../src/core/system/system-clock.ts';
-import { describeObjectStore } from '../object-store-contract.ts';
+import { describeObjectStore } from '../storage/object-store-contract.ts';
 import { openAt } from './opened.ts';
 import { newBucket, realServer } from './real-server.ts';
 import { S3Server } from './s3-server.ts';

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MeteredStore } from '../../src/backends/storage/decorators/metered-store.ts';
-import { Retries, type RetryPolicy } from '../../src/backends/storage/decorators/retries.ts';
-import { RetryingStore } from '../../src/backends/storage/decorators/retrying-store.ts';
-import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
-import type { PutCondition, PutResult } from '../../src/backends/storage/object-store.ts';
-import { RequestMeter } from '../../src/backends/storage/request-meter.ts';
-import { ServiceFault } from '../../src/backends/storage/service-fault.ts';
-import { VarveError } from '../../src/core/errors.ts';
-import { SystemClock } from '../../src/core/system/system-clock.ts';
+import { MeteredStore } from '../../../src/backends/storage/decorators/metered-store.ts';
+import { Retries, type RetryPolicy } from '../../../src/backends/storage/decorators/retries.ts';
+import { RetryingStore } from '../../../src/backends/storage/decorators/retrying-store.ts';
+import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
+import type { PutCondition, PutResult } from '../../../src/backends/storage/object-store.ts';
+import { RequestMeter } from '../../../src/backends/storage/request-meter.ts';
+import { ServiceFault } from '../../../src/backends/storage/service-fault.ts';
+import { VarveError } from '../../../src/core/errors.ts';
+import { SystemClock } from '../../../src/core/system/system-clock.ts';
 import { HastyClock } from './hasty-clock.ts';
 
 const ABSENT: PutCondition = { kind: 'absent' };

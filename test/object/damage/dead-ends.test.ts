@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { segmentKey } from '../../src/backends/object/format/keys.ts';
+import { segmentKey } from '../../../src/backends/object/format/keys.ts';
 import {
   append,
   commit,
@@ -9,7 +9,7 @@ import {
   put,
   remove,
   segment,
-} from '../conformance/builders.ts';
+} from '../../conformance/builders.ts';
 import { ADDRESS, collected } from './damage.ts';
 import { DamagedStore, OTHER_GENERATION, TEXT } from './damaged-store.ts';
 

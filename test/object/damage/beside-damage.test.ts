@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { CollectReport } from '../../src/backends/contract/maintenance.ts';
-import { segmentKey } from '../../src/backends/object/format/keys.ts';
-import { isVarveError } from '../../src/core/errors.ts';
-import { Store } from '../../src/store.ts';
+import type { CollectReport } from '../../../src/backends/contract/maintenance.ts';
+import { segmentKey } from '../../../src/backends/object/format/keys.ts';
+import { isVarveError } from '../../../src/core/errors.ts';
+import { Store } from '../../../src/store.ts';
 import {
   append,
   commit,
@@ -13,7 +13,7 @@ import {
   remove,
   segment,
   succeeded,
-} from '../conformance/builders.ts';
+} from '../../conformance/builders.ts';
 import { DamagedStore, KEY, MANIFEST, OTHER_GENERATION, TEXT } from './damaged-store.ts';
 
 /** What goes on although something is damaged, and what is no damage at all. */

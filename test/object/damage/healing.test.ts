@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import type { Finding } from '../../src/backends/contract/maintenance.ts';
-import { openObjects } from '../../src/backends/object/open-objects.ts';
-import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
-import type { Address } from '../../src/core/address.ts';
-import { auditOf, commit, contentOf, entry, put, segment } from '../conformance/builders.ts';
+import type { Finding } from '../../../src/backends/contract/maintenance.ts';
+import { openObjects } from '../../../src/backends/object/open-objects.ts';
+import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
+import type { Address } from '../../../src/core/address.ts';
+import { auditOf, commit, contentOf, entry, put, segment } from '../../conformance/builders.ts';
 
 /** The keys below `segments/` of one segment: its sidecar and its data. */
 async function keysOf(store: MemoryObjectStore, address: Address): Promise<string[]> {

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
-import type { Finding, FindingKind } from '../../src/backends/contract/maintenance.ts';
-import { segmentKey } from '../../src/backends/object/format/keys.ts';
-import { commit, entry, put, segment } from '../conformance/builders.ts';
+import type { Finding, FindingKind } from '../../../src/backends/contract/maintenance.ts';
+import { segmentKey } from '../../../src/backends/object/format/keys.ts';
+import { commit, entry, put, segment } from '../../conformance/builders.ts';
 import { type DamagedStore, MANIFEST, TEXT } from './damaged-store.ts';
 
 /** A store damaged by hand, and the whole report of an audit of it. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/core/system/clock.ts';
+import type { Clock } from '../../../src/core/system/clock.ts';
 
 interface Sleeper {
   readonly until: number;

@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
-import { MeteredStore } from '../../src/backends/storage/decorators/metered-store.ts';
-import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
-import { probeConditions } from '../../src/backends/storage/probe.ts';
-import { RequestMeter } from '../../src/backends/storage/request-meter.ts';
-import type { S3Objects } from '../../src/backends/storage/s3/s3-objects.ts';
-import { SystemRandomness } from '../../src/core/system/system-clock.ts';
-import { openAt } from './s3/opened.ts';
-import { type Quirks, S3Server } from './s3/s3-server.ts';
+import { ObjectBackend } from '../../../src/backends/object/object-backend.ts';
+import { MeteredStore } from '../../../src/backends/storage/decorators/metered-store.ts';
+import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
+import { probeConditions } from '../../../src/backends/storage/probe.ts';
+import { RequestMeter } from '../../../src/backends/storage/request-meter.ts';
+import type { S3Objects } from '../../../src/backends/storage/s3/s3-objects.ts';
+import { SystemRandomness } from '../../../src/core/system/system-clock.ts';
+import { openAt } from '../s3/opened.ts';
+import { type Quirks, S3Server } from '../s3/s3-server.ts';
 
 const randomness = new SystemRandomness();
 

@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
-import type { Finding } from '../../src/backends/contract/maintenance.ts';
-import type { AttemptId } from '../../src/backends/object/format/sidecar.ts';
-import { encodeFrame } from '../../src/cas/codec/frame.ts';
-import { ByteWriter } from '../../src/cas/codec/varint.ts';
+import type { Finding } from '../../../src/backends/contract/maintenance.ts';
+import type { AttemptId } from '../../../src/backends/object/format/sidecar.ts';
+import { encodeFrame } from '../../../src/cas/codec/frame.ts';
+import { ByteWriter } from '../../../src/cas/codec/varint.ts';
 import { ADDRESS, byAddress, collected, type Damage, finding } from './damage.ts';
 import { type DamagedStore, KEY, MANIFEST, TEXT } from './damaged-store.ts';
 

@@ -1,28 +1,35 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Finding } from '../../src/backends/contract/maintenance.ts';
-import type { ManifestKey } from '../../src/backends/contract/manifests.ts';
+import type { Finding } from '../../../src/backends/contract/maintenance.ts';
+import type { ManifestKey } from '../../../src/backends/contract/manifests.ts';
 import {
   manifestObjectKey,
   referrerOf,
   segmentKey,
   sidecarKey,
-} from '../../src/backends/object/format/keys.ts';
-import { decodeRecord, encodeRecord } from '../../src/backends/object/format/manifest-codec.ts';
-import type { ManifestRecord } from '../../src/backends/object/format/manifest-record.ts';
+} from '../../../src/backends/object/format/keys.ts';
+import { decodeRecord, encodeRecord } from '../../../src/backends/object/format/manifest-codec.ts';
+import type { ManifestRecord } from '../../../src/backends/object/format/manifest-record.ts';
 import {
   type Generation,
   type Sidecar,
   type Token,
   tokenOf,
-} from '../../src/backends/object/format/sidecar.ts';
-import type { ObjectBackend } from '../../src/backends/object/object-backend.ts';
-import { type OpenObjectsOptions, openObjects } from '../../src/backends/object/open-objects.ts';
-import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
-import { decodeFrame, encodeFrame } from '../../src/cas/codec/frame.ts';
-import { ByteReader, ByteWriter } from '../../src/cas/codec/varint.ts';
-import { isVarveError } from '../../src/core/errors.ts';
-import { commit, contentOf, conversation, entry, put, segment } from '../conformance/builders.ts';
-import { StandingClock } from './standing-clock.ts';
+} from '../../../src/backends/object/format/sidecar.ts';
+import type { ObjectBackend } from '../../../src/backends/object/object-backend.ts';
+import { type OpenObjectsOptions, openObjects } from '../../../src/backends/object/open-objects.ts';
+import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
+import { decodeFrame, encodeFrame } from '../../../src/cas/codec/frame.ts';
+import { ByteReader, ByteWriter } from '../../../src/cas/codec/varint.ts';
+import { isVarveError } from '../../../src/core/errors.ts';
+import {
+  commit,
+  contentOf,
+  conversation,
+  entry,
+  put,
+  segment,
+} from '../../conformance/builders.ts';
+import { StandingClock } from '../standing-clock.ts';
 
 export const TEXT = { a: 'text of a', b: 'text of b', shared: 'text of both' };
 export const KEY = { a: conversation('a'), b: conversation('b') };

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { encodeRecord } from '../../src/backends/object/format/manifest-codec.ts';
-import { encodeSidecar, type SidecarContent } from '../../src/backends/object/format/sidecar.ts';
-import { append, auditOf, commit, entry, put, remove } from '../conformance/builders.ts';
+import { encodeRecord } from '../../../src/backends/object/format/manifest-codec.ts';
+import { encodeSidecar, type SidecarContent } from '../../../src/backends/object/format/sidecar.ts';
+import { append, auditOf, commit, entry, put, remove } from '../../conformance/builders.ts';
 import { ADDRESS, collected } from './damage.ts';
 import { DamagedStore, MANIFEST, TEXT } from './damaged-store.ts';
 

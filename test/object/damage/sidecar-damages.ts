@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
-import type { Finding } from '../../src/backends/contract/maintenance.ts';
-import { commit, remove, segment } from '../conformance/builders.ts';
+import type { Finding } from '../../../src/backends/contract/maintenance.ts';
+import { commit, remove, segment } from '../../conformance/builders.ts';
 import {
   ADDRESS,
   byAddress,

@@ -5,7 +5,7 @@ import type {
   ObjectStore,
   PutCondition,
   PutResult,
-} from '../../src/backends/storage/object-store.ts';
+} from '../../../src/backends/storage/object-store.ts';
 
 const ANY: PutCondition = { kind: 'any' };
 const ABSENT: PutCondition = { kind: 'absent' };
