@@ -2,9 +2,8 @@ import pLimit from 'p-limit';
 import { type AbortOptions, abortOf, throwIfAborted } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
 import { mapAll } from '../../core/concurrency.ts';
-import { isVarveError, VarveError } from '../../core/errors.ts';
+import { isVarveError } from '../../core/errors.ts';
 import type { RequestMetrics } from '../../core/request-metrics.ts';
-import type { Clock, Randomness } from '../../core/system/clock.ts';
 import { SystemClock, SystemRandomness } from '../../core/system/system-clock.ts';
 import type { Backend, BackendCapabilities, Health } from '../contract/backend.ts';
 import { healthBy } from '../contract/health.ts';
@@ -39,7 +38,6 @@ import type {
 import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../contract/read-validation.ts';
 import { whileOpen } from '../contract/while-open.ts';
 import { commitTaken, type PublishWrite, publishTaken } from '../contract/write-intake.ts';
-import type { Retries } from '../storage/decorators/retries.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { RequestMeter } from '../storage/request-meter.ts';
 import { ServerClock } from '../storage/server-clock.ts';
@@ -49,37 +47,13 @@ import { collectObjects } from './collect/collect.ts';
 import type { CollectContext } from './collect/collect-run.ts';
 import { headOfRecord } from './format/manifest-record.ts';
 import { ordered } from './listing/list-order.ts';
+import { type ObjectBackendOptions, type ObjectComponents, settingsOf } from './object-options.ts';
+import { assertSame } from './operations/identity.ts';
 import { acquireLease } from './operations/named-lease.ts';
 import { ObjectReportLog } from './operations/report-log.ts';
 import { surveyObjects } from './operations/survey.ts';
 import { usageOf } from './operations/usage.ts';
 import { readManifest } from './segments/manifest-reading.ts';
-import { findStore } from './tables/descriptor.ts';
-import { DEFAULT_SETTINGS, type ProtocolSettings } from './tables/foundation.ts';
-
-export interface ObjectBackendOptions extends Partial<ProtocolSettings> {
-  /** Never write. Default: false. */
-  readonly readOnly?: boolean;
-  /** Ends whatever is done with the store, now and later. Default: nothing does. */
-  readonly signal?: AbortSignal;
-  /** Parts of messages shorter than this many bytes live in the manifest. Default: 4,096. */
-  readonly inlineBelow?: number;
-  /** Most requests under way at once. Default: 32. */
-  readonly concurrency?: number;
-  /** Segments kept in memory for the next reader, in bytes. Default: 64 MiB. */
-  readonly cacheBytes?: number;
-}
-
-export interface ObjectComponents {
-  readonly clock?: Clock;
-  readonly randomness?: Randomness;
-  /** Counts the requests that the objects send. Default: the calls are counted. */
-  readonly meter?: RequestMeter;
-  /** Repeats requests. Default: each is sent once. */
-  readonly retries?: Retries;
-  /** See `Backend.identity`. */
-  readonly identity?: string;
-}
 
 /** A store on an object storage service: docs/protocol.md has its steps and invariants. */
 export class ObjectBackend implements Backend {
@@ -104,13 +78,6 @@ export class ObjectBackend implements Backend {
       cacheBytes = 64 * 1024 * 1024,
     } = options;
     const { clock = new SystemClock(), randomness = new SystemRandomness() } = components;
-    const settings: ProtocolSettings = {
-      leaseMs: options.leaseMs ?? DEFAULT_SETTINGS.leaseMs,
-      timeoutMs: options.timeoutMs ?? DEFAULT_SETTINGS.timeoutMs,
-      compressionLevel: options.compressionLevel ?? DEFAULT_SETTINGS.compressionLevel,
-      spillAbove: options.spillAbove ?? DEFAULT_SETTINGS.spillAbove,
-      scannedReferences: options.scannedReferences ?? DEFAULT_SETTINGS.scannedReferences,
-    };
     this.location = store.location;
     this.identity = components.identity;
     this.capabilities = {
@@ -128,7 +95,7 @@ export class ObjectBackend implements Backend {
         retries: components.retries,
         meter: components.meter === undefined ? this.#meter : undefined,
       },
-      { clock, serverClock: new ServerClock(clock), randomness, settings },
+      { clock, serverClock: new ServerClock(clock), randomness, settings: settingsOf(options) },
       new StoreMemory(randomness, cacheBytes),
       !readOnly,
     );
@@ -256,13 +223,7 @@ export class ObjectBackend implements Backend {
 
   async health(options: AbortOptions = {}): Promise<Health> {
     const { protocol } = this.#short(options);
-    return healthBy(async () => {
-      const found = await findStore(protocol.store);
-      if (this.identity === undefined || found?.created === this.identity) return;
-      const now =
-        found === undefined ? 'there is no store any more' : 'another store was made in its place';
-      throw new VarveError('NOT_FOUND', `${this.location}: ${now}`);
-    });
+    return healthBy(() => assertSame(protocol.store, this.identity));
   }
 
   metrics(): RequestMetrics {

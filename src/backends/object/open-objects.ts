@@ -3,11 +3,8 @@ import { SystemClock } from '../../core/system/system-clock.ts';
 import { Call } from '../storage/call.ts';
 import { requestStack } from '../storage/decorators/request-stack.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import {
-  ObjectBackend,
-  type ObjectBackendOptions,
-  type ObjectComponents,
-} from './object-backend.ts';
+import { ObjectBackend } from './object-backend.ts';
+import type { ObjectBackendOptions, ObjectComponents } from './object-options.ts';
 import { createStore, findStore, type StoreDescriptor } from './tables/descriptor.ts';
 import { DEFAULT_SETTINGS } from './tables/foundation.ts';
 

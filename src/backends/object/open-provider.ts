@@ -3,7 +3,8 @@ import { SystemClock, SystemRandomness } from '../../core/system/system-clock.ts
 import { Retries } from '../storage/decorators/retries.ts';
 import { probeConditions } from '../storage/probe.ts';
 import type { Provider } from '../storage/provider.ts';
-import type { ObjectBackend, ObjectComponents } from './object-backend.ts';
+import type { ObjectBackend } from './object-backend.ts';
+import type { ObjectComponents } from './object-options.ts';
 import { type OpenObjectsOptions, openObjects } from './open-objects.ts';
 import { DEFAULT_SETTINGS } from './tables/foundation.ts';
 

@@ -1,7 +1,8 @@
 import { VarveError } from '../../core/errors.ts';
 import { openS3Objects } from '../storage/s3/open-s3-objects.ts';
 import { parseS3Location, type S3Config } from '../storage/s3/s3-location.ts';
-import type { ObjectBackend, ObjectComponents } from './object-backend.ts';
+import type { ObjectBackend } from './object-backend.ts';
+import type { ObjectComponents } from './object-options.ts';
 import { type OpenProviderOptions, openProvider } from './open-provider.ts';
 
 /**

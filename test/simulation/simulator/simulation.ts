@@ -1,4 +1,4 @@
-import type { ObjectBackendOptions } from '../../../src/backends/object/object-backend.ts';
+import type { ObjectBackendOptions } from '../../../src/backends/object/object-options.ts';
 import { BucketChecker, DAMAGER } from '../checks/bucket-checker.ts';
 import { CommitHistory } from '../checks/commit-history.ts';
 import { TrackedWrites } from '../checks/tracked-writes.ts';
