@@ -57,14 +57,8 @@ export {
   type WriteOutcome,
   type WriteSuccess,
 } from './backends/contract/manifests.ts';
-export type {
-  PinFilter,
-  PinHead,
-  PinStat,
-  PutSegmentOptions,
-  SegmentReceipt,
-  Segments,
-} from './cas/segments.ts';
+export type { PinFilter, PinHead, PinStat, SegmentReceipt } from './cas/pins.ts';
+export type { PutSegmentOptions, Segments } from './cas/segments.ts';
 export type { AbortOptions } from './core/abort.ts';
 export { type Address, addressOf, isAddress, parseAddress } from './core/address.ts';
 export type { ByteSource } from './core/byte-source.ts';
