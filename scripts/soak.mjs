@@ -202,7 +202,7 @@ class Actor {
   }
 }
 
-/** Whether a conversation holds what its writer was told, and one version whole in any case. */
+/** Whether a conversation has the version that its writer knows of, and is whole. */
 async function verify(
   /** @type {import('../src/store.ts').Store} */ store,
   /** @type {string} */ id,

@@ -1,6 +1,6 @@
 /**
- * Imports synthetic conversations, a commit for every batch, and tells what they cost up to each of
- * the given sizes.
+ * Imports synthetic conversations, a commit for every batch, and reports what they cost up to each
+ * of the given sizes.
  */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Imports a file through the library, and tells the library's own times. */
+/** Imports a file through the library, and reports the library's own times. */
 import { createReadStream } from 'node:fs';
 import { importVarve } from '../support/library.mjs';
 import { caseParameters } from '../support/process.mjs';

@@ -1,6 +1,6 @@
 /**
  * What an imported conversation costs as the store grows: synthetic conversations of ten messages
- * of 320 bytes, each a new segment, imported in batches of 256, a commit each. Every row tells of
+ * of 320 bytes, each a new segment, imported in batches of 256, a commit each. Every row is about
  * the conversations since the row before; the first 5,000 warm the process up and are not part of
  * the ratio.
  */

@@ -17,7 +17,7 @@ import { fileURLToPath } from 'node:url';
  * @property {string} [cwd]
  * @property {Record<string, string>} [env] added to the environment
  * @property {string} [stdoutFile] where standard output goes
- * @property {'inherit' | 'pipe'} [stderr] where standard error goes; what is piped is told when the
+ * @property {'inherit' | 'pipe'} [stderr] where standard error goes; piped output is shown when the
  *   command fails
  * @property {readonly string[]} [stdinFrom] a command whose standard output is this one's standard
  *   input

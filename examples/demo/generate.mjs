@@ -100,7 +100,7 @@ function line(value, number) {
   return text;
 }
 
-/** The first so many sessions, a line each. @param {number} count */
+/** The first `count` sessions, a line each. @param {number} count */
 export function sampleLines(count) {
   state = SEED;
   return Array.from({ length: count }, (_, number) => `${line(session(number), number)}\n`).join(

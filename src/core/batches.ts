@@ -1,4 +1,4 @@
-/** When a batch is full: once it has so many items, or items of so many bytes. */
+/** When a batch is full: at this many items, or at this many bytes. */
 export interface BatchBounds<Item> {
   /** Default: no limit. */
   readonly count?: number;

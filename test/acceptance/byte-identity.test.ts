@@ -27,7 +27,7 @@ const FILES: Record<string, string> = {
   'line separators unescaped': `{"id":"u","messages":[{"content":"${'\u2028\u2029\u0085\ufeff'.repeat(99)}"}]}\n`,
   'keys of emoji and of a megabyte': `{"id":"k","👩‍👩‍👧":{"${'é'.repeat(5e5)}":${ASCII}}}\n`,
   'records without an id, repeated': '{"a":1}\n{"a":1}\n{}\n{"a": 1}\n{"a":1}\n{}\n',
-  'ids that are no strings':
+  'ids that are not strings':
     '{"id":null}\n{"id":7}\n{"id":1.5}\n{"id":-1}\n{"id":12345678901234567890}\n{"id":true}\n{"id":[]}\n',
   'ids that file systems mix up': `${['A', 'a', 'é', 'e\u0301', '../x', '.', '..', '/', ' ', 'ß', 'SS', 'İ', 'i', '😀', 'x'.repeat(512), 'é'.repeat(256)].map((id) => JSON.stringify({ id })).join('\n')}\n`,
   'ids written with escapes': '{"id":"\\u0041B"}\n{"id":"\\/etc"}\n{"\\u0069d":"c"}\n',

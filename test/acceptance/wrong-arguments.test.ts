@@ -53,7 +53,7 @@ const VALUES: Record<string, unknown> = {
   get 'an iterator'() {
     return [5][Symbol.iterator]();
   },
-  'an iterable that is none': { [Symbol.iterator]: () => 5, [Symbol.asyncIterator]: 5 },
+  'an iterable without an iterator': { [Symbol.iterator]: () => 5, [Symbol.asyncIterator]: 5 },
   'an iterable that throws': { [Symbol.iterator]: thrown },
   'a function': () => 5,
   'a promise': Promise.resolve('ab'),
@@ -230,7 +230,7 @@ describeEverywhere((open, isSlow) => {
     },
   );
 
-  test('that are no folders are refused by a backup', async () => {
+  test('that are not folders are refused by a backup', async () => {
     const store = await open();
     for (const [what, value] of Object.entries(VALUES)) {
       if (what === 'a string') continue;
@@ -269,7 +269,7 @@ describe('of functions', () => {
     }
   });
 
-  test('restoreStore says that there is no backup, or that it is no place to restore it to', async () => {
+  test('restoreStore says that there is no backup, or that it cannot be restored there', async () => {
     for (const [what, value] of Object.entries(VALUES)) {
       const code = await failureOf(() => restoreStore('/nonexistent', value as never));
       expect([what, ['INVALID_ARGUMENT', 'NOT_FOUND'].includes(code ?? '')]).toEqual([what, true]);

@@ -55,7 +55,7 @@ describe('put and get', () => {
     },
   );
 
-  test('tell of a blob without reading it', async () => {
+  test('describe a blob without reading it', async () => {
     const bytes = randomBytes(1, 500_000);
     const { revision } = await blobs.put('file', bytes, {
       contentType: 'text/plain; charset=utf-8',
@@ -261,7 +261,7 @@ describe('a range', () => {
     { start: 2_500_001 },
     { start: 2_500_001, end: 2_500_010 },
     { start: 0, end: -1 },
-  ])('that is none is refused: %o', async (range) => {
+  ])('that is invalid is refused: %o', async (range) => {
     await blobs.put('file', bytes);
     await expect(blobs.get('file', range)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });

@@ -120,7 +120,7 @@ describe('tokens', () => {
     },
   );
 
-  test('refuse to be read from bytes that are no ids', async () => {
+  test('refuse to be read from bytes that are not ids', async () => {
     const { address } = await segments.put(bytes('hello'));
     await expect(segments.getTokens(address)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
@@ -196,7 +196,7 @@ describe('pins', () => {
     expect(await segments.has(address)).toBe(true);
   });
 
-  test('have an owner and an expiry, which putting again sets anew', async () => {
+  test('have an owner and an expiry, which putting again replaces', async () => {
     const expiresAt = Date.now() + DAY_MS;
     await segments.put(bytes('a'), { pin: 'p', owner: 'desk', expiresAt });
     expect(await segments.stat('p')).toMatchObject({ owner: 'desk', expiresAt });

@@ -22,12 +22,12 @@ describe('arguments that are not UTF-8', () => {
     expect(undecodedArgument(['rm', '\ufffd', 'a\ufffd'], line)).toBe('a\ufffd');
   });
 
-  it('are none where a U+FFFD was given as such, or an argument is empty', () => {
+  it('are accepted where a U+FFFD was given as such, or an argument is empty', () => {
     const args = ['rm', '', '\ufffd', ''];
     expect(undecodedArgument(args, commandLine('node', 'main.js', ...args))).toBeUndefined();
   });
 
-  it('are not looked for without a U+FFFD, nor where the system does not tell', () => {
+  it('are not looked for without a U+FFFD, nor where the system does not provide the bytes', () => {
     const fail = () => {
       throw new Error('ENOENT');
     };

@@ -37,7 +37,7 @@ describe('varve import and export', () => {
     expect(here.varve(['export'], { env }).bytes.equals(sample)).toBe(true);
   });
 
-  it('tell in a summary what was done, and nothing with --quiet', () => {
+  it('print a summary of what was done, and nothing with --quiet', () => {
     const location = fresh('summary');
     expect(here.succeed(['import', SAMPLE, '-s', location])).toMatch(
       /^48 conversations, 170 kB in .* s: 48 created\n/,
@@ -111,7 +111,7 @@ describe('varve import and export', () => {
     expect(here.succeed(['ls', '-s', location])).toBe('a\n');
   });
 
-  it('go on with --on-error skip, tell of each line, and end with 3', () => {
+  it('continue with --on-error skip, report each line, and end with 3', () => {
     const location = fresh('skipping');
     const input = '{"id":"a"}\nnonsense\n{"id":""}\n{"id":"c"}\n';
     const { status, stdout, stderr } = here.varve(
@@ -168,7 +168,7 @@ describe('varve put and append', () => {
     expect(here.varve(['get', 'a', '--revision', '9', '-s', location]).status).toBe(4);
   });
 
-  it('take another id, and refuse a document that is none', () => {
+  it('take another id, and refuse input that is not a document', () => {
     const location = fresh('put-id');
     here.succeed(['put', '--id', 'other', '-s', location], { input: '{"id":"a","messages":[]}' });
     expect(here.succeed(['ls', '-s', location])).toBe('other\n');
@@ -247,7 +247,7 @@ describe('varve get, cat and stat', () => {
     expect(here.varve(['cat', '--segment', 'b', '-s', store]).status).toBe(2);
   });
 
-  it('stat tells what is known', () => {
+  it('stat shows what is known', () => {
     const stat = JSON.parse(here.succeed(['stat', id, '--json', '-s', store]));
     const conversation = JSON.parse(line);
     expect(stat).toMatchObject({
@@ -341,7 +341,7 @@ describe('varve ls', () => {
 });
 
 describe('varve rm', () => {
-  it('deletes, and tells with its exit code what was not there', () => {
+  it('deletes, and shows with its exit code what was missing', () => {
     const location = fresh(
       'rm',
       ['a', 'b', 'c', '-d'].map((id) => ({ id })),

@@ -26,7 +26,7 @@ describe('varve du', () => {
     );
   });
 
-  it('tells months and applications, and the segments that are shared most', () => {
+  it('lists months and applications, and the segments that are shared most', () => {
     for (const by of ['month', 'application']) here.succeed(['du', '--by', by, '-s', location]);
     const lines = here.succeed(['du', '--top', '3', '-s', location]).trimEnd().split('\n');
     expect(lines.at(-4)).toMatch(/^segment +size +references +saved +for example in$/);

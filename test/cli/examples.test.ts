@@ -190,7 +190,7 @@ describe('the Lambda handler', () => {
     }
   }
 
-  it('collects, answers what JSON can tell, and leaves a report', async () => {
+  it('collects, answers with JSON values, and leaves a report', async () => {
     const location = storeWith('lambda');
     here.succeed(['rm', 'old', '-s', location]);
     const outcome = await invoke(location);

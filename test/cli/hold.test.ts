@@ -30,7 +30,7 @@ describe('varve hold', () => {
     expect(here.succeed(['ls', '-s', location])).toBe('b\nc\n');
   });
 
-  it('tells a reason on one line, without what a terminal would act upon', () => {
+  it('prints a reason on one line, without characters on which a terminal would act', () => {
     const location = storeWith('hostile', 'a', 'b');
     here.succeed(['hold', 'a', '--reason', 'red \u001b[31m\nand a line', '-s', location]);
     const { stderr } = here.varve(['rm', 'a', '-s', location]);
@@ -64,7 +64,7 @@ describe('varve hold', () => {
     expect(here.succeed(['stat', 'b', '-s', location])).toMatch(/^held +since .*: audit$/m);
   });
 
-  it('tells of conversations that do not exist, and of what was so already', () => {
+  it('reports conversations that do not exist, and those that were in that state already', () => {
     const location = storeWith('twice', 'a');
     here.succeed(['hold', 'a', '-s', location]);
     expect(here.succeed(['hold', 'a', '-s', location])).toBe(

@@ -82,7 +82,7 @@ describe.skipIf(isLeftOut)('an erasure', () => {
     { id: 'other', contents: [SHARED] },
   ];
 
-  it('by rm --erase leaves no trace in any file, and tells what others share', async () => {
+  it('by rm --erase leaves no trace in any file, and lists what others share', async () => {
     const location = await storeWith('rm-erase', given);
     expect(filesWith(location, ID, SECRET).length).toBeGreaterThan(0);
     expect(here.succeed(['rm', '--erase', ID, '-s', location])).toBe(
@@ -95,7 +95,7 @@ describe.skipIf(isLeftOut)('an erasure', () => {
     expect(here.succeed(['cat', 'other', '-s', location])).toContain('a prompt that all have');
   });
 
-  it('by gc --erase takes what was deleted before, which a plan tells', async () => {
+  it('by gc --erase takes what was deleted before, as a plan shows', async () => {
     const location = await storeWith('gc-erase', given);
     here.succeed(['rm', ID, '-s', location]);
     expect(json(['gc', '--erase', '-n', '-s', location])).toMatchObject({
@@ -199,7 +199,7 @@ describe.skipIf(isLeftOut)('varve backup and restore', () => {
     });
   });
 
-  it('refuse a folder with something else, and a backup that is none', async () => {
+  it('refuse a folder with something else, and a folder that is not a backup', async () => {
     const location = await storeWith('refusing', [{ id: 'a', contents: [SHARED] }]);
     const folder = here.path('thesis');
     cpSync(import.meta.dirname, folder, { recursive: true });
@@ -214,7 +214,7 @@ describe.skipIf(isLeftOut)('varve backup and restore', () => {
     expect(here.varve(['restore', here.path('nothing'), '-s', here.path('new')]).status).toBe(4);
   });
 
-  it('tell with exit code 5 that a backup is damaged', async () => {
+  it('show with exit code 5 that a backup is damaged', async () => {
     const location = await storeWith('whole', [{ id: 'a', contents: [SHARED] }]);
     const copy = here.path('damaged-copy');
     here.succeed(['backup', copy, '-q', '-s', location]);

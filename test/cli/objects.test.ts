@@ -72,7 +72,7 @@ const holders = async (prefix: string, texts: readonly string[]) =>
   (await holding(objects, texts)).filter((key) => key.startsWith(`${prefix}/`));
 
 describe.skipIf(leftOut('the command line on a bucket'))('on a bucket', () => {
-  it('gc tells in a dry run what its shards then collect', async () => {
+  it('gc shows in a dry run what its shards then collect', async () => {
     await seed('gc', ['a1', 'a2', 'b1']);
     const plan = await json('gc', ['gc', '-n', '--grace', '0']);
     expect(plan).toMatchObject({
@@ -132,7 +132,7 @@ describe.skipIf(leftOut('the command line on a bucket'))('on a bucket', () => {
       expect(line).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d collected 0 segments/);
   });
 
-  it('rm --erase and gc --erase leave no object with what was deleted, and tell what others share', async () => {
+  it('rm --erase and gc --erase leave no object with what was deleted, and list what others share', async () => {
     await seed('erase');
     const report = await run('erase', ['rm', '--erase', 'a1']);
     expect(report).toMatchObject({ status: 0, stderr: '' });

@@ -47,7 +47,7 @@ describe('varve blob', () => {
     expect(readFileSync(here.path('copy.bin')).equals(content)).toBe(true);
   });
 
-  it('reads standard input, lists, tells, deletes', () => {
+  it('reads standard input, lists, describes, deletes', () => {
     here.succeed(['blob', 'put', 'note', '-s', location], { input: 'hello' });
     expect(here.succeed(['blob', 'ls', '-s', location])).toBe('report\nnote\n');
     expect(here.succeed(['blob', 'ls', '--application', 'desk', '-s', location])).toBe('report\n');
@@ -69,7 +69,7 @@ describe('varve blob', () => {
 });
 
 describe('varve du and info', () => {
-  it('tell what is stored, for people and as one JSON document', () => {
+  it('show what is stored, for people and as one JSON document', () => {
     const location = fresh('du');
     const usage = JSON.parse(here.succeed(['du', '--json', '-s', location]));
     expect(usage.manifests.conversation).toEqual({

@@ -36,7 +36,7 @@ const SHARD = 'Write the number of a shard, from 0, and how many there are, such
 const SHARE = 'Write a share from 0% to 100%, such as 1% or 0.01.';
 const CONDITION = 'Write a path of keys, "=" and a value, such as metadata.tenant=acme.';
 
-/** Verb, option as the help tells it, what is allowed, values that are not. */
+/** Verb, option as the help shows it, what is allowed, values that are not. */
 const REFUSED: readonly [
   verb: string,
   option: string,
@@ -153,7 +153,7 @@ function commands(): readonly Command[] {
 }
 
 describe('the help of a command', () => {
-  it('tells the default of every option that takes a value', () => {
+  it('shows the default of every option that takes a value', () => {
     const untold = commands().flatMap((command) =>
       command.options
         .filter(({ flags, defaultValue, description }) => {
@@ -170,7 +170,7 @@ describe('the help of a command', () => {
     expect(untold).toEqual([]);
   });
 
-  it('tells the units where it takes a duration or an age', async () => {
+  it('shows the units where it takes a duration or an age', async () => {
     for (const command of commands()) {
       if (!command.options.some(({ flags }) => /<(duration|age|time)>/.test(flags))) continue;
       let help = '';

@@ -48,7 +48,7 @@ describe('on a service that does not answer', () => {
     });
   });
 
-  it('--verbose tells of each retry, where nobody watches, too; without it only the end is told', async () => {
+  it('--verbose reports each retry, even where nobody watches; without it only the end is reported', async () => {
     server.quirks.answerInstead = ({ method, key }) =>
       method === 'PUT' && key.includes('manifests/')
         ? { status: 503, code: 'SlowDown' }

@@ -105,7 +105,7 @@ describe('varve prune', () => {
     expect(here.succeed(['ls', '-s', location])).toBe('a1\na2\nb2\n');
   });
 
-  it('tells of what is held', () => {
+  it('lists what is held', () => {
     const location = storeWith('held', FOUR);
     here.succeed(['hold', 'b1', '--reason', 'case 12', '-s', location]);
     const output = here.succeed([
@@ -123,7 +123,7 @@ describe('varve prune', () => {
     );
   });
 
-  it('refuses to run without a criterion, or with one that cannot be, with exit code 2', () => {
+  it('refuses to run without a criterion, or with an invalid one, with exit code 2', () => {
     const location = storeWith('bare', FOUR);
     for (const args of [
       [],

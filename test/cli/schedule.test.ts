@@ -14,7 +14,7 @@ function storeWith(name: string): string {
 }
 
 describe('varve gc --history', () => {
-  it('tells what was run, newest first, also what failed', () => {
+  it('lists what was run, newest first, also what failed', () => {
     const location = storeWith('history');
     expect(here.succeed(['gc', '--history', '-s', location])).toBe('');
     here.succeed(['gc', '-s', location]);

@@ -71,7 +71,9 @@ export interface Stage {
   /** Milliseconds since the epoch, as the store sees them. */
   readonly now: () => number;
   readonly advance: (ms: number) => void;
-  /** Has a process that makes the writes die after so many requests. Absent: it makes none. */
+  /**
+   * Kills the process that makes the writes after this many requests. Absent: it sends no requests.
+   */
   readonly crash?: (writes: readonly ManifestWrite[], requests: number) => Promise<void>;
 }
 

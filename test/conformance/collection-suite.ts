@@ -46,7 +46,7 @@ export function describeCollection(fixture: Fixture): void {
       expect(await referencesTo(backend, 'shared')).toBe(1);
     });
 
-    test('waits for the grace, a day unless told otherwise', async () => {
+    test('waits for the grace, by default a day', async () => {
       const { backend } = fixture;
       await commit(backend, put('a', [entry('1', 'text')]));
       await commit(backend, remove('a'));
@@ -131,7 +131,7 @@ export function describeCollection(fixture: Fixture): void {
       expect(outcome).toMatchObject({ status: 'failed', error: { code: 'NOT_FOUND' } });
     });
 
-    test('deletes manifests whose time has come, of every kind', async () => {
+    test('deletes expired manifests of every kind', async () => {
       const { backend } = fixture;
       for (const kind of MANIFEST_KINDS) {
         const past = { expiresAt: Date.now() - 10_000 };
@@ -242,7 +242,7 @@ export function describeCollection(fixture: Fixture): void {
       { shard: { index: 0.5, count: 2 } },
       { shard: { index: 0, count: 0 } },
       { erase: true, shard: { index: 0, count: 2 } },
-    ])('refuses what cannot be: %o', async (options) => {
+    ])('refuses invalid options: %o', async (options) => {
       const { backend } = fixture;
       const name = Object.keys(options).at(-1);
       for (const dryRun of [false, true]) {

@@ -315,7 +315,7 @@ export function describeCommits(fixture: Fixture): void {
   });
 
   describe('delete', () => {
-    test('makes a manifest absent, and of an absent one is no error', async () => {
+    test('makes a manifest absent, and of an absent one is not an error', async () => {
       const { backend } = fixture;
       await commit(backend, put('x', [entry('1', 'aaa')]));
       expect(await commit(backend, remove('x'))).toEqual({
@@ -332,7 +332,7 @@ export function describeCommits(fixture: Fixture): void {
       });
     });
 
-    test('of an absent one is no error even with ifRevision, so that it may be repeated', async () => {
+    test('of an absent one is not an error even with ifRevision, so that it may be repeated', async () => {
       const { backend } = fixture;
       const ifRevision = (await commit(backend, put('x', [entry('1')]))).revision as Revision;
       expect((await commit(backend, remove('x', { ifRevision }))).status).toBe('deleted');

@@ -19,7 +19,7 @@ import type { Fixture } from './fixture.ts';
 
 export function describeHolds(fixture: Fixture): void {
   describe('a hold', () => {
-    test('is told in the head, with when and why, and leaves revision and content', async () => {
+    test('is in the head, with when and why, and leaves revision and content', async () => {
       const { backend } = fixture;
       const before = Date.now() - 2000;
       const { revision } = await commit(backend, put('a', [entry('1', 'text')]));

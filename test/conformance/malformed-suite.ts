@@ -312,7 +312,7 @@ export function describeMalformed(fixture: Fixture): void {
       expect(await headOf(backend, 'm')).toBeUndefined();
     });
 
-    test('is no commit at all when it is not in an array', async () => {
+    test('is refused as a whole when it is not in an array', async () => {
       for (const wrong of [...wrongObjects, {}, new Set([put('m', [])]), undefined]) {
         await expect(fixture.backend.commit(wrong as never)).rejects.toMatchObject({
           code: 'INVALID_ARGUMENT',
@@ -373,7 +373,7 @@ export function describeMalformed(fixture: Fixture): void {
   });
 
   describe('names that are not well-formed', () => {
-    test('are no idempotency keys: different ones never stand for each other', async () => {
+    test('are not idempotency keys: different ones never stand for each other', async () => {
       const { backend } = fixture;
       await commit(backend, put('x', []));
       for (const idempotencyKey of ['\ud800', '\ud801', 'k\udc00']) {
@@ -453,7 +453,7 @@ export function describeMalformed(fixture: Fixture): void {
   });
 }
 
-/** A stream that tells whether it came to an end. */
+/** A stream that records whether it came to an end. */
 function closing(entries: readonly NewEntry[]): {
   entries: AsyncIterable<NewEntry>;
   isClosed: () => boolean;

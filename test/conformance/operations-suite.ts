@@ -54,7 +54,7 @@ export function describeOperations(fixture: Fixture): void {
       expect((await reports.list()).map(({ body }) => body)).toEqual([long]);
     });
 
-    test('are told by a handle for reading only, which adds none', async (context) => {
+    test('are listed by a handle for reading only, which adds none', async (context) => {
       const { readOnly } = fixture.opened;
       if (!readOnly) return context.skip();
       await fixture.backend.reports.add({ time: 1, body: 'first' });
@@ -123,7 +123,7 @@ export function describeOperations(fixture: Fixture): void {
   });
 }
 
-/** Asks until a lease that is about to run out has done so: services tell whole seconds. */
+/** Asks until a lease that is about to run out has done so: services give whole seconds. */
 async function expired(backend: Backend) {
   for (;;) {
     const lease = await backend.lease('gc', HOUR_MS);

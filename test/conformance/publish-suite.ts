@@ -157,7 +157,7 @@ export function describePublishing(fixture: Fixture): void {
       expect(await contentOf(backend, KEY)).toEqual([{ body: 'old', segments: ['kept'] }]);
     });
 
-    test('that is aborted leaves nothing visible, and lets go of its source', async () => {
+    test('that is aborted leaves nothing visible, and closes its source', async () => {
       const { backend } = fixture;
       const controller = new AbortController();
       let closed = false;
@@ -280,7 +280,7 @@ export function describePublishing(fixture: Fixture): void {
       expect(await headOf(fixture.backend, KEY)).toBeUndefined();
     });
 
-    test('under an id that is none fails', async () => {
+    test('under an invalid id fails', async () => {
       const outcome = await publish(stream([entry('1')]), {
         key: { kind: 'blob', id: 'x'.repeat(513) },
       });

@@ -17,7 +17,7 @@ async function surveysOf(
 
 export function describeSurveys(fixture: Fixture): void {
   describe('survey', () => {
-    test('tells heads, sizes and uses', async () => {
+    test('returns heads, sizes and uses', async () => {
       const { backend } = fixture;
       await commit(
         backend,
@@ -59,7 +59,7 @@ export function describeSurveys(fixture: Fixture): void {
       for (const share of shares.values()) expect(share).toBeCloseTo(1, 9);
     });
 
-    test('tells canonical lengths, and no more stored than there is', async () => {
+    test('returns canonical lengths, and no more stored than there is', async () => {
       const { backend } = fixture;
       const ids = tokens(Array.from({ length: 1000 }, (_, id) => id));
       const text = 'varve '.repeat(5000);
@@ -80,7 +80,7 @@ export function describeSurveys(fixture: Fixture): void {
       expect(taken).toBeLessThanOrEqual((await backend.usage()).storedBytes + 1e-6);
     });
 
-    test('tells every manifest of every kind once', async () => {
+    test('returns every manifest of every kind once', async () => {
       const { backend } = fixture;
       const ids = Array.from({ length: 150 }, (_, n) => `c${String(n).padStart(3, '0')}`);
       await backend.commit(ids.map((id) => put(id, [entry(id, 'shared')])));

@@ -11,7 +11,7 @@ import { times } from '../thorough.ts';
 const DAY_MS = 86_400_000;
 const NOW = Date.UTC(2026, 5, 1);
 
-/** A conversation, created so many days before {@link NOW}. */
+/** A conversation, created this many days before {@link NOW}. */
 interface Given {
   readonly id: string;
   readonly days: number;
@@ -131,7 +131,7 @@ describe('prune', () => {
     expect(await left(store)).toEqual(['busy']);
   });
 
-  it('keeps the newest so many, of all or of each application', async () => {
+  it('keeps the newest few, of all or of each application', async () => {
     const given = [
       { id: 'a1', days: 1, application: 'a' },
       { id: 'a2', days: 2, application: 'a' },
@@ -165,7 +165,7 @@ describe('prune', () => {
     expect(await left(store)).toEqual(['other', 'kept', 'none']);
   });
 
-  it('skips what is held, and tells', async () => {
+  it('skips what is held, and reports it', async () => {
     const store = await storeOf([
       { id: 'a', days: 100, held: true },
       { id: 'b', days: 100 },

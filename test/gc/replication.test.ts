@@ -34,7 +34,7 @@ function scratchFolder(): string {
   return folder;
 }
 
-/** Everything that a reader can tell of a store; what is each store's own is left out. */
+/** Everything that a reader can see of a store; what is each store's own is left out. */
 async function contents(backend: Backend): Promise<unknown[]> {
   const all: unknown[] = [];
   for (const kind of MANIFEST_KINDS) {
@@ -116,7 +116,7 @@ test('a replica holds what its source holds, after any changes of either', async
   );
 });
 
-test('a replica takes only what it lacks, and lets go of what its source let go of', async () => {
+test('a replica takes only what it lacks, and drops what its source dropped', async () => {
   const [source, target] = [await memory(), await memory()];
   const long = 'x'.repeat(5000);
   await commit(source, put('a', [entry('1', 'shared', long)]));
@@ -176,7 +176,7 @@ test('a replica is whole beside writers, each manifest at one moment', async () 
   await writing;
 });
 
-test('what cannot be read is told, and the replica keeps what it has of it', async () => {
+test('what cannot be read is reported, and the replica keeps what it has of it', async () => {
   const objects = new MemoryObjectStore();
   const [source, target] = [await openObjects(objects), await memory()];
   for (const id of ['a', 'b', 'c']) await commit(source, put(id, [entry('1', `text of ${id}`)]));
@@ -319,7 +319,7 @@ test('a bucket with a manifest that cannot be read is backed up but for that, an
   await copy.close();
 });
 
-test('a backup of a bucket tells what it takes, once', async () => {
+test('a backup of a bucket reports its size once', async () => {
   const store = new Store(await memory());
   await store.conversations.put({ id: 'a', messages: [{ content: 'text' }] });
   const folder = scratchFolder();

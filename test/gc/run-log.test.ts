@@ -12,7 +12,7 @@ async function drain(events: AsyncGenerator<unknown, unknown, undefined>): Promi
 }
 
 describe('the report of a run', () => {
-  it('tells what a collection did, with which options, and when', async () => {
+  it('records what a collection did, with which options, and when', async () => {
     const store = new Store(new ModelBackend(undefined, { inlineBelow: 1 }));
     await store.conversations.put({ id: 'a', messages: [{ role: 'user', content: 'text' }] });
     await store.conversations.delete('a');
@@ -96,7 +96,7 @@ describe('the report of a run', () => {
     expect(prune?.error).toBeUndefined();
   });
 
-  it('tells the requests that the run took, where they are counted', async () => {
+  it('records the requests that the run took, where they are counted', async () => {
     const backend = new ModelBackend();
     let gets = 10;
     Object.assign(backend, { metrics: () => ({ requests: { get: gets, put: 1 } }) });
@@ -129,7 +129,7 @@ describe('the report of a run', () => {
     expect(await store.gc.history()).toEqual([]);
   });
 
-  it('that cannot be kept is no failure of the run', async () => {
+  it('that cannot be kept does not fail the run', async () => {
     const backend = new ModelBackend();
     Object.assign(backend.reports, {
       add: async () => {

@@ -45,7 +45,7 @@ describe('gc.schedule', () => {
     return { backend, store: new Store(backend), starts, mostAtOnce: () => mostAtOnce };
   }
 
-  it('runs at once and then every so often, and tells of each run', async () => {
+  it('runs at once and then at its interval, and reports each run', async () => {
     const { store, starts } = storeOf();
     const begun = Date.now();
     const reports: CollectReport[] = [];
@@ -123,7 +123,7 @@ describe('gc.schedule', () => {
     await stopped;
   });
 
-  it('tells of a run that failed, leaves the turn to others, and goes on', async () => {
+  it('reports a run that failed, leaves the turn to others, and continues', async () => {
     const { backend, store } = storeOf();
     const collect = backend.collect.bind(backend);
     backend.collect = async () => {
@@ -195,7 +195,7 @@ describe('gc.schedule', () => {
     await schedule.stop();
   });
 
-  it('refuses durations that cannot be, and a store for reading only', () => {
+  it('refuses invalid durations, and a store for reading only', () => {
     const { store } = storeOf();
     const bad = [
       { every: 0 },

@@ -274,7 +274,7 @@ describe('a backup', () => {
     expect(await (await openStore(restored)).backup(folder)).toMatchObject({ location: folder });
   });
 
-  test('whose index is damaged is told from a store that is', async () => {
+  test('whose index is damaged is distinguished from a damaged store', async () => {
     const backend = await smallStore();
     const folder = scratchFolder();
     await backend.backup(folder);

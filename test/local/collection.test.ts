@@ -22,7 +22,7 @@ const MINUTE_MS = 60_000;
 const SMALL: LocalOptions = { packBytes: 3000, segmentBlockBytes: 800, bodyBlockBytes: 800 };
 
 describe('a plan', () => {
-  test('tells exactly what the run after it does, and why', async () => {
+  test('predicts exactly what the run after it does, and why', async () => {
     await fc.assert(
       fc.asyncProperty(
         histories,
@@ -136,7 +136,7 @@ describe('shards', () => {
 });
 
 describe('a deadline', () => {
-  test('ends a run cleanly, and the next goes on from there', async () => {
+  test('ends a run cleanly, and the next continues from there', async () => {
     const path = scratchFolder();
     const backend = await openStore(path, SMALL);
     for (let number = 0; number < 200; number++)

@@ -154,7 +154,7 @@ describe('one process', () => {
     await expectSound(path);
   });
 
-  test('lets go of commits whose signals fire while another process holds the lock, and of no others', async () => {
+  test('drops commits whose signals fire while another process holds the lock, and of no others', async () => {
     const path = scratchFolder();
     const backend = await openStore(path);
     await backend.commit([put('first', [entry('1', 'first')])]);

@@ -339,7 +339,7 @@ describe('an index', () => {
   test.each([
     ['missing', (path: string) => rmSync(path)],
     ['empty', (path: string) => truncateSync(path)],
-  ])('that is %s is not made anew over the packs it belongs to', async (_, lose) => {
+  ])('that is %s is not created again over the packs it belongs to', async (_, lose) => {
     const path = await smallStore();
     const [pack = ''] = packFiles(path);
     const before = readFileSync(pack);

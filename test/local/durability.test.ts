@@ -16,7 +16,7 @@ function whyNoStrace(): string | undefined {
 const obstacle = whyNoStrace();
 if (obstacle !== undefined)
   console.warn(
-    `SKIPPED: tests that count flushes, for want of strace (apt-get install strace): ${obstacle}`,
+    `SKIPPED: tests that count flushes, without strace (apt-get install strace): ${obstacle}`,
   );
 
 const compiled = { agent: '' };

@@ -66,7 +66,7 @@ const keyed = (id: string) => ({ kind: 'conversation', id }) as const;
 
 const TRACES: (string | Buffer)[] = [
   ...Object.values(SECRET),
-  // The address of a text tells who has the text that it was there.
+  // The address of a text shows whoever has the text that it was there.
   Buffer.from(addressOf(Buffer.from(SECRET.text)), 'hex'),
 ];
 
@@ -235,7 +235,7 @@ describe('an erasure', () => {
 });
 
 describe('erasing conversations', () => {
-  test('tells what they share with whom, and keeps that', async () => {
+  test('reports what they share with whom, and keeps that', async () => {
     const path = scratchFolder();
     const backend = await openStore(path);
     const store = new Store(backend);

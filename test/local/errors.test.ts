@@ -160,7 +160,7 @@ function next(point: number): number {
 
 describe('a call of the file system or of SQLite that fails', () => {
   test.each(Object.entries(OPERATIONS))(
-    'in %s, is an error of Varve, and closing is none',
+    'in %s, is an error of Varve, and closing is not',
     async (name, work) => {
       const original = await filledStore();
       for (let point = 1; ; point = next(point)) {
@@ -186,7 +186,7 @@ describe('a call of the file system or of SQLite that fails', () => {
     },
   );
 
-  test('in opening a store is an error of Varve, and in closing one is none', async () => {
+  test('in opening a store is an error of Varve, and in closing one is not', async () => {
     const original = await filledStore();
     for (let point = 1; ; point = next(point)) {
       const path = join(scratchFolder(), 'store');

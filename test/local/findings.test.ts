@@ -349,7 +349,7 @@ describe('the report of an audit', () => {
     expect(after).toEqual([]);
   });
 
-  test('of an index that SQLite finds damaged tells nothing else', async () => {
+  test('of an index that SQLite finds damaged reports nothing else', async () => {
     const path = await smallStore();
     const index = openSqlite(join(path, 'varve.db'));
     const root = index
@@ -432,7 +432,7 @@ describe('a deep audit', () => {
     );
   });
 
-  test('tells of nothing twice', async () => {
+  test('reports nothing twice', async () => {
     const path = await smallStore();
     const { start, length } = blockOf(path, BODY_BLOCK_OF_B);
     rewriteBytes(path, (pack) => {

@@ -31,7 +31,7 @@ function whyNoMounts(): string | undefined {
 
 const obstacle = whyNoMounts();
 if (obstacle !== undefined)
-  console.warn(`SKIPPED: full-disk and read-only-medium tests, for want of a medium: ${obstacle}`);
+  console.warn(`SKIPPED: full-disk and read-only-medium tests, without a medium: ${obstacle}`);
 
 function run(command: string, ...parameters: string[]): void {
   const { status, stderr } = spawnSync(command, parameters);

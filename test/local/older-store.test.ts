@@ -53,7 +53,7 @@ async function collected<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
   return all;
 }
 
-/** What the stores hold, told apart from the code that reads them. */
+/** What the stores hold, written down without the code that reads them. */
 const LONG = (text: string) => `${text} `.repeat(150);
 const line = (id: string, model: string, text: string, more: unknown[] = []) =>
   `${JSON.stringify({

@@ -161,7 +161,7 @@ describe('packed tokens', () => {
     );
   });
 
-  test('that are no tokens are refused', async () => {
+  test('that are not tokens are refused', async () => {
     const unpack = async (bytes: number[]) => unpackTokens(Buffer.from(bytes), 'segment x');
     for (const bytes of [
       [0x80],

@@ -28,7 +28,7 @@ import {
 import { auditAfresh, packFiles } from './support.ts';
 
 /**
- * What `findings.test.ts` tells the reports of: here, what repairs leave, and that they do nothing
+ * What `findings.test.ts` has the reports of: here, what repairs leave, and that they do nothing
  * more than once.
  */
 
@@ -216,7 +216,7 @@ describe('a repair', () => {
   });
 });
 
-describe('what is no damage', () => {
+describe('what is not damage', () => {
   test('is a lock of a process that is gone: the next writer removes it', async () => {
     const path = await smallStore();
     mkdirSync(join(path, 'locks'), { recursive: true });

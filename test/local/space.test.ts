@@ -184,7 +184,7 @@ test('what a crash left at the end of a pack is given back by a full collection'
   await expectSoundNow(backend);
 });
 
-describe('fields that are no numbers', () => {
+describe('fields that are not numbers', () => {
   const wrong: [string, ManifestWrite][] = [
     ['a creation time', put('wrong', [entry('1', 's')], { fields: { createdAt: Number.NaN } })],
     [

@@ -112,7 +112,7 @@ describe('a process', () => {
     );
   });
 
-  test('whose driver was not built is told to build it', () => {
+  test('whose driver was not built gets the command that builds it', () => {
     const version = process.versions.napi === '9' ? '12.11.1' : '13.2.0';
     const index =
       "module.exports = class { constructor() { throw new Error('Could not locate the " +

@@ -30,7 +30,7 @@ async function copyWithoutLog(commits: number, packBytes = 64 * 1024 * 1024): Pr
 }
 
 describe('a copy without the write-ahead log', () => {
-  test('is told of by an audit, is not written to, and is salvaged', async () => {
+  test('is reported by an audit, is not written to, and is salvaged', async () => {
     const path = await copyWithoutLog(50);
     const reader = await LocalBackend.open(path, { readOnly: true });
     expect(await idsOf(reader.list('conversation'))).toEqual(['before']);
@@ -68,7 +68,7 @@ describe('a copy without the write-ahead log', () => {
     expect(await salvageStore(path, to)).toMatchObject({ isCertain: true, manifests: 51 });
   });
 
-  test('that lacks one commit cannot be told from a commit that was cut off', async () => {
+  test('that lacks one commit cannot be distinguished from a commit that was cut off', async () => {
     const path = await copyWithoutLog(1);
     expect(await auditAfresh(path)).toMatchObject([
       {
@@ -92,7 +92,7 @@ describe('a commit that was cut off', () => {
     return path;
   }
 
-  test('is told of, does no harm, and is gone after a repair', async () => {
+  test('is reported, does no harm, and is gone after a repair', async () => {
     const path = await cutOff();
     const [finding, ...others] = await auditAfresh(path);
     expect(others).toEqual([]);

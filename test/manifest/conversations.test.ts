@@ -148,7 +148,7 @@ describe('put and get', () => {
     );
   });
 
-  test('millions of token ids are no strain', async () => {
+  test('millions of token ids take little time and memory', async () => {
     const { conversations } = open();
     const tokens = new Uint32Array(times(1_000_000, 10_000_000)).map(
       (_, index) => (index * 2654435761) % 200_000,
@@ -567,7 +567,7 @@ describe('delete, list and stat', () => {
     expect(await ids('**', 0)).toHaveLength(0);
   });
 
-  test('stat counts segments once and tells what is shared', async () => {
+  test('stat counts segments once and reports what is shared', async () => {
     const { conversations } = open();
     const shared = `shared ${LONG}`;
     await conversations.put({ id: 'a', messages: [turn(shared), turn(shared), turn(LONG)] });

@@ -119,7 +119,7 @@ describe('a value as JSON text', () => {
     ],
     ['a boxed number', Object(5), 'it is a Number'],
     ['a boxed string', Object('five'), 'it is a String'],
-    ['a date that is none', new Date(Number.NaN), 'null of an invalid date'],
+    ['an invalid date', new Date(Number.NaN), 'null of an invalid date'],
     ['bytes', Buffer.from('x'), 'only Uint32Array'],
     ['floats', new Float32Array(2), 'only Uint32Array'],
     ['a buffer', new ArrayBuffer(2), 'only Uint32Array'],

@@ -3,7 +3,7 @@ import { openObjects } from '../../src/backends/object/open-objects.ts';
 import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { Store } from '../../src/store.ts';
 
-/** Content that something else than Varve deleted: what readers are told. */
+/** Content that something other than Varve deleted: what readers get. */
 
 const LONG = `Not inline: ${'.'.repeat(10_000)}`;
 const ADVICE = 'run an audit with repair; if that does not bring it back, put the';

@@ -37,7 +37,7 @@ const WASH_OPTIONS = declareOptions<WashOptions>()({
 
 const read = (options?: unknown) => WASH_OPTIONS.read('laundry.wash', options as WashOptions);
 
-/** What reading says to options that cannot be. */
+/** What reading says about invalid options. */
 function told(options: unknown): string {
   try {
     read(options);
@@ -132,7 +132,7 @@ describe('options that are declared', () => {
       { gentle: 'x'.repeat(99) },
       `gentle is "${'x'.repeat(60)}…"; it must be true or false`,
     ],
-  ])('are refused for %s that cannot be, saying what it must be', (_, options, message) => {
+  ])('are refused for an invalid %s, saying what it must be', (_, options, message) => {
     expect(told(options)).toContain(`laundry.wash: ${message}`);
   });
 

@@ -150,7 +150,7 @@ describe.each([
   });
 
   it.each(CALLS)(
-    'is not all: %s refuses what is no object, and what is no signal',
+    'is not all: %s refuses what is not an object, and what is not a signal',
     async (call, _, __, make) => {
       const store = await openStore(location());
       try {

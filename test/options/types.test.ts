@@ -53,7 +53,7 @@ describe('a declaration that differs from its interface does not compile', () =>
         policy: is.oneOf('error', 'skip', 'replace'),
       }),
     });
-    // @ts-expect-error a string is no signal
+    // @ts-expect-error a string is not a signal
     declareOptions<Pick<Plain, 'signal'>>()({
       members: (is: OptionKinds) => ({ signal: is.text }),
     });
@@ -63,7 +63,7 @@ describe('a declaration that differs from its interface does not compile', () =>
     });
   });
 
-  it('when a default is none of the values', () => {
+  it('when a default is not one of the values', () => {
     declareOptions<Pick<Plain, 'signal' | 'policy'>>()({
       // @ts-expect-error no such choice
       defaults: { policy: 'replace' },
@@ -109,7 +109,7 @@ describe('types say before a program runs', () => {
     store.prune.plan({ where: [{ path: ['metadata', 'tenant'], equals: 'acme' }], now: 0 });
     // @ts-expect-error no criterion
     expect(() => store.prune.run({})).toThrow('without a criterion');
-    // @ts-expect-error how to count is no criterion
+    // @ts-expect-error how to count is not a criterion
     expect(() => store.prune.run({ now: 0 })).toThrow('without a criterion');
     // @ts-expect-error minutes or months
     expect(() => store.prune.run({ olderThan: '3m' })).toThrow(

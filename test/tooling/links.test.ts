@@ -53,7 +53,7 @@ describe('the documents', () => {
     expect(new Set(used)).toEqual(new Set(defined));
   });
 
-  // The change log tells of what was.
+  // The change log names what was.
   it.each(files.filter(({ path }) => path !== 'CHANGELOG.md'))(
     '$path names files that exist',
     (file) => {

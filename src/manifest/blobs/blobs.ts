@@ -202,7 +202,7 @@ export class Blobs {
    * if (report !== undefined) for await (const piece of report) process.stdout.write(piece);
    * ```
    *
-   * @throws `INVALID_ARGUMENT` when the range is none or starts behind the end; `CORRUPT`;
+   * @throws `INVALID_ARGUMENT` when the range is invalid or starts behind the end; `CORRUPT`;
    *   `UNSUPPORTED_FORMAT`.
    */
   async get(name: string, options?: GetBlobOptions): Promise<BlobContent | undefined> {
@@ -262,7 +262,7 @@ export class Blobs {
   }
 
   /**
-   * Deletes a blob. Returns whether there was one: deleting again is no error.
+   * Deletes a blob. Returns whether there was one: deleting again is not an error.
    *
    * ```ts
    * const wasThere = await store.blobs.delete('report.pdf');

@@ -9,7 +9,7 @@ import type {
 import { addressOf } from '../../../src/core/address.ts';
 
 /**
- * Content that can be told from its name alone, so that whoever reads it can check every byte
+ * Content that follows from its name alone, so that whoever reads it can check every byte
  * without having seen it written.
  */
 
