@@ -108,7 +108,7 @@ async function aged(steps: readonly Step[], minutes: number): Promise<Aged> {
 }
 
 describe('a plan for objects', () => {
-  test('tells exactly what the run after it does, and why', async () => {
+  test('predicts exactly what the run after it does, and why', async () => {
     await fc.assert(
       fc.asyncProperty(histories, restMinutes, options, async (steps, minutes, collecting) => {
         const store = await aged(steps, minutes);
@@ -136,7 +136,7 @@ describe('a plan for objects', () => {
     );
   });
 
-  test('of an erasure tells what it will do', async () => {
+  test('of an erasure predicts what it will do', async () => {
     await fc.assert(
       fc.asyncProperty(histories, restMinutes, async (steps, minutes) => {
         const store = await aged(steps, minutes);
@@ -166,7 +166,7 @@ test('an everyday run finds by hints what a full one finds by a walk', async () 
 
 const SUMMED = ['collectedSegments', 'collectedBytes', 'freedBytes', 'expiredManifests'] as const;
 
-test('shards are disjoint and together do what one run does, each as its plan says', async () => {
+test('shards are disjoint and together do what one run does, each as its plan predicts', async () => {
   await fc.assert(
     fc.asyncProperty(
       histories,

@@ -34,7 +34,7 @@ async function referencesOf(backend: ObjectBackend, address: Address): Promise<n
   return locator && (await backend.describe([locator]))[0]?.references;
 }
 
-test('64 writers that put one segment at the same time all succeed, and its references are counted or it is hot', async () => {
+test('64 writers of one segment at the same time all succeed, and it counts their references or is hot', async () => {
   const store = new SlowStore();
   const writers = Array.from({ length: 64 }, () => new ObjectBackend(store));
   const ids = writers.map((_, writer) => [0, 1, 2].map((number) => `w${writer} ${number}`));
@@ -55,7 +55,7 @@ test('64 writers that put one segment at the same time all succeed, and its refe
   for (const backend of [first, ...others]) await backend.close();
 }, 30_000);
 
-test('a live segment becomes hot when a change of it was refused often, and only a live one', () => {
+test('only a live segment becomes hot when its changes are refused often', () => {
   const gen = newGeneration('nonce-nonce-', 'bytes', 3);
   const tokens = ['holder.nonce' as Token];
   const change = take({ tokens, storedGeneration: undefined, newGeneration: () => gen });

@@ -8,7 +8,7 @@ import { Store } from '../../src/store.ts';
 import { commit, contentOf, entry, put, remove, segment } from '../conformance/builders.ts';
 import { holding } from './holding.ts';
 
-test('erasing leaves no content of what was deleted in any object, and tells what others share', async () => {
+test('an erasure leaves no deleted content in any object, and reports what others share', async () => {
   const objects = new MemoryObjectStore();
   const store = new Store(await openObjects(objects));
   const secret = `a long secret ${'.'.repeat(5000)}`;
@@ -50,7 +50,7 @@ class BusyStore extends MemoryObjectStore {
   }
 }
 
-test('an erasure tells what it could not get rid of, although nothing needs it any more', async () => {
+test('an erasure reports what it could not delete although nothing needs it', async () => {
   const objects = new BusyStore();
   const writer = new ObjectBackend(objects);
   for (const id of ['a', 'b']) await commit(writer, put(id, [entry('body', segment(`of ${id}`))]));
@@ -93,7 +93,7 @@ describe('an erasure of conversations beside the garbage of others', () => {
     objects.isBusy = false;
   });
 
-  test('reports nothing that is not theirs, which an erasure of the whole store reports', async () => {
+  test('reports only what is theirs; an erasure of the whole store reports the rest', async () => {
     const report = await store.eraseConversations(['mine']);
     expect(report).toMatchObject({
       deleted: ['mine'],
@@ -117,7 +117,7 @@ describe('an erasure of conversations beside the garbage of others', () => {
     expect(collection.remnants?.map(({ location }) => location).sort()).toEqual(late.sort());
   });
 
-  test('reports all that is left where it is not known what they were', async () => {
+  test('reports all that is left if it is not known what they were', async () => {
     const { absent, collection } = await store.eraseConversations(['mine', 'other']);
     expect(absent).toEqual(['other']);
     expect(collection.remnants).toHaveLength(1);

@@ -61,14 +61,14 @@ async function begun(options = {}) {
   return { store, backend, other };
 }
 
-test('a write whose answer is lost has happened, once', async () => {
+test('a write whose answer is lost happens once', async () => {
   const { store, backend } = await begun();
   store.puts.push(answerLost);
   expect((await commit(backend, append('a', [entry('second')]))).status).toBe('appended');
   expect(await bodiesOf(backend, 'a')).toEqual(['first', 'second']);
 });
 
-test('a write whose answer is lost has happened, also when others have built on it', async () => {
+test('a write whose answer is lost happens once, also if others have written since', async () => {
   const { store, backend, other } = await begun();
   store.puts.push(async (send) => {
     await send();
@@ -79,7 +79,7 @@ test('a write whose answer is lost has happened, also when others have built on 
   expect(await bodiesOf(backend, 'a')).toEqual(['first', 'second', 'third', 'fourth']);
 });
 
-test('a write that never arrived is made again, on what others wrote meanwhile', async () => {
+test('a write that never arrived is repeated on what others wrote meanwhile', async () => {
   const { store, backend, other } = await begun();
   store.puts.push(async () => {
     await commit(other, append('a', [entry('of the other')]));
@@ -89,7 +89,7 @@ test('a write that never arrived is made again, on what others wrote meanwhile',
   expect(await bodiesOf(backend, 'a')).toEqual(['first', 'of the other', 'second']);
 });
 
-test('a write that arrives late, after it was made again, happens once', async () => {
+test('a write that arrives late, after it was repeated, happens once', async () => {
   const { store, backend } = await begun();
   let late: Put = async () => LOST;
   store.puts.push(async (send) => {
@@ -101,7 +101,7 @@ test('a write that arrives late, after it was made again, happens once', async (
   expect(await bodiesOf(backend, 'a')).toEqual(['first', 'second']);
 });
 
-test('a write is of unknown outcome when so much came after it that nothing tells any more', async () => {
+test('a write has an unknown outcome after too many writes by others', async () => {
   const { store, backend, other } = await begun();
   store.puts.push(async (send) => {
     await send();

@@ -33,7 +33,7 @@ async function requestsOf(
 }
 
 describe('a conversation takes', () => {
-  test('one request when all of it is inline', async () => {
+  test('one request if all of it is inline', async () => {
     expect(await requestsOf(() => commit(backend, put('a', [entry('inline')])))).toEqual({
       put: 1,
     });
@@ -85,7 +85,7 @@ test('an append touches only what is new', async () => {
   expect(await requestsOf(work)).toEqual({ get: 1, put: 2 + 2 });
 });
 
-test('a conversation is read with one request for it and one for each distinct segment, and one alone when they are at hand', async () => {
+test('a conversation is read with one request, and one for each distinct segment that is not in memory', async () => {
   await commit(backend, put('a', [entry('1', 'one', 'two', 'one'), entry('2', 'two', 'three')]));
   const reader = await openObjects(store, { readOnly: true });
   const read = async () => {

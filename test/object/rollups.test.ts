@@ -69,18 +69,18 @@ describe('a list beside more rollups than one request may delete', () => {
     expect(await list(20)).toBeLessThan(5);
   });
 
-  test('is whole for those who only read, who change nothing', async () => {
+  test('is complete for processes that only read, and they change nothing', async () => {
     await list(20, readOnly);
     expect(await rollups()).toHaveLength(1501);
   });
 
-  test('is short once somebody has written', async () => {
+  test('is short after somebody has written', async () => {
     await write(20, '2');
     expect((await rollups()).length).toBeLessThan(MERGED_ROLLUPS);
     expect(await list(20, readOnly)).toBeLessThan(MERGED_ROLLUPS);
   });
 
-  test('is whole where rollups cannot be deleted', async () => {
+  test('is complete if rollups cannot be deleted', async () => {
     const denied = new VarveError('DENIED', 'no permission to delete');
     store.delete = () => Promise.reject(denied);
     await list(20);
@@ -89,7 +89,7 @@ describe('a list beside more rollups than one request may delete', () => {
 });
 
 describe('what a list reads', () => {
-  test('is as much after conversations were written again and again', async () => {
+  test('stays the same after conversations were written again and again', async () => {
     const costs: number[] = [];
     for (let round = 0; round < 6; round++) {
       await write(300, `${round}`);
@@ -102,7 +102,7 @@ describe('what a list reads', () => {
     expect(await list(300, readOnly)).toBeLessThan(1 + MERGED_ROLLUPS);
   });
 
-  test('is as much after many were deleted', async () => {
+  test('stays the same after many were deleted', async () => {
     for (let round = 0; round < 6; round++) {
       await write(300, `${round}`);
       await gets((backend) => backend.commit(ids(300).map((id) => remove(id))));
@@ -113,13 +113,13 @@ describe('what a list reads', () => {
     }
   });
 
-  test('is bounded where many processes write and none that may write lists', async () => {
+  test('is bounded if many processes write and none of them lists', async () => {
     for (let round = 0; round < 60; round++) await write(20, `${round}`);
     expect((await rollups()).length).toBeLessThanOrEqual(MERGED_ROLLUPS);
     expect(await list(20, readOnly)).toBeLessThanOrEqual(1 + MERGED_ROLLUPS);
   });
 
-  test('is not what is out of date: a merge leaves that out', async () => {
+  test('skips outdated entries: a merge drops them', async () => {
     for (let round = 0; round < 40; round++) await write(20, `${round}`);
     await leaveRollups(MERGED_ROLLUPS);
     await list(20);

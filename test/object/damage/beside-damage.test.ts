@@ -46,7 +46,7 @@ describe('beside a manifest that cannot be read', () => {
     await store.flip(MANIFEST.b);
   });
 
-  test('a list tells all others, and then that it is not complete', async () => {
+  test('a list returns all others, then fails because it is not complete', async () => {
     expect(await listed()).toEqual({ ids: ['a', 'c'], code: 'CORRUPT' });
   });
 
@@ -67,14 +67,14 @@ describe('beside a manifest that cannot be read', () => {
     expect((await store.read()).b).toBe('whole');
   });
 
-  test('usage is told of what can be read', async () => {
+  test('usage covers what can be read', async () => {
     const usage = await store.use((backend) => backend.usage());
     expect(usage.manifests.conversation.count).toBe(2);
     const surveyed = await store.use((backend) => idsOf(heads(backend.survey())));
     expect(surveyed).toEqual(['a', 'c']);
   });
 
-  test('a write of it fails, and no other write of the same commit', async () => {
+  test('its own writes fail, the others of the commit do not', async () => {
     const outcomes = await store.use((backend) =>
       backend.commit([
         put('b', [entry('other', 'text of b anew')], { ifExists: 'replace' }),
@@ -91,7 +91,7 @@ describe('beside a manifest that cannot be read', () => {
     ]);
   });
 
-  test('a deep audit reads everything else, and tells of it once', async () => {
+  test('a deep audit reads everything else, and reports it once', async () => {
     await store.use((backend) =>
       commit(backend, put({ kind: 'blob', id: 'bad' }, [entry('no blob')])),
     );
@@ -109,7 +109,7 @@ describe('beside a manifest that cannot be read', () => {
     ]);
   });
 
-  test('an erasure ends, and tells who shares what as far as that can be read', async () => {
+  test('an erasure ends, and reports what is shared as far as it can be read', async () => {
     const report = await store.use((backend) => new Store(backend).eraseConversations(['a']));
     expect(report).toMatchObject({
       deleted: ['a'],
@@ -134,14 +134,14 @@ describe('beside a sidecar that cannot be read', () => {
     await store.write(store.sidecarKey(TEXT.b), 'not a sidecar');
   });
 
-  test('collections take the garbage of others, and its own once it was repaired', async () => {
+  test('collections take other garbage, and its own after a repair', async () => {
     expect(await collect()).toMatchObject({ isComplete: true, collectedSegments: 2 });
     expect(await collect({ full: true })).toMatchObject({ isComplete: true, collectedSegments: 0 });
     await store.findings({ repair: true });
     expect(await collect()).toMatchObject({ collectedSegments: 1 });
   });
 
-  test('an erasure says that something is left, and where', async () => {
+  test('an erasure reports what is left, and where', async () => {
     const remnant = {
       address: segment(TEXT.b).address,
       location: store.sidecarKey(TEXT.b),
@@ -159,7 +159,7 @@ describe('beside a sidecar that cannot be read', () => {
   });
 });
 
-test('an erasure tells of data that nothing leads to, which it may not delete', async () => {
+test('an erasure reports data that no manifest names and that it may not delete', async () => {
   const late = segmentKey(segment(TEXT.b).address, OTHER_GENERATION);
   const orphan = segmentKey(segment('orphan').address, OTHER_GENERATION);
   for (const key of [late, orphan]) await store.write(key, 'content of somebody');
@@ -174,7 +174,7 @@ test('an erasure tells of data that nothing leads to, which it may not delete', 
 });
 
 describe('a hint that cannot be read', () => {
-  test('of a release keeps no collection from its work, and a full one makes up for it', async () => {
+  test('of a release does not stop a collection, and a full one finds the garbage', async () => {
     await store.use((backend) => commit(backend, remove('a')));
     const [hint = ''] = await store.keys('hints/releases/');
     await store.write(hint, '{"v":1,"segments":');
@@ -186,7 +186,7 @@ describe('a hint that cannot be read', () => {
     expect(await store.keys('hints/releases/')).toEqual([]);
   });
 
-  test('of a time to expire keeps no collection from its work, and a full one makes up for it', async () => {
+  test('of a time to expire does not stop a collection, and a full one finds what has expired', async () => {
     for (const id of ['old', 'older']) {
       await store.use((backend) =>
         commit(backend, put(id, [entry('1')], { fields: { expiresAt: id.length } })),
@@ -198,7 +198,7 @@ describe('a hint that cannot be read', () => {
     expect(await collect({ full: true })).toMatchObject({ expiredManifests: 1 });
   });
 
-  test('of damage sends a writer to look in vain', async () => {
+  test('of damage makes a writer look for nothing', async () => {
     await store.write(`hints/damaged/${segment(TEXT.a).address}`, 'whatever');
     await store.use((backend) =>
       commit(backend, put('a', [entry('body of a', TEXT.a, TEXT.shared)])),
@@ -207,7 +207,7 @@ describe('a hint that cannot be read', () => {
     expect(await store.findings()).toEqual([]);
   });
 
-  test('expires a manifest once, however many hints tell of it', async () => {
+  test('expires a manifest once, however many hints name it', async () => {
     const due = { fields: { expiresAt: 5 }, ifExists: 'replace' } as const;
     await store.use((backend) => commit(backend, put('old', [entry('1')], due)));
     await store.use((backend) =>
@@ -248,7 +248,7 @@ describe('a list', () => {
   });
 });
 
-test('objects that are not Varve’s are no finding, and stay through repairs, collections and erasures', async () => {
+test('foreign objects are not reported, and stay through repairs, collections and erasures', async () => {
   const foreign = [
     'notes.txt',
     'segments/README',
@@ -264,7 +264,7 @@ test('objects that are not Varve’s are no finding, and stay through repairs, c
   for (const key of foreign) expect((await store.bytes(key)).toString()).toBe('mine');
 });
 
-test('the report of an audit counts what it found by kind, what a deep one adds told once', async () => {
+test('the report of an audit counts findings by kind, those of a deep audit included', async () => {
   await store.objects.delete([await store.dataKey(TEXT.b)]);
   await store.flip(await store.dataKey(TEXT.a));
   await store.alterSidecar(TEXT.shared, () => ({ refCount: 9 }));
@@ -286,7 +286,7 @@ test('the report of an audit counts what it found by kind, what a deep one adds 
   expect(report?.counts).not.toHaveProperty('corrupt-manifest');
 });
 
-test('reports that cannot be read are left out of the history', async () => {
+test('the history skips reports that cannot be read', async () => {
   await store.write('reports/2026-01-31T00:00:00.000Z-AAAAAAAAAAAA.json', '{"operation"');
   const history = await store.use((backend) => new Store(backend).gc.history());
   expect(history).toEqual([]);

@@ -156,7 +156,7 @@ async function expectOrder(store: DamagedStore): Promise<void> {
 describe.each(RUINS)('after damage that leaves $name', (ruin) => {
   const { isLost = false, isUnreadable = false } = ruin;
 
-  test('a put of the same bytes is not called unchanged unless it can be read', async () => {
+  test('a put of the same bytes is unchanged only if they can be read', async () => {
     const store = await ruined(ruin);
     const outcome = await putAgain(store, 'a');
     expect(outcome).toBe(isLost && isUnreadable ? 'CORRUPT' : 'unchanged');
@@ -167,7 +167,7 @@ describe.each(RUINS)('after damage that leaves $name', (ruin) => {
     await expectOrder(store);
   });
 
-  test('a put of the bytes under another id can be read, and so can what had them', async () => {
+  test('a put of the bytes under another id heals the manifests that reference them', async () => {
     const store = await ruined(ruin);
     const write = () =>
       store.use((backend) => backend.commit([put('c', [entry('c', TEXT.shared)])]));
@@ -218,7 +218,7 @@ describe.each(RUINS)('after damage that leaves $name', (ruin) => {
     if (!isLost) expect(await store.read()).toEqual(WHOLE);
   });
 
-  test('a repair brings back what can be read, and marks what a put brings back', async () => {
+  test('a repair restores what can be read, and marks what a put can restore', async () => {
     const store = await ruined(ruin);
     await repair(store);
     if (!isLost) expect(await store.read()).toEqual(WHOLE);
@@ -232,7 +232,7 @@ describe.each(RUINS)('after damage that leaves $name', (ruin) => {
     await expectOrder(store);
   });
 
-  test('a repair beside a manifest that cannot be read takes nothing from it', async () => {
+  test('a repair takes nothing from a manifest that cannot be read', async () => {
     const store = await ruined(ruin);
     await store.flip('manifests/conversation/b.json');
     await repair(store);
@@ -247,7 +247,7 @@ describe.each(RUINS)('after damage that leaves $name', (ruin) => {
   });
 });
 
-test('a put heals bodies that were spilled and are gone', async () => {
+test('a put heals spilled bodies that are gone', async () => {
   const long = Array.from({ length: 3 }, (_, at) => entry(`${at} `.repeat(50)));
   const options = { spillAbove: 10 };
   const store = await DamagedStore.open();
@@ -263,7 +263,7 @@ test('a put heals bodies that were spilled and are gone', async () => {
   expect(await store.findings()).toEqual([]);
 });
 
-test('a write that lacks the bytes of what is lost fails, and others of the commit do not', async () => {
+test('a write without the lost bytes fails, and the others of the commit do not', async () => {
   const store = await DamagedStore.open();
   await store.objects.delete([await store.dataKey(TEXT.shared)]);
   const named = { ...segment(TEXT.shared), bytes: null };
@@ -279,7 +279,7 @@ test('a write that lacks the bytes of what is lost fails, and others of the comm
   expect(outcomes).toMatchObject([failure, { status: 'appended' }, failure, { status: 'created' }]);
 });
 
-test('an unchanged put looks at each segment once in a process, and at none that the process stored', async () => {
+test('an unchanged put checks each segment once in a process, and none that the process stored', async () => {
   const store = await DamagedStore.open();
   const write = put('c', [entry('c', 'one', 'two', 'three')]);
   await store.use(async (backend) => {
@@ -295,7 +295,7 @@ test('an unchanged put looks at each segment once in a process, and at none that
   });
 });
 
-test('data at the generation of a sidecar that was put back is stored before it is trusted', async () => {
+test('data at the generation of a restored sidecar is stored before it is trusted', async () => {
   const store = await DamagedStore.open();
   await store.alterSidecar(TEXT.shared, () => ({ gen: OTHER_GENERATION }));
   await store.use((backend) => commit(backend, put('c', [entry('c', TEXT.shared)])));

@@ -19,7 +19,7 @@ function repairedOf(findings: readonly Finding[]): Finding[] {
 }
 
 describe('an audit of objects', () => {
-  test.each(DAMAGES)('tells of $name, and what a repair does about it', async (damage) => {
+  test.each(DAMAGES)('reports $name, and what a repair does about it', async (damage) => {
     const { kind, findings, after = async () => [], reads = WHOLE, leaves } = damage;
     const store = await DamagedStore.open();
     await damage.damage(store);
@@ -39,7 +39,7 @@ describe('an audit of objects', () => {
     await leaves(store);
   });
 
-  test('is tested with every kind of finding that there is', () => {
+  test('is tested with every kind of finding', () => {
     const every: Record<FindingKind, true> = {
       'missing-data': true,
       'corrupt-data': true,

@@ -28,7 +28,7 @@ async function repairing(backend: Awaited<ReturnType<typeof openObjects>>): Prom
   return findings;
 }
 
-test('a damaged segment is told with the manifests that need it, and marked by a repair', async () => {
+test('an audit reports a damaged segment with the manifests that need it, and a repair marks it', async () => {
   const { store, dataKey } = await damaged();
   const backend = await openObjects(store);
   await expect(contentOf(backend, 'a')).rejects.toMatchObject({ code: 'CORRUPT' });
@@ -75,7 +75,7 @@ test('a segment whose data is gone is healed the same way', async () => {
   expect(await contentOf(backend, 'a')).toEqual([{ body: '1', segments: ['the text'] }]);
 });
 
-test('bytes that are not the segment’s heal nothing', async () => {
+test('other bytes than the segment’s heal nothing', async () => {
   const { store } = await damaged();
   const backend = await openObjects(store);
   await repairing(backend);

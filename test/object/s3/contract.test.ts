@@ -49,7 +49,7 @@ describeObjectStore(
 const real = realServer();
 if (real === undefined) {
   describe.skip('object store: a real S3 server', () => {
-    test('there is none', () => {});
+    test('is not at hand', () => {});
   });
 } else {
   describeObjectStore(`S3 on ${real.name}`, async () => {

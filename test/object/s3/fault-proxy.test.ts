@@ -44,7 +44,7 @@ describe('between the client and the service', () => {
     proxy.choose = () => faults.shift();
   }
 
-  test('a write whose answer is lost is of unknown outcome, and has happened', async () => {
+  test('a write whose answer is lost has an unknown outcome, and has happened', async () => {
     for (const kind of ['drop-reply', 'reset'] as const) {
       befall({ kind });
       expect(await once.put(kind, Buffer.from('x'), { kind: 'absent' })).toMatchObject({
@@ -55,7 +55,7 @@ describe('between the client and the service', () => {
     }
   });
 
-  test('the client repeats nothing by itself', async () => {
+  test('the client itself repeats nothing', async () => {
     befall({ kind: 'drop-reply' });
     await once.put('key', Buffer.from('x'), { kind: 'absent' });
     expect(server.seen).toHaveLength(1);
@@ -64,7 +64,7 @@ describe('between the client and the service', () => {
     expect(server.seen).toHaveLength(2);
   });
 
-  test('a repeated write whose first answer was lost stays of unknown outcome', async () => {
+  test('a repeated write whose first answer was lost keeps its unknown outcome', async () => {
     befall({ kind: 'drop-reply' });
     expect(await store.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({
       outcome: 'unknown',
@@ -72,7 +72,7 @@ describe('between the client and the service', () => {
     expect(server.seen).toHaveLength(2);
   });
 
-  test('a write that did not get through is repeated until it does', async () => {
+  test('a write that did not arrive is repeated until it does', async () => {
     befall({ kind: 'refuse' }, { kind: 'refuse' });
     expect(await store.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({
       outcome: 'stored',
@@ -80,7 +80,7 @@ describe('between the client and the service', () => {
     expect(meter.metrics()).toMatchObject({ requests: { put: 3 }, retries: 2, failures: 2 });
   });
 
-  test('a body that is cut off is never handed out short', async () => {
+  test('a body that is cut off is never returned short', async () => {
     const body = Buffer.alloc(100 * KIB, 'abc');
     await server.store.put('key', body, { kind: 'any' });
     for (const bytes of [0, 10, 300, 2000, 90 * KIB]) {
@@ -92,7 +92,7 @@ describe('between the client and the service', () => {
     expect(proxy.faults).toBe(10);
   });
 
-  test('a listing that is cut off is never handed out short', async () => {
+  test('a listing that is cut off is never returned short', async () => {
     for (let index = 0; index < 50; index++)
       await server.store.put(`key${index}`, Buffer.from('x'), { kind: 'any' });
     befall({ kind: 'truncate', bytes: 3000 });
@@ -101,7 +101,7 @@ describe('between the client and the service', () => {
     expect((await store.list('')).objects).toHaveLength(50);
   });
 
-  test('an answer that stalls half-way is given up, one that is slow is not', async () => {
+  test('an answer that stalls half-way fails, a slow one does not', async () => {
     await server.store.put('key', Buffer.alloc(100 * KIB, 'abc'), { kind: 'any' });
     befall({ kind: 'throttle', bytesPerMs: 300 });
     expect((await once.get('key'))?.size).toBe(100 * KIB);
@@ -114,7 +114,7 @@ describe('between the client and the service', () => {
     await impatient.close();
   });
 
-  test('an answer that comes too late leaves a write unknown', async () => {
+  test('an answer that comes too late leaves the outcome of a write unknown', async () => {
     const impatient = await openAt(proxy.endpoint, { requestTimeoutMs: 300 });
     befall({ kind: 'delay', ms: 3000 });
     expect(await impatient.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({
@@ -123,7 +123,7 @@ describe('between the client and the service', () => {
     await impatient.close();
   });
 
-  test('big objects get through whole, and leave no parts behind', async () => {
+  test('big objects are stored whole, and leave no parts behind', async () => {
     const body = Buffer.alloc(1500 * KIB, 'abcdefg');
     let exchanges = 0;
     // Not a completion: its outcome would be unknown, rightly.
@@ -135,7 +135,7 @@ describe('between the client and the service', () => {
     expect([...server.uploads.values()].filter((parts) => parts.size > 0)).toEqual([]);
   });
 
-  test('a completion whose answer is lost is of unknown outcome', async () => {
+  test('a completion whose answer is lost has an unknown outcome', async () => {
     const body = Buffer.alloc(600 * KIB, 'abcdefg');
     proxy.choose = () => {
       const isCompletion = server.seen.filter(({ query }) => query.has('partNumber')).length === 3;
@@ -156,7 +156,7 @@ describe('between the client and the service', () => {
     expect((await server.store.list('probe/')).objects).toEqual([]);
   });
 
-  test('an object that is replaced while it is read in ranges is read anew', async () => {
+  test('an object that is replaced while it is read in ranges is read again', async () => {
     const bodies = ['first', 'second'].map((text) => Buffer.alloc(600 * KIB, text));
     await server.store.put('key', bodies[0] as Buffer, { kind: 'any' });
     let gets = 0;
@@ -169,7 +169,7 @@ describe('between the client and the service', () => {
     expect(isSame(await once.get('key'), bodies[1])).toBe(true);
   });
 
-  test('racing increments under faults lose nothing and double nothing', async () => {
+  test('racing increments under faults are neither lost nor applied twice', async () => {
     await server.store.put('counter', Buffer.from('[]'), { kind: 'any' });
     const random = seeded(20_261_121);
     proxy.choose = () => {

@@ -27,13 +27,13 @@ async function portal(status: number): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-test('a page that is no listing is an error, not an empty listing', async () => {
+test('a page that is not a listing is an error, not an empty listing', async () => {
   const store = await openAt(await portal(200));
   await expect(store.list('')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   await store.close();
 });
 
-test('a 404 that does not speak of a key is an error, not an absent object', async () => {
+test('a 404 that does not name a key is an error, not an absent object', async () => {
   const store = await openAt(await portal(404));
   await expect(store.get('some/key')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   await store.close();
@@ -49,7 +49,7 @@ test('a write that was sent and never answered may have happened', async () => {
   await store.close();
 });
 
-test('a conflict without a condition and a bare 503 leave open what happened, SlowDown does not', async () => {
+test('a conflict without a condition and a bare 503 leave the outcome unknown, SlowDown does not', async () => {
   const server = await new S3Server().start();
   servers.push(server);
   const store = await openAt(server.endpoint);

@@ -154,7 +154,7 @@ describe('a service that fails', () => {
     },
   );
 
-  test('that takes no manifests lets everybody read, and nobody wait for it', async () => {
+  test('that stores no manifests does not stop readers, and nobody waits for it', async () => {
     const store = await open({ objects: { timeoutMs: TIMEOUT_MS } });
     answerAll((request) => (isManifestPut(request) ? { status: 503 } : undefined));
     assertGaveUp(await callAll(store), ['ok', ...OUTAGE]);
@@ -164,7 +164,7 @@ describe('a service that fails', () => {
       if (reading.includes(verb)) expect({ verb, how }).toEqual({ verb, how: 'ok' });
   });
 
-  test('with SlowDown is known to have done nothing, with a bare 503 it is not', async () => {
+  test('with SlowDown has done nothing, with a bare 503 it may have', async () => {
     const store = await open({ objects: { timeoutMs: ANSWERED_MS } });
     answerAll((request) =>
       isManifestPut(request) ? { status: 503, code: 'SlowDown' } : undefined,
@@ -208,7 +208,7 @@ describe('a service that fails', () => {
     },
   );
 
-  test('fails the opening within its deadline, wherever nobody answers', async () => {
+  test('fails the opening within its deadline, whichever request has no answer', async () => {
     answerAll(() => 'hang');
     const closed = await new S3Server().start();
     const { endpoint } = closed;
@@ -254,7 +254,7 @@ describe('a service that fails', () => {
     });
   });
 
-  test('is told of as it is waited for', async () => {
+  test('is reported while it lasts', async () => {
     const events: StoreEvent[] = [];
     const store = await open({
       objects: { timeoutMs: 2000 },
@@ -280,7 +280,7 @@ describe('a service that fails', () => {
     }
   });
 
-  test('makes a store unhealthy, and says so within the deadline', async () => {
+  test('makes a store unhealthy, and is reported within the deadline', async () => {
     const store = await open({ readOnly: true, objects: { timeoutMs: TIMEOUT_MS } });
     expect(await store.health()).toMatchObject({ healthy: true });
     answerAll(() => 'hang');

@@ -76,7 +76,7 @@ describe('the S3 client', () => {
     expect(server.seen).toMatchObject([{ isSigned: true }]);
   });
 
-  test("takes what is left open from AWS's config files", async () => {
+  test("takes other settings from AWS's config files", async () => {
     writeFileSync(join(directory, 'config'), '[profile work]\nregion = there-2\n');
     writeFileSync(
       join(directory, 'credentials'),
@@ -88,14 +88,14 @@ describe('the S3 client', () => {
     expect(server.seen).toMatchObject([{ isSigned: true }]);
   });
 
-  test('says what to set when there is no region', async () => {
+  test('names what to set if there is no region', async () => {
     await expect(openAt(server.endpoint, { region: undefined })).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
       message: expect.stringMatching(/no region for bucket bucket: say region=.*AWS_REGION/),
     });
   });
 
-  test('says what to set when there are no credentials, and sends nothing', async () => {
+  test('names what to set if there are no credentials, and sends nothing', async () => {
     await expect(ask({ credentials: undefined })).rejects.toMatchObject({
       code: 'DENIED',
       message: expect.stringMatching(/AWS_ACCESS_KEY_ID/),
@@ -103,7 +103,7 @@ describe('the S3 client', () => {
     expect(server.seen).toEqual([]);
   });
 
-  test('tells why a provider failed, but not what a command said', async () => {
+  test('reports why a provider failed, but not what a command printed', async () => {
     const failing = (message: string) => async (): Promise<S3Credentials> => {
       throw new Error(message);
     };
@@ -135,7 +135,7 @@ describe('the S3 client', () => {
     expect(server.seen).toHaveLength(2);
   });
 
-  test('leaves the switch that silences it as it was', async () => {
+  test('leaves the switch that silences warnings as it was', async () => {
     await ask({});
     expect(process.env[WARNING_SWITCH]).toBeUndefined();
     vi.stubEnv(WARNING_SWITCH, 'false');
@@ -150,7 +150,7 @@ describe('the S3 client', () => {
     await store.close();
   });
 
-  test('warns of nothing in all that', async () => {
+  test('prints no warnings', async () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(warnings).toEqual([]);
   });

@@ -90,7 +90,7 @@ describe('an S3 error', () => {
     });
   });
 
-  test('carries no credentials along', async () => {
+  test('contains no credentials', async () => {
     for (const status of [403, 500]) {
       answer({
         status,
@@ -106,12 +106,12 @@ describe('an S3 error', () => {
     }
   });
 
-  test('says how long the service wants to be left alone', async () => {
+  test('reports for how long the service asks to wait', async () => {
     answer({ status: 503, code: 'SlowDown', headers: { 'Retry-After': '7' } });
     expect(await failure(store.get('key'))).toMatchObject({ cause: { retryAfterMs: 7000 } });
   });
 
-  test('tells a missing key from a missing bucket', async () => {
+  test('distinguishes a missing key from a missing bucket', async () => {
     expect(await store.get('key')).toBeUndefined();
     expect(await store.head('key')).toBeUndefined();
   });
@@ -145,7 +145,7 @@ describe('an S3 error', () => {
     expect(outcome).toBe(expected);
   });
 
-  test('a body that does not match its checksum is not handed out', async () => {
+  test('a body that does not match its checksum is not returned', async () => {
     await store.put('key', BODY, ANY);
     server.quirks.flipsBits = true;
     expect(await failure(store.get('key'))).toMatchObject({
@@ -183,7 +183,7 @@ describe('an S3 error', () => {
 });
 
 describe('no answer', () => {
-  test('where nobody listens nothing was done', async () => {
+  test('where nobody listens means that nothing was done', async () => {
     const gone = await new S3Server().start();
     const { endpoint } = gone;
     await gone.close();
@@ -196,7 +196,7 @@ describe('no answer', () => {
     await other.close();
   });
 
-  test('where nobody speaks TLS nothing was done', async () => {
+  test('where nobody speaks TLS means that nothing was done', async () => {
     const other = await openAt(server.endpoint.replace('http:', 'https:'));
     expect(await failure(other.put('key', BODY, ANY))).toMatchObject({
       code: 'INVALID_ARGUMENT',
@@ -216,7 +216,7 @@ describe('no answer', () => {
     await other.close();
   });
 
-  test('is not waited for once the caller has had enough', async () => {
+  test('is not waited for after the caller has aborted', async () => {
     server.quirks.answerInstead = () => 'hang';
     const controller = new AbortController();
     const { signal } = controller;

@@ -111,7 +111,7 @@ describe('an S3 location', () => {
     expect(parseS3Location('s3://My_Bucket?endpoint=http://ceph').bucket).toBe('My_Bucket');
   });
 
-  test('says the same again when it is printed', () => {
+  test('is printed as it was parsed', () => {
     const part = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }).filter((text) => {
       // biome-ignore lint/suspicious/noControlCharactersInRegex: they are left out.
       const unwanted = /[/\u0000-\u001f\u007f]/;

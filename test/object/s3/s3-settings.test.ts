@@ -21,7 +21,7 @@ describe('the settings of a bucket', () => {
     }
   }
 
-  test('are fine when there are none', async () => {
+  test('are fine if there are none', async () => {
     expect(await check()).toEqual({ versioning: 'off', harmfulRules: [] });
     expect(warnings).toEqual([]);
   });
@@ -35,18 +35,18 @@ describe('the settings of a bucket', () => {
     expect(await check({ allowVersioned: true })).toMatchObject({ versioning: 'enabled' });
   });
 
-  test('suspended versioning will do', async () => {
+  test('suspended versioning is accepted', async () => {
     server.quirks.versioning = 'Suspended';
     expect(await check()).toMatchObject({ versioning: 'suspended' });
   });
 
-  test('settings that may not be seen are told of, and do not matter', async () => {
+  test('settings that may not be read are reported, and accepted', async () => {
     server.quirks.settingsDenied = true;
     expect(await check()).toEqual({ versioning: 'unknown', harmfulRules: undefined });
     expect(warnings).toEqual([expect.stringContaining('s3:GetBucketVersioning')]);
   });
 
-  test('a missing key that answers 403 is refused with the permission that lacks', async () => {
+  test('a missing key that answers 403 is refused, with the name of the missing permission', async () => {
     server.quirks.missingKeyDenied = true;
     await expect(check()).rejects.toMatchObject({
       code: 'DENIED',
@@ -54,14 +54,14 @@ describe('the settings of a bucket', () => {
     });
   });
 
-  test('a bucket that is not there is named', async () => {
+  test('a bucket that does not exist is named', async () => {
     await expect(check({ bucket: 'another' })).rejects.toMatchObject({
       code: 'NOT_FOUND',
       message: expect.stringMatching(/another.*no such bucket/),
     });
   });
 
-  test('lifecycle rules that would delete or archive objects of the store are warned of', async () => {
+  test('lifecycle rules that would delete or archive objects of the store cause a warning', async () => {
     const expiration = { Status: 'Enabled', Expiration: { Days: 30 } };
     server.quirks.lifecycleRules = [
       { ID: 'all', Filter: { Prefix: '' }, ...expiration },

@@ -47,7 +47,7 @@ export function describeObjectStore(
     }, 120_000);
     afterAll(() => opened?.close());
 
-    test('tells an absent object from an empty one', async () => {
+    test('distinguishes an absent object from an empty one', async () => {
       const key = `${fresh()}key`;
       expect(await store.get(key)).toBeUndefined();
       expect(await store.head(key)).toBeUndefined();
@@ -56,7 +56,7 @@ export function describeObjectStore(
       expect((await store.get(key))?.body.length).toBe(0);
     });
 
-    test('gives back the bytes, and one tag everywhere', async () => {
+    test('returns the bytes, and the same tag everywhere', async () => {
       const prefix = fresh();
       const body = Buffer.from(Array.from({ length: 512 }, (_, index) => index % 256));
       const { etag } = stored(await store.put(`${prefix}key`, body, ANY));
@@ -69,7 +69,7 @@ export function describeObjectStore(
       ]);
     });
 
-    test('tells times by one clock', async () => {
+    test('reports times by one clock', async () => {
       const prefix = fresh();
       const { serverTime } = stored(await store.put(`${prefix}key`, Buffer.from('1'), ANY));
       const head = await store.head(`${prefix}key`);
@@ -112,7 +112,7 @@ export function describeObjectStore(
       expect(await read(store, key)).toBe('second');
     });
 
-    test('replaces nothing where there is nothing', async () => {
+    test('replaces nothing if there is no object', async () => {
       const key = `${fresh()}key`;
       expect(await store.put(key, Buffer.from('x'), { kind: 'match', etag: NO_SUCH_TAG })).toEqual({
         outcome: 'refused',
@@ -159,7 +159,7 @@ export function describeObjectStore(
       expect(await read(store, key)).toBe('15');
     });
 
-    test('deletes what is there, does not mind what is not, and may be asked again', async () => {
+    test('deletes what exists, skips what does not, and may be repeated', async () => {
       const prefix = fresh();
       const keys = ['a', 'b', 'c'].map((name) => prefix + name);
       for (const key of keys) stored(await store.put(key, Buffer.from('x'), ANY));
@@ -209,7 +209,7 @@ export function describeObjectStore(
       expect((await store.list(`${prefix}z`)).objects).toEqual([]);
     });
 
-    test('takes odd keys', async () => {
+    test('accepts odd keys', async () => {
       const prefix = fresh();
       const odd = [
         'a b',
@@ -281,7 +281,7 @@ export function describeObjectStore(
       expect(await keysBelow(store, prefix)).toEqual([]);
     });
 
-    test('does over any sequence of operations what a map does', async () => {
+    test('behaves like a map over any sequence of operations', async () => {
       const operation = fc.record({
         kind: fc.constantFrom(
           'create' as const,

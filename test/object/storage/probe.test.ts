@@ -26,7 +26,7 @@ describe('the probe', () => {
     await server.close();
   });
 
-  test('passes a service that honours conditions, in about nine requests, and leaves nothing', async () => {
+  test('accepts a service that honours conditions, in about nine requests, and leaves nothing', async () => {
     const meter = new RequestMeter();
     const memory = new MemoryObjectStore();
     const facts = await probeConditions(new MeteredStore(memory, meter), randomness);
@@ -37,7 +37,7 @@ describe('the probe', () => {
     await probeConditions(store, randomness);
   });
 
-  test('clears away what others left an hour ago, and what others are at leaves it alone', async () => {
+  test('deletes what others left an hour ago, and nothing that is younger', async () => {
     let now = 1_000_000_000_000;
     const memory = new MemoryObjectStore({ now: () => now });
     await memory.put('probe/left.a', Buffer.from('x'), { kind: 'any' });
@@ -87,7 +87,7 @@ describe('the probe', () => {
     expect((await server.store.list('p/')).objects).toEqual([]);
   });
 
-  test('refuses a service that compares no tags but those of absent keys', async () => {
+  test('refuses a service that compares only the tags of absent keys', async () => {
     class Careless extends MemoryObjectStore {
       override async put(...[key, body, condition, options]: Parameters<MemoryObjectStore['put']>) {
         const exists = (await this.head(key)) !== undefined;

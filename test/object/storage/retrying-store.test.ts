@@ -80,20 +80,20 @@ function retrying(store: MoodyStore, policy: Partial<RetryPolicy> = {}) {
 }
 
 describe('a retrying store', () => {
-  test('repeats what may pass, and counts it', async () => {
+  test('repeats transient failures, and counts them', async () => {
     const store = new MoodyStore(['unavailable', 'throttled', 'works']);
     const { repeated, meter } = retrying(store);
     expect(await repeated.get('key')).toBeUndefined();
     expect(meter.metrics()).toMatchObject({ requests: { get: 3 }, retries: 2, failures: 2 });
   });
 
-  test('does not repeat what cannot pass', async () => {
+  test('does not repeat permanent failures', async () => {
     const store = new MoodyStore(['denied']);
     await expect(retrying(store).repeated.get('key')).rejects.toMatchObject({ code: 'DENIED' });
     expect(store.calls).toBe(1);
   });
 
-  test('asks again for a body that does not match its checksum, a few times', async () => {
+  test('reads a body again that does not match its checksum, a few times', async () => {
     const once = new MoodyStore(['corrupt']);
     expect(await retrying(once).repeated.get('key')).toBeUndefined();
     const always = new MoodyStore(Array.from({ length: 10 }, () => 'corrupt'));
@@ -124,7 +124,7 @@ describe('a retrying store', () => {
     expect(clock.sleeps).toEqual([3025]);
   });
 
-  test('does not wait for what the service puts off beyond the deadline', async () => {
+  test('does not wait when the service asks for a pause beyond the deadline', async () => {
     const store = new MoodyStore(['throttled']);
     store.retryAfterMs = 120_000;
     const { repeated, clock } = retrying(store);
@@ -132,7 +132,7 @@ describe('a retrying store', () => {
     expect(clock.sleeps).toEqual([]);
   });
 
-  test('meets an outage with a trickle, however many ask', async () => {
+  test('sends few requests during an outage, however many callers there are', async () => {
     const store = new MoodyStore(Array.from({ length: 100_000 }, () => 'unavailable'));
     const { repeated } = retrying(store, {
       deadlineMs: 10_000,
@@ -148,7 +148,7 @@ describe('a retrying store', () => {
     expect(store.calls).toBeLessThanOrEqual(200 + 50 + 10 * 10);
   });
 
-  test('lets most retries through where most requests succeed', async () => {
+  test('allows most retries when most requests succeed', async () => {
     // One in twenty is throttled, for longer than the burst lasts.
     const tries = Array.from(
       { length: 20_000 },
@@ -173,27 +173,27 @@ describe('a retrying store', () => {
     expect(store.calls).toBe(1);
   });
 
-  test('stores once what was lost', async () => {
+  test('stores an object once whose answer was lost', async () => {
     const store = new MoodyStore(['lost-unanswered', 'throttled']);
     expect(await retrying(store).repeated.put('key', BODY, ABSENT)).toMatchObject({
       outcome: 'stored',
     });
   });
 
-  test('does not call refused what may be its own success', async () => {
+  test('does not report as refused what may be its own success', async () => {
     const store = new MoodyStore(['applied-unanswered']);
     const result = await retrying(store).repeated.put('key', BODY, ABSENT);
     expect(result).toMatchObject({ outcome: 'unknown', error: { message: 'no answer' } });
     expect(store.calls).toBe(2);
   });
 
-  test('calls refused what was never unknown', async () => {
+  test('reports as refused what was never unknown', async () => {
     const store = new MoodyStore(['works', 'throttled']);
     await store.put('key', BODY, ABSENT);
     expect(await retrying(store).repeated.put('key', BODY, ABSENT)).toEqual({ outcome: 'refused' });
   });
 
-  test('says unknown when one try was, whatever ends the others', async () => {
+  test('reports an unknown outcome if one try had one, however the others end', async () => {
     for (const ending of ['denied', 'unavailable'] as const) {
       const store = new MoodyStore([
         'lost-unanswered',
@@ -204,13 +204,13 @@ describe('a retrying store', () => {
     }
   });
 
-  test('throws what kept a write from happening when no try was unknown', async () => {
+  test('throws the last failure if no try had an unknown outcome', async () => {
     const store = new MoodyStore(Array.from({ length: 100 }, () => 'throttled'));
     const { repeated } = retrying(store, { deadlineMs: 1000 });
     await expect(repeated.put('key', BODY, ABSENT)).rejects.toMatchObject({ code: 'THROTTLED' });
   });
 
-  test('never tells an outcome that is not so', async () => {
+  test('never reports a wrong outcome', async () => {
     const mood = fc.constantFrom<Try>(
       'works',
       'unavailable',
