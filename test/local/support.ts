@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import type { Finding } from '../../src/backends/contract/maintenance.ts';
-import { LocalBackend, type LocalComponents } from '../../src/backends/local/local-backend.ts';
-import type { LocalOptions } from '../../src/backends/local/opening.ts';
+import { LocalBackend } from '../../src/backends/local/local-backend.ts';
+import type { LocalComponents, LocalOptions } from '../../src/backends/local/opening.ts';
 import { type ErrorCode, VarveError } from '../../src/core/errors.ts';
 import { auditOf } from '../conformance/builders.ts';
 

@@ -1,6 +1,5 @@
 import { type AbortOptions, abortOf, throwIfAborted } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
-import { toVarveError } from '../../core/system/system-error.ts';
 import type { Backend, BackendCapabilities, Health } from '../contract/backend.ts';
 import { healthBy } from '../contract/health.ts';
 import {
@@ -41,11 +40,14 @@ import { CommitQueue } from './commit/commit-queue.ts';
 import type { CommitTuning, LocalWrite } from './commit/commit-transaction.ts';
 import type { MaintenanceContext } from './commit/maintenance-context.ts';
 import { publishStream } from './commit/publication.ts';
-import type { IndexDatabase } from './database/index-database.ts';
 import { checkpoint, withSmallCache } from './database/index-upkeep.ts';
-import { PackReader } from './files/pack-files.ts';
-import type { StoreFolder } from './files/store-folder.ts';
-import { type LocalOptions, type OpenedFiles, openFiles } from './opening.ts';
+import {
+  closeFiles,
+  type LocalComponents,
+  type LocalOptions,
+  type OpenedFiles,
+  openFiles,
+} from './opening.ts';
 import { backUp } from './operations/backup.ts';
 import { assertUsable } from './operations/health.ts';
 import { LocalLifecycle } from './operations/local-lifecycle.ts';
@@ -63,15 +65,8 @@ import { LocalReportLog } from './operations/report-log.ts';
 import { Snapshots } from './operations/snapshots.ts';
 import { surveyManifests } from './operations/survey.ts';
 import { localUsage } from './operations/usage.ts';
-import type { PackOwner } from './packs/pack-owner.ts';
 import { LocalIndex } from './tables/local-index.ts';
 import type { ListCursor } from './tables/manifest-list.ts';
-
-/** What tests replace. */
-export interface LocalComponents {
-  /** Milliseconds since the epoch. Default: `Date.now`. */
-  readonly clock?: () => number;
-}
 
 /**
  * A store in a directory: compressed blocks in pack files, and a SQLite index. docs/local-store.md
@@ -81,25 +76,19 @@ export class LocalBackend implements Backend {
   readonly capabilities: BackendCapabilities;
   readonly location: string;
   readonly reports: ReportLog;
-  readonly #folder: StoreFolder;
-  readonly #database: IndexDatabase;
-  readonly #packs: PackReader;
+  readonly #files: OpenedFiles;
   readonly #index: LocalIndex;
-  readonly #owner: PackOwner;
   readonly #queue: CommitQueue;
   readonly #tuning: CommitTuning;
   readonly #clock: () => number;
   readonly #lifecycle: LocalLifecycle;
   readonly #snapshots: Snapshots;
 
-  private constructor(
-    { folder, database, owner }: OpenedFiles,
-    options: LocalOptions,
-    components: LocalComponents,
-  ) {
+  private constructor(files: OpenedFiles, options: LocalOptions, components: LocalComponents) {
     const { readOnly = false, inlineBelow = 512, compressionLevel: level = 5 } = options;
     const { segmentBlockBytes = 256 * 1024, bodyBlockBytes = 1024 * 1024, signal } = options;
-    const { root } = folder;
+    const { database, packs, owner } = files;
+    const { root } = files.folder;
     this.location = `file:${root}`;
     this.capabilities = {
       writable: !readOnly,
@@ -107,11 +96,8 @@ export class LocalBackend implements Backend {
       countsReferencesOf: 'entries',
       inlineBelow,
     };
-    this.#folder = folder;
-    this.#database = database;
-    this.#owner = owner;
-    this.#packs = new PackReader(folder);
-    this.#index = new LocalIndex(root, database, this.#packs);
+    this.#files = files;
+    this.#index = new LocalIndex(root, database, packs);
     this.#tuning = {
       segments: { blockBytes: segmentBlockBytes, level },
       bodies: { blockBytes: bodyBlockBytes, level },
@@ -149,7 +135,7 @@ export class LocalBackend implements Backend {
     options: AbortOptions = {},
   ): Promise<WriteOutcome> {
     this.#lifecycle.assertWritable();
-    const owner = await this.#lifecycle.doing('writing to', () => this.#owner.name);
+    const owner = await this.#lifecycle.doing('writing to', () => this.#files.owner.name);
     return publishTaken(write, entries, fields, (...taken) =>
       publishStream(
         (writes, signal) => this.#commit(writes, signal),
@@ -214,7 +200,7 @@ export class LocalBackend implements Backend {
     const settings = readCollectOptions(options);
     if (!settings.dryRun) this.#lifecycle.assertWritable();
     return this.#maintain('collecting', settings, (context, signalled) =>
-      withSmallCache(this.#database, () => collectLocal(context, signalled)),
+      withSmallCache(this.#files.database, () => collectLocal(context, signalled)),
     );
   }
 
@@ -231,17 +217,17 @@ export class LocalBackend implements Backend {
 
   async backup(folder: string, options: BackupOptions = {}): Promise<BackupReport> {
     return this.#maintain('backing up', options, (context, signalled) =>
-      backUp(context.folder, this.#database, folder, signalled, this.#clock()),
+      backUp(context.folder, this.#files.database, folder, signalled, this.#clock()),
     );
   }
 
   async usage(options: AbortOptions = {}): Promise<Usage> {
     this.#lifecycle.begin(options);
     return this.#lifecycle.doing('measuring', () => {
-      this.#folder.assertInPlace();
+      this.#files.folder.assertInPlace();
       // So that what the store is said to take is what it takes once it is closed.
-      if (this.capabilities.writable) checkpoint(this.#database);
-      return this.#snapshots.take((index) => localUsage(this.#folder, index));
+      if (this.capabilities.writable) checkpoint(this.#files.database);
+      return this.#snapshots.take((index) => localUsage(this.#files.folder, index));
     });
   }
 
@@ -253,14 +239,14 @@ export class LocalBackend implements Backend {
   async health(options: AbortOptions = {}): Promise<Health> {
     this.#lifecycle.begin(options);
     return healthBy(async () => {
-      assertUsable(this.#folder, this.capabilities.writable);
+      assertUsable(this.#files.folder, this.capabilities.writable);
       // Reads what every transaction reads first.
       this.#snapshots.take(() => {});
     });
   }
 
   async lease(name: string, ttlMs: number, options: AbortOptions = {}): Promise<Lease | undefined> {
-    return acquireLease(this.#database, this.#lifecycle, this.#clock, name, ttlMs, options);
+    return acquireLease(this.#files.database, this.#lifecycle, this.#clock, name, ttlMs, options);
   }
 
   assertOpen(): void {
@@ -268,23 +254,10 @@ export class LocalBackend implements Backend {
   }
 
   close(): Promise<void> {
-    return this.#lifecycle.close(() => this.#close());
-  }
-
-  async #close(): Promise<void> {
-    await this.#queue.idle();
-    try {
-      if (this.capabilities.writable) await this.#owner.release();
-    } catch (cause) {
-      const error = toVarveError(cause, `closing the store at ${this.#folder.root}`);
-      // What could not be noted on a full disk, say, the next process notes: everything
-      // acknowledged is stored.
-      if (error.code === 'INTERNAL') throw error;
-    } finally {
-      this.#packs.closeAll();
-      this.#database.close();
-      this.#folder.close();
-    }
+    return this.#lifecycle.close(async () => {
+      await this.#queue.idle();
+      await closeFiles(this.#files);
+    });
   }
 
   async #commit(
@@ -312,17 +285,15 @@ export class LocalBackend implements Backend {
   ): Promise<Result> {
     const signal = this.#lifecycle.beginLong(options);
     const context = {
-      root: this.#folder.root,
-      folder: this.#folder,
+      ...this.#files,
+      root: this.#files.folder.root,
       index: this.#index,
-      packs: this.#packs,
-      owner: this.#owner,
       tuning: this.#tuning,
       clock: this.#clock,
       commit: (writes: readonly LocalWrite[]) => this.#commit(writes, signal),
     };
     return this.#lifecycle.doing(doing, () => {
-      this.#folder.assertInPlace();
+      this.#files.folder.assertInPlace();
       return work(context, { ...options, signal });
     });
   }

@@ -7,6 +7,7 @@ import { toVarveError } from '../../core/system/system-error.ts';
 import type { IndexDatabase } from './database/index-database.ts';
 import { openIndex } from './database/open-index.ts';
 import { networkFileSystem } from './files/network-file-system.ts';
+import { PackReader } from './files/pack-files.ts';
 import type { SharedWith } from './files/plain-files.ts';
 import { StoreFolder } from './files/store-folder.ts';
 import { PackOwner } from './packs/pack-owner.ts';
@@ -40,9 +41,16 @@ export interface LocalOptions {
   readonly inlineBelow?: number;
 }
 
-/** The files of an open store, each open until it is closed. */
+/** What a store in a directory is made of, besides its files. */
+export interface LocalComponents {
+  /** Milliseconds since the epoch. Default: `Date.now`. */
+  readonly clock?: () => number;
+}
+
+/** The files of an open store. */
 export interface OpenedFiles {
   readonly folder: StoreFolder;
+  readonly packs: PackReader;
   readonly database: IndexDatabase;
   /** Holds the lock of this process, unless the store is only read. */
   readonly owner: PackOwner;
@@ -107,9 +115,25 @@ function openOnce(
       database.close();
       throw toVarveError(cause, `opening the store at ${root}`);
     }
-    return { folder, database, owner };
+    return { folder, packs: new PackReader(folder), database, owner };
   } catch (error) {
     folder.close();
     throw error;
+  }
+}
+
+/** Releases the lock of this process and closes the files. @throws `INTERNAL`. */
+export async function closeFiles({ folder, packs, database, owner }: OpenedFiles): Promise<void> {
+  try {
+    await owner.release();
+  } catch (cause) {
+    const error = toVarveError(cause, `closing the store at ${folder.root}`);
+    // Everything acknowledged is stored. The next process notes what could not be noted here, on a
+    // full disk for example.
+    if (error.code === 'INTERNAL') throw error;
+  } finally {
+    packs.closeAll();
+    database.close();
+    folder.close();
   }
 }
