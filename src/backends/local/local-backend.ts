@@ -37,7 +37,8 @@ import { commitTaken, type PublishWrite, publishTaken } from '../contract/write-
 import { auditLocal } from './audit/audit.ts';
 import { collectLocal } from './collect/collect.ts';
 import { CommitQueue } from './commit/commit-queue.ts';
-import type { CommitTuning, LocalWrite } from './commit/commit-transaction.ts';
+import type { CommitTuning } from './commit/entry-writer.ts';
+import type { LocalWrite } from './commit/local-write.ts';
 import type { MaintenanceContext } from './commit/maintenance-context.ts';
 import { publishStream } from './commit/publication.ts';
 import { checkpoint, withSmallCache } from './database/index-upkeep.ts';
@@ -103,7 +104,12 @@ export class LocalBackend implements Backend {
       bodies: { blockBytes: bodyBlockBytes, level },
     };
     this.#clock = components.clock ?? Date.now;
-    this.#queue = new CommitQueue(this.#index, owner, this.#tuning, this.#clock);
+    this.#queue = new CommitQueue({
+      index: this.#index,
+      owner,
+      tuning: this.#tuning,
+      clock: this.#clock,
+    });
     this.#lifecycle = new LocalLifecycle(root, !readOnly, signal);
     this.#snapshots = new Snapshots(this.#index, this.#lifecycle);
     this.reports = new LocalReportLog(database, this.#lifecycle);

@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../../../core/abort.ts';
 import type { CollectOptions, CollectShare } from '../../contract/maintenance.ts';
 import type { Revision } from '../../contract/manifests.ts';
-import type { LocalWrite } from '../commit/commit-transaction.ts';
+import type { LocalWrite } from '../commit/local-write.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { KIND_NUMBERS } from '../format/schema.ts';
 import { type ManifestRow, revisionOf, uploaderOf } from '../tables/manifest-table.ts';

@@ -117,8 +117,6 @@ function snapshotStep({ index, tuning }: MaintenanceContext, appender: PackAppen
     `SELECT pack, start, length FROM void ${isLast ? '' : 'WHERE stated = 0'}`,
   );
   writeRecords(index, appender, tuning.bodies.level, voids, { first, end }, operations);
-  appender.sync();
-  database.run('UPDATE pack SET size = ? WHERE id = ?', appender.end, appender.pack);
   return { isLast, rows, bytes: appender.end - start };
 }
 

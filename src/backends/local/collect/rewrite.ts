@@ -120,8 +120,6 @@ async function rewriteGroup(
     index.refresh();
     const start = appender.end;
     rewriteBlocks(context, appender, group);
-    appender.sync();
-    index.database.run('UPDATE pack SET size = ? WHERE id = ?', appender.end, appender.pack);
     index.bumpEpoch();
     return appender.end - start;
   }, signal);

@@ -3,7 +3,8 @@ import type { PackReader } from '../files/pack-files.ts';
 import type { StoreFolder } from '../files/store-folder.ts';
 import type { PackOwner } from '../packs/pack-owner.ts';
 import type { LocalIndex } from '../tables/local-index.ts';
-import type { CommitTuning, LocalWrite } from './commit-transaction.ts';
+import type { CommitTuning } from './entry-writer.ts';
+import type { LocalWrite } from './local-write.ts';
 
 /** What collection and audit need of the backend. */
 export interface MaintenanceContext {

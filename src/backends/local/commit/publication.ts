@@ -5,7 +5,7 @@ import type { ManifestFields, NewEntry, WriteOutcome } from '../../contract/mani
 import { publishInBatches } from '../../contract/publish-in-batches.ts';
 import type { PublishWrite } from '../../contract/write-intake.ts';
 import type { LocalKey } from '../tables/manifest-table.ts';
-import type { LocalWrite } from './commit-transaction.ts';
+import type { LocalWrite } from './local-write.ts';
 
 type Commit = (
   writes: readonly LocalWrite[],

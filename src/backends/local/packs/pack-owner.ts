@@ -1,32 +1,27 @@
-import { lstatSync } from 'node:fs';
 import { VarveError } from '../../../core/errors.ts';
 import type { IndexDatabase } from '../database/index-database.ts';
 import { isWriterAlive, WriterLock } from '../database/writer-lock.ts';
-import { PackAppender, packLength, packPath } from '../files/pack-files.ts';
+import { PackAppender } from '../files/pack-files.ts';
 import type { StoreFolder } from '../files/store-folder.ts';
-import { BACKUP_MARK } from '../format/schema.ts';
-import { assertNoCommits, outdatedIndex, unknownCommits } from './unknown-commits.ts';
+import { PackTable } from './pack-table.ts';
 
-interface OpenPack {
-  readonly id: number;
-  readonly owner: string | null;
-  readonly size: number;
-}
-
-/** The pack was sealed by somebody else since its owner appended last. */
+/** Somebody else sealed the pack since its owner appended last. */
 class PackRevoked extends Error {}
 
 /**
- * Gives this process a pack to append to.
+ * Gives this process a pack to append to. A **pack** is a file that blocks are appended to. One
+ * process **owns** an open pack, under the name of a lock that it holds while it lives; a
+ * **sealed** pack is never appended to again.
  *
  * Invariant P1: only the owner that the index names appends to a pack, under the write lock, and it
  * is named before the first byte is written. A pack is taken over only from an owner that is gone,
- * and then appended to behind whatever that owner left. A sealed pack is never appended to again;
- * anybody who holds the write lock may seal one.
+ * and then appended to behind whatever that owner left. Anybody who holds the write lock may seal a
+ * pack; its owner goes on in another.
  */
 export class PackOwner {
   readonly #folder: StoreFolder;
   readonly #database: IndexDatabase;
+  readonly #table: PackTable;
   /** A pack is sealed once it has grown to this size. */
   readonly packBytes: number;
   #lock: WriterLock | undefined;
@@ -37,10 +32,11 @@ export class PackOwner {
   constructor(folder: StoreFolder, database: IndexDatabase, packBytes: number) {
     this.#folder = folder;
     this.#database = database;
+    this.#table = new PackTable(folder, database, (name) => this.isAlive(name));
     this.packBytes = packBytes;
   }
 
-  /** Tells other processes from now on that this one may write. */
+  /** Shows other processes from now on that this one may write. */
   takeLock(): void {
     void this.name;
   }
@@ -54,17 +50,43 @@ export class PackOwner {
     return this.#lock.name;
   }
 
+  /** Whether the process of that name still runs; this one does. */
+  isAlive(name: string): boolean {
+    return name === this.#lock?.name || isWriterAlive(this.#folder.root, name);
+  }
+
+  /** The pack that this process may append to, if it has one. */
+  get current(): number | undefined {
+    return this.#appender?.pack;
+  }
+
   /**
-   * Runs `work` in a write transaction that appends to a pack. One at a time: appends of two would
-   * mix. What was appended belongs to the store once the promise resolves, and is overwritten when
-   * it rejects. `work` may run more than once.
+   * Runs `work` in a write transaction that appends to a pack; one at a time, because appends of
+   * two would mix. What it appended is flushed before the index commits. It belongs to the store
+   * once the promise resolves, and is overwritten when it rejects.
    */
   append<Result>(work: (appender: PackAppender) => Result, signal?: AbortSignal): Promise<Result> {
     return this.#exclusively(async () => {
       for (;;) {
         const appender = await this.#acquire(signal);
+        const transaction = () => {
+          if (!this.#table.verify(appender, this.name)) throw new PackRevoked();
+          this.#table.sealCutOff(appender.pack);
+          const result = work(appender);
+          if (appender.hasAppended) {
+            // Once the index names a block, it must be there even after a power failure.
+            appender.sync();
+            this.#table.enterSize(appender);
+          }
+          appender.assertInPlace();
+          return result;
+        };
         try {
-          return await this.#appendTo(appender, work, signal);
+          const result = await this.#database.write(transaction, signal, (error) =>
+            undo(appender, error),
+          );
+          appender.commit();
+          return result;
         } catch (error) {
           if (!(error instanceof PackRevoked)) throw error;
           this.#appender = undefined;
@@ -74,60 +96,9 @@ export class PackOwner {
     });
   }
 
-  async #appendTo<Result>(
-    appender: PackAppender,
-    work: (appender: PackAppender) => Result,
-    signal: AbortSignal | undefined,
-  ): Promise<Result> {
-    const undo = (error: unknown) => {
-      // After an unknown outcome the index may name what was appended: never write over that.
-      if (error instanceof VarveError && error.code === 'OUTCOME_UNKNOWN') appender.commit();
-      else appender.rollback();
-    };
-    const result = await this.#database.write(
-      () => {
-        this.#assertOwned(appender);
-        this.#sealCutOff(appender.pack);
-        const result = work(appender);
-        appender.assertInPlace();
-        return result;
-      },
-      signal,
-      undo,
-    );
-    appender.commit();
-    return result;
-  }
-
-  /** The pack that this process may append to, if it has one. */
-  get current(): number | undefined {
-    return this.#appender?.pack;
-  }
-
-  /**
-   * Whoever holds the write lock may take a pack away from its owner, who appends only under that
-   * lock.
-   */
-  #assertOwned({ pack, end }: PackAppender): void {
-    const row = this.#database.get<OpenPack>(
-      'SELECT id, owner, size FROM pack WHERE id = ? AND sealed = 0',
-      pack,
-    );
-    if (row?.owner !== this.name) throw new PackRevoked();
-    if (row.size < end) this.#noteVoid(pack, row.size, end);
-  }
-
-  /**
-   * Seals packs whose owner was cut off between writing to them and committing: what it wrote has
-   * ids that the transaction under way will give again. Nobody else is in a transaction now.
-   */
-  #sealCutOff(own: number): void {
-    const owned = this.#database.all<Pick<OpenPack, 'id' | 'size'>>(
-      'SELECT id, size FROM pack WHERE sealed = 0 AND owner IS NOT NULL AND id <> ?',
-      own,
-    );
-    for (const { id, size } of owned)
-      if (packLength(this.#folder.root, id) > size) this.#markSealed(id);
+  /** Seals the pack of this process, so that a collection may rewrite it. */
+  seal(signal?: AbortSignal): Promise<void> {
+    return this.#exclusively(() => this.#seal(signal));
   }
 
   /**
@@ -135,43 +106,12 @@ export class PackOwner {
    * Only in a write transaction.
    */
   revoke(packs: readonly number[]): void {
-    for (const pack of packs) this.#markSealed(pack);
-  }
-
-  /** Seals the pack of this process, so that a collection may rewrite it. */
-  seal(signal?: AbortSignal): Promise<void> {
-    return this.#exclusively(() => this.#seal(signal));
-  }
-
-  async #acquire(signal?: AbortSignal): Promise<PackAppender> {
-    const current = this.#appender;
-    if (current !== undefined && !current.isBroken && current.end < this.packBytes) return current;
-    await this.#seal(signal);
-    const pack = await this.#database.write(() => this.#register(), signal);
-    this.#appender = new PackAppender(this.#folder, pack);
-    return this.#appender;
-  }
-
-  async #seal(signal?: AbortSignal): Promise<void> {
-    const sealed = this.#appender;
-    if (sealed === undefined) return;
-    await this.#database.write(() => this.#markSealed(sealed.pack), signal);
-    this.#appender = undefined;
-    sealed.close();
-  }
-
-  #exclusively<Result>(work: () => Promise<Result>): Promise<Result> {
-    const run = this.#tail.then(work);
-    this.#tail = run.catch(() => undefined);
-    return run;
+    for (const pack of packs) this.#table.seal(pack);
   }
 
   /** The open packs that no living process appends to. */
   abandoned(): number[] {
-    const open = this.#database.all<OpenPack>(
-      'SELECT id, owner, size FROM pack WHERE sealed = 0 ORDER BY id',
-    );
-    return open.filter(({ owner }) => this.#isFree(owner)).map(({ id }) => id);
+    return this.#table.abandoned();
   }
 
   /**
@@ -179,17 +119,32 @@ export class PackOwner {
    */
   sealAbandoned(packs: readonly number[]): void {
     const wanted = new Set(packs);
-    for (const pack of this.abandoned()) if (wanted.has(pack)) this.#markSealed(pack);
+    this.revoke(this.abandoned().filter((pack) => wanted.has(pack)));
   }
 
-  /** Whether the process of that name still runs; this one does. */
-  isAlive(name: string): boolean {
-    return name === this.#lock?.name || isWriterAlive(this.#folder.root, name);
-  }
-
-  /** Releases the lock and the pack, so that another process may continue it. */
+  /** Gives up the lock and the pack, so that another process may go on in it. */
   release(): Promise<void> {
     return this.#exclusively(() => this.#release());
+  }
+
+  async #acquire(signal?: AbortSignal): Promise<PackAppender> {
+    const current = this.#appender;
+    if (current !== undefined && !this.#isFull(current)) return current;
+    await this.#seal(signal);
+    const pack = await this.#database.write(
+      () => this.#table.register(this.name, this.packBytes),
+      signal,
+    );
+    this.#appender = new PackAppender(this.#folder, pack);
+    return this.#appender;
+  }
+
+  async #seal(signal?: AbortSignal): Promise<void> {
+    const sealed = this.#appender;
+    if (sealed === undefined) return;
+    await this.#database.write(() => this.#table.seal(sealed.pack), signal);
+    this.#appender = undefined;
+    sealed.close();
   }
 
   async #release(): Promise<void> {
@@ -199,81 +154,31 @@ export class PackOwner {
     try {
       if (appender === undefined) return;
       await this.#database.write(() => {
-        if (appender.isBroken || appender.end >= this.packBytes) this.#markSealed(appender.pack);
-        else this.#database.run('UPDATE pack SET owner = NULL WHERE id = ?', appender.pack);
+        if (this.#isFull(appender)) this.#table.seal(appender.pack);
+        else this.#table.free(appender.pack);
       });
     } finally {
-      // Whatever the index says, nobody appends here any more; without the lock, others can tell.
+      // Whatever the index says, nobody appends here any more; without the lock, others can see
+      // that.
       if (this.#folder.isInPlace) this.#lock?.release();
       else this.#lock?.abandon();
       this.#lock = undefined;
     }
   }
 
-  #register(): number {
-    // What is written to is a store of its own from now on, and no older state of another.
-    this.#database.run('DELETE FROM header WHERE key = ?', BACKUP_MARK);
-    for (const pack of this.#database.all<OpenPack>(
-      'SELECT id, owner, size FROM pack WHERE sealed = 0 ORDER BY id',
-    )) {
-      if (!this.#isFree(pack.owner)) continue;
-      if (pack.size < this.packBytes && this.#isIntact(pack)) {
-        this.#database.run('UPDATE pack SET owner = ? WHERE id = ?', this.name, pack.id);
-        return pack.id;
-      }
-      this.#markSealed(pack.id);
-    }
-    for (;;) {
-      const id = Number(
-        this.#database.run('INSERT INTO pack (owner) VALUES (?)', this.name).lastInsertRowid,
-      );
-      // A file that no index of this store has named is not written to: it may be all that is left
-      // of a newer one.
-      const path = packPath(this.#folder.root, id);
-      if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return id;
-      if (unknownCommits(this.#database, path) !== undefined)
-        throw new VarveError('CORRUPT', outdatedIndex(path, 0));
-      this.#database.run('DELETE FROM pack WHERE id = ?', id);
-    }
+  #isFull({ isBroken, end }: PackAppender): boolean {
+    return isBroken || end >= this.packBytes;
   }
 
-  #markSealed(pack: number): void {
-    const size = this.#database.value<number>('SELECT size FROM pack WHERE id = ?', pack) ?? 0;
-    const length = packLength(this.#folder.root, pack);
-    this.#folder.assertPacks();
-    if (length > size) this.#noteVoid(pack, size, length);
-    this.#database.run('UPDATE pack SET sealed = 1, owner = NULL WHERE id = ?', pack);
+  #exclusively<Result>(work: () => Promise<Result>): Promise<Result> {
+    const run = this.#tail.then(work);
+    this.#tail = run.catch(() => undefined);
+    return run;
   }
+}
 
-  /**
-   * Notes that bytes of a pack belong to no commit, and never will: what a commit that did not
-   * happen left. They count as dead from now on, to be given back.
-   *
-   * @throws `CORRUPT` when they hold commits that the index does not know.
-   */
-  #noteVoid(pack: number, start: number, end: number): void {
-    assertNoCommits(this.#folder.root, pack, { start, end }, this.#database.meta('log'));
-    this.#database.run(
-      'INSERT INTO void (pack, start, length) VALUES (?, ?, ?)',
-      pack,
-      start,
-      end - start,
-    );
-    this.#database.run('UPDATE pack SET size = ? WHERE id = ?', end, pack);
-  }
-
-  #isFree(owner: string | null): boolean {
-    return owner === null || !this.isAlive(owner);
-  }
-
-  /**
-   * Whether the file holds at least what the index says: appending to one that was cut short would
-   * bury the damage. One that has another name (a hard link) is left as it is, for it may belong to
-   * another store by that.
-   */
-  #isIntact({ id, size }: OpenPack): boolean {
-    const file = lstatSync(packPath(this.#folder.root, id), { throwIfNoEntry: false });
-    if (file === undefined) return size === 0;
-    return file.isFile() && file.nlink === 1 && file.size >= size;
-  }
+function undo(appender: PackAppender, error: unknown): void {
+  // After an unknown outcome the index may name what was appended: never write over that.
+  if (error instanceof VarveError && error.code === 'OUTCOME_UNKNOWN') appender.commit();
+  else appender.rollback();
 }

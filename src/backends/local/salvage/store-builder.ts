@@ -5,7 +5,7 @@ import { batchesOf, slicesOf } from '../../../core/batches.ts';
 import { CommitLog } from '../commit/commit-log.ts';
 import type { IndexDatabase } from '../database/index-database.ts';
 import { openIndex } from '../database/open-index.ts';
-import { PackReader } from '../files/pack-files.ts';
+import { type PackAppender, PackReader } from '../files/pack-files.ts';
 import { syncFolder } from '../files/plain-files.ts';
 import { INDEX_FILE, PARTIAL_INDEX_FILE, StoreFolder } from '../files/store-folder.ts';
 import type { BlockRecord } from '../format/block.ts';
@@ -164,16 +164,12 @@ export class StoreBuilder {
     return manifestEntry(keyOf(row), id);
   }
 
-  async #transact(
-    work: (log: CommitLog, appender: Parameters<Parameters<PackOwner['append']>[0]>[0]) => void,
-  ) {
+  async #transact(work: (log: CommitLog, appender: PackAppender) => void) {
     await this.#owner.append((appender) => {
       this.#index.refresh();
       const log = new CommitLog(this.#index, appender, LEVEL);
       work(log, appender);
       log.finish();
-      appender.sync();
-      this.#database.run('UPDATE pack SET size = ? WHERE id = ?', appender.end, appender.pack);
       this.#index.bumpRuns();
     });
   }
