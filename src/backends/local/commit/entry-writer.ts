@@ -186,7 +186,7 @@ export class EntryWriter {
     this.#bodyBlocks.flush();
   }
 
-  /** Enters counts, fingerprints and ids into the index. Returns whether fingerprints were added. */
+  /** Enters counts, fingerprints and ids into the index; returns whether runs were added. */
   enter(): boolean {
     const { database, ledger, segmentFingerprints, segments } = this.#index;
     ledger.settle(this.#firstSegment, this.#now);

@@ -95,7 +95,7 @@ export class ManifestWriter {
     this.#log.hold(existing);
   }
 
-  /** Enters fingerprints into the index. Returns whether there were any. */
+  /** Enters fingerprints into the index; returns whether a run was added. */
   enter(): boolean {
     return this.#index.manifestFingerprints.add(this.#fingerprints);
   }
