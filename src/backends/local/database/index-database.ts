@@ -71,7 +71,11 @@ export class IndexDatabase extends SqlConnection {
     signal?: AbortSignal,
     undo: (error: unknown) => void = () => {},
   ): Promise<Result> {
-    await this.#begin(signal);
+    const deadline = performance.now() + this.#opened.lockTimeoutMs;
+    // No await from BEGIN to COMMIT, not even for a function that began: other work of this process
+    // would run inside the transaction.
+    for (let attempt = 0; !this.#tryBegin(); attempt++)
+      await this.#pause(attempt, deadline, signal);
     try {
       this.#assertFormat();
       const result = work();
@@ -123,19 +127,16 @@ export class IndexDatabase extends SqlConnection {
     if (copy !== undefined) rmSync(copy, { recursive: true, force: true });
   }
 
-  async #begin(signal: AbortSignal | undefined): Promise<void> {
-    const { lockTimeoutMs } = this.#opened;
-    const deadline = performance.now() + lockTimeoutMs;
-    for (let attempt = 0; !this.#tryBegin(); attempt++) {
-      if (performance.now() > deadline) {
-        throw new VarveError(
-          'BUSY',
-          `another process kept the store locked for ${lockTimeoutMs} ms; try again`,
-        );
-      }
-      throwIfAborted(signal);
-      await sleep(Math.random() * Math.min(50, 2 ** attempt));
+  /** Waits before another attempt to get the write lock. */
+  async #pause(attempt: number, deadline: number, signal: AbortSignal | undefined): Promise<void> {
+    if (performance.now() > deadline) {
+      throw new VarveError(
+        'BUSY',
+        `another process kept the store locked for ${this.#opened.lockTimeoutMs} ms; try again`,
+      );
     }
+    throwIfAborted(signal);
+    await sleep(Math.random() * Math.min(50, 2 ** attempt));
   }
 
   #tryBegin(): boolean {
