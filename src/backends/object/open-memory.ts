@@ -4,7 +4,7 @@ import { type OpenObjectsOptions, openObjects } from './open-objects.ts';
 
 const NAMED = new Map<string, MemoryObjectStore>();
 
-/** Opens the store of a name in this process's memory; without a name, a new one. */
+/** Opens the store with a name in this process's memory; without a name, a new one. */
 export function openMemory(name: string, options: OpenObjectsOptions): Promise<ObjectBackend> {
   if (name === '') return openObjects(new MemoryObjectStore(), options);
   let store = NAMED.get(name);

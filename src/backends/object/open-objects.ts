@@ -14,12 +14,12 @@ export interface OpenObjectsOptions extends ObjectBackendOptions {
 }
 
 /**
- * Opens the store among these objects. Opening is a call as others are: `timeoutMs` and `signal`
- * bound all of it.
+ * Opens the store in an object store. `timeoutMs` and `signal` limit the opening as they limit
+ * other calls.
  *
- * @param verify makes sure, before anything is written, that the service keeps its promises; throws
- *   where it does not. Gets the objects as this call sees them, and the call.
- * @throws `NOT_FOUND` when there is none and it may not be created; `UNSUPPORTED_FORMAT`;
+ * @param verify checks, before anything is written, that the service keeps its promises; throws
+ *   when it does not. Gets the objects as this call sees them, and the call.
+ * @throws `NOT_FOUND` when there is no store and none may be created; `UNSUPPORTED_FORMAT`;
  *   `CORRUPT`; what `verify` and the service throw. Then the objects are closed.
  */
 export async function openObjects(
@@ -35,7 +35,7 @@ export async function openObjects(
     signal,
   } = options;
   const { clock = new SystemClock(), retries } = components;
-  // What one of the two finds ends the other.
+  // A failure of either ends the other.
   const failed = new AbortController();
   const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
   const call = Call.short(clock, timeoutMs, either);

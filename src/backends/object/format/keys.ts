@@ -5,7 +5,7 @@ import type { ManifestKey, ManifestKind } from '../../contract/manifests.ts';
 import type { Generation } from './sidecar.ts';
 
 /**
- * Where everything lies below the store's prefix. A sidecar sorts right before the data of its
+ * Keys of all objects below the store's prefix. A sidecar sorts right before the data of its
  * segment, and the 64 digits of an address split the keyspace evenly.
  */
 export const DESCRIPTOR_KEY = name('varve.json');
@@ -21,8 +21,8 @@ export const LEASES_PREFIX = 'leases/';
 const SIDECAR_SUFFIX = '.meta';
 
 /**
- * Longest escaped id in a key; longer ones go by their hash. S3 keys end at 1,024 bytes, prefix
- * included.
+ * Longest escaped id in a key; a longer one is replaced by its hash. S3 keys have at most 1,024
+ * bytes, prefix included.
  */
 const MAX_ESCAPED_ID = 200;
 
@@ -77,10 +77,7 @@ export function leaseKey(lease: string): string {
   return name(`${LEASES_PREFIX}${encodeURIComponent(lease)}.json`);
 }
 
-/**
- * An injective name: no two ids share one, not even where names are compared without regard to
- * case.
- */
+/** An injective name: no two ids share one, even where names are compared case-insensitively. */
 export function manifestObjectKey({ kind, id }: ManifestKey): string {
   const escaped = escapeId(id);
   const file =
@@ -88,7 +85,7 @@ export function manifestObjectKey({ kind, id }: ManifestKey): string {
   return name(`${manifestsPrefix(kind)}${file}.json`);
 }
 
-/** The manifest whose object has a key; `undefined` where the key has only a hash of the id. */
+/** The manifest of an object's key; `undefined` when the key contains only a hash of the id. */
 export function manifestOfObjectKey(objectKey: string): ManifestKey | undefined {
   const match = /^manifests\/(conversation|blob|pin)\/((?:[a-z0-9_.-]|=[0-9a-f]{2})+)\.json$/.exec(
     objectKey,
@@ -101,7 +98,7 @@ export function manifestOfObjectKey(objectKey: string): ManifestKey | undefined 
   return { kind: kind as ManifestKind, id: Buffer.from(hex, 'hex').toString('utf8') };
 }
 
-/** What a key below `segments/` names; `undefined` for what Varve did not put there. */
+/** What a key below `segments/` names; `undefined` for objects that Varve did not put there. */
 export function parseSegmentKey(
   key: string,
 ): { address: Address; generation: Generation | undefined } | undefined {
@@ -116,8 +113,8 @@ export function referrerOf(objectKey: string): string {
 }
 
 /**
- * Lower-case letters, digits, `-` and `_` stand for themselves, and a dot between two of them;
- * every other byte is `=` and two hex digits.
+ * Lower-case letters, digits, `-` and `_` stay as they are, and so does a dot between two of them;
+ * every other byte becomes `=` and two hex digits.
  */
 function escapeId(id: string): string {
   let escaped = '';

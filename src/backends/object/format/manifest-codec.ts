@@ -17,8 +17,8 @@ import { assertReadable, decodeJson, type JsonFormat } from './stored-json.ts';
 
 /**
  * A manifest's object is a checksummed frame of: varint length of the header, the header (JSON,
- * {@link HEADER}), and the bodies that are inline, one after the other, in the order of their
- * entries. Addresses are written once, in `addresses`; everything else refers to them by position.
+ * {@link HEADER}), and the inline bodies, one after the other, in the order of their entries.
+ * Addresses are written once, in `addresses`; everything else refers to them by position.
  */
 const LEVEL = 9;
 
@@ -132,7 +132,7 @@ export function decodeRecord(
   const addressAt = (position: number): Address => {
     const address = header.addresses[position];
     if (address === undefined)
-      throw new VarveError('CORRUPT', `${objectKey}: names an address that it does not list`);
+      throw new VarveError('CORRUPT', `${objectKey}: refers to an address that it does not list`);
     return address as Address;
   };
   const current = header.current && decodeContent(header.current, addressAt, reader);
@@ -219,7 +219,7 @@ function decodeContent(
 class Positions {
   readonly #positions = new Map<Address, number>();
 
-  /** An arrow function, so that it can be handed to `map`. */
+  /** An arrow function, so that it can be passed to `map`. */
   readonly of = (address: Address): number => {
     const known = this.#positions.get(address);
     if (known !== undefined) return known;

@@ -11,7 +11,7 @@ export interface Reference {
   readonly attempt: AttemptId;
 }
 
-/** Part of a body that is kept in a segment of the manifest's own. */
+/** Part of a body, stored in a segment of the manifest's own. */
 export interface SpilledPart {
   readonly address: Address;
   readonly length: number;
@@ -22,9 +22,9 @@ export type RecordBody =
   | { readonly kind: 'inline'; readonly bytes: Uint8Array }
   | {
       readonly kind: 'spilled';
-      /** Of the whole body. */
+      /** Digest of the whole body. */
       readonly digest: Address;
-      /** Bytes of the first part to skip: several bodies share a segment. */
+      /** Bytes to skip in the first part: several bodies share a segment. */
       readonly offset: number;
       readonly length: number;
       readonly parts: readonly SpilledPart[];
@@ -36,8 +36,8 @@ export interface RecordEntry {
 }
 
 /**
- * Where a manifest stands in the order of archiving: ms of the writer's clock, then a count within
- * it.
+ * A manifest's place in the order of archiving: ms of the writer's clock, then a count within that
+ * ms.
  */
 export type ArchivedAt = readonly [ms: number, count: number];
 
@@ -46,11 +46,11 @@ export interface ManifestContent extends Omit<ManifestHead, 'key' | 'entryCount'
   readonly archived: ArchivedAt;
   readonly idempotencyKeys: readonly string[];
   readonly entries: readonly RecordEntry[];
-  /** Every segment that the entries need, spilled bodies included. */
+  /** Every segment that the entries need, including those of spilled bodies. */
   readonly references: ReadonlyMap<Address, Reference>;
 }
 
-/** A manifest's content whose references are not taken yet. */
+/** A manifest's content before its references are taken. */
 export type DraftContent = Omit<ManifestContent, 'references'>;
 
 /** An attempt under way: until it is fenced, it may take references to these segments. */
@@ -75,7 +75,7 @@ export interface DroppedReference {
  */
 export interface ManifestRecord {
   readonly key: ManifestKey;
-  /** Counts the bodies this object has had; no two bodies are ever equal. */
+  /** Number of bodies that this object has had; no two bodies are ever equal. */
   readonly seq: number;
   /** Random, new with every body. */
   readonly nonce: string;
@@ -90,10 +90,10 @@ export interface ManifestRecord {
   readonly dropped: readonly DroppedReference[];
 }
 
-/** How many nonces `applied` keeps. */
+/** Number of nonces in `applied`. */
 const APPLIED_NONCES = 8;
 
-/** What is left to a new body of a record to choose. */
+/** The parts of a record's new body that its writer chooses. */
 export type RecordChange = Pick<ManifestRecord, 'current' | 'pending' | 'dropped'>;
 
 /** The body that follows `base` (`undefined`: no object yet). */
@@ -116,8 +116,8 @@ export function nextRecord(
 }
 
 /**
- * Whether `body` was ever stored, as told by a record read after it may have been; `undefined`: too
- * long ago to tell.
+ * Whether `body` was ever stored, judged by a record read after the write; `undefined`: too long
+ * ago to know.
  */
 export function wasApplied(
   body: ManifestRecord,

@@ -5,17 +5,17 @@ import { parseJson } from '../../../core/json.ts';
 import type { ManifestHead } from '../../contract/manifests.ts';
 import { type ArchivedAt, headOfRecord, type ManifestRecord } from './manifest-record.ts';
 
-/** What a list needs of a manifest, and the tag of the body that says so. */
+/** What a list needs of a manifest, and the tag of the body that contained it. */
 export interface ListedManifest {
   readonly objectKey: string;
   readonly etag: string;
-  /** `undefined`: a tombstone. */
+  /** `undefined` for a tombstone. */
   readonly head: (ManifestHead & { readonly archived: ArchivedAt }) | undefined;
-  /** Counts the bodies of the manifest's object; 0 in rollups from before it was kept. */
+  /** The number of bodies of the manifest's object; 0 in rollups from before it was stored. */
   readonly seq: number;
 }
 
-/** Most heads in one rollup: bounds what is held at once. */
+/** Most heads in one rollup, which limits memory. */
 const MAX_ROLLUP_HEADS = 50_000;
 
 /** `seqs` is beside the heads, for readers that do not know it. */
@@ -52,7 +52,7 @@ export function* encodeRollups(
   }
 }
 
-/** A rollup that cannot be read counts as empty. */
+/** An unreadable rollup counts as empty. */
 export function decodeRollup(body: Uint8Array, key: string): ListedManifest[] {
   try {
     const json = decodeSealed(body, sealedAs(key), key);
@@ -72,7 +72,7 @@ function sealedAs(key: string): SealedAs {
   return { role: 'rollup', identity: key };
 }
 
-/** Of several entries of one manifest the newest; all of those whose order is not known. */
+/** The newest of several entries of one manifest; all entries whose order is unknown. */
 export function newestOf(entries: Iterable<ListedManifest>): ListedManifest[] {
   const newest = new Map<string, ListedManifest>();
   for (const entry of entries) {

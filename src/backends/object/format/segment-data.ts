@@ -5,7 +5,7 @@ import { VarveError } from '../../../core/errors.ts';
 import { segmentKey } from './keys.ts';
 import { type Generation, parseGeneration } from './sidecar.ts';
 
-/** What is stored of a segment: a frame of its bytes, token ids as varints. */
+/** Encodes a segment for storage: a frame of its bytes, with token ids as varints. */
 export function encodeSegment(
   canonical: Uint8Array,
   address: Address,

@@ -3,9 +3,9 @@ import type { SegmentEncoding } from '../../contract/manifests.ts';
 import { assertReadable, decodeJson, type JsonFormat } from './stored-json.ts';
 
 /**
- * One life of a segment's data, a name never used twice:
- * `<12 random characters><b|t><canonical length in base 36>`. It tells the encoding and the length,
- * so that a listing of keys tells the size of what is stored.
+ * One life of a segment's data, a name never used twice: `<12 random characters><b|t><canonical
+ * length in base 36>`. It contains the encoding and the length, so that a listing of keys shows the
+ * size of what is stored.
  */
 export type Generation = string & { readonly __brand: 'Generation' };
 
@@ -19,26 +19,27 @@ export type AttemptId = string & { readonly __brand: 'AttemptId' };
 export type Token = string & { readonly __brand: 'Token' };
 
 /**
- * `uploading`: the data may not be there yet. `live`: it is. `condemned`: it is about to be
- * deleted. `gone`: it was. What is condemned or gone comes back under a new generation only.
+ * `uploading`: the data may not be stored yet. `live`: it is stored. `condemned`: it will be
+ * deleted. `gone`: it was deleted. A condemned or gone segment comes back only under a new
+ * generation.
  */
 export type SegmentState = 'uploading' | 'live' | 'condemned' | 'gone';
 
 /**
  * The JSON object beside a segment's data that counts its references. Every body differs from every
- * other that was ever there (`nonce`), so a request conditioned on an older one can never apply.
+ * earlier one (`nonce`), so a request conditioned on an older body can never apply.
  */
 export interface Sidecar {
   readonly v: 1;
   readonly nonce: string;
   readonly gen: Generation;
   readonly state: SegmentState;
-  /** The number of `refs`; once `hot`, no more than a lower bound. */
+  /** The number of `refs`; for a `hot` segment only a lower bound. */
   readonly refCount: number;
   readonly refs: readonly Token[];
   /**
-   * So many references that they are no longer named: it cannot be collected before an audit has
-   * cooled it.
+   * It has so many references that they are no longer named: it cannot be collected before an audit
+   * has cooled it.
    */
   readonly hot?: true;
   /** Names of coolers at work on the segment: while there are any, it is not collected. */
@@ -51,7 +52,7 @@ export interface Sidecar {
   readonly since?: number;
 }
 
-/** A sidecar without what every stored body gets anew. */
+/** A sidecar without the fields that every stored body gets anew. */
 export type SidecarContent = Omit<Sidecar, 'v' | 'nonce' | 'refCount'>;
 
 const SIDECAR = z.strictObject({
@@ -69,10 +70,10 @@ const SIDECAR = z.strictObject({
 
 const FORMAT: JsonFormat<z.infer<typeof SIDECAR>> = { name: 'sidecar', schema: SIDECAR };
 
-/** Past so many names a live segment becomes hot. */
+/** A live segment with more names becomes hot. */
 export const HOT_REFERENCES = 256;
 
-/** After so many refusals of one change, too: others change the segment all the time. */
+/** So does one after this many refusals of one change: others change it all the time. */
 export const HOT_REFUSALS = 6;
 
 export function newGeneration(
@@ -83,7 +84,7 @@ export function newGeneration(
   return `${random}${encoding === 'tokens' ? 't' : 'b'}${length.toString(36)}` as Generation;
 }
 
-/** What a generation's name tells. */
+/** Decodes a generation's name. */
 export function parseGeneration(generation: Generation): {
   encoding: SegmentEncoding;
   length: number;

@@ -3,9 +3,9 @@ import { MAX_SEGMENT_BYTES, type NewSegment } from '../../contract/manifests.ts'
 import type { DraftContent, RecordBody, RecordEntry, SpilledPart } from './manifest-record.ts';
 
 /**
- * Moves the inline bodies of a manifest that has more than `above` bytes of them into segments of
- * its own, so that appending need not write all of it again. What was spilled once is never
- * rewritten: growing costs what is new.
+ * Moves the inline bodies of a manifest with more than `above` bytes of them into segments of its
+ * own, so that an append need not write all of them again. A spilled body is never rewritten:
+ * growth costs only what is new.
  */
 export function spill(
   content: DraftContent,

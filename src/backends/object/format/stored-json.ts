@@ -3,13 +3,13 @@ import { VarveError } from '../../../core/errors.ts';
 import { unknownNumber } from '../../../core/format-number.ts';
 import { parseJson } from '../../../core/json.ts';
 
-/** Version 1 of a format of JSON that is stored. */
+/** Version 1 of a format of stored JSON. */
 export interface JsonFormat<Value> {
-  /** In errors. */
+  /** Its name in errors. */
   readonly name: string;
-  /** A strict one: it has no fields but its own. */
+  /** A strict schema: it allows no other fields. */
   readonly schema: z.ZodType<Value>;
-  /** The field that holds the version. Default: `v`. */
+  /** The field with the version. Default: `v`. */
   readonly numbered?: string;
 }
 
@@ -45,8 +45,8 @@ export function decodeJson<Value>(
 }
 
 /**
- * @throws `INTERNAL` unless {@link decodeJson} would read the value again: nothing else is ever
- * stored.
+ * @throws `INTERNAL` unless {@link decodeJson} can read the value again: nothing else is ever
+ *   stored.
  */
 export function assertReadable<Value>(
   value: unknown,
@@ -57,7 +57,7 @@ export function assertReadable<Value>(
   if (success) return;
   throw new VarveError(
     'INTERNAL',
-    `${what}: nothing was written, for the ${name} would be unreadable: ${z.prettifyError(error)}`,
+    `${what}: nothing was written, because the ${name} would be unreadable: ${z.prettifyError(error)}`,
   );
 }
 

@@ -3,18 +3,18 @@ import { listObjects } from '../../storage/listing.ts';
 import { DAMAGE_HINTS_PREFIX, damageHintKey } from '../format/keys.ts';
 import type { Protocol } from '../tables/protocol.ts';
 
-/** How long a writer goes by what it knows of damage, in ms. */
+/** How long a writer relies on its knowledge of damage, in ms. */
 const REFRESH_MS = 10 * 60 * 1000;
 
-/** What all calls of an open store share of it. */
+/** Damage notes that all calls of an open store share. */
 export class DamageMemory {
   addresses: ReadonlySet<Address> = new Set();
   readAt: number | undefined;
 }
 
 /**
- * Segments that an audit found damaged: rarely any, so a writer asks once in a while and heals what
- * it has the bytes of.
+ * Segments that an audit found damaged: there are rarely any, so a writer reads the notes now and
+ * then and heals what it has the bytes of.
  */
 export class DamageNotes {
   readonly #protocol: Pick<Protocol, 'store' | 'serverClock' | 'clock'>;
@@ -38,7 +38,7 @@ export class DamageNotes {
     return addresses;
   }
 
-  /** Asks again before the next use. */
+  /** Reads the notes again before the next use. */
   forget(): void {
     this.#memory.readAt = undefined;
   }

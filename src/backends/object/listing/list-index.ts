@@ -20,31 +20,31 @@ import type { Protocol } from '../tables/protocol.ts';
 
 export interface ManifestListing {
   readonly manifests: readonly ListedManifest[];
-  /** Records that somebody is at work on, or left in the middle of it. */
+  /** Records that somebody is working on, or left unfinished. */
   readonly unsettled: readonly SeenRecord[];
-  /** What keeps a manifest from being read, for each that cannot be. */
+  /** The error of each unreadable manifest. */
   readonly unreadable: readonly VarveError[];
 }
 
-/** New heads are written as a rollup once there are so many. */
+/** This many new heads are written as a rollup. */
 const ROLLUP_HEADS = 256;
 
-/** A reader that had to look up so many heads leaves them for the next one. */
+/** A reader that had to look up this many heads stores them for the next one. */
 const WORTHWHILE_HEADS = 16;
 
-/** Once there are so many rollups that are small, or stale for the most part, they are merged. */
+/** This many rollups that are small, or mostly stale, are merged. */
 const MERGED_ROLLUPS = 16;
 
-/** A rollup of fewer bytes is small. */
+/** A rollup with fewer bytes is small. */
 const SMALL_ROLLUP_BYTES = 1024 * 1024;
 
-/** Rollups that a writer, which has no heads in memory, merges at once. */
+/** Most rollups that a writer, which has no heads in memory, merges at once. */
 const MOST_MERGED = 256;
 
 /** Rollups read at once. */
 const WINDOW = 16;
 
-/** What is known of a manifest, and the rollup that says so. */
+/** A manifest's head, and the rollup that contains it. */
 interface KnownManifest extends ListedManifest {
   readonly rollup: string;
 }
@@ -56,7 +56,7 @@ interface WrittenRollup {
 
 type ByKind<Value> = Record<ManifestKind, Value>;
 
-/** What all calls of an open store share of the lists. */
+/** List state that all calls of an open store share. */
 export class ListMemory {
   /** By tag: no two bodies are ever equal. */
   readonly known: ByKind<Map<string, KnownManifest>> = {
@@ -64,7 +64,7 @@ export class ListMemory {
     blob: new Map(),
     pin: new Map(),
   };
-  /** Rollups whose heads are known, and how many each has, stale ones included. */
+  /** Known rollups, with the number of heads in each, stale ones included. */
   readonly read = new Map<string, number>();
   /** By key of the object. */
   readonly unwritten: ByKind<Map<string, ListedManifest>> = {
@@ -77,11 +77,11 @@ export class ListMemory {
 }
 
 /**
- * Lists manifests without reading them. A LIST tells the tag of every manifest's object; *rollups*
- * hold the heads of many, each with the tag of its body. A head counts only under that tag, so a
- * rollup is never wrong, only out of date, and only manifests whose tag no rollup has are read.
- * Writers leave a rollup every few hundred manifests, readers leave what they had to look up; what
- * is out of date goes when rollups are merged, and all of them may be deleted at any time.
+ * Lists manifests without reading them. A LIST shows the tag of every manifest's object; *rollups*
+ * contain the heads of many, each with the tag of its body. A head is valid only under that tag, so
+ * a rollup is never wrong, only out of date, and only manifests whose tag no rollup has are read.
+ * Writers store a rollup every few hundred manifests, readers store what they had to look up;
+ * merging drops what is out of date, and all rollups may be deleted at any time.
  */
 export class ListIndex {
   readonly #protocol: Protocol;
@@ -104,13 +104,13 @@ export class ListIndex {
     this.#unmerged = unmerged;
   }
 
-  /** Takes note of what this process committed. */
+  /** Remembers what this process committed. */
   note(objectKey: string, record: ManifestRecord, etag: string | undefined): void {
     if (etag === undefined || !isSettled(record)) return;
     this.#unwritten[record.key.kind].set(objectKey, listed(objectKey, etag, record));
   }
 
-  /** Writes what was noted, once that pays; `isLast`: as long as it pays at all. */
+  /** Writes the remembered heads, once that pays; with `isLast`, whenever it pays at all. */
   async flush(isLast = false): Promise<void> {
     if (!this.#isWritable) return;
     for (const kind of MANIFEST_KINDS) {
@@ -121,12 +121,12 @@ export class ListIndex {
     }
   }
 
-  /** Every manifest of a kind that can be read, tombstones left out, in no particular order. */
+  /** Every readable manifest of a kind, without tombstones, in no particular order. */
   async all(kind: ManifestKind, options: AbortOptions = {}): Promise<readonly ListedManifest[]> {
     return (await this.list(kind, options)).manifests;
   }
 
-  /** As {@link all}, and what is not as a manifest at rest is. */
+  /** As {@link all}, with unsettled and unreadable manifests. */
   async list(kind: ManifestKind, options: AbortOptions = {}): Promise<ManifestListing> {
     const rollups = await this.#readRollups(kind, options);
     const known = this.#known[kind];
@@ -164,7 +164,7 @@ export class ListIndex {
     return { manifests: manifests.filter(({ head }) => head !== undefined), unsettled, unreadable };
   }
 
-  /** Drops everything that is remembered: of what was deleted, too. Lists make it again. */
+  /** Drops everything remembered, including deleted manifests. Lists rebuild it. */
   async erase(): Promise<void> {
     for (const kind of MANIFEST_KINDS) {
       this.#known[kind].clear();
@@ -188,12 +188,12 @@ export class ListIndex {
     const { record, etag } = seen;
     if (record === undefined || etag === undefined) return { entry: undefined, seen };
     const entry = listed(objectKey, etag, record);
-    // What somebody is at work on will have another body soon.
+    // A record that somebody is working on will soon have another body.
     if (isSettled(record)) this.#unwritten[kind].set(objectKey, entry);
     return { entry, seen };
   }
 
-  /** Takes note of every rollup that is there and was not read. Returns them all. */
+  /** Reads every rollup that is stored and was not read. Returns all that are stored. */
   async #readRollups(kind: ManifestKind, { signal }: AbortOptions): Promise<ListedObject[]> {
     const rollups: ListedObject[] = [];
     for await (const rollup of listObjects(this.#protocol, rollupsPrefix(kind), abortOf(signal)))
@@ -215,7 +215,7 @@ export class ListIndex {
     }
   }
 
-  /** Only lists learn: they drop again what is out of date. */
+  /** Only lists learn, because they also drop what is out of date. */
   #learn(kind: ManifestKind, rollups: Iterable<WrittenRollup>): void {
     for (const { key: rollup, entries } of rollups) {
       for (const entry of entries) this.#known[kind].set(entry.etag, { ...entry, rollup });
@@ -230,7 +230,7 @@ export class ListIndex {
     return (await this.#put(kind, entries)).written;
   }
 
-  /** Merges by what a LIST has just confirmed: all else in these rollups is out of date. */
+  /** Merges by what a LIST has just confirmed: everything else in these rollups is out of date. */
   async #mergeRead(kind: ManifestKind, rollups: readonly ListedObject[]): Promise<void> {
     const known = [...this.#known[kind].values()];
     const live = new Map<string, number>();
@@ -247,7 +247,7 @@ export class ListIndex {
     this.#learn(kind, await this.#replace(kind, due, entries));
   }
 
-  /** Merges small rollups for those who only read, without a LIST of all manifests. */
+  /** Merges small rollups for pure readers, without a LIST of all manifests. */
   async #mergeUnread(kind: ManifestKind): Promise<void> {
     this.#unmerged[kind] = 0;
     const small: ListedObject[] = [];
@@ -266,7 +266,7 @@ export class ListIndex {
     }
   }
 
-  /** Stores the merged rollup before those that it replaces go. */
+  /** Stores the merged rollup before it deletes those that it replaces. */
   async #replace(
     kind: ManifestKind,
     rollups: readonly string[],
@@ -277,7 +277,7 @@ export class ListIndex {
     try {
       await deleteAll(this.#protocol.store, rollups);
     } catch (error) {
-      // Those that stay cost reads, nothing else.
+      // Remaining ones cost reads, nothing else.
       if (!isVarveError(error)) throw error;
     }
     for (const key of rollups) this.#read.delete(key);

@@ -4,7 +4,7 @@ import type { ListedManifest } from '../format/rollup.ts';
 
 type OrderedHead = ManifestHead & { readonly archived: ArchivedAt };
 
-/** The heads that pass the filter, in the order it asks for. */
+/** The heads that pass the filter, in the requested order. */
 export function ordered(manifests: readonly ListedManifest[], filter: ListFilter): OrderedHead[] {
   const { application, model, since, until, held, order = 'archived' } = filter;
   const sign = order === 'newest' ? -1 : 1;

@@ -8,13 +8,13 @@ import { manifestsPrefix } from '../format/keys.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
 import type { Protocol } from '../tables/protocol.ts';
 
-/** Manifests read at once. */
+/** Manifests read per batch. */
 const WINDOW = 64;
 
 export interface ManifestVisitor {
   /** Called with each manifest's object, tombstones included. */
   readonly onRecord: (objectKey: string, seen: SeenRecord) => void;
-  /** Called with what keeps a manifest from being read. Default: it is passed by. */
+  /** Called with the error of an unreadable manifest. Default: it is skipped. */
   readonly onUnreadable?: (objectKey: string, error: VarveError) => void;
   /** Whether no more manifests may be read. Default: never. */
   readonly isOver?: () => boolean;

@@ -24,21 +24,21 @@ export interface CommittedReference {
 
 /** Everything that the manifests say about one segment. */
 export interface SegmentReferences {
-  /** Of committed content. */
+  /** References of committed content. */
   readonly committed: Map<Token, CommittedReference>;
-  /** Of attempts under way: they may be in the sidecar, or not. */
+  /** References of attempts in progress: the sidecar may contain them, or not. */
   readonly announced: Set<Token>;
-  /** Of references about to go: the same. */
+  /** References about to go: the sidecar may contain them, or not. */
   readonly dropped: Set<Token>;
 }
 
-/** What a scan keeps. */
+/** Which references a scan keeps. */
 export interface ScanScope {
-  /** Segments whose address is lower are left out. Default: none are. */
+  /** Skips segments with a lower address. Default: none. */
   readonly from?: string;
   /** Only these segments. Default: all. */
   readonly only?: ReadonlySet<Address>;
-  /** Most references kept; 1 or more. Default: as the store's settings say. */
+  /** Most references kept, at least 1. Default: that of the store's settings. */
   readonly most?: number;
 }
 
@@ -68,12 +68,12 @@ export class ReferenceScan {
     this.#most = most;
   }
 
-  /** The lowest address that was left out for want of room; `undefined` when none was. */
+  /** The lowest address that was skipped for lack of memory; `undefined` when none was. */
   get until(): Address | undefined {
     return this.#until;
   }
 
-  /** Reads every manifest; calls back with each record, and with what cannot be read. */
+  /** Reads every manifest; calls back with each record, and with errors of unreadable ones. */
   async run(
     onRecord: (seen: SeenRecord) => void,
     onDamage: (objectKey: string, error: Error) => void,
@@ -96,9 +96,9 @@ export class ReferenceScan {
   }
 
   /**
-   * Of the tokens in a segment's sidecar, those that no manifest has a use for. A token enters a
-   * sidecar only after the `pending` that names it is stored, and manifests leave tombstones: so
-   * what no manifest names can never be committed.
+   * Of the tokens in a segment's sidecar, those that no manifest needs. A token enters a sidecar
+   * only after the `pending` that names it is stored, and manifests leave tombstones: so a token
+   * that no manifest names can never be committed.
    */
   async leaked(address: Address, tokens: readonly Token[]): Promise<Token[]> {
     const known = this.#segments.get(address);
@@ -112,10 +112,7 @@ export class ReferenceScan {
     return leaked.flat();
   }
 
-  /**
-   * Whether a manifest's committed content references the segment at that generation, by what is
-   * stored now.
-   */
+  /** Whether a manifest's stored content references the segment at that generation now. */
   async isCommitted(address: Address, token: Token, gen: Generation): Promise<boolean> {
     const objectKey = await this.#objectKeyOf(referrerOfToken(token));
     if (objectKey === undefined) return false;
@@ -142,7 +139,7 @@ export class ReferenceScan {
     if (this.#kept > this.#most) this.#narrow();
   }
 
-  /** Where to keep one more reference to a segment; `undefined`: not here. */
+  /** Where to keep one more reference to a segment; `undefined` when it is skipped. */
   #keep(address: Address): SegmentReferences | undefined {
     if (address < this.#from || (this.#until !== undefined && address >= this.#until))
       return undefined;
@@ -160,8 +157,8 @@ export class ReferenceScan {
   }
 
   /**
-   * Drops the upper half, but never the lowest address: it may have more references than there is
-   * room for.
+   * Drops the upper half, but never the lowest address: it may have more references than fit in
+   * memory.
    */
   #narrow(): void {
     const addresses = [...this.#segments.keys()].sort();
@@ -179,12 +176,15 @@ export class ReferenceScan {
     this.#kept = kept;
   }
 
-  /** Whether the manifest that a token names has no use for it any more, by what is stored now. */
+  /**
+   * Whether the manifest that a token names does not need it any more, judged by what is stored
+   * now.
+   */
   async #isLeaked(address: Address, token: Token): Promise<boolean> {
     const objectKey = await this.#objectKeyOf(referrerOfToken(token));
     if (objectKey === undefined) return true;
     const seen = await unlessUnreadable(this.#protocol.manifests.readObject(objectKey));
-    // What cannot be read may have a use for it.
+    // An unreadable manifest may need it.
     if (seen === undefined) return false;
     return seen.record === undefined || !namesToken(seen.record, objectKey, address, token);
   }

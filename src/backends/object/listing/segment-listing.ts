@@ -12,11 +12,11 @@ export interface ListedSegment {
   readonly generations: readonly Generation[];
 }
 
-/** What to list: by default everything. */
+/** What to list; by default everything. */
 export interface ListingBounds extends AbortOptions {
-  /** Segments whose address is lower are left out. */
+  /** Skips segments with a lower address. */
   readonly from?: string;
-  /** So are those from this address on. */
+  /** Skips segments from this address on. */
   readonly until?: Address | undefined;
 }
 

@@ -9,10 +9,10 @@ import type { Protocol } from '../tables/protocol.ts';
 const BODY = z.object({ holder: z.string(), ttlMs: z.number() });
 
 /**
- * Takes the lease `leases/<name>.json` by compare-and-swap, unless somebody has it. Its age is the
- * difference of two times of the server's. A released lease is one of no duration: objects are not
- * deleted, as that would not be atomic everywhere. Whoever does not learn whether a swap succeeded
- * behaves as if it had not.
+ * Takes the lease `leases/<name>.json` by compare-and-swap, unless somebody holds it. Its age is
+ * the difference of two times of the server. A released lease has no duration: the object is not
+ * deleted, because that is not atomic everywhere. A caller that does not learn whether a swap
+ * succeeded behaves as if it had failed.
  */
 export async function acquireLease(
   { store, randomness }: Pick<Protocol, 'store' | 'randomness'>,
@@ -28,7 +28,7 @@ export async function acquireLease(
   const holder = randomness.nonce();
   let etag = present?.etag;
   const swap = async (duration: number, options: AbortOptions): Promise<boolean> => {
-    // The beat makes every body another: an old condition never holds again.
+    // The beat makes every body different: an old condition never matches again.
     const body = Buffer.from(JSON.stringify({ holder, beat: randomness.nonce(), ttlMs: duration }));
     const result = await store.put(
       key,
@@ -48,7 +48,7 @@ export async function acquireLease(
   };
 }
 
-/** A body that cannot be read protects nobody. */
+/** An unreadable body protects nobody. */
 function durationOf(body: Uint8Array): number {
   try {
     return BODY.parse(parseJson(body)).ttlMs;

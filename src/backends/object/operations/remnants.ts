@@ -9,7 +9,7 @@ import { ReferenceScan } from '../listing/reference-scan.ts';
 import { listSegments } from '../listing/segment-listing.ts';
 import type { Protocol } from '../tables/protocol.ts';
 
-/** So many segments are looked at together. */
+/** Segments per batch. */
 const LISTED = 250;
 
 interface StoredData {
@@ -35,7 +35,7 @@ export async function findRemnants(
     from = scan.until;
   }
   if (suspects.length === 0) return [];
-  // A writer announces before it stores, so what is needed since the first scan is told by a second
+  // A writer announces before it stores, so a second scan shows what became needed since the first
   // one.
   const again = new ReferenceScan(protocol, {
     only: new Set(suspects.map(({ address }) => address)),
@@ -47,7 +47,7 @@ export async function findRemnants(
   return [...new Map(remnants.flat().map((remnant) => [remnant.location, remnant])).values()];
 }
 
-/** What a damaged manifest needs, the sidecars tell. */
+/** The sidecars show what a damaged manifest needs. */
 function read(scan: ReferenceScan, signal: AbortSignal | undefined): Promise<void> {
   return scan.run(
     () => {},
@@ -106,7 +106,7 @@ async function describe(
     ...(await scan.leaked(address, refs)),
     ...(scan.of(address)?.dropped ?? []),
   ]);
-  // Whatever else is counted is a damaged manifest's.
+  // Every other counted reference belongs to a damaged manifest.
   if (!sidecar.hot && refs.some((token) => !gone.has(token))) return [];
   return [{ address, location: key, reason: FORGOTTEN }];
 }
@@ -120,6 +120,6 @@ const ORPHANED =
   'nothing leads to this data: an audit with repair deletes it, if no manifest needs it';
 
 const FORGOTTEN =
-  'nothing needs this data, and whoever let go of it has not finished or has died: erase ' +
+  'nothing needs this data, and the process that released it has not finished or has died: erase ' +
   'again in a minute, ' +
   'and if it is still there, audit with repair first';

@@ -9,10 +9,10 @@ import type { ObjectStore } from '../../storage/object-store.ts';
 import { REPORTS_PREFIX, reportKey } from '../format/keys.ts';
 import type { Protocol } from '../tables/protocol.ts';
 
-/** How often a report is written when the service does not say whether it was. */
+/** Tries of writing a report when the service does not answer whether it was written. */
 const WRITE_ATTEMPTS = 3;
 
-/** One write in so many lists the reports and deletes the oldest. */
+/** One write in this many lists the reports and deletes the oldest. */
 const WRITES_PER_TRIM = 16;
 
 /** Reports as objects: `reports/<time>-<nonce>.json`, in the order of time. */
@@ -65,7 +65,7 @@ async function putReport(
 ): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const result = await store.put(key, body, { kind: 'absent' }, options);
-    // The name is used once: who is refused has stored it before, without being told.
+    // The name is used once: a refusal means that an earlier try has stored it.
     if (result.outcome !== 'unknown') return;
     if (attempt === WRITE_ATTEMPTS) {
       throw new VarveError('OUTCOME_UNKNOWN', `the report ${key} may not have been stored`, {

@@ -11,31 +11,31 @@ import { type Generation, parseGeneration } from '../format/sidecar.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 
-/** So many manifests are read at once. */
+/** Manifests read per batch. */
 const WINDOW = 64;
 
-/** What a listing tells of a segment's data, and how many manifests hold it. */
+/** A segment's data in a listing, and the number of manifests that hold it. */
 interface KnownSegment {
   readonly generation: Generation;
   readonly storedBytes: number;
   manifests: number;
 }
 
-/** What is kept of a manifest until all holders of its segments are known. */
+/** Data of a manifest, kept until all holders of its segments are known. */
 interface KeptManifest {
   readonly head: ManifestHead;
   readonly bodyBytes: number;
-  /** Of its object. */
+  /** Size of its object. */
   readonly storedBytes: number;
   readonly uses: ReadonlyMap<Address, number>;
-  /** Segments that hold its bodies. */
+  /** Segments that contain its bodies. */
   readonly spilled: ReadonlySet<Address>;
 }
 
 /**
- * Tells what manifests take, from a listing of the segments and one GET a manifest; no sidecar is
- * read. How many hold a segment is known only at the end, so the references of all manifests are in
- * memory: some 100 bytes each, and as much a segment.
+ * Surveys what manifests occupy, with a listing of the segments and one GET per manifest; reads no
+ * sidecar. The number of holders of a segment is known only at the end, so the references of all
+ * manifests are in memory: about 100 bytes each, and as much per segment.
  */
 export async function* surveyObjects(
   protocol: Protocol,
@@ -63,8 +63,8 @@ export async function* surveyObjects(
 }
 
 /**
- * The data objects; a segment that has several generations at the moment is told by the last one
- * listed.
+ * The data objects; of a segment with several generations at the moment, the last one listed
+ * counts.
  */
 async function measureSegments(
   protocol: Protocol,
@@ -79,7 +79,7 @@ async function measureSegments(
   return known;
 }
 
-/** A manifest that cannot be read is an audit's to tell. */
+/** An audit reports unreadable manifests. */
 async function readContent(
   protocol: Protocol,
   objectKey: string,

@@ -11,7 +11,7 @@ import { readGarbageHint } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 
-/** What listings and hints tell: no manifest and no sidecar but those of garbage is read. */
+/** Computes usage from listings and hints: reads no manifests, and only the sidecars of garbage. */
 export async function usageOf(
   protocol: Protocol,
   index: ListIndex,

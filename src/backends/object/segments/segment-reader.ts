@@ -14,16 +14,16 @@ import type { Protocol } from '../tables/protocol.ts';
 
 const LOCATOR = /^([0-9a-f]{64})\/([A-Za-z0-9_-]+)$/;
 
-/** Segments that were read last. */
+/** A cache of the segments read last. */
 export type SegmentCache = LRUCache<Address, Uint8Array> | undefined;
 
-/** @param bytes most that it holds; 0: it is none. */
+/** @param bytes its largest size; 0: no cache. */
 export function segmentCache(bytes: number): SegmentCache {
   if (bytes === 0) return undefined;
   return new LRUCache({ maxSize: bytes, sizeCalculation: ({ length }) => length + 200 });
 }
 
-/** Reads segments; those read last stay in memory. */
+/** Reads segments; keeps those read last in memory. */
 export class SegmentReader {
   readonly #protocol: Protocol;
   readonly #cache: SegmentCache;
@@ -34,7 +34,7 @@ export class SegmentReader {
   }
 
   /**
-   * Where a manifest's segment is: its address and generation, so that nothing need be looked up.
+   * Position of a manifest's segment: its address and generation, so that no lookup is necessary.
    */
   locate(address: Address, references: ReadonlyMap<Address, Reference>): Locator {
     const reference = references.get(address);
@@ -59,12 +59,12 @@ export class SegmentReader {
     return addresses.map((address) => byAddress.get(address));
   }
 
-  /** @throws `NOT_FOUND` for what was collected; `CORRUPT` with the address. */
+  /** @throws `NOT_FOUND` for a collected segment; `CORRUPT` with the address. */
   async fetch(locators: readonly Locator[]): Promise<Uint8Array[]> {
     return (await this.#fetchShared(locators)).map(ownCopy);
   }
 
-  /** As {@link fetch}; the bytes may be those in memory for the next reader. */
+  /** As {@link fetch}; the bytes may be shared with the cache. */
   async #fetchShared(locators: readonly Locator[]): Promise<Uint8Array[]> {
     const distinct = [...new Set(locators)];
     const fetched = await mapAll(distinct, (locator) => this.#fetch(locator));
@@ -72,7 +72,7 @@ export class SegmentReader {
     return locators.map((locator) => byLocator.get(locator) as Uint8Array);
   }
 
-  /** @throws `NOT_FOUND` for what was collected. */
+  /** @throws `NOT_FOUND` for a collected segment. */
   async describe(locators: readonly Locator[]): Promise<SegmentDescription[]> {
     const distinct = [...new Set(locators)];
     const described = await mapAll(distinct, (locator) => this.#describe(locator));
@@ -82,7 +82,7 @@ export class SegmentReader {
     return locators.map((locator) => byLocator.get(locator) as SegmentDescription);
   }
 
-  /** The bodies of entries, those that were spilled fetched. */
+  /** The bodies of entries; fetches spilled ones. */
   async bodies(
     entries: readonly RecordEntry[],
     references: ReadonlyMap<Address, Reference>,

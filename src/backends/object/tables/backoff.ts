@@ -8,8 +8,8 @@ const FIRST_BOUND_MS = 20;
 const LONGEST_BOUND_MS = 1000;
 
 /**
- * Pauses between tries of one change: full jitter (any time up to a bound that doubles; Brooker,
- * "Exponential Backoff And Jitter", 2015), until a deadline.
+ * Pauses between tries of one change: full jitter (a random time up to a bound that doubles;
+ * Brooker, "Exponential Backoff And Jitter", 2015), until a deadline.
  */
 export class Backoff {
   readonly #clock: Clock;
@@ -27,15 +27,13 @@ export class Backoff {
     this.#bounds = bounds;
   }
 
-  /**
-   * @throws `BUSY` when the deadline has passed, naming what was tried; `ABORTED`.
-   */
+  /** @throws `BUSY` when the deadline has passed, naming what was tried; `ABORTED`. */
   async pause(what: string): Promise<void> {
     const { signal, deadline } = this.#bounds;
     throwIfAborted(signal);
     const left = deadline - this.#clock.monotonic();
     if (left <= 0)
-      throw new VarveError('BUSY', `${what}: others changed it all the time; try again later`);
+      throw new VarveError('BUSY', `${what}: others kept changing it; try again later`);
     const wait = Math.min(left, this.#randomness.fraction() * this.#bound);
     this.#bound = Math.min(LONGEST_BOUND_MS, this.#bound * 2);
     try {

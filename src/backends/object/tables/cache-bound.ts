@@ -1,6 +1,6 @@
 /**
- * Bounds a cache to so many entries. A bound by `max` would have the cache make room for all of
- * them at once, which takes longer than everything else about opening a store.
+ * Limits a cache to a number of entries. With `max` instead, the cache would allocate room for all
+ * of them at once, which takes longer than everything else about opening a store.
  */
 export function atMost(entries: number): {
   readonly maxSize: number;

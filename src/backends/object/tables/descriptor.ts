@@ -9,7 +9,7 @@ import { decodeJson } from '../format/stored-json.ts';
 const FORMAT = 1;
 
 /**
- * `varve.json`: says that a store is here, and how to read it. Written once, before anything else.
+ * `varve.json`: shows that a store is here, and how to read it. Written once, before anything else.
  */
 const DESCRIPTOR = z.strictObject({
   varve: z.literal('objects'),
@@ -21,10 +21,10 @@ const DESCRIPTOR = z.strictObject({
 export type StoreDescriptor = z.infer<typeof DESCRIPTOR>;
 
 /**
- * What says that a store is here; `undefined` where none is.
+ * Reads the descriptor of a store; `undefined` where there is no store.
  *
- * @throws `UNSUPPORTED_FORMAT` when a newer Varve made it; `CORRUPT` when its descriptor is none,
- *   or is missing beside segments.
+ * @throws `UNSUPPORTED_FORMAT` when a newer Varve created it; `CORRUPT` when the descriptor is
+ *   damaged, or is missing beside segments.
  */
 export async function findStore(
   store: ObjectStore,
@@ -36,11 +36,11 @@ export async function findStore(
   if (objects.length === 0) return undefined;
   throw new VarveError(
     'CORRUPT',
-    `${store.location} holds segments and no ${DESCRIPTOR_KEY}: restore that object`,
+    `${store.location} has segments but no ${DESCRIPTOR_KEY}: restore that object`,
   );
 }
 
-/** Makes a store where there is none; harmless where somebody else has just done so. */
+/** Creates a store where there is none; harmless where another process has just done so. */
 export async function createStore(
   store: ObjectStore,
   now: number,

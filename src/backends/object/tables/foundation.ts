@@ -17,11 +17,11 @@ export interface ProtocolSettings {
   readonly timeoutMs: number;
   /** zstd level of segments, 1 to 19. Default: 9. */
   readonly compressionLevel: number;
-  /** A manifest whose inline bodies have more bytes keeps them in segments. Default: 64 KiB. */
+  /** A manifest with more bytes of inline bodies stores them in segments. Default: 64 KiB. */
   readonly spillAbove: number;
   /**
-   * Most references that an audit keeps in memory; where there are more it reads the manifests
-   * again. Default: 1,000,000.
+   * Most references that an audit keeps in memory; with more it reads the manifests several times.
+   * Default: 1,000,000.
    */
   readonly scannedReferences: number;
 }
@@ -34,13 +34,13 @@ export const DEFAULT_SETTINGS: ProtocolSettings = {
   scannedReferences: 1_000_000,
 };
 
-/** What the protocol stands on. */
+/** What the protocol builds on. */
 export interface Foundation {
   readonly store: ObjectStore;
   readonly clock: Clock;
   readonly serverClock: ServerClock;
   readonly randomness: Randomness;
   readonly settings: ProtocolSettings;
-  /** The call that everything is done for. */
+  /** The call that all this work belongs to. */
   readonly call: Call;
 }

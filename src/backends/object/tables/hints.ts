@@ -8,13 +8,10 @@ import type { DroppedReference } from '../format/manifest-record.ts';
 import { decodeJson, type JsonFormat } from '../format/stored-json.ts';
 import type { Foundation } from './foundation.ts';
 
-/** How long a writer's mark stands for what it does, in ms: renewed before it does more. */
+/** How long a writer's mark covers its work, in ms: renewed before it does more. */
 const WRITER_MARK_MS = 10 * 60 * 1000;
 
-/**
- * What may have become garbage: segments that references were taken from, and the manifests that
- * did.
- */
+/** Possible garbage: segments that lost references, and the manifests that had them. */
 export interface GarbageHint {
   readonly segments: readonly Address[];
   /** Keys of their objects. */
@@ -39,7 +36,7 @@ const EXPIRY_HINT = z.strictObject({
 });
 
 /**
- * The mark of a process that may leave attempts unfinished, shared by all calls of an open store.
+ * The mark of a process that may leave unfinished attempts, shared by all calls of an open store.
  */
 export class WriterMark {
   readonly key: string;
@@ -68,8 +65,8 @@ export class Hints {
   }
 
   /**
-   * Before a `pending` is stored: should this process die, its mark makes a collection look for
-   * what it left.
+   * Before a `pending` is stored: if this process dies, its mark makes a collection look for what
+   * it left.
    */
   async announceWriter(): Promise<void> {
     const now = this.#foundation.clock.monotonic();
@@ -79,7 +76,7 @@ export class Hints {
       try {
         return await others;
       } catch {
-        // It was another call's to make, and that call has ended.
+        // Another call was to write the mark, and that call has ended.
         return this.announceWriter();
       }
     }
@@ -89,7 +86,7 @@ export class Hints {
     await this.#mark.marking;
   }
 
-  /** Something of this process was left behind: its mark stays when it ends. */
+  /** This process has left something behind: its mark stays when it ends. */
   keepWriter(): void {
     this.#mark.mustStay = true;
   }
@@ -112,7 +109,7 @@ export class Hints {
     await this.write(hint);
   }
 
-  /** Before a manifest with a time to expire is committed. Such hints sort by that time. */
+  /** Before a manifest with an expiry time is committed. Such hints sort by that time. */
   async announceExpiry(key: ManifestKey, expiresAt: number): Promise<void> {
     const { kind, id } = key;
     await this.#put(expiryHintKey(key, expiresAt), Buffer.from(JSON.stringify({ v: 1, kind, id })));
@@ -138,7 +135,7 @@ export class Hints {
     this.#mark.markedAt = now;
   }
 
-  /** A hint that may or may not be there is as good as none: what it announces must not happen. */
+  /** A hint that may not be stored counts as missing: what it announces must not happen. */
   async #put(key: string, body: Uint8Array): Promise<void> {
     const result = await this.#foundation.store.put(key, body, { kind: 'any' });
     if (result.outcome === 'stored') return;
@@ -151,15 +148,15 @@ export class Hints {
 }
 
 /**
- * The manifest that a hint names; `undefined` for one that cannot be read, which a full collection
- * makes up for.
+ * The manifest that a hint names; `undefined` for an unreadable hint, for which a full collection
+ * makes up.
  */
 export function readExpiryHint(body: Uint8Array, hintKey: string): ManifestKey | undefined {
   const hint = read(body, { name: 'hint', schema: EXPIRY_HINT }, hintKey);
   return hint === undefined || hint === 'newer' ? undefined : { kind: hint.kind, id: hint.id };
 }
 
-/** What a hint names; `undefined` for one that is damaged, which a full collection makes up for. */
+/** What a hint names; `undefined` for a damaged hint, for which a full collection makes up. */
 export function readGarbageHint(body: Uint8Array, hintKey: string): ReadGarbageHint | undefined {
   const hint = read(body, { name: 'hint', schema: GARBAGE_HINT }, hintKey);
   return hint === 'newer'

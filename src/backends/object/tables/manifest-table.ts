@@ -12,19 +12,19 @@ import {
 import { Backoff } from './backoff.ts';
 import type { Foundation } from './foundation.ts';
 
-/** A manifest's object as it was seen. */
+/** A manifest's object as last seen. */
 export interface SeenRecord {
   /** `undefined`: there was no object. */
   readonly record: ManifestRecord | undefined;
   readonly etag: string | undefined;
-  /** Milliseconds since the epoch by the server's clock; known of what was read. */
+  /** Milliseconds since the epoch by the server's clock; known for objects that were read. */
   readonly lastModified?: number;
 }
 
 export const NOTHING_SEEN: SeenRecord = { record: undefined, etag: undefined };
 
 export type SwapResult =
-  /** Stored; `etag` is absent when others have already built on it. */
+  /** Stored; `etag` is absent when others have already changed the object again. */
   | { readonly isStored: true; readonly seen: SeenRecord }
   /** Not stored, and never will be: the object had changed into this. */
   | { readonly isStored: false; readonly seen: SeenRecord };
@@ -42,7 +42,7 @@ export class ManifestTable {
     return this.readObject(manifestObjectKey(key), key, options);
   }
 
-  /** As {@link read}, for whoever knows the object and not the manifest. */
+  /** As {@link read}, for callers that know the object but not the manifest. */
   async readObject(
     objectKey: string,
     expected?: ManifestKey,
@@ -62,12 +62,11 @@ export class ManifestTable {
   }
 
   /**
-   * Replaces the object that was seen. Asks with the very same body until it is known what became
-   * of it, so that an answer lost on the way is found out: the body is there, or something else is
-   * and this one can never come. One step of the call: its signal and its deadline end the asking,
-   * too.
+   * Replaces the object that was seen. Sends the same body again until its fate is known, so that a
+   * lost answer does no harm: the body is stored, or another one is and this one can never be
+   * stored. This is one step of the call: its signal and its deadline end the tries, too.
    *
-   * @throws `OUTCOME_UNKNOWN` when that is not decided by then; `BUSY`; what the store throws.
+   * @throws `OUTCOME_UNKNOWN` when that is undecided by then; `BUSY`; what the store throws.
    */
   async swap(key: ManifestKey, base: SeenRecord, change: RecordChange): Promise<SwapResult> {
     const objectKey = manifestObjectKey(key);
@@ -90,7 +89,7 @@ export class ManifestTable {
         this.#foundation.serverClock.observe(result.serverTime);
         return { isStored: true, seen: { record, etag: result.etag } };
       }
-      // What was answered first says more than how the time for more ran out.
+      // The first error explains more than the later lack of time.
       if (result.outcome === 'unknown') unknown ??= result.error;
       const now = await unlessLost(unknown, key, this.readObject(objectKey, key, bounds));
       if (now.record?.nonce === record.nonce) return { isStored: true, seen: now };
@@ -109,7 +108,7 @@ export class ManifestTable {
   }
 }
 
-/** What ends a request says nothing of one before it that may have happened. */
+/** What ends a request says nothing about an earlier one that may have happened. */
 async function unlessLost<Result>(
   unknown: Error | undefined,
   key: ManifestKey,

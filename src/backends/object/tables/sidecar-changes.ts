@@ -13,7 +13,7 @@ export interface Taking {
   readonly tokens: readonly Token[];
   /** A generation whose data this process knows to be stored. */
   readonly storedGeneration: Generation | undefined;
-  /** Begins a new life of the segment; throws when its bytes are not to be had. */
+  /** Begins a new life of the segment; throws when its bytes are not available. */
   readonly newGeneration: () => Generation;
 }
 
@@ -40,12 +40,10 @@ export function take({ tokens, storedGeneration, newGeneration }: Taking): Sidec
   };
 }
 
-/**
- * Takes references away; `since` dates the moment at which nothing references the segment any more.
- */
+/** Removes references; `since` is the time at which nothing references the segment any more. */
 export function drop(tokens: ReadonlySet<Token>, since: () => number): SidecarChange {
   return (sidecar) => {
-    // A hot segment's names are no longer kept up; cooling finds them out anew.
+    // A hot segment's names are no longer maintained; cooling finds them again.
     if (sidecar === undefined || sidecar.hot) return undefined;
     const refs = sidecar.refs.filter((token) => !tokens.has(token));
     if (refs.length === sidecar.refs.length) return undefined;

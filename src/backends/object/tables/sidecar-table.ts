@@ -16,9 +16,9 @@ import { atMost } from './cache-bound.ts';
 import type { Foundation } from './foundation.ts';
 
 /**
- * What a sidecar shall become: a function of what it is and of how often the change was refused
- * because others were faster; `undefined` when it is so already. It may be asked many times, and
- * must be idempotent: that is what makes a lost reply harmless.
+ * Computes the new sidecar from the stored one and the number of refusals because others were
+ * faster; `undefined` means no change. May be called many times, so it must be idempotent: then a
+ * lost reply does no harm.
  */
 export type SidecarChange = (
   sidecar: SidecarContent | undefined,
@@ -26,19 +26,19 @@ export type SidecarChange = (
 ) => SidecarContent | undefined;
 
 export interface ChangeOptions {
-  /** Where nothing is known of the sidecar, try to create it before reading it. Default: false. */
+  /** When nothing is known of the sidecar, try to create it before reading it. Default: false. */
   readonly assumeAbsent?: boolean;
 }
 
 interface Known {
   readonly sidecar: Sidecar | undefined;
   readonly etag: string | undefined;
-  /** Read after the change was asked for, so that "nothing to do" may be concluded from it. */
+  /** Read after the change was requested, so that "nothing to do" is a valid conclusion. */
   readonly isFresh: boolean;
 }
 
 interface Request {
-  /** Whose it is. */
+  /** The call that requested it. */
   readonly call: Call;
   readonly bounds: Bounds;
   readonly change: SidecarChange;
@@ -53,16 +53,16 @@ const CACHED_SIDECARS = 20_000;
 
 const NOTHING_KNOWN: Known = { sidecar: undefined, etag: undefined, isFresh: false };
 
-/** What all calls of an open store share of the sidecars. */
+/** Sidecar state that all calls of an open store share. */
 export class SidecarMemory {
   readonly cache = new LRUCache<Address, Known>(atMost(CACHED_SIDECARS));
-  /** Changes asked for, by sidecar. */
+  /** Requested changes, by sidecar. */
   readonly lanes = new Map<Address, Request[]>();
 }
 
 /**
- * All sidecars, changed by compare-and-swap. Changes of one sidecar that meet in this process share
- * a request.
+ * All sidecars, changed by compare-and-swap. Concurrent changes of one sidecar in this process
+ * share a request.
  */
 export class SidecarTable {
   readonly #foundation: Foundation;
@@ -75,21 +75,20 @@ export class SidecarTable {
     this.#lanes = lanes;
   }
 
-  /** The sidecar as it is stored now. */
+  /** Reads the sidecar as stored now. */
   async read(address: Address): Promise<Sidecar | undefined> {
     return (await this.#read(address)).sidecar;
   }
 
-  /** The sidecar as this process last saw it; good for guessing only. */
+  /** The sidecar as this process last saw it; only good for a guess. */
   peek(address: Address): Sidecar | undefined {
     return this.#cache.get(address)?.sidecar;
   }
 
   /**
-   * Makes a change. Resolves with the sidecar that has it.
+   * Makes a change. Resolves with the sidecar that includes it.
    *
-   * @throws `BUSY` after too long a time of contention; what the store throws; what `change`
-   *   throws.
+   * @throws `BUSY` after contention for too long; what the store throws; what `change` throws.
    */
   change(
     address: Address,
@@ -116,10 +115,7 @@ export class SidecarTable {
     });
   }
 
-  /**
-   * Puts a whole sidecar in the place of one that cannot be read. Returns whether it was still that
-   * one.
-   */
+  /** Replaces an unreadable sidecar. Returns whether it was still the same one. */
   async replaceDamaged(address: Address, content: SidecarContent): Promise<boolean> {
     const key = sidecarKey(address);
     const object = await this.#foundation.store.get(key);
@@ -135,7 +131,7 @@ export class SidecarTable {
   }
 
   async #drain(address: Address): Promise<void> {
-    // Changes asked for in the same turn share the first request.
+    // Changes requested in the same turn share the first request.
     await Promise.resolve();
     for (;;) {
       const requests = this.#lanes.get(address) as Request[];
@@ -145,7 +141,7 @@ export class SidecarTable {
       try {
         await this.#apply(address, requests, bounds);
       } catch (error) {
-        // A change may be made twice, so that whose call goes on may ask again.
+        // A change may be made twice, so calls that continue may request it again.
         for (const request of requests) {
           if (goesOn(request, bounds, error)) (this.#lanes.get(address) as Request[]).push(request);
           else request.reject(error);
@@ -220,7 +216,7 @@ export class SidecarTable {
   }
 }
 
-/** What bounds a request that several calls share: whichever of them ends first. */
+/** Bounds of a request that several calls share: it ends with the first of them. */
 function sharedBounds(requests: readonly Request[]): Bounds {
   const [first, ...others] = requests.map(({ bounds }) => bounds) as [Bounds, ...Bounds[]];
   if (requests.every(({ call }) => call === requests[0]?.call)) return first;
@@ -229,7 +225,7 @@ function sharedBounds(requests: readonly Request[]): Bounds {
   return signals.length === 0 ? { deadline } : { deadline, signal: AbortSignal.any(signals) };
 }
 
-/** Whether what ended a shared request was the end of another call. */
+/** Whether a shared request ended because another call ended. */
 function goesOn({ bounds, reject }: Request, shared: Bounds, error: unknown): boolean {
   try {
     throwIfAborted(bounds.signal);
@@ -241,7 +237,7 @@ function goesOn({ bounds, reject }: Request, shared: Bounds, error: unknown): bo
   return isVarveError(error) && error.retryable && bounds.deadline > shared.deadline;
 }
 
-/** Applies changes one after the other; one that throws is rejected and left out. */
+/** Applies changes one after the other; rejects and skips one that throws. */
 function applyAll(
   requests: readonly Request[],
   sidecar: SidecarContent | undefined,

@@ -1,6 +1,6 @@
 import { isUnreadable } from '../../../core/errors.ts';
 
-/** What `read` resolves with, `undefined` where the content cannot be read. */
+/** Resolves with what `read` resolves with; `undefined` when the content is unreadable. */
 export async function unlessUnreadable<Content>(
   read: Promise<Content>,
 ): Promise<Content | undefined> {
