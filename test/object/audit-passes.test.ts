@@ -6,8 +6,8 @@ import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { commit, entry, put } from '../conformance/builders.ts';
 
 /**
- * Segments that few or many manifests reference, some of which are then damaged, by their place
- * among all objects.
+ * Segments that few or many manifests reference; then some objects are damaged, chosen by their
+ * place among all objects.
  */
 const STORES = fc.record({
   manifests: fc.array(fc.uniqueArray(fc.nat(11), { maxLength: 6 }), {
@@ -68,7 +68,7 @@ async function audit(
   }
 }
 
-/** Manifests are read at once, so they come in any order. */
+/** Sorted, because manifests are read in parallel. */
 function comparable(finding: Finding): Finding {
   return { ...finding, manifests: [...finding.manifests].sort(byText) };
 }

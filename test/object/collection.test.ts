@@ -20,7 +20,7 @@ import { StandingClock } from './standing-clock.ts';
 
 const MINUTE_MS = 60_000;
 
-/** A store of objects with a clock of its own that a history happened to. */
+/** A store of objects with a clock of its own, in which a history of operations took place. */
 class Aged {
   readonly clock = new StandingClock();
   readonly objects = new MemoryObjectStore({ now: () => this.clock.time });
@@ -50,7 +50,7 @@ class Aged {
     await Promise.race([mortal.death, backend.commit(writes)]);
   }
 
-  /** The same objects of the same ages, for another way to go on. */
+  /** A copy with the same objects of the same ages, to continue in another way. */
   async copy(): Promise<Aged> {
     const copy = new Aged();
     for (const { key, lastModified } of (await this.objects.list('')).objects) {
@@ -63,7 +63,7 @@ class Aged {
     return copy;
   }
 
-  /** Sizes of objects below `segments/`, and which segments are there, by sidecar. */
+  /** Sizes of objects below `segments/`, and the segments that have a sidecar. */
   async segments(): Promise<{ stored: number; living: Map<string, Sidecar> }> {
     let stored = 0;
     const living = new Map<string, Sidecar>();
@@ -80,7 +80,7 @@ class Aged {
   }
 }
 
-/** Collects, and makes sure that the report tells what became of the objects. */
+/** Collects, and checks the report against what happened to the objects. */
 async function collectWatched(aged: Aged, options: CollectOptions): Promise<CollectReport> {
   const before = await aged.segments();
   const report = await aged.process().collect(options);
@@ -151,7 +151,7 @@ describe('a plan for objects', () => {
 test('an everyday run finds by hints what a full one finds by a walk', async () => {
   await fc.assert(
     fc.asyncProperty(histories, fc.constantFrom(0, 2 * MINUTE_MS), async (steps, graceMs) => {
-      // Long enough for the marks of writers that died to have grown old.
+      // Long enough for the marks of dead writers to be old.
       const store = await aged(steps, 30);
       const other = await store.copy();
       const everyday = await collectWatched(store, { graceMs });
@@ -178,8 +178,8 @@ test('shards are disjoint and together do what one run does, each as its plan pr
         const other = await store.copy();
         const whole: CollectReport[] = [];
         const reports: CollectReport[] = [];
-        // What one shard lets go of another may have passed by, and what a run changed is not old:
-        // later rounds take it, once everything is due that ever will be.
+        // One shard drops references that another has passed already, and what a run changed is
+        // not old. Later rounds take these, when everything is due.
         for (const minutesLater of [30, 2, 2, 2]) {
           whole.push(await other.process().collect({ graceMs: 0, full }));
           for (let index = 0; index < count; index++) {

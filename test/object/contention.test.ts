@@ -13,8 +13,7 @@ import type { Address } from '../../src/core/address.ts';
 import { auditOf, commit, entry, put, remove, segment } from '../conformance/builders.ts';
 
 /**
- * A service that takes a moment, so that whoever swaps after reading meets those who did the same
- * meanwhile.
+ * A service with a delay, so that a writer that reads and then swaps meets others that do the same.
  */
 class SlowStore extends MemoryObjectStore {
   override async get(...given: Parameters<MemoryObjectStore['get']>) {
@@ -45,7 +44,8 @@ test('64 writers of one segment at the same time all succeed, and it counts thei
   );
   const [first, ...others] = writers as [ObjectBackend, ...ObjectBackend[]];
   expect((await auditOf(first)).findings).toEqual([]);
-  // Once few are left, an audit counts them again, and a collection finds it when they are gone.
+  // When few references are left, an audit names them; when none is, a collection takes the
+  // segment.
   const [last, ...early] = ids.flat() as [string, ...string[]];
   await first.commit(early.map((id) => remove(id)));
   for await (const _ of first.audit({ repair: true }));

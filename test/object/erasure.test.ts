@@ -40,7 +40,7 @@ test('an erasure leaves no deleted content in any object, and reports what other
   await store.close();
 });
 
-/** A store that turns changes of sidecars away, while it is told to. */
+/** A store that can refuse changes of sidecars. */
 class BusyStore extends MemoryObjectStore {
   isBusy = false;
 
@@ -57,7 +57,7 @@ test('an erasure reports what it could not delete although nothing needs it', as
   objects.isBusy = true;
   await commit(writer, remove('a'));
   objects.isBusy = false;
-  // Data that came late, of a writer that had been given up.
+  // Data that arrived late, of a writer that was fenced.
   const data = (await objects.list('segments/')).objects.filter(
     ({ key }) => !key.endsWith('.meta'),
   );
@@ -110,7 +110,7 @@ describe('an erasure of conversations beside the garbage of others', () => {
     const [before] = await store.backend.read([{ kind: 'conversation', id: 'mine' }]);
     const own = await store.backend.addresses(before?.spilled ?? []);
     expect(own.length).toBeGreaterThan(0);
-    // Nothing leads to data that comes late.
+    // No sidecar names data that arrives late.
     const late = own.map((address) => `segments/${address}/AAAAAAAAAAAAb9`);
     for (const key of late) await objects.put(key, Buffer.from('late'), { kind: 'any' });
     const { collection } = await store.eraseConversations(['mine']);
@@ -123,7 +123,7 @@ describe('an erasure of conversations beside the garbage of others', () => {
     expect(collection.remnants).toHaveLength(1);
   });
 
-  test('goes on although a segment of theirs is lost', async () => {
+  test('ends although a segment of theirs is lost', async () => {
     const { objects: segments } = await objects.list('segments/');
     const sidecars = segments.filter(({ key }) => key.endsWith('.meta')).map(({ key }) => key);
     const body = { v: 1, nonce: 'n', gen: 'AAAAAAAAAAAAb9', state: 'gone', refCount: 0, refs: [] };

@@ -4,7 +4,7 @@ import { ServerClock } from '../../src/backends/storage/server-clock.ts';
 import { decodeFrame } from '../../src/cas/codec/frame.ts';
 import { SystemClock } from '../../src/core/system/system-clock.ts';
 
-/** The keys of objects that hold any of the texts, compressed or not. */
+/** The keys of objects that contain any of the texts, compressed or not. */
 export async function holding(store: ObjectStore, texts: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   for await (const page of listPages(

@@ -15,8 +15,7 @@ type Put = () => Promise<PutResult>;
 /** A store whose answers to some requests about manifests are replaced. */
 class UnreliableStore extends MemoryObjectStore {
   /**
-   * What becomes of each of the next writes of a manifest; those after them are answered as they
-   * are.
+   * What happens to each of the next writes of a manifest. Later ones are not changed.
    */
   readonly puts: ((put: Put) => Promise<PutResult>)[] = [];
   readonly gets: (() => void)[] = [];
@@ -40,7 +39,7 @@ class UnreliableStore extends MemoryObjectStore {
 
 const LOST: PutResult = { outcome: 'unknown', error: new Error('the connection was reset') };
 
-/** Applied, and nobody hears of it. */
+/** Applied, but the answer is lost. */
 const answerLost = async (send: Put) => {
   await send();
   return LOST;
@@ -123,7 +122,7 @@ test.each([
   const refuse = () => {
     throw throttled;
   };
-  // The first look at the object is before the write.
+  // The first GET of the object comes before the write.
   if (then === 'get') store.gets.push(() => {}, refuse);
   store.puts.push(requestLost);
   if (then === 'put') store.puts.push(async () => refuse());

@@ -2,8 +2,7 @@ import { StoreDecorator } from '../../src/backends/storage/decorators/store-deco
 import type { ObjectStore, RequestOptions } from '../../src/backends/storage/object-store.ts';
 
 /**
- * A process's way to the objects, which ends with the process, after so many requests: whoever asks
- * then waits for ever.
+ * The connection of a process that dies after a number of requests: later ones wait for ever.
  */
 export class MortalStore extends StoreDecorator {
   /** Resolves when the process dies. */

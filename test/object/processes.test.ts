@@ -11,10 +11,10 @@ import { idOf, LEASE_MS, type ObjectJob, OWN_CONVERSATIONS } from './process/age
 import { openShared } from './process/open-shared.ts';
 import { type SharedServer, sharedServer } from './process/shared-server.ts';
 
-/** Processes that write at once; CI asks for 16. */
+/** The number of processes that write at once; CI sets 16. */
 const WRITERS = Number(process.env['VARVE_WRITERS'] ?? 4);
 
-/** How long they write, in ms; a soak asks for more. */
+/** How long they write, in ms; a soak sets more. */
 const WRITING_MS = Number(process.env['VARVE_WRITING_MS'] ?? 4000);
 
 type State = string[][] | null;
@@ -53,7 +53,7 @@ describe.skipIf(leftOut('processes that are killed on one bucket'))(
       for (const [seed, child] of writers.entries())
         acknowledged += await expectAcknowledged(backend, seed, child);
       expect(acknowledged).toBeGreaterThan(WRITERS);
-      // Whole seconds of the server's clock, and the margin that a lease is given.
+      // The server's clock has whole seconds, and an attempt is given a margin.
       await sleep(LEASE_MS + 3500);
       for await (const finding of backend.audit({ repair: true }))
         expect(finding).toMatchObject({ repaired: true });
@@ -66,7 +66,7 @@ describe.skipIf(leftOut('processes that are killed on one bucket'))(
   },
 );
 
-/** Kills every other writer at some moment of the first half of its work. */
+/** Kills every other writer during the first half of its work. */
 async function killSome(writers: readonly Child[]): Promise<Set<Child>> {
   const random = new Random(7);
   const victims = writers.filter((_, at) => at % 2 === 0);
@@ -81,8 +81,8 @@ async function killSome(writers: readonly Child[]): Promise<Set<Child>> {
 }
 
 /**
- * Every conversation is what was acknowledged last, or what was being written when its writer was
- * killed.
+ * Checks that every conversation is what was acknowledged last, or what its writer was writing when
+ * it was killed.
  */
 async function expectAcknowledged(backend: Backend, seed: number, child: Child): Promise<number> {
   const possible = new Map<number, State[]>();

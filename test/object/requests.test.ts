@@ -13,12 +13,12 @@ let backend: ObjectBackend;
 beforeEach(async () => {
   store = new MemoryObjectStore();
   backend = await openObjects(store);
-  // The writer's mark and the look for damage are once a process.
+  // Once a process, a writer stores its mark and lists hints of damage.
   await commit(backend, put('first', [entry('1', 'first')]));
 });
 afterEach(() => backend.close());
 
-/** The requests that something takes; verbs that it does not use are left out. */
+/** The requests that work takes, without verbs that it does not use. */
 async function requestsOf(
   work: () => Promise<unknown>,
   asked = backend,
@@ -71,7 +71,7 @@ test('an import writes each shared sidecar once, however many conversations shar
   const writes = Array.from({ length: 200 }, (_, at) =>
     put(`c${at}`, [entry('1', `shared ${at % 5}`)]),
   );
-  // A rollup of what was written comes on top.
+  // And a rollup of what was written.
   expect(await requestsOf(() => backend.commit(writes))).toEqual({ put: 2 * 200 + 2 * 5 });
 });
 

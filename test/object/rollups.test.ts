@@ -8,7 +8,7 @@ import { entry, idsOf, put, remove } from '../conformance/builders.ts';
 
 const ROLLUPS = 'index/conversation/';
 
-/** Lists merge so many rollups, or more, into one. */
+/** The number of rollups from which on a list merges them. */
 const MERGED_ROLLUPS = 16;
 
 let store: MemoryObjectStore;
@@ -16,7 +16,7 @@ beforeEach(() => {
   store = new MemoryObjectStore();
 });
 
-/** Does something as a process that opens the store and closes it. Returns the GETs of it. */
+/** Works in a process of its own, which opens the store and closes it. Returns its GETs. */
 async function gets(
   work: (backend: ObjectBackend) => Promise<unknown>,
   options: OpenObjectsOptions = {},
@@ -50,7 +50,7 @@ async function rollups(): Promise<string[]> {
   }
 }
 
-/** Leaves as many rollups as an import of hundreds of thousands does. */
+/** Stores as many rollups as an import of hundreds of thousands of conversations does. */
 async function leaveRollups(count: number): Promise<void> {
   const [first = ''] = await rollups();
   const body = (await store.get(first))?.body ?? new Uint8Array();

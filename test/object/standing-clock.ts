@@ -1,11 +1,8 @@
 import type { Clock } from '../../src/core/system/clock.ts';
 
-/**
- * A clock that stands still until it is set, or somebody sleeps who does not wait for something
- * else to end.
- */
+/** A clock that stands until it is set. A sleep without a signal moves it on. */
 export class StandingClock implements Clock {
-  /** With a fraction of a second, as services have that tell milliseconds. */
+  /** Not a whole second, as with services whose times have milliseconds. */
   time = Date.UTC(2026, 0, 31) + 123;
 
   monotonic(): number {

@@ -16,7 +16,7 @@ import {
 } from '../../conformance/builders.ts';
 import { DamagedStore, KEY, MANIFEST, OTHER_GENERATION, TEXT } from './damaged-store.ts';
 
-/** What goes on although something is damaged, and what is no damage at all. */
+/** What still works beside damage, and what is not damage. */
 
 let store: DamagedStore;
 beforeEach(async () => {
@@ -26,7 +26,7 @@ beforeEach(async () => {
 const collect = (options = {}): Promise<CollectReport> =>
   store.use((backend) => backend.collect({ graceMs: 0, ...options }));
 
-/** The ids that a list tells, and the code of the error that it ends with. */
+/** The ids of a list, and the code of the error that it ends with. */
 async function listed(): Promise<{ ids: string[]; code?: string }> {
   return store.use(async (backend) => {
     const ids: string[] = [];
@@ -52,7 +52,7 @@ describe('beside a manifest that cannot be read', () => {
 
   test('collections go on, everyday and full', async () => {
     await store.use((backend) => commit(backend, remove('a')));
-    // Marks of writers that are gone make a collection look through the manifests.
+    // Old marks of writers make a collection read all manifests.
     await store.dropWriter(conversation('d'), 'taken by a writer that dies');
     store.clock.time += 20 * 60_000;
     expect(await collect()).toMatchObject({
@@ -62,7 +62,7 @@ describe('beside a manifest that cannot be read', () => {
     await store.use((backend) => commit(backend, remove('c')));
     expect(await collect({ full: true })).toMatchObject({ isComplete: true, collectedSegments: 1 });
     expect((await collect({ erase: true })).isComplete).toBe(true);
-    // What it holds stays.
+    // What it references stays.
     await store.flip(MANIFEST.b);
     expect((await store.read()).b).toBe('whole');
   });
@@ -96,10 +96,10 @@ describe('beside a manifest that cannot be read', () => {
       commit(backend, put({ kind: 'blob', id: 'bad' }, [entry('no blob')])),
     );
     const findings = await store.use(async (backend) => {
-      const told: unknown[] = [];
+      const found: unknown[] = [];
       for await (const { kind, manifests } of new Store(backend).audit({ deep: true }))
-        told.push([kind, manifests]);
-      return told;
+        found.push([kind, manifests]);
+      return found;
     });
     expect(findings).toEqual([
       ['corrupt-manifest', [KEY.b]],
@@ -221,7 +221,7 @@ describe('a hint that cannot be read', () => {
 
 describe('a list', () => {
   beforeEach(async () => {
-    // So many that a rollup pays.
+    // Enough for a rollup.
     const writes = Array.from({ length: 20 }, (_, at) => put(`c${at}`, [entry('1')]));
     await store.use((backend) => backend.commit(writes));
   });
@@ -270,7 +270,7 @@ test('the report of an audit counts findings by kind, those of a deep audit incl
   await store.alterSidecar(TEXT.shared, () => ({ refCount: 9 }));
   const [report] = await store.use(async (backend) => {
     const opened = new Store(backend);
-    // Entries that are no conversation's: a deep audit of them finds damage, unless it was told of
+    // Entries that are not a conversation's: a deep audit reports them, unless they were reported
     // before.
     for await (const finding of opened.audit({ repair: true, deep: true }))
       expect(finding.message).not.toBe('');

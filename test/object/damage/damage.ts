@@ -4,19 +4,19 @@ import { segmentKey } from '../../../src/backends/object/format/keys.ts';
 import { commit, entry, put, segment } from '../../conformance/builders.ts';
 import { type DamagedStore, MANIFEST, TEXT } from './damaged-store.ts';
 
-/** A store damaged by hand, and the whole report of an audit of it. */
+/** A damage that is done by hand, and what an audit reports of it. */
 export interface Damage {
   readonly name: string;
-  /** Of what an audit tells first. */
+  /** The kind of the first finding. */
   readonly kind: FindingKind;
   readonly damage: (store: DamagedStore) => Promise<void>;
-  /** What an audit tells, exactly. */
+  /** All findings of an audit, exactly. */
   readonly findings: (store: DamagedStore) => Promise<Finding[]>;
-  /** What an audit tells after a repair. Default: nothing. */
+  /** The findings of an audit after a repair. Default: none. */
   readonly after?: (store: DamagedStore) => Promise<Finding[]>;
   /** How the conversations read before a repair. Default: both are whole. */
   readonly reads?: Readonly<Record<'a' | 'b', string>>;
-  /** What a repair leaves. */
+  /** Checks what a repair leaves. */
   readonly leaves: (store: DamagedStore) => Promise<void>;
 }
 
@@ -29,17 +29,17 @@ export const TO_MARK = 'mark it, so that the next put of the same bytes heals it
 export const MARKED = 'none: it is marked, and the next put of the same bytes heals it';
 export const REBUILD = 'rebuild the sidecar from the manifests';
 
-/** A finding of bookkeeping that cannot be repaired, unless told otherwise. */
+/** A finding that is harmless and cannot be repaired, except as `given` says. */
 export function finding(given: Pick<Finding, 'kind' | 'message'> & Partial<Finding>): Finding {
   return { manifests: [], repair: 'none', repaired: false, harmful: false, ...given };
 }
 
-/** Audits go by the order of addresses. */
+/** Sorted as audits report them. */
 export function byAddress(findings: readonly Finding[]): Finding[] {
   return [...findings].sort((one, other) => (String(one.address) < String(other.address) ? -1 : 1));
 }
 
-/** Where b's data of a text is or was, by what b says. */
+/** The key of the data of a text, as the manifest b references it. */
 export async function dataKeyOfB(store: DamagedStore, text: string): Promise<string> {
   const { address } = segment(text);
   const gen = (await store.record(MANIFEST.b)).current?.references.get(address)?.gen;
@@ -51,14 +51,14 @@ export async function dropHints(store: DamagedStore): Promise<void> {
   await store.objects.delete(await store.keys('hints/releases/'));
 }
 
-/** How many segments a collection takes, by a process of its own. */
+/** Collects in a process of its own. Returns the number of collected segments. */
 export function collected(store: DamagedStore, options = {}): Promise<number> {
   return store.use(
     async (backend) => (await backend.collect({ graceMs: 0, ...options })).collectedSegments,
   );
 }
 
-/** Puts the same bytes again, which heals all who reference them. */
+/** Puts the same bytes again, and checks that this heals all manifests. */
 export async function expectHealing(store: DamagedStore): Promise<void> {
   await store.use((backend) =>
     commit(backend, put('again', [entry('again', TEXT.a, TEXT.b, TEXT.shared)])),

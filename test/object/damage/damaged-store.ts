@@ -37,12 +37,12 @@ export const MANIFEST = { a: manifestObjectKey(KEY.a), b: manifestObjectKey(KEY.
 
 type Json = Record<string, unknown>;
 
-/** A store among objects in memory, with its clock, and the means to damage it. */
+/** A store on objects in memory, with a clock of its own, that tests can damage. */
 export class DamagedStore {
   readonly clock = new StandingClock();
   readonly objects = new MemoryObjectStore({ now: () => this.clock.time });
 
-  /** Two conversations with a segment each of their own, and one that they share. */
+  /** Opens a store with two conversations that have one segment each, and share a third one. */
   static async open(options: OpenObjectsOptions = {}): Promise<DamagedStore> {
     const store = new DamagedStore();
     await store.use(async (backend) => {
@@ -57,7 +57,7 @@ export class DamagedStore {
     return openObjects(this.objects, options, { clock: this.clock });
   }
 
-  /** Does something as a process that opens the store and closes it. */
+  /** Works in a process of its own, which opens the store and closes it. */
   async use<Result>(
     work: (backend: ObjectBackend) => Promise<Result>,
     options: OpenObjectsOptions = {},
@@ -71,13 +71,13 @@ export class DamagedStore {
   }
 
   /**
-   * Has a writer take segments for a manifest, among them a text, and then do nothing more, ever.
+   * Starts a writer that takes segments for a manifest, a text among them, and then stops for ever.
    */
   async dropWriter(key: ManifestKey, text: string): Promise<void> {
     const writer = await this.backend();
     await new Promise<void>((isStored) => {
       async function* entries() {
-        // So much that it is stored before all of it is there.
+        // Enough to be stored before the stream ends.
         const large = [1, 2, 3].map((byte) => segment(Buffer.alloc(3_000_000, byte)));
         yield entry('first', text, ...large);
         isStored();
@@ -93,7 +93,7 @@ export class DamagedStore {
     return (await this.objects.list(prefix)).objects.map(({ key }) => key);
   }
 
-  /** Every object by its key: what was changed shows. */
+  /** The tag of every object by its key, to compare with later ones. */
   async snapshot(): Promise<ReadonlyMap<string, string>> {
     return new Map((await this.objects.list('')).objects.map(({ key, etag }) => [key, etag]));
   }
@@ -123,7 +123,7 @@ export class DamagedStore {
     return JSON.parse((await this.bytes(this.sidecarKey(text))).toString());
   }
 
-  /** The key of the data that the sidecar leads to. */
+  /** The key of the data that the sidecar names. */
   async dataKey(text: string): Promise<string> {
     return segmentKey(segment(text).address, (await this.sidecar(text)).gen);
   }
@@ -145,7 +145,7 @@ export class DamagedStore {
     await this.write(objectKey, encodeRecord({ ...record, ...change(record) }));
   }
 
-  /** Changes the JSON of a manifest's object as a version to come may write it. */
+  /** Changes the JSON of a manifest's object, as a later version may do. */
   async alterHeader(objectKey: string, change: (header: Json) => Json): Promise<void> {
     const reader = new ByteReader(decodeFrame(await this.bytes(objectKey), objectKey), objectKey);
     const header = JSON.parse(reader.bytes(reader.varint()).toString());
@@ -163,7 +163,7 @@ export class DamagedStore {
     return tokenOf(referrerOf(objectKey), hold.attempt);
   }
 
-  /** What an audit finds, by a process of its own. */
+  /** Audits in a process of its own. Returns the findings. */
   findings(options: { repair?: boolean } = {}): Promise<Finding[]> {
     return this.use(async (backend) => {
       const findings: Finding[] = [];
@@ -173,7 +173,8 @@ export class DamagedStore {
   }
 
   /**
-   * What becomes of reading each conversation: `whole`, what else it is, or the code of the error.
+   * Reads each conversation. Returns `whole`, its content if that is wrong, or the code of the
+   * error.
    */
   async read(): Promise<Record<'a' | 'b', string>> {
     return this.use(async (backend) => ({
@@ -196,5 +197,5 @@ async function readFrom(backend: ObjectBackend, id: 'a' | 'b'): Promise<string> 
   }
 }
 
-/** A name of a life of a segment that it never had. */
+/** A generation that no segment has had. */
 export const OTHER_GENERATION = 'AAAAAAAAAAAAb9' as Generation;

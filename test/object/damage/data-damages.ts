@@ -101,7 +101,7 @@ export const DATA_DAMAGES: readonly Damage[] = [
     },
   },
   {
-    name: 'corrupt data that nobody needs',
+    name: 'corrupt data that no manifest needs',
     kind: 'corrupt-data',
     damage: async (store) => {
       await store.use((backend) => commit(backend, remove('b')));
@@ -119,7 +119,7 @@ export const DATA_DAMAGES: readonly Damage[] = [
     name: 'a body that was spilled into a segment and is corrupt',
     kind: 'corrupt-data',
     damage: async (store) => {
-      // Such a body is appended, and all that are inline are spilled together.
+      // With this body, all inline bodies are too large and are spilled together.
       await store.use((backend) => commit(backend, append('b', [entry(LONG)])), { spillAbove: 10 });
       await store.flip(await store.dataKey(`body of b${LONG}`));
     },
@@ -214,7 +214,7 @@ async function newerData(store: DamagedStore): Promise<Finding> {
   });
 }
 
-/** A flipped bit in the payload: the frame is sound, its content is not. */
+/** Flips a bit of the payload and keeps the frame valid: only the content is wrong. */
 async function corrupt(
   store: DamagedStore,
   text: string,

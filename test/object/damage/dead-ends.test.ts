@@ -13,12 +13,12 @@ import {
 import { ADDRESS, collected } from './damage.ts';
 import { DamagedStore, OTHER_GENERATION, TEXT } from './damaged-store.ts';
 
-/** No damage from outside leads where neither a repair nor a put of the same bytes leads out. */
+/** After any damage from outside, a repair or a put of the same bytes makes the store whole. */
 
 interface Ruin {
   readonly name: string;
   readonly ruin: (store: DamagedStore) => Promise<void>;
-  /** Whether the bytes are still somewhere. Default: true. */
+  /** Whether the bytes are still stored. Default: true. */
   readonly isLost?: true;
   /** Whether puts are refused until a repair. Default: false. */
   readonly isUnreadable?: true;
@@ -31,7 +31,7 @@ const unsidecar = (store: DamagedStore) =>
   store.write(store.sidecarKey(TEXT.shared), 'not a sidecar');
 const NAMELESS = { refs: [], refCount: 0, since: 1 };
 
-/** Deletes the data that manifests hold, then does the rest. */
+/** Deletes the data that manifests reference, then does the rest. */
 function withoutData(rest: (store: DamagedStore) => Promise<void> = async () => {}) {
   return async (store: DamagedStore) => {
     await store.objects.delete([await shared(store)]);
@@ -114,8 +114,8 @@ async function ruined({ ruin }: Ruin): Promise<DamagedStore> {
 }
 
 /**
- * Puts a conversation once more as it is, by a process of its own. Returns its outcome and what it
- * reads.
+ * Puts a conversation again unchanged, in a process of its own. Returns the outcome, and what the
+ * conversation then reads as.
  */
 async function putAgain(store: DamagedStore, id: 'a' | 'b'): Promise<string> {
   return store.use(async (backend) => {
@@ -130,8 +130,7 @@ async function putAgain(store: DamagedStore, id: 'a' | 'b'): Promise<string> {
 }
 
 /**
- * Repairs until there is nothing to find: the first repair may leave data that a second one
- * deletes.
+ * Repairs until nothing is found: a first repair may leave data that a second one deletes.
  */
 async function repair(store: DamagedStore): Promise<void> {
   for (let round = 0; round < 2; round++) await store.findings({ repair: true });
@@ -142,7 +141,7 @@ async function dataOf(store: DamagedStore, address = ''): Promise<string[]> {
   return (await store.keys(`segments/${address}`)).filter((key) => !key.endsWith('.meta'));
 }
 
-/** Whether all is in order: nothing is found, and what is deleted goes, down to the last byte. */
+/** Checks that nothing is found, and that every byte of deleted content is collected. */
 async function expectOrder(store: DamagedStore): Promise<void> {
   expect(await store.findings()).toEqual([]);
   await store.use(async (backend) => {
@@ -206,7 +205,7 @@ describe.each(RUINS)('after damage that leaves $name', (ruin) => {
 
   test('a full collection takes nothing that is in use', async () => {
     const store = await ruined(ruin);
-    // Everyday runs are led to the segment, too.
+    // A hint leads everyday runs to the segment, too.
     const hint = { v: 1, segments: [ADDRESS.shared], manifests: [] };
     const data = await dataOf(store, ADDRESS.shared);
     for (const options of [{ full: true, dryRun: true }, { full: true }, {}, { erase: true }]) {

@@ -10,7 +10,7 @@ const DAMAGES = [...DATA_DAMAGES, ...SIDECAR_DAMAGES, ...MANIFEST_DAMAGES];
 
 const WHOLE = { a: 'whole', b: 'whole' };
 
-/** What a repair tells of findings: mended, or marked. */
+/** What a repair reports of findings: repaired, or marked. */
 function repairedOf(findings: readonly Finding[]): Finding[] {
   return findings.map((each) => {
     if (each.repair.startsWith('none')) return each;

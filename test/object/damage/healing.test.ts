@@ -58,7 +58,7 @@ test.each([
   expect(await contentOf(backend, 'a')).toEqual([{ body: '1', segments: ['the text'] }]);
   expect((await auditOf(backend)).findings).toEqual([]);
   await backend.close();
-  // Once healed, the next writer has nothing to look for.
+  // After that the next writer finds no hint of damage.
   const other = await openObjects(store);
   await commit(other, put('a', [entry('1', 'the text')]));
   expect((await store.list('hints/damaged/')).objects).toEqual([]);

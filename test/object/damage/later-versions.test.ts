@@ -6,7 +6,7 @@ import { ADDRESS, collected } from './damage.ts';
 import { DamagedStore, MANIFEST, TEXT } from './damaged-store.ts';
 
 /**
- * What a version to come may have written stays as it is, and what is written can be read again.
+ * What a later version may have written stays as it is, and what this version writes can be read.
  */
 
 let store: DamagedStore;

@@ -6,7 +6,7 @@ import { ByteWriter } from '../../../src/cas/codec/varint.ts';
 import { ADDRESS, byAddress, collected, type Damage, finding } from './damage.ts';
 import { type DamagedStore, KEY, MANIFEST, TEXT } from './damaged-store.ts';
 
-/** Damage to manifests, and what writers left in them. */
+/** Damage to manifests, and what dead writers leave in them. */
 export const MANIFEST_DAMAGES: readonly Damage[] = [
   {
     name: 'an attempt of a writer that is gone',
@@ -22,7 +22,7 @@ export const MANIFEST_DAMAGES: readonly Damage[] = [
     },
   },
   {
-    name: 'references that a writer which is gone began to let go of',
+    name: 'references that a dead writer began to drop',
     kind: 'stale-writer',
     damage: async (store) => {
       const attempt = 'CCCCCCCCCCCC' as AttemptId;
@@ -48,7 +48,7 @@ export const MANIFEST_DAMAGES: readonly Damage[] = [
     after: async (store) => [await unreadableManifest(store, 'CORRUPT')],
     reads: { a: 'whole', b: 'CORRUPT' },
     leaves: async (store) => {
-      // Brought back, it has lost nothing.
+      // Restored, it has lost nothing.
       await store.flip(MANIFEST.b);
       expect(await collected(store, { full: true })).toBe(0);
       expect(await store.read()).toEqual({ a: 'whole', b: 'whole' });
@@ -101,7 +101,7 @@ export const MANIFEST_DAMAGES: readonly Damage[] = [
       expect((await store.bytes('manifests/conversation/notes.txt')).toString()).toBe('mine'),
   },
   {
-    name: 'a corrupt manifest beside losses that only manifests could tell of',
+    name: 'a corrupt manifest beside losses that only manifests could show',
     kind: 'corrupt-manifest',
     damage: async (store) => {
       await store.flip(MANIFEST.b);
@@ -120,7 +120,7 @@ export const MANIFEST_DAMAGES: readonly Damage[] = [
   },
 ];
 
-/** A manifest's frame whose header is of a version to come. */
+/** A manifest's frame with the header of a later version. */
 function newerManifest(): Buffer {
   const header = Buffer.from('{"v":2}');
   const out = new ByteWriter(32);
@@ -137,7 +137,7 @@ const staleWriter = (): Finding =>
     repair: 'fence its attempt, and release what it took',
   });
 
-/** The message of the error that a reader gets, behind the words of the audit. */
+/** The message of an audit, with that of the error that a reader gets. */
 async function unreadableManifest(store: DamagedStore, code: string): Promise<Finding> {
   const error: unknown = await store
     .use((backend) => backend.heads([KEY.b]))

@@ -13,7 +13,7 @@ import {
 } from './damage.ts';
 import { type DamagedStore, KEY, MANIFEST, TEXT } from './damaged-store.ts';
 
-/** Damage to what counts references, and to the hints that lead collections. */
+/** Damage to sidecars, and to the hints that collections follow. */
 export const SIDECAR_DAMAGES: readonly Damage[] = [
   {
     name: 'a sidecar that cannot be read',
@@ -107,7 +107,7 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
     },
   },
   {
-    name: 'garbage that no hint tells of',
+    name: 'garbage that no hint names',
     kind: 'unindexed',
     damage: async (store) => {
       await store.use((backend) => commit(backend, remove('b')));
@@ -118,7 +118,7 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
     leaves: async (store) => expect(await collected(store)).toBe(1),
   },
   {
-    name: 'a condemned generation that no hint tells of',
+    name: 'a condemned generation that no hint names',
     kind: 'unindexed',
     damage: async (store) => {
       await store.use((backend) => commit(backend, remove('b')));
@@ -177,7 +177,7 @@ export const SIDECAR_DAMAGES: readonly Damage[] = [
         ),
       ),
     reads: { a: 'whole', b: 'absent' },
-    // A collection finds by a hint what the repair let go of.
+    // A collection finds by a hint what the repair dropped.
     leaves: async (store) => expect(await collected(store)).toBe(1),
   },
   {

@@ -6,7 +6,7 @@ import { Random } from '../../local/process/random.ts';
 import { entryOf } from '../../local/process/workload.ts';
 import { openShared } from './open-shared.ts';
 
-/** What a child process is told to do. */
+/** What a child process has to do. */
 export interface ObjectJob {
   /** `s3://…`; credentials come from the environment. */
   readonly location: string;
@@ -16,14 +16,14 @@ export interface ObjectJob {
   readonly forMs: number;
 }
 
-/** Conversations that each writer has for itself. */
+/** The number of conversations that only one writer uses. */
 export const OWN_CONVERSATIONS = 6;
 
-/** So short that what a killed process left is fenced within the test. */
+/** Short, so that attempts of killed processes are fenced during the test. */
 export const LEASE_MS = 3000;
 
 /** Written at once, without a buffer that a kill could lose. */
-function tell(line: string): void {
+function print(line: string): void {
   writeSync(1, `${line}\n`);
 }
 
@@ -32,9 +32,9 @@ export function idOf(seed: number, number: number): string {
 }
 
 /**
- * Puts, appends to and deletes conversations of its own, whose segments all writers share. Says
- * what it is about to do and what was acknowledged, so that whoever reads along knows what has to
- * be there: the names in each entry, or nothing.
+ * Puts, appends to and deletes conversations of its own, whose segments all writers share. Prints
+ * what it is about to do and what was acknowledged, so that its parent knows what has to be stored:
+ * the names in each entry, or nothing.
  */
 async function write(backend: ObjectBackend, { seed, forMs }: ObjectJob): Promise<void> {
   const random = new Random(seed);
@@ -44,14 +44,14 @@ async function write(backend: ObjectBackend, { seed, forMs }: ObjectJob): Promis
   while (performance.now() < end) {
     const number = random.below(OWN_CONVERSATIONS);
     const { write, next } = step(random, seed, number, states.get(number) ?? null);
-    tell(`try ${JSON.stringify([number, next])}`);
+    print(`try ${JSON.stringify([number, next])}`);
     const [outcome] = await backend.commit([write]);
     if (outcome?.status === 'failed') throw outcome.error;
     states.set(number, next);
-    tell(`ack ${JSON.stringify([number, next])}`);
+    print(`ack ${JSON.stringify([number, next])}`);
     operations++;
   }
-  tell(`operations ${operations}`);
+  print(`operations ${operations}`);
 }
 
 function step(
@@ -99,20 +99,20 @@ async function hammer(backend: ObjectBackend, { seed, forMs }: ObjectJob): Promi
     if (outcome?.status === 'failed') throw outcome.error;
     operations++;
   }
-  tell(`operations ${operations}`);
+  print(`operations ${operations}`);
 }
 
 async function collect(backend: ObjectBackend, { forMs, seed }: ObjectJob): Promise<void> {
   const end = performance.now() + forMs;
   for (let runs = 0; performance.now() < end; runs++) {
     await backend.collect({ graceMs: 0, full: (runs + seed) % 3 === 0 });
-    tell(`runs ${runs + 1}`);
+    print(`runs ${runs + 1}`);
   }
 }
 
 /**
- * What an audit beside writers finds are leaks of the killed; content that is lost or altered fails
- * it.
+ * An audit beside writers finds what killed processes leaked; lost or changed content fails the
+ * test.
  */
 async function audit(backend: ObjectBackend, { forMs }: ObjectJob): Promise<void> {
   const end = performance.now() + forMs;
@@ -120,7 +120,7 @@ async function audit(backend: ObjectBackend, { forMs }: ObjectJob): Promise<void
     for await (const finding of backend.audit({ repair: true })) {
       if (finding.harmful) throw new Error(`the audit found ${JSON.stringify(finding)}`);
     }
-    tell(`audits ${runs + 1}`);
+    print(`audits ${runs + 1}`);
   }
 }
 
@@ -128,10 +128,10 @@ const TASKS = { write, hammer, collect, audit };
 
 async function main(job: ObjectJob): Promise<void> {
   const backend = await openShared(job.location, { leaseMs: LEASE_MS });
-  tell('open');
+  print('open');
   await TASKS[job.task](backend, job);
   await backend.close();
-  tell('closed');
+  print('closed');
 }
 
 if (process.argv[2] !== undefined && import.meta.filename === process.argv[1]) {

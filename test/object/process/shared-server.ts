@@ -12,7 +12,7 @@ export interface SharedServer {
   readonly stop: () => Promise<void>;
 }
 
-/** A bucket of the real server where there is one, else of one in this process. */
+/** A bucket of the real server if there is one, else of a server in this process. */
 export async function sharedServer(): Promise<SharedServer> {
   const real = realServer();
   if (real === undefined) {

@@ -4,11 +4,11 @@ import { openS3 } from '../../../src/backends/object/open-s3.ts';
 import type { S3Config } from '../../../src/backends/storage/s3/s3-location.ts';
 import { describeBackend } from '../../conformance/backend-conformance.ts';
 
-/** The suite on stores of their own below prefixes of one bucket. */
+/** Runs the suite on one bucket, with a prefix for each store. */
 export function describeOnBucket(name: string, configOf: () => Omit<S3Config, 'prefix'>): void {
   describeBackend(name, {
-    // Each test of the suite opens a store of its own, which takes a dozen requests: the long ones
-    // are cut short.
+    // Each test opens a store of its own, which takes a dozen requests, so long tests are
+    // shortened.
     modelRuns: 3,
     manyManifests: 1100,
     scale: 0.05,

@@ -39,14 +39,14 @@ describe('between the client and the service', () => {
     await server.close();
   });
 
-  /** The faults befall the next exchanges, one each. */
-  function befall(...faults: (Fault | undefined)[]): void {
+  /** Gives each of the next exchanges one of the faults. */
+  function inject(...faults: (Fault | undefined)[]): void {
     proxy.choose = () => faults.shift();
   }
 
   test('a write whose answer is lost has an unknown outcome, and has happened', async () => {
     for (const kind of ['drop-reply', 'reset'] as const) {
-      befall({ kind });
+      inject({ kind });
       expect(await once.put(kind, Buffer.from('x'), { kind: 'absent' })).toMatchObject({
         outcome: 'unknown',
         error: { code: 'UNAVAILABLE' },
@@ -56,7 +56,7 @@ describe('between the client and the service', () => {
   });
 
   test('the client itself repeats nothing', async () => {
-    befall({ kind: 'drop-reply' });
+    inject({ kind: 'drop-reply' });
     await once.put('key', Buffer.from('x'), { kind: 'absent' });
     expect(server.seen).toHaveLength(1);
     server.quirks.answerInstead = () => ({ status: 503, code: 'SlowDown' });
@@ -65,7 +65,7 @@ describe('between the client and the service', () => {
   });
 
   test('a repeated write whose first answer was lost keeps its unknown outcome', async () => {
-    befall({ kind: 'drop-reply' });
+    inject({ kind: 'drop-reply' });
     expect(await store.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({
       outcome: 'unknown',
     });
@@ -73,7 +73,7 @@ describe('between the client and the service', () => {
   });
 
   test('a write that did not arrive is repeated until it does', async () => {
-    befall({ kind: 'refuse' }, { kind: 'refuse' });
+    inject({ kind: 'refuse' }, { kind: 'refuse' });
     expect(await store.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({
       outcome: 'stored',
     });
@@ -84,9 +84,9 @@ describe('between the client and the service', () => {
     const body = Buffer.alloc(100 * KIB, 'abc');
     await server.store.put('key', body, { kind: 'any' });
     for (const bytes of [0, 10, 300, 2000, 90 * KIB]) {
-      befall({ kind: 'truncate', bytes });
+      inject({ kind: 'truncate', bytes });
       await expect(once.get('key')).rejects.toMatchObject({ code: 'UNAVAILABLE', retryable: true });
-      befall({ kind: 'truncate', bytes });
+      inject({ kind: 'truncate', bytes });
       expect(isSame(await store.get('key'), body)).toBe(true);
     }
     expect(proxy.faults).toBe(10);
@@ -95,18 +95,18 @@ describe('between the client and the service', () => {
   test('a listing that is cut off is never returned short', async () => {
     for (let index = 0; index < 50; index++)
       await server.store.put(`key${index}`, Buffer.from('x'), { kind: 'any' });
-    befall({ kind: 'truncate', bytes: 3000 });
+    inject({ kind: 'truncate', bytes: 3000 });
     await expect(once.list('')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-    befall({ kind: 'truncate', bytes: 3000 });
+    inject({ kind: 'truncate', bytes: 3000 });
     expect((await store.list('')).objects).toHaveLength(50);
   });
 
   test('an answer that stalls half-way fails, a slow one does not', async () => {
     await server.store.put('key', Buffer.alloc(100 * KIB, 'abc'), { kind: 'any' });
-    befall({ kind: 'throttle', bytesPerMs: 300 });
+    inject({ kind: 'throttle', bytesPerMs: 300 });
     expect((await once.get('key'))?.size).toBe(100 * KIB);
     const impatient = await openAt(proxy.endpoint, { requestTimeoutMs: 300 });
-    befall({ kind: 'throttle', bytesPerMs: 1 });
+    inject({ kind: 'throttle', bytesPerMs: 1 });
     await expect(impatient.get('key')).rejects.toMatchObject({
       code: 'UNAVAILABLE',
       message: expect.stringMatching(/no answer within/),
@@ -116,7 +116,7 @@ describe('between the client and the service', () => {
 
   test('an answer that comes too late leaves the outcome of a write unknown', async () => {
     const impatient = await openAt(proxy.endpoint, { requestTimeoutMs: 300 });
-    befall({ kind: 'delay', ms: 3000 });
+    inject({ kind: 'delay', ms: 3000 });
     expect(await impatient.put('key', Buffer.from('x'), { kind: 'absent' })).toMatchObject({
       outcome: 'unknown',
     });
@@ -126,7 +126,7 @@ describe('between the client and the service', () => {
   test('big objects are stored whole, and leave no parts behind', async () => {
     const body = Buffer.alloc(1500 * KIB, 'abcdefg');
     let exchanges = 0;
-    // Not a completion: its outcome would be unknown, rightly.
+    // Not on a completion, whose outcome would rightly be unknown.
     proxy.choose = () => (++exchanges % 5 === 2 ? { kind: 'refuse' } : undefined);
     expect(await store.put('key', body, { kind: 'any' })).toMatchObject({ outcome: 'stored' });
     expect(isSame(await store.get('key'), body)).toBe(true);
@@ -161,7 +161,7 @@ describe('between the client and the service', () => {
     await server.store.put('key', bodies[0] as Buffer, { kind: 'any' });
     let gets = 0;
     server.quirks.answerInstead = ({ method }) => {
-      // After the size is known and the first range was asked for.
+      // After the size is known and the first range was requested.
       if (method === 'GET' && ++gets === 3)
         void server.store.put('key', bodies[1] as Buffer, { kind: 'any' });
       return undefined;
@@ -196,19 +196,19 @@ describe('between the client and the service', () => {
   });
 });
 
-/** Comparing megabytes by `toEqual` takes seconds. */
+/** `toEqual` takes seconds to compare megabytes. */
 function isSame(object: StoredObject | undefined, body: Buffer | undefined): boolean {
   return object !== undefined && body !== undefined && Buffer.compare(object.body, body) === 0;
 }
 
-/** Adds a name to a list by compare-and-swap, and believes every outcome it is told. */
+/** Adds a name to a list by compare-and-swap, and trusts every outcome. */
 async function addName(store: ObjectStore, name: string): Promise<void> {
   let mayBeThere = false;
   for (;;) {
     const seen = await store.get('counter');
     const names: string[] = JSON.parse(Buffer.from(seen?.body ?? []).toString());
     if (mayBeThere && names.includes(name)) return;
-    // A name that is there although no outcome was unknown is added twice, and the test fails.
+    // If a reported outcome is wrong, a name is added twice, and the test fails.
     const body = Buffer.from(JSON.stringify([...names, name]));
     const result = await store.put('counter', body, { kind: 'match', etag: seen?.etag ?? '' });
     if (result.outcome === 'stored') return;

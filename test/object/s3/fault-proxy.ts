@@ -1,10 +1,10 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
 /**
- * What becomes of one connection's next exchange. `drop-reply`: the request arrives, is carried out
- * and the connection ends before a byte of the answer; `reset`: as that, with RST; `refuse`: the
- * connection ends before a byte of the request is passed on; `truncate`: the answer ends after its
- * first `bytes`; `delay`: the answer comes later; `throttle`: it comes in drops.
+ * A fault of one exchange. `drop-reply`: the request is carried out, and the connection ends before
+ * the first byte of the answer; `reset`: the same, with RST; `refuse`: the connection ends before
+ * the first byte of the request is passed on; `truncate`: the answer ends after its first `bytes`;
+ * `delay`: the answer comes later; `throttle`: the answer comes slowly.
  */
 export type Fault =
   | { readonly kind: 'drop-reply' | 'reset' | 'refuse' }
@@ -13,13 +13,13 @@ export type Fault =
   | { readonly kind: 'throttle'; readonly bytesPerMs: number };
 
 /**
- * A TCP proxy on loopback that knows nothing of HTTP but that an exchange begins when the client
- * speaks after the server.
+ * A TCP proxy on loopback. All it knows of HTTP is that an exchange begins when the client sends
+ * after the server.
  */
 export class FaultProxy {
-  /** Asked at the beginning of each exchange. */
+  /** Called at the beginning of each exchange. */
   choose: () => Fault | undefined = () => undefined;
-  /** Exchanges that a fault befell. */
+  /** The number of exchanges with a fault. */
   faults = 0;
   readonly #target: number;
   readonly #server: Server;
@@ -54,7 +54,7 @@ export class FaultProxy {
       this.#sockets.add(socket);
       socket.setNoDelay(true);
       socket.on('close', () => this.#sockets.delete(socket));
-      // A broken connection breaks the other one; that is all there is to say.
+      // A broken connection breaks the other one.
       socket.on('error', () => {});
     }
     client.on('data', (chunk) => {

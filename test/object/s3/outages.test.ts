@@ -13,12 +13,12 @@ vi.setConfig({ testTimeout: 120_000 });
 /** How long a call may take, in ms. */
 const TIMEOUT_MS = 1000;
 
-/** For calls that have to get as far as an answer, on a busy machine, too. */
+/** For calls that need an answer, also on a busy machine. */
 const ANSWERED_MS = 4000;
 
 /**
- * Longer than any call takes that obeys its deadline, on a busy machine; shorter than the 60 s that
- * it would take by default.
+ * Longer than a call takes that keeps its deadline, on a busy machine, and shorter than the 60 s of
+ * the default.
  */
 const PATIENCE_MS = 15_000;
 
@@ -30,7 +30,7 @@ const conversation = (id: string, text = long(id)) => ({
   messages: [{ role: 'user', content: text }],
 });
 
-/** Everything that a store does, each as a call that succeeds while the service does. */
+/** Every operation of a store, as a call that succeeds if the service does. */
 const VERBS: Readonly<Record<string, (store: Store, scratch: string) => Promise<unknown>>> = {
   put: (store) => store.conversations.put(conversation('new')),
   'put inline': (store) => store.conversations.put(conversation('short', 'hi')),
@@ -144,9 +144,9 @@ describe('a service that fails', () => {
 
   test.each(Object.entries(FAULTS))(
     'that %s ends every verb within its deadline',
-    async (_, befall) => {
+    async (_, inject) => {
       const store = await open({ objects: { timeoutMs: TIMEOUT_MS, cacheBytes: 0 } });
-      befall();
+      inject();
       assertGaveUp(await callAll(store), OUTAGE);
       const closing = performance.now();
       await store.close();
@@ -159,7 +159,7 @@ describe('a service that fails', () => {
     answerAll((request) => (isManifestPut(request) ? { status: 503 } : undefined));
     assertGaveUp(await callAll(store), ['ok', ...OUTAGE]);
     const reading = ['get', 'list', 'stat', 'export', 'du', 'info'];
-    // Nothing that was unknown has been done since, so that a second look says the same.
+    // No unknown write was applied since, so a second read returns the same.
     for (const { verb, how } of await callAll(store))
       if (reading.includes(verb)) expect({ verb, how }).toEqual({ verb, how: 'ok' });
   });
@@ -183,7 +183,7 @@ describe('a service that fails', () => {
   });
 
   test.each(['hang', 'throttled'] as const)(
-    '(%s) lets go of every verb as soon as a signal fires',
+    '(%s) ends every call as soon as a signal fires',
     async (how) => {
       const leaving = new AbortController();
       const store = await open({ signal: leaving.signal });
@@ -198,12 +198,11 @@ describe('a service that fails', () => {
       const ended = await calls;
       const asked = server.seen.length;
       await store.close();
-      // By default each would go on for a minute.
+      // By default each would last a minute.
       expect(performance.now() - fired).toBeLessThan(PATIENCE_MS);
       for (const { verb, how } of ended)
         expect(['ABORTED', 'OUTCOME_UNKNOWN'], verb).toContain(how);
-      // What is under way is left to its lease: at most a report of each run, and the mark, are
-      // tried.
+      // What is under way is left as it is: at most a report of each run, and the mark, are tried.
       expect(server.seen.length - asked).toBeLessThan(10);
     },
   );

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import type { S3Config } from '../../../src/backends/storage/s3/s3-location.ts';
 
-/** The first release of which both conditions are known to hold. */
+/** The first release that is known to honour both conditions. */
 const MINIO_IMAGE = 'minio/minio:RELEASE.2025-09-07T16-13-09Z';
 
 export interface RealServer {
@@ -13,8 +13,7 @@ export interface RealServer {
 type Start = () => Promise<RealServer>;
 
 /**
- * A server other than ours: the one that the environment names, MinIO where containers can be run,
- * or none.
+ * A real server: the one that the environment names, MinIO if containers can be run, or none.
  */
 export function realServer(): { readonly name: string; readonly start: Start } | undefined {
   const { VARVE_S3_ENDPOINT, VARVE_S3_REGION, VARVE_S3_ACCESS_KEY, VARVE_S3_SECRET_KEY } =
@@ -42,7 +41,7 @@ export function realServer(): { readonly name: string; readonly start: Start } |
   return undefined;
 }
 
-/** Creates a bucket of a name not used before. */
+/** Creates a bucket with a new name. */
 export async function newBucket({ config }: RealServer): Promise<string> {
   const bucket = `varve-test-${Date.now().toString(36)}-${process.pid}`;
   const { endpoint, region, credentials } = config as Required<RealServer['config']>;

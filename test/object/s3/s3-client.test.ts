@@ -21,7 +21,7 @@ describe('the S3 client', () => {
     directory = mkdtempSync(join(tmpdir(), 'varve-s3-'));
     for (const name of Object.keys(process.env))
       if (name.startsWith('AWS_')) vi.stubEnv(name, undefined);
-    // Neither the files of who runs the test nor a machine's own role.
+    // Neither the files of the user who runs the test nor a role of the machine.
     vi.stubEnv('AWS_CONFIG_FILE', join(directory, 'config'));
     vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', join(directory, 'credentials'));
     vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true');
@@ -108,7 +108,7 @@ describe('the S3 client', () => {
       throw new Error(message);
     };
     const store = await openAt(server.endpoint, { credentials: failing('the vault is sealed') });
-    // Nothing was sent, so nothing is unknown.
+    // Nothing was sent, so the outcome is known.
     await expect(store.put('key', Buffer.from('x'), { kind: 'any' })).rejects.toMatchObject({
       code: 'DENIED',
       cause: { message: 'the vault is sealed' },

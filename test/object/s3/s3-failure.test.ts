@@ -136,7 +136,7 @@ describe('an S3 error', () => {
     [503, 'RequestLimitExceeded', MATCH, 'unknown'],
     [400, 'BadDigest', MATCH, 'UNAVAILABLE'],
     [403, 'AccessDenied', MATCH, 'DENIED'],
-  ])('%s %s to a write is told as what it did', async (status, code, condition, expected) => {
+  ])('%s %s to a write is reported as what it did', async (status, code, condition, expected) => {
     answer({ status, ...(code !== undefined && { code }) });
     const outcome = await store.put('key', BODY, condition).then(
       (result) => result.outcome,
@@ -226,7 +226,7 @@ describe('no answer', () => {
     await expect.poll(() => server.seen.length).toBeGreaterThanOrEqual(seen + 2);
     controller.abort(new Error('enough'));
     expect(await reading).toMatchObject({ code: 'ABORTED', cause: { message: 'enough' } });
-    // It was sent, and might be carried out.
+    // It was sent, and may have been carried out.
     expect(await writing).toMatchObject({ outcome: 'unknown', error: { code: 'ABORTED' } });
   });
 });

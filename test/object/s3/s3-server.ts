@@ -16,7 +16,7 @@ import type {
 import { decodeAwsChunked } from './aws-chunked.ts';
 import { type Elements, texts, xml } from './s3-xml.ts';
 
-/** What services get wrong, or have configured. All are off until set. */
+/** Defects and settings of services. All are off until set. */
 export interface Quirks {
   /** 412 to every quoted tag, as Ceph 16 and 18. */
   quotedTagsNeverMatch?: boolean;
@@ -32,11 +32,11 @@ export interface Quirks {
   /** The settings of the bucket answer 403. */
   settingsDenied?: boolean;
   lifecycleRules?: readonly Elements[];
-  /** The least bytes of a part that is not the last. Default: 5 MiB, as everywhere. */
+  /** The smallest size of a part that is not the last, in bytes. Default: 5 MiB, as on S3. */
   minPartBytes?: number;
   /** Bodies are sent with one bit flipped. */
   flipsBits?: boolean;
-  /** Answers so instead of doing anything; `hang`: never answers. */
+  /** Gives this answer instead of doing anything; `hang`: never answers. */
   answerInstead?: (request: SeenRequest) => ErrorAnswer | 'hang' | undefined;
 }
 
@@ -67,12 +67,12 @@ class ErrorReply extends Error {
 
 type Reply = { status?: number; headers?: Record<string, string>; body?: string | Buffer };
 
-/** Part numbers end here. */
+/** The highest number of a part. */
 const MAX_PARTS = 10_000;
 
 /**
- * An S3 service in this process over any object store: one bucket, path style, signatures seen and
- * not verified.
+ * An S3 service in this process over any object store: one bucket, path style; signatures are
+ * recorded and not verified.
  */
 export class S3Server {
   readonly bucket = 'bucket';
@@ -80,9 +80,9 @@ export class S3Server {
   readonly quirks: Quirks = {};
   /** Every request that arrived, in order. */
   readonly seen: SeenRequest[] = [];
-  /** Uploads in parts that were begun and neither completed nor aborted. */
+  /** Uploads in parts that are neither completed nor aborted. */
   readonly uploads = new Map<string, Map<number, Buffer>>();
-  /** Connections ever made. */
+  /** The number of connections made. */
   connections = 0;
   readonly #server: Server;
 
@@ -347,8 +347,7 @@ function sendError(
 }
 
 /**
- * The body as its sender meant it. @throws `ErrorReply` when it does not match a checksum that came
- * along.
+ * Returns the decoded body. @throws `ErrorReply` if it does not match a checksum of the request.
  */
 function checkedBody({ headers }: IncomingMessage, received: Buffer): Buffer {
   const isChunked = headers['content-encoding']?.includes('aws-chunked') ?? false;

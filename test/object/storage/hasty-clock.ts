@@ -5,9 +5,9 @@ interface Sleeper {
   readonly wake: () => void;
 }
 
-/** A clock that goes on to the next moment at which somebody wakes, as soon as all sleep. */
+/** A clock that jumps to the end of the next sleep as soon as all work sleeps. */
 export class HastyClock implements Clock {
-  /** What was slept, in ms, in order. */
+  /** All sleeps in order, in ms. */
   readonly sleeps: number[] = [];
   readonly #sleepers: Sleeper[] = [];
   #time = 0;
@@ -25,7 +25,7 @@ export class HastyClock implements Clock {
     this.sleeps.push(ms);
     await new Promise<void>((wake) => {
       this.#sleepers.push({ until: this.#time + ms, wake });
-      // By then, whoever is awake has done what can be done without waiting.
+      // By then, all other work waits as well.
       if (this.#sleepers.length === 1) setImmediate(() => this.#wakeNext());
     });
   }

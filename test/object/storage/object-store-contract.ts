@@ -13,13 +13,13 @@ const NO_SUCH_TAG = '"00000000000000000000000000000000"';
 
 export interface OpenedStore {
   readonly store: ObjectStore;
-  /** Puts an `x` under each of the keys by a shorter way. Default: by the store itself. */
+  /** Puts an `x` under each of the keys, faster than the store would. Default: the store does. */
   readonly fill?: (keys: readonly string[]) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
 export interface ContractOptions {
-  /** Which keys the store takes. Default: `any`. */
+  /** Which keys the store accepts. Default: `any`. */
   readonly keys?: 'ascii' | 'any';
   /** Size of a body that the store writes and reads in several parts. Default: 33 MiB and a bit. */
   readonly bigBytes?: number;
@@ -74,7 +74,7 @@ export function describeObjectStore(
       const { serverTime } = stored(await store.put(`${prefix}key`, Buffer.from('1'), ANY));
       const head = await store.head(`${prefix}key`);
       const { objects, serverTime: listedAt } = await store.list(prefix);
-      // Some services tell whole seconds.
+      // Times of some services are whole seconds.
       expect(Math.abs((head?.lastModified ?? 0) - serverTime)).toBeLessThan(2000);
       expect(Math.abs((objects[0]?.lastModified ?? 0) - (head?.lastModified ?? 0))).toBeLessThan(
         1000,
@@ -180,7 +180,7 @@ export function describeObjectStore(
       const inOrder = names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
       const first = await store.list(prefix);
       expect(first.isTruncated).toBe(true);
-      // Up to a thousand: some services stop before.
+      // At most a thousand: some services return fewer.
       expect(first.objects.length).toBeLessThanOrEqual(1000);
       expect(first.objects.map(({ key }) => key)).toEqual(inOrder.slice(0, first.objects.length));
       expect(await keysBelow(store, prefix)).toEqual(inOrder);
@@ -191,7 +191,7 @@ export function describeObjectStore(
         objects: [],
         isTruncated: false,
       });
-      // In batches of more than one request would take.
+      // More than one request may delete.
       await store.delete(inOrder.slice(0, 1000));
       expect(await keysBelow(store, prefix)).toEqual(inOrder.slice(1000));
     });

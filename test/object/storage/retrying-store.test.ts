@@ -14,7 +14,7 @@ import { HastyClock } from './hasty-clock.ts';
 const ABSENT: PutCondition = { kind: 'absent' };
 const BODY = Buffer.from('body');
 
-/** What a try does: works, fails with nothing done, or is done and not answered, or neither. */
+/** What happens to a try: it works, fails, or its request or its answer is lost. */
 type Try =
   | 'works'
   | 'unavailable'
@@ -24,7 +24,7 @@ type Try =
   | 'applied-unanswered'
   | 'lost-unanswered';
 
-/** A memory store whose calls go as it is told, and then work. */
+/** A memory store whose first calls end as planned; later ones work. */
 class MoodyStore extends MemoryObjectStore {
   readonly tries: Try[];
   calls = 0;
@@ -149,7 +149,7 @@ describe('a retrying store', () => {
   });
 
   test('allows most retries when most requests succeed', async () => {
-    // One in twenty is throttled, for longer than the burst lasts.
+    // One in twenty is throttled, for longer than the burst of retries allows.
     const tries = Array.from(
       { length: 20_000 },
       (_, index): Try => (index % 20 === 0 ? 'throttled' : 'works'),
