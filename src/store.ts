@@ -73,11 +73,13 @@ export async function openStore(
 export class Store implements AsyncDisposable {
   /** Where everything is kept, for what the interfaces above it do not offer. */
   readonly backend: Backend;
+  /** The conversations of the store, and holds on them. */
   readonly conversations: Conversations;
   /** Byte strings of an application, under their address, held by pins. */
   readonly segments: Segments;
   /** Named byte streams of any size. */
   readonly blobs: Blobs;
+  /** Collection of what nothing references, once or on a schedule, and reports of past runs. */
   readonly gc: GarbageCollection;
   /** Retention: deletes conversations by age, number, application, model and metadata. */
   readonly prune: Prune;
