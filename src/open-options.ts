@@ -1,65 +1,10 @@
+import { type LocalStoreOptions, localStoreKinds } from './backends/local/local-options.ts';
+import { type ObjectStoreOptions, objectStoreKinds } from './backends/object/object-options.ts';
 import type { OnEvent } from './core/events.ts';
 import type { OptionKinds } from './core/options/option-kinds.ts';
 import { declareOptions } from './core/options/options.ts';
 
-/**
- * How a store in a directory works; settings, not formats: each may differ from one opening to the
- * next.
- */
-export interface LocalStoreOptions {
-  /** Open a store on a network file system, whose locks may not protect it. Default: false. */
-  readonly allowNetworkFileSystem?: boolean | undefined;
-  /**
-   * How long a write waits for other processes' writes before it fails with `BUSY`, in ms. Default:
-   * 60,000.
-   */
-  readonly lockTimeoutMs?: number | undefined;
-  /**
-   * Who may use the files and directories that are created: `owner` (modes 0600 and 0700) or also
-   * the `group` (0660 and 2770), whatever the umask. Modes of what exists are never changed: in a
-   * store that exists, what is new takes after its index, and another value than that is refused.
-   * Ignored on Windows. Default: as the index has it, `owner` for a new store.
-   */
-  readonly sharedWith?: 'owner' | 'group' | undefined;
-  /** Segments are compressed together in blocks of this many bytes. Default: 256 KiB. */
-  readonly segmentBlockBytes?: number | undefined;
-  /** Manifest bodies are compressed together in blocks of this many bytes. Default: 1 MiB. */
-  readonly bodyBlockBytes?: number | undefined;
-  /** zstd level, 1 to 19. Default: 5. */
-  readonly compressionLevel?: number | undefined;
-  /** A pack file is sealed when it has this many bytes. Default: 64 MiB. */
-  readonly packBytes?: number | undefined;
-  /** Parts of messages shorter than this many bytes live in the manifest. Default: 512. */
-  readonly inlineBelow?: number | undefined;
-}
-
-/**
- * How a store on an object storage service works; settings, not formats: each may differ from one
- * opening to the next.
- */
-export interface ObjectStoreOptions {
-  /** Parts of messages shorter than this many bytes live in the manifest. Default: 4,096. */
-  readonly inlineBelow?: number | undefined;
-  /** Most requests under way at once. Default: 32. */
-  readonly concurrency?: number | undefined;
-  /** Segments kept in memory for the next reader, in bytes. Default: 64 MiB. */
-  readonly cacheBytes?: number | undefined;
-  /** zstd level, 1 to 19. Default: 9. */
-  readonly compressionLevel?: number | undefined;
-  /**
-   * How long a writer may go without a sign of life before others may undo what it began, in ms.
-   * Default: 30,000.
-   */
-  readonly leaseMs?: number | undefined;
-  /**
-   * How long a call may take, in ms, on top of a second for each 128 KiB that it moves: opening the
-   * store, each commit, each read, with all that it tries again and cleans up. It then fails with
-   * `UNAVAILABLE`, `THROTTLED`, `BUSY` or `OUTCOME_UNKNOWN`. In long work (import, export, list,
-   * stored streams, collection, audit, backup) each commit, each read, each page of a listing and
-   * each change of one object is a call. Default: 60,000.
-   */
-  readonly timeoutMs?: number | undefined;
-}
+export type { LocalStoreOptions, ObjectStoreOptions };
 
 /** How a store is opened. */
 export interface OpenOptions {
@@ -89,9 +34,6 @@ export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const LONGEST_INLINE_BYTES = 1024 * 1024;
-const LARGEST_BLOCK_BYTES = 16 * 1024 * 1024;
-
 export const OPEN_OPTIONS = declareOptions<OpenOptions>()({
   // What most callers give, the command line among them.
   plain: {
@@ -107,24 +49,8 @@ export const OPEN_OPTIONS = declareOptions<OpenOptions>()({
     onWarning: is.callback<NonNullable<OpenOptions['onWarning']>>(),
     onEvent: is.callback<OnEvent>(),
     signal: is.signal,
-    objects: is.group({
-      inlineBelow: is.whole(0, LONGEST_INLINE_BYTES),
-      concurrency: is.whole(1, 10_000),
-      cacheBytes: is.whole(0),
-      compressionLevel: is.whole(1, 19),
-      leaseMs: is.number(1000),
-      timeoutMs: is.number(1),
-    }),
-    local: is.group({
-      allowNetworkFileSystem: is.flag,
-      lockTimeoutMs: is.number(0),
-      sharedWith: is.oneOf('owner', 'group'),
-      segmentBlockBytes: is.whole(1, LARGEST_BLOCK_BYTES),
-      bodyBlockBytes: is.whole(1, LARGEST_BLOCK_BYTES),
-      compressionLevel: is.whole(1, 19),
-      packBytes: is.whole(1),
-      inlineBelow: is.whole(0, LONGEST_INLINE_BYTES),
-    }),
+    objects: is.group(objectStoreKinds(is)),
+    local: is.group(localStoreKinds(is)),
   }),
 });
 

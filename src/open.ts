@@ -26,7 +26,7 @@ export async function openBackend(
 /** Opens the store in the directory at a path. */
 export async function openDirectory(path: string, options: OpenOptions = {}): Promise<Backend> {
   const { create, readOnly, signal, local = {} } = options;
-  return LocalBackend.open(path, definedOnly({ create, readOnly, signal, ...local }));
+  return LocalBackend.open(path, { create, readOnly, signal, ...local });
 }
 
 /** Rebuilds a store from its packs. Few processes need it, so it is imported here. */
@@ -41,7 +41,7 @@ export async function salvageDirectory(
 async function openObjects(location: ObjectLocation, options: OpenOptions): Promise<Backend> {
   refuseOptions(options, 'local', 'objects');
   const { create, readOnly, onWarning, onEvent, signal, objects = {} } = options;
-  const settings = definedOnly({ create, readOnly, onWarning, onEvent, signal, ...objects });
+  const settings = { create, readOnly, onWarning, onEvent, signal, ...objects };
   const name = memoryName(location);
   if (name !== undefined) {
     const { openMemory } = await import('./backends/object/open-memory.ts');
@@ -55,12 +55,4 @@ async function openObjects(location: ObjectLocation, options: OpenOptions): Prom
 function refuseOptions(options: OpenOptions, name: 'local' | 'objects', kind: string): void {
   if (options[name] !== undefined)
     throw invalid(`options.${name} is not for a store of ${kind}: leave it out`);
-}
-
-type Defined<T> = { [Key in keyof T]: Exclude<T[Key], undefined> };
-
-function definedOnly<T extends object>(options: T): Partial<Defined<T>> {
-  return Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as Partial<Defined<T>>;
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { CollectOptions, CollectReport } from '../../src/backends/contract/maintenance.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import type { LocalOptions } from '../../src/backends/local/opening.ts';
+import type { LocalOptions } from '../../src/backends/local/local-options.ts';
 import { commit, contentOf, entry, put, remove } from '../conformance/builders.ts';
 import { effectOf, histories, play } from '../conformance/collection-history.ts';
 import { times } from '../thorough.ts';

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { PutWrite } from '../../src/backends/contract/manifests.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import type { LocalOptions } from '../../src/backends/local/opening.ts';
+import type { LocalOptions } from '../../src/backends/local/local-options.ts';
 import {
   commit,
   contentOf,

@@ -10,7 +10,7 @@ import {
 import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
 import { PackAppender } from '../../src/backends/local/files/pack-files.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import type { LocalOptions } from '../../src/backends/local/opening.ts';
+import type { LocalOptions } from '../../src/backends/local/local-options.ts';
 import { append, conversation, entry, hold, put, remove } from '../conformance/builders.ts';
 import type { Random } from './process/random.ts';
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import type { Finding } from '../../src/backends/contract/maintenance.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import type { LocalComponents, LocalOptions } from '../../src/backends/local/opening.ts';
+import type { LocalOptions } from '../../src/backends/local/local-options.ts';
+import type { LocalComponents } from '../../src/backends/local/opening.ts';
 import { type ErrorCode, VarveError } from '../../src/core/errors.ts';
 import { auditOf } from '../conformance/builders.ts';
 

@@ -42,13 +42,8 @@ import type { LocalWrite } from './commit/local-write.ts';
 import type { MaintenanceContext } from './commit/maintenance-context.ts';
 import { publishStream } from './commit/publication.ts';
 import { checkpoint, withSmallCache } from './database/index-upkeep.ts';
-import {
-  closeFiles,
-  type LocalComponents,
-  type LocalOptions,
-  type OpenedFiles,
-  openFiles,
-} from './opening.ts';
+import { type CompleteLocalOptions, completeOptions, type LocalOptions } from './local-options.ts';
+import { closeFiles, type LocalComponents, type OpenedFiles, openFiles } from './opening.ts';
 import { backUp } from './operations/backup.ts';
 import { assertUsable } from './operations/health.ts';
 import { LocalLifecycle } from './operations/local-lifecycle.ts';
@@ -85,9 +80,13 @@ export class LocalBackend implements Backend {
   readonly #lifecycle: LocalLifecycle;
   readonly #snapshots: Snapshots;
 
-  private constructor(files: OpenedFiles, options: LocalOptions, components: LocalComponents) {
-    const { readOnly = false, inlineBelow = 512, compressionLevel: level = 5 } = options;
-    const { segmentBlockBytes = 256 * 1024, bodyBlockBytes = 1024 * 1024, signal } = options;
+  private constructor(
+    files: OpenedFiles,
+    options: CompleteLocalOptions,
+    components: LocalComponents,
+  ) {
+    const { readOnly, inlineBelow, compressionLevel: level, signal } = options;
+    const { segmentBlockBytes, bodyBlockBytes } = options;
     const { database, packs, owner } = files;
     const { root } = files.folder;
     this.location = `file:${root}`;
@@ -121,7 +120,8 @@ export class LocalBackend implements Backend {
     options: LocalOptions = {},
     components: LocalComponents = {},
   ): Promise<LocalBackend> {
-    return new LocalBackend(await openFiles(path, options), options, components);
+    const complete = completeOptions(options);
+    return new LocalBackend(await openFiles(path, complete), complete, components);
   }
 
   async commit(

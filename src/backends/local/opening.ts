@@ -8,38 +8,9 @@ import type { IndexDatabase } from './database/index-database.ts';
 import { openIndex } from './database/open-index.ts';
 import { networkFileSystem } from './files/network-file-system.ts';
 import { PackReader } from './files/pack-files.ts';
-import type { SharedWith } from './files/plain-files.ts';
 import { StoreFolder } from './files/store-folder.ts';
+import type { CompleteLocalOptions } from './local-options.ts';
 import { PackOwner } from './packs/pack-owner.ts';
-
-/** How a store in a directory is opened, and how it works then. */
-export interface LocalOptions {
-  /** Create the store if there is none. Default: true. */
-  readonly create?: boolean;
-  /** Never write; works on a read-only medium. Default: false. */
-  readonly readOnly?: boolean;
-  /** Ends the opening and every call, now and later. Default: nothing does. */
-  readonly signal?: AbortSignal;
-  /** Open a store on a network file system, whose locks may not hold. Default: false. */
-  readonly allowNetworkFileSystem?: boolean;
-  /**
-   * How long a write waits for other processes' writes before it fails with `BUSY`, in ms. Default:
-   * 60,000.
-   */
-  readonly lockTimeoutMs?: number;
-  /** Who may use what is created. Default: as the store's index has it, `owner` for a new store. */
-  readonly sharedWith?: SharedWith;
-  /** Segments are compressed together in blocks of this many bytes. Default: 256 KiB. */
-  readonly segmentBlockBytes?: number;
-  /** Manifest bodies are compressed together in blocks of this many bytes. Default: 1 MiB. */
-  readonly bodyBlockBytes?: number;
-  /** zstd level, 1 to 19. Default: 5. */
-  readonly compressionLevel?: number;
-  /** A pack file is sealed when it has this many bytes. Default: 64 MiB. */
-  readonly packBytes?: number;
-  /** Parts of messages shorter than this many bytes live in the manifest. Default: 512. */
-  readonly inlineBelow?: number;
-}
 
 /** What a store in a directory is made of, besides its files. */
 export interface LocalComponents {
@@ -61,14 +32,14 @@ export interface OpenedFiles {
  *
  * @throws `NOT_FOUND`, `INVALID_ARGUMENT`, `UNSUPPORTED_FORMAT`, `CORRUPT`, `DENIED`, `READ_ONLY`.
  */
-export async function openFiles(path: string, options: LocalOptions): Promise<OpenedFiles> {
-  const { lockTimeoutMs = 60_000 } = options;
+export async function openFiles(path: string, options: CompleteLocalOptions): Promise<OpenedFiles> {
+  const { lockTimeoutMs } = options;
   const root = resolve(path);
   assertUsable(root, options);
   for (const deadline = performance.now() + lockTimeoutMs; ; ) {
     throwIfAborted(options.signal);
     try {
-      return openOnce(root, { ...options, lockTimeoutMs });
+      return openOnce(root, options);
     } catch (error) {
       // Another process creates the store, or recovers it after a crash.
       if (!isVarveError(error, 'BUSY') || performance.now() > deadline) throw error;
@@ -78,8 +49,8 @@ export async function openFiles(path: string, options: LocalOptions): Promise<Op
 }
 
 /** @throws `INVALID_ARGUMENT` for a file, and where locks may not protect the store. */
-function assertUsable(root: string, options: LocalOptions): void {
-  const { readOnly = false, allowNetworkFileSystem = false } = options;
+function assertUsable(root: string, options: CompleteLocalOptions): void {
+  const { readOnly, allowNetworkFileSystem } = options;
   try {
     const existing = statSync(root, { throwIfNoEntry: false });
     if (existing !== undefined && !existing.isDirectory()) {
@@ -98,12 +69,8 @@ function assertUsable(root: string, options: LocalOptions): void {
   }
 }
 
-function openOnce(
-  root: string,
-  options: LocalOptions & Required<Pick<LocalOptions, 'lockTimeoutMs'>>,
-): OpenedFiles {
-  const { create = true, readOnly = false, packBytes = 64 * 1024 * 1024 } = options;
-  const { lockTimeoutMs, sharedWith } = options;
+function openOnce(root: string, options: CompleteLocalOptions): OpenedFiles {
+  const { create, readOnly, packBytes, lockTimeoutMs, sharedWith } = options;
   const folder = new StoreFolder(root);
   try {
     const database = openIndex(folder, { create, readOnly, lockTimeoutMs, sharedWith });

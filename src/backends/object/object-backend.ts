@@ -47,7 +47,11 @@ import { collectObjects } from './collect/collect.ts';
 import type { CollectContext } from './collect/collect-run.ts';
 import { headOfRecord } from './format/manifest-record.ts';
 import { ordered } from './listing/list-order.ts';
-import { type ObjectBackendOptions, type ObjectComponents, settingsOf } from './object-options.ts';
+import {
+  completeOptions,
+  type ObjectBackendOptions,
+  type ObjectComponents,
+} from './object-options.ts';
 import { assertSame } from './operations/identity.ts';
 import { acquireLease } from './operations/named-lease.ts';
 import { ObjectReportLog } from './operations/report-log.ts';
@@ -71,12 +75,8 @@ export class ObjectBackend implements Backend {
     options: ObjectBackendOptions = {},
     components: ObjectComponents = {},
   ) {
-    const {
-      readOnly = false,
-      inlineBelow = 4096,
-      concurrency = 32,
-      cacheBytes = 64 * 1024 * 1024,
-    } = options;
+    const settings = completeOptions(options);
+    const { readOnly, inlineBelow, concurrency, cacheBytes, signal } = settings;
     const { clock = new SystemClock(), randomness = new SystemRandomness() } = components;
     this.location = store.location;
     this.identity = components.identity;
@@ -95,11 +95,11 @@ export class ObjectBackend implements Backend {
         retries: components.retries,
         meter: components.meter === undefined ? this.#meter : undefined,
       },
-      { clock, serverClock: new ServerClock(clock), randomness, settings: settingsOf(options) },
+      { clock, serverClock: new ServerClock(clock), randomness, settings },
       new StoreMemory(randomness, cacheBytes),
       !readOnly,
     );
-    this.#lifecycle = new Lifecycle(store.location, !readOnly, options.signal);
+    this.#lifecycle = new Lifecycle(store.location, !readOnly, signal);
     this.reports = {
       // Without the signal of the store: what that signal ended is reported, too.
       add: (report, options = {}) =>

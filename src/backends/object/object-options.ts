@@ -1,20 +1,85 @@
+import type { OptionKinds } from '../../core/options/option-kinds.ts';
+import { declareOptions } from '../../core/options/options.ts';
 import type { Clock, Randomness } from '../../core/system/clock.ts';
 import type { Retries } from '../storage/decorators/retries.ts';
 import type { RequestMeter } from '../storage/request-meter.ts';
-import { DEFAULT_SETTINGS, type ProtocolSettings } from './tables/foundation.ts';
+import type { ProtocolSettings } from './tables/foundation.ts';
 
-/** How a store of objects works; each option may differ from one opening to the next. */
-export interface ObjectBackendOptions extends Partial<ProtocolSettings> {
-  /** Never write. Default: false. */
-  readonly readOnly?: boolean;
-  /** Ends the opening and every call, now and later. Default: nothing does. */
-  readonly signal?: AbortSignal;
+const LONGEST_INLINE_BYTES = 1024 * 1024;
+
+/**
+ * How a store on an object storage service works; settings, not formats: each may differ from one
+ * opening to the next.
+ */
+export interface ObjectStoreOptions {
   /** Parts of messages shorter than this many bytes live in the manifest. Default: 4,096. */
-  readonly inlineBelow?: number;
+  readonly inlineBelow?: number | undefined;
   /** Most requests under way at once. Default: 32. */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /** Segments kept in memory for the next reader, in bytes. Default: 64 MiB. */
-  readonly cacheBytes?: number;
+  readonly cacheBytes?: number | undefined;
+  /** zstd level, 1 to 19. Default: 9. */
+  readonly compressionLevel?: number | undefined;
+  /**
+   * How long a writer may go without a sign of life before others may undo what it began, in ms.
+   * Default: 30,000.
+   */
+  readonly leaseMs?: number | undefined;
+  /**
+   * How long a call may take, in ms, on top of a second for each 128 KiB that it moves: opening the
+   * store, each commit, each read, with all that it tries again and cleans up. It then fails with
+   * `UNAVAILABLE`, `THROTTLED`, `BUSY` or `OUTCOME_UNKNOWN`. In long work (import, export, list,
+   * stored streams, collection, audit, backup) each commit, each read, each page of a listing and
+   * each change of one object is a call. Default: 60,000.
+   */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** The kinds of {@link ObjectStoreOptions}. */
+export function objectStoreKinds(is: OptionKinds) {
+  return {
+    inlineBelow: is.whole(0, LONGEST_INLINE_BYTES),
+    concurrency: is.whole(1, 10_000),
+    cacheBytes: is.whole(0),
+    compressionLevel: is.whole(1, 19),
+    leaseMs: is.number(1000),
+    timeoutMs: is.number(1),
+  };
+}
+
+export const OBJECT_STORE_OPTIONS = declareOptions<ObjectStoreOptions>()({
+  defaults: {
+    inlineBelow: 4096,
+    concurrency: 32,
+    cacheBytes: 64 * 1024 * 1024,
+    compressionLevel: 9,
+    leaseMs: 30_000,
+    timeoutMs: 60_000,
+  },
+  plain: {},
+  members: objectStoreKinds,
+});
+
+/** How a store of objects is opened, and how it works then. */
+export interface ObjectBackendOptions extends ObjectStoreOptions {
+  /** Never write. Default: false. */
+  readonly readOnly?: boolean | undefined;
+  /** Ends the opening and every call, now and later. Default: nothing does. */
+  readonly signal?: AbortSignal | undefined;
+  /** As in {@link ProtocolSettings}. Default: 64 KiB. */
+  readonly spillAbove?: number | undefined;
+  /** As in {@link ProtocolSettings}. Default: 1,000,000. */
+  readonly scannedReferences?: number | undefined;
+}
+
+/** The options with defaults for those that are left out. */
+export function completeOptions({
+  readOnly = false,
+  spillAbove = 64 * 1024,
+  scannedReferences = 1_000_000,
+  ...options
+}: ObjectBackendOptions) {
+  return { ...OBJECT_STORE_OPTIONS.complete(options), readOnly, spillAbove, scannedReferences };
 }
 
 /** What a store of objects is made of, besides the objects. */
@@ -29,15 +94,4 @@ export interface ObjectComponents {
   readonly retries?: Retries;
   /** See `Backend.identity`. */
   readonly identity?: string;
-}
-
-/** The settings of the protocol, with defaults for those that are left out. */
-export function settingsOf(options: ObjectBackendOptions): ProtocolSettings {
-  return {
-    leaseMs: options.leaseMs ?? DEFAULT_SETTINGS.leaseMs,
-    timeoutMs: options.timeoutMs ?? DEFAULT_SETTINGS.timeoutMs,
-    compressionLevel: options.compressionLevel ?? DEFAULT_SETTINGS.compressionLevel,
-    spillAbove: options.spillAbove ?? DEFAULT_SETTINGS.spillAbove,
-    scannedReferences: options.scannedReferences ?? DEFAULT_SETTINGS.scannedReferences,
-  };
 }

@@ -4,13 +4,16 @@ import { Call } from '../storage/call.ts';
 import { requestStack } from '../storage/decorators/request-stack.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { ObjectBackend } from './object-backend.ts';
-import type { ObjectBackendOptions, ObjectComponents } from './object-options.ts';
+import {
+  OBJECT_STORE_OPTIONS,
+  type ObjectBackendOptions,
+  type ObjectComponents,
+} from './object-options.ts';
 import { createStore, findStore, type StoreDescriptor } from './tables/descriptor.ts';
-import { DEFAULT_SETTINGS } from './tables/foundation.ts';
 
 export interface OpenObjectsOptions extends ObjectBackendOptions {
   /** Create the store if there is none. Default: true, unless `readOnly`. */
-  readonly create?: boolean;
+  readonly create?: boolean | undefined;
 }
 
 /**
@@ -31,7 +34,7 @@ export async function openObjects(
   const {
     readOnly = false,
     create = !readOnly,
-    timeoutMs = DEFAULT_SETTINGS.timeoutMs,
+    timeoutMs = OBJECT_STORE_OPTIONS.defaults.timeoutMs,
     signal,
   } = options;
   const { clock = new SystemClock(), retries } = components;

@@ -4,15 +4,14 @@ import { Retries } from '../storage/decorators/retries.ts';
 import { probeConditions } from '../storage/probe.ts';
 import type { Provider } from '../storage/provider.ts';
 import type { ObjectBackend } from './object-backend.ts';
-import type { ObjectComponents } from './object-options.ts';
+import { OBJECT_STORE_OPTIONS, type ObjectComponents } from './object-options.ts';
 import { type OpenObjectsOptions, openObjects } from './open-objects.ts';
-import { DEFAULT_SETTINGS } from './tables/foundation.ts';
 
 export interface OpenProviderOptions extends OpenObjectsOptions {
   /** Called with what does not keep a store from working, and may harm it. Default: not. */
-  readonly onWarning?: (message: string) => void;
+  readonly onWarning?: ((message: string) => void) | undefined;
   /** Called for each request that is repeated. Default: not. */
-  readonly onEvent?: OnEvent;
+  readonly onEvent?: OnEvent | undefined;
 }
 
 /**
@@ -26,7 +25,11 @@ export async function openProvider(
   options: OpenProviderOptions,
   components: ObjectComponents,
 ): Promise<ObjectBackend> {
-  const { onWarning = () => {}, onEvent, timeoutMs = DEFAULT_SETTINGS.timeoutMs } = options;
+  const {
+    onWarning = () => {},
+    onEvent,
+    timeoutMs = OBJECT_STORE_OPTIONS.defaults.timeoutMs,
+  } = options;
   const { clock = new SystemClock(), randomness = new SystemRandomness() } = components;
   const { meter } = provider;
   const retries = new Retries(

@@ -76,6 +76,16 @@ export class DeclaredOptions<Interface extends object, Defaults> {
     return read as unknown as OptionsRead<Interface, Defaults>;
   }
 
+  /**
+   * Options that were checked before, with defaults for what is left out. Keeps members that are
+   * not declared here.
+   */
+  complete<Given extends Interface>(given: Given): Given & OptionsRead<Interface, Defaults> {
+    const left = Object.entries(given).filter(([, value]) => value !== undefined);
+    return { ...this.defaults, ...Object.fromEntries(left) } as Given &
+      OptionsRead<Interface, Defaults>;
+  }
+
   #given(call: string, options: unknown): object {
     const given = options === undefined ? {} : options;
     if (Object.prototype.toString.call(given) !== '[object Object]') throw notOptions(call, given);
