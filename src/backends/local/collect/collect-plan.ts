@@ -1,35 +1,41 @@
 import { CountTable } from '../../../core/collections/count-table.ts';
 import { isUnreadable } from '../../../core/errors.ts';
-import type { CollectShare } from '../../contract/maintenance.ts';
-import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { BODIES, SEGMENTS, type Space } from '../format/schema.ts';
 import { DeadBytes } from '../tables/dead-bytes.ts';
 import type { LocalIndex } from '../tables/local-index.ts';
 import type { ManifestRow } from '../tables/manifest-table.ts';
-import { type CollectScope, cutoffOf } from './collect-scope.ts';
-import { ExpireCounts, type ExpireTotals, listExpired } from './expire.ts';
+import type { CollectRun } from './collect-run.ts';
+import { cutoffOf } from './collect-scope.ts';
+import { ExpireCounts, listExpired } from './expire.ts';
+import { deadBytes, duePacks, surveyPacks } from './pack-survey.ts';
 import { listGarbage } from './sweep.ts';
 
-/** What the deletions and the sweep of a collection would do. */
-export interface SweepPlan extends ExpireTotals {
-  readonly swept: CollectShare;
-  readonly waiting: CollectShare;
-  /** Bytes before compression that would be dead besides those that are, by block. */
-  readonly dead: ReadonlyMap<number, number>;
+/**
+ * Plays a collection through in one snapshot, without doing it: deletions, sweep, and the packs
+ * that a run would rewrite then.
+ */
+export function planCollection(run: CollectRun): void {
+  const { context, scope, options } = run;
+  const { erase, full } = options;
+  const { database } = context.index;
+  database.snapshot(() => {
+    context.index.refresh();
+    const dead = planSweep(run, context.clock());
+    const packs = surveyPacks(context, dead.byBlock);
+    const due = erase
+      ? packs.filter((pack) => deadBytes([pack]) > 0)
+      : duePacks(context, packs, full, scope);
+    run.rewritten = due;
+    run.freedBytes = deadBytes(due);
+    run.deadBytes = deadBytes(packs.filter((pack) => !due.includes(pack)));
+  });
 }
 
-/**
- * Plays the deletions and the sweep of a collection through without doing them. To be called in a
- * snapshot.
- */
-export function planSweep(
-  context: MaintenanceContext,
-  graceMs: number,
-  now: number,
-  scope: CollectScope,
-): SweepPlan {
+/** Counts what deletions and sweep would do; returns the bytes that would be dead then. */
+function planSweep(run: CollectRun, now: number): DeadBytes {
+  const { context, scope } = run;
   const { index } = context;
-  const cutoff = cutoffOf(now, graceMs);
+  const cutoff = cutoffOf(now, run.graceMs);
   const dead = new DeadBytes();
   const swept = { count: 0, bytes: 0 };
   const waiting = { count: 0, bytes: 0 };
@@ -61,18 +67,16 @@ export function planSweep(
     if (index.ledger.count(SEGMENTS, segment) === released.get(segment))
       meet(SEGMENTS, segment, now);
   }
-  return {
-    expired: counts.expired,
-    abandoned: counts.abandoned,
-    swept,
-    waiting,
-    dead: dead.byBlock,
-  };
+  run.expired = counts.expired;
+  run.abandoned = counts.abandoned;
+  run.swept = swept;
+  run.waiting = waiting;
+  return dead;
 }
 
 /**
- * What an entry references; `undefined` when its body cannot be read: then its deletion leaves it
- * alone.
+ * The segments that an entry references; `undefined` when its body cannot be read: then its
+ * deletion releases nothing.
  */
 function segmentsOf(
   index: LocalIndex,

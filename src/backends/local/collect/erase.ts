@@ -5,63 +5,38 @@ import type { CollectOptions, Remnant } from '../../contract/maintenance.ts';
 import { removeStrayFile, strayFiles } from '../audit/check-stray-files.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { emptyWriteAheadLog, rewriteFile } from '../database/index-upkeep.ts';
-import { packLength, packPath } from '../files/pack-files.ts';
+import { packPath } from '../files/pack-files.ts';
 import { BODIES } from '../format/schema.ts';
 import type { CollectScope } from './collect-scope.ts';
+import { rebuildFingerprints } from './fingerprint-rebuild.ts';
+import { stainedPacks } from './stained-packs.ts';
 
 /**
- * How long an erasure waits for readers that keep the write-ahead log, unless a deadline is given,
- * in ms.
+ * How long an erasure waits, in ms, for readers that keep the write-ahead log, if it has no
+ * deadline.
  */
 const PATIENCE_MS = 60_000;
 
-interface StainedPack {
-  readonly id: number;
-  readonly size: number;
-  readonly sealed: number;
-  /** Bytes of its blocks. */
-  readonly blocks: number;
-  /** Whether a block of it holds something that was swept. */
-  readonly hasSwept: number;
-}
-
 /**
- * The packs that hold any byte of what is not alive: swept records, blocks that were moved, what a
- * commit that did not happen left.
- */
-function stainedPacks({ root, index }: MaintenanceContext): StainedPack[] {
-  const packs = index.database.all<StainedPack>(
-    `SELECT pack.id, pack.size, pack.sealed, coalesce(sum(length), 0) AS blocks, coalesce(max(dead > 0), 0) AS hasSwept
-     FROM pack LEFT JOIN block ON block.pack = pack.id GROUP BY pack.id`,
-  );
-  return packs.filter(({ id, size, blocks, hasSwept }) => {
-    return hasSwept === 1 || Math.max(size, packLength(root, id)) > blocks;
-  });
-}
-
-/**
- * Seals every pack that is to be rewritten, whoever appends to it: its owner notices before it
- * appends again, and goes on in a new one.
+ * Removes what was deleted from everything but packs: stray packs, fingerprints, the pages of the
+ * index.
  *
- * @returns their numbers.
+ * @returns what is left, and why.
  */
-export async function claimStainedPacks(
+export async function finishErasure(
   context: MaintenanceContext,
-  signal?: AbortSignal,
-): Promise<number[]> {
-  const { index, owner } = context;
-  const { current } = owner;
-  if (current !== undefined && stainedPacks(context).some(({ id }) => id === current))
-    await owner.seal(signal);
-  return index.database.write(() => {
-    const packs = stainedPacks(context);
-    owner.revoke(packs.filter(({ sealed }) => sealed === 0).map(({ id }) => id));
-    return packs.map(({ id }) => id);
-  }, signal);
+  options: CollectOptions,
+  scope: CollectScope,
+): Promise<Remnant[]> {
+  await removeStrayPacks(context);
+  // Fingerprints are pieces of hashes of ids and content.
+  await rebuildFingerprints(context, options.signal);
+  const isScrubbed = await scrubIndex(context, scope, options);
+  return findRemnants(context, isScrubbed);
 }
 
-/** Removes files like packs that the index does not name: what they hold is nobody's. */
-export async function removeStrayPacks(context: MaintenanceContext): Promise<void> {
+/** Removes files named like packs that the index does not know. */
+async function removeStrayPacks(context: MaintenanceContext): Promise<void> {
   for (const path of strayPacks(context)) {
     await removeStrayFile(context, path, () => strayPacks(context).includes(path));
   }
@@ -72,8 +47,8 @@ function strayPacks(context: MaintenanceContext): string[] {
 }
 
 /**
- * Forgets the names of models and applications that no manifest has any more. Their numbers may be
- * given again, which the epoch tells all who remember them.
+ * Drops the names of models and applications that no manifest has any more. Their numbers may be
+ * given again: the epoch makes all processes drop what they remember.
  */
 export async function forgetUnusedNames(
   { index }: MaintenanceContext,
@@ -90,12 +65,12 @@ export async function forgetUnusedNames(
 }
 
 /**
- * Writes the index anew, without what deleted rows have left in its pages, and empties the
- * write-ahead log. Both wait for those who read an older state, up to the deadline.
+ * Writes the index anew, without the remains of deleted rows in its pages, and empties the
+ * write-ahead log. Both wait for readers of an older state, up to the deadline.
  *
  * @returns whether nothing of the old pages is left.
  */
-export async function scrubIndex(
+async function scrubIndex(
   { index }: MaintenanceContext,
   scope: CollectScope,
   { deadlineMs, signal }: CollectOptions,
@@ -117,9 +92,9 @@ export async function scrubIndex(
 }
 
 /**
- * Whether there are manifest bodies that count as needed and that no manifest names: those that
- * were damaged when theirs was deleted, along with the references in them. Each body is of one
- * entry.
+ * Whether some manifest bodies count as needed although no manifest names them: their manifest was
+ * deleted while they were damaged. They and the segments that they reference are still counted.
+ * Each body belongs to one entry.
  */
 function hasOrphanedBodies({ index }: MaintenanceContext): boolean {
   const { database } = index;
@@ -133,8 +108,8 @@ function hasOrphanedBodies({ index }: MaintenanceContext): boolean {
   return stored - gone > (named ?? 0);
 }
 
-/** What an erasure has not got rid of, and why. */
-export function findRemnants(context: MaintenanceContext, isScrubbed: boolean): Remnant[] {
+/** What an erasure could not remove, and why. */
+function findRemnants(context: MaintenanceContext, isScrubbed: boolean): Remnant[] {
   const { root, index } = context;
   const remnants: Remnant[] = [];
   if (index.database.snapshot(() => hasOrphanedBodies(context))) {

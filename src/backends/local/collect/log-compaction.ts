@@ -2,41 +2,36 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../../core/abort.ts';
 import { isUnreadable } from '../../../core/errors.ts';
 import type { CollectOptions } from '../../contract/maintenance.ts';
-import { stateOf, writeRecords } from '../commit/commit-log.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
-import type { PackAppender } from '../files/pack-files.ts';
-import type { LogOperation, PackSpan } from '../format/log-record.ts';
-import { KIND_NUMBERS, LOG } from '../format/schema.ts';
+import { LOG } from '../format/schema.ts';
 import type { BlockPlace } from '../packs/record-store.ts';
 import type { LocalIndex } from '../tables/local-index.ts';
-import type { ManifestRow } from '../tables/manifest-table.ts';
 import type { CollectScope } from './collect-scope.ts';
+import { snapshotStep } from './log-snapshot.ts';
 
 /**
- * The log is compacted by a snapshot of all manifests, a range of rows a transaction. When it has
- * come to the last row, the number of its first record is the new floor: what lies below is
- * dropped.
+ * How the log is compacted. The order matters when a process dies:
  *
- * Entries of `header`: `log` is the number of the newest record, `log_floor` that from which on the
- * log tells everything (0: not yet), `log_waste` an estimate of the bytes that a snapshot would
- * spare. Of the snapshot under way, `log_run` is the number of its first record (0: there is none),
- * `log_row` the first row that it does not cover yet.
+ * 1. A snapshot of all manifests is appended to the log, a range of rows in each transaction.
+ * 2. With the last range, the number of the snapshot's first record becomes the new floor.
+ * 3. The records below the floor are dropped.
+ *
+ * Entries of the table `header`: `log` is the number of the newest record. `log_floor` is the
+ * number from which on the log has everything (0: not yet). `log_waste` estimates the bytes that a
+ * snapshot would save. Of the snapshot under way, `log_run` is the number of its first record (0:
+ * there is none), and `log_row` is the first row that it does not cover yet.
  */
 
-/** Rows, and entries of these, that one transaction covers. */
-const STEP_ROWS = 4096;
-const STEP_ENTRIES = 64 * 1024;
-
 /**
- * An everyday collection compacts a log of which more is waste, in bytes, and more than half; a
- * full one, a quarter.
+ * An everyday collection compacts a log with more waste than this, in bytes, if it is more than
+ * half of the log; a full one, if it is more than a quarter.
  */
 const SMALLEST_WASTE = 128 * 1024;
 
 /** Blocks dropped in one transaction. */
 const DROPPED_BLOCKS = 1000;
 
-/** Whether a collection is to compact the log. */
+/** Whether a collection compacts the log. */
 export function isLogDue(
   { database }: LocalIndex,
   { full = false, erase = false }: CollectOptions,
@@ -54,9 +49,9 @@ function logBytes(database: LocalIndex['database']): number {
 }
 
 /**
- * Compacts the log, or goes on with that.
+ * Compacts the log, or continues an unfinished compaction.
  *
- * @param isAnew whether nothing that was deleted by now may be left in it: then it begins anew.
+ * @param isAnew begin again, so that nothing that is deleted by now is left in the log.
  * @returns bytes appended.
  */
 export async function compactLog(
@@ -89,79 +84,6 @@ function begin(index: LocalIndex, isAnew: boolean): void {
   database.setMeta('log_run', index.log.newest + 1);
   database.setMeta('log_row', 0);
   database.setMeta('log_waste', 0);
-}
-
-interface Step {
-  readonly isLast: boolean;
-  readonly rows: number;
-  readonly bytes: number;
-}
-
-/** Writes the next rows of the snapshot. */
-function snapshotStep({ index, tuning }: MaintenanceContext, appender: PackAppender): Step {
-  index.refresh();
-  const { database } = index;
-  const run = database.meta('log_run');
-  // Another process has come to the end.
-  if (run === 0) return { isLast: true, rows: 0, bytes: 0 };
-  const start = appender.end;
-  const first = database.meta('log_row');
-  const { operations, rows, end } = collectRows(index, first);
-  const isLast = end === 0;
-  if (isLast) {
-    database.setMeta('log_floor', run);
-    database.setMeta('log_run', 0);
-  } else database.setMeta('log_row', end);
-  // The records that told of these are below the floor from now on.
-  const voids = database.all<PackSpan>(
-    `SELECT pack, start, length FROM void ${isLast ? '' : 'WHERE stated = 0'}`,
-  );
-  writeRecords(index, appender, tuning.bodies.level, voids, { first, end }, operations);
-  return { isLast, rows, bytes: appender.end - start };
-}
-
-interface Range {
-  readonly operations: LogOperation[];
-  readonly rows: number;
-  /** The row that the next range begins with; 0 when there is none. */
-  readonly end: number;
-}
-
-function collectRows(index: LocalIndex, first: number): Range {
-  const page = index.database.all<ManifestRow>(
-    'SELECT * FROM manifest WHERE id >= ? ORDER BY id LIMIT ?',
-    first,
-    STEP_ROWS + 1,
-  );
-  const operations: LogOperation[] = [];
-  let entries = 0;
-  for (const [at, row] of page.entries()) {
-    if (at === STEP_ROWS || entries > STEP_ENTRIES) return { operations, rows: at, end: row.id };
-    if (row.kind === KIND_NUMBERS.upload) continue;
-    entries += addRow(index, row, operations);
-  }
-  return { operations, rows: page.length, end: 0 };
-}
-
-/** Adds what makes a row; returns how many entries it has. */
-function addRow(index: LocalIndex, row: ManifestRow, operations: LogOperation[]): number {
-  const state = stateOf(index, row);
-  const { bodies, nonces } = index.manifests.entries(row);
-  const { id, kind, name } = row;
-  const part = (from: number) => ({
-    bodies: bodies.slice(from, from + STEP_ENTRIES),
-    nonces: nonces
-      .filter(([at]) => at >= from && at < from + STEP_ENTRIES)
-      .map(([at, nonce]) => [at - from, nonce] as const),
-  });
-  operations.push({ type: 'put', row: id, kind, name, state, entries: part(0), dropped: [] });
-  for (let from = STEP_ENTRIES; from < bodies.length; from += STEP_ENTRIES) {
-    operations.push({ type: 'append', row: id, from, state, entries: part(from) });
-  }
-  const hold = index.holds.find(id);
-  if (hold !== undefined)
-    operations.push({ type: 'hold', row: id, since: hold.since, reason: hold.reason ?? null });
-  return bodies.length;
 }
 
 /**
@@ -221,7 +143,7 @@ function laterRecords(
     const slot = ids.findIndex((id) => id >= floor);
     return slot < 0 ? undefined : { first: ids[slot] as number, dead: offsets[slot] as number };
   } catch (error) {
-    // What it held is told by the snapshot; later records of a damaged block are lost in any case.
+    // The snapshot has what the block held; later records of a damaged block are lost in any case.
     if (isUnreadable(error)) return undefined;
     throw error;
   }
