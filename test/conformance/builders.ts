@@ -1,6 +1,10 @@
 import { expect } from 'vitest';
 import type { Backend } from '../../src/backends/contract/backend.ts';
-import type { AuditReport, Finding } from '../../src/backends/contract/maintenance.ts';
+import type {
+  AuditOptions,
+  AuditReport,
+  Finding,
+} from '../../src/backends/contract/maintenance.ts';
 import type {
   AppendWrite,
   DeleteWrite,
@@ -196,8 +200,9 @@ export async function idsOf(heads: AsyncIterable<ManifestHead>): Promise<string[
 
 export async function auditOf(
   backend: Backend,
+  options?: AuditOptions,
 ): Promise<{ findings: Finding[]; report: AuditReport }> {
-  const audit = backend.audit();
+  const audit = backend.audit(options);
   const findings: Finding[] = [];
   for (;;) {
     const step = await audit.next();

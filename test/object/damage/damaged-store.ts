@@ -18,10 +18,9 @@ import {
 import type { ObjectBackend } from '../../../src/backends/object/object-backend.ts';
 import { type OpenObjectsOptions, openObjects } from '../../../src/backends/object/open-objects.ts';
 import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
-import { decodeFrame, encodeFrame } from '../../../src/cas/codec/frame.ts';
-import { ByteReader, ByteWriter } from '../../../src/cas/codec/varint.ts';
 import { isVarveError } from '../../../src/core/errors.ts';
 import {
+  auditOf,
   commit,
   contentOf,
   conversation,
@@ -30,12 +29,11 @@ import {
   segment,
 } from '../../conformance/builders.ts';
 import { StandingClock } from '../standing-clock.ts';
+import { alterHeader, alterJson, bytesOf, type Json, keysBelow, write } from './stored-objects.ts';
 
 export const TEXT = { a: 'text of a', b: 'text of b', shared: 'text of both' };
 export const KEY = { a: conversation('a'), b: conversation('b') };
 export const MANIFEST = { a: manifestObjectKey(KEY.a), b: manifestObjectKey(KEY.b) };
-
-type Json = Record<string, unknown>;
 
 /** A store on objects in memory, with a clock of its own, that tests can damage. */
 export class DamagedStore {
@@ -89,8 +87,8 @@ export class DamagedStore {
     });
   }
 
-  async keys(prefix = ''): Promise<string[]> {
-    return (await this.objects.list(prefix)).objects.map(({ key }) => key);
+  keys(prefix = ''): Promise<string[]> {
+    return keysBelow(this.objects, prefix);
   }
 
   /** The tag of every object by its key, to compare with later ones. */
@@ -98,14 +96,12 @@ export class DamagedStore {
     return new Map((await this.objects.list('')).objects.map(({ key, etag }) => [key, etag]));
   }
 
-  async bytes(key: string): Promise<Buffer> {
-    const object = await this.objects.get(key);
-    if (object === undefined) throw new Error(`there is no object ${key}`);
-    return Buffer.from(object.body);
+  bytes(key: string): Promise<Buffer> {
+    return bytesOf(this.objects, key);
   }
 
-  async write(key: string, body: Uint8Array | string): Promise<void> {
-    await this.objects.put(key, Buffer.from(body), { kind: 'any' });
+  write(key: string, body: Uint8Array | string): Promise<void> {
+    return write(this.objects, key, body);
   }
 
   async flip(key: string, at = -1): Promise<void> {
@@ -128,9 +124,8 @@ export class DamagedStore {
     return segmentKey(segment(text).address, (await this.sidecar(text)).gen);
   }
 
-  async alterSidecar(text: string, change: (sidecar: Sidecar) => Json): Promise<void> {
-    const sidecar = await this.sidecar(text);
-    await this.write(this.sidecarKey(text), JSON.stringify({ ...sidecar, ...change(sidecar) }));
+  alterSidecar(text: string, change: (sidecar: Sidecar) => Json): Promise<void> {
+    return alterJson(this.objects, this.sidecarKey(text), change);
   }
 
   async record(objectKey: string): Promise<ManifestRecord> {
@@ -146,15 +141,8 @@ export class DamagedStore {
   }
 
   /** Changes the JSON of a manifest's object, as a later version may do. */
-  async alterHeader(objectKey: string, change: (header: Json) => Json): Promise<void> {
-    const reader = new ByteReader(decodeFrame(await this.bytes(objectKey), objectKey), objectKey);
-    const header = JSON.parse(reader.bytes(reader.varint()).toString());
-    const json = Buffer.from(JSON.stringify({ ...header, ...change(header) }));
-    const out = new ByteWriter();
-    out.varint(json.length);
-    out.bytes(json);
-    out.bytes(reader.rest());
-    await this.write(objectKey, encodeFrame(out.view(), { checksum: true }));
+  alterHeader(objectKey: string, change: (header: Json) => Json): Promise<void> {
+    return alterHeader(this.objects, objectKey, change);
   }
 
   async token(objectKey: string, text: string): Promise<Token> {
@@ -165,11 +153,7 @@ export class DamagedStore {
 
   /** Audits in a process of its own. Returns the findings. */
   findings(options: { repair?: boolean } = {}): Promise<Finding[]> {
-    return this.use(async (backend) => {
-      const findings: Finding[] = [];
-      for await (const finding of backend.audit(options)) findings.push(finding);
-      return findings;
-    });
+    return this.use(async (backend) => (await auditOf(backend, options)).findings);
   }
 
   /**

@@ -2,20 +2,18 @@ import { expect, test } from 'vitest';
 import type { Finding } from '../../../src/backends/contract/maintenance.ts';
 import { openObjects } from '../../../src/backends/object/open-objects.ts';
 import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
-import type { Address } from '../../../src/core/address.ts';
 import { auditOf, commit, contentOf, entry, put, segment } from '../../conformance/builders.ts';
+import { keysBelow } from './stored-objects.ts';
 
-/** The keys below `segments/` of one segment: its sidecar and its data. */
-async function keysOf(store: MemoryObjectStore, address: Address): Promise<string[]> {
-  return (await store.list(`segments/${address}`)).objects.map(({ key }) => key);
-}
+/** Below it are the sidecar and the data of the segment. */
+const DATA = `segments/${segment('the text').address}`;
 
 async function damaged(): Promise<{ store: MemoryObjectStore; dataKey: string }> {
   const store = new MemoryObjectStore();
   const backend = await openObjects(store);
   await commit(backend, put('a', [entry('1', 'the text')]));
   await backend.close();
-  const dataKey = (await keysOf(store, segment('the text').address))[1] as string;
+  const [, dataKey = ''] = await keysBelow(store, DATA);
   const body = new Uint8Array((await store.get(dataKey))?.body ?? []);
   body[body.length - 1] = (body.at(-1) as number) ^ 1;
   await store.put(dataKey, body, { kind: 'any' });
@@ -23,9 +21,7 @@ async function damaged(): Promise<{ store: MemoryObjectStore; dataKey: string }>
 }
 
 async function repairing(backend: Awaited<ReturnType<typeof openObjects>>): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  for await (const finding of backend.audit({ repair: true })) findings.push(finding);
-  return findings;
+  return (await auditOf(backend, { repair: true })).findings;
 }
 
 test('an audit reports a damaged segment with the manifests that need it, and a repair marks it', async () => {

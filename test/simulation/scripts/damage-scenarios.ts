@@ -1,13 +1,9 @@
 import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
-import type { ObjectStore } from '../../../src/backends/storage/object-store.ts';
+import { keysBelow, write } from '../../object/damage/stored-objects.ts';
 import { patch } from '../mutants/mutant.ts';
 import { A, B } from './script.ts';
 import type { ScriptedScenario } from './scripted-scenario.ts';
 import { assertReadable, putOf } from './stored-segments.ts';
-
-async function keysOf(store: ObjectStore, is: (key: string) => boolean): Promise<string[]> {
-  return (await store.list('')).objects.map(({ key }) => key).filter(is);
-}
 
 /** Lost and damaged objects: what a repair mends, and what it leaves alone. */
 export const DAMAGE_SCENARIOS: readonly ScriptedScenario[] = [
@@ -17,7 +13,8 @@ export const DAMAGE_SCENARIOS: readonly ScriptedScenario[] = [
     run: async ({ ObjectBackend }) => {
       const store = new MemoryObjectStore();
       await new ObjectBackend(store).commit([putOf(A)]);
-      await store.delete(await keysOf(store, (key) => key.endsWith('.meta')));
+      const keys = await keysBelow(store, 'segments/');
+      await store.delete(keys.filter((key) => key.endsWith('.meta')));
       const backend = new ObjectBackend(store);
       await backend.collect({ graceMs: 0, full: true });
       for await (const _ of backend.audit({ repair: true }));
@@ -37,9 +34,8 @@ export const DAMAGE_SCENARIOS: readonly ScriptedScenario[] = [
     run: async ({ ObjectBackend }) => {
       const store = new MemoryObjectStore();
       await new ObjectBackend(store).commit([putOf(A)]);
-      for (const key of await keysOf(store, (each) => /^segments\/[0-9a-f]{64}\//.test(each))) {
-        await store.put(key, Buffer.from('damage'), { kind: 'any' });
-      }
+      for (const key of await keysBelow(store, 'segments/'))
+        if (!key.endsWith('.meta')) await write(store, key, 'damage');
       for await (const _ of new ObjectBackend(store).audit({ repair: true }));
       await new ObjectBackend(store).commit([putOf(B)]);
       await assertReadable(new ObjectBackend(store), A);

@@ -1,8 +1,13 @@
 import type { ManifestKey, ManifestWrite } from '../../../src/backends/contract/manifests.ts';
 import { manifestObjectKey, sidecarKey } from '../../../src/backends/object/format/keys.ts';
 import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
-import { decodeFrame, encodeFrame } from '../../../src/cas/codec/frame.ts';
-import { ByteReader, ByteWriter } from '../../../src/cas/codec/varint.ts';
+import {
+  alterHeader,
+  alterJson,
+  bytesOf,
+  type Json,
+  keysBelow,
+} from '../../object/damage/stored-objects.ts';
 import { SEGMENTS } from '../checks/tracked-writes.ts';
 import { check } from '../checks/violation.ts';
 import { patch } from '../mutants/mutant.ts';
@@ -10,8 +15,6 @@ import type { ProtocolBuild } from '../simulator/protocol-build.ts';
 import { A, B } from './script.ts';
 import type { ScriptedScenario } from './scripted-scenario.ts';
 import { assertReadable, putOf } from './stored-segments.ts';
-
-type Json = Record<string, unknown>;
 
 const [SEGMENT] = SEGMENTS;
 if (SEGMENT === undefined) throw new TypeError('there are no segments');
@@ -27,36 +30,17 @@ async function storeWithBoth({ ObjectBackend }: ProtocolBuild): Promise<MemoryOb
   return store;
 }
 
-async function bytesOf(store: MemoryObjectStore, key: string): Promise<Buffer> {
-  const object = await store.get(key);
-  check(object !== undefined, () => `${key} is gone`);
-  return Buffer.from(object.body);
+function alterSidecar(store: MemoryObjectStore, change: Json): Promise<void> {
+  return alterJson(store, SIDECAR, () => change);
 }
 
-async function alterSidecar(store: MemoryObjectStore, change: Json): Promise<void> {
-  const sidecar = JSON.parse((await bytesOf(store, SIDECAR)).toString());
-  await store.put(SIDECAR, Buffer.from(JSON.stringify({ ...sidecar, ...change })), { kind: 'any' });
+function alterManifest(store: MemoryObjectStore, key: ManifestKey, change: Json): Promise<void> {
+  return alterHeader(store, manifestObjectKey(key), () => change);
 }
 
-async function alterManifest(
-  store: MemoryObjectStore,
-  key: ManifestKey,
-  change: Json,
-): Promise<void> {
-  const objectKey = manifestObjectKey(key);
-  const reader = new ByteReader(decodeFrame(await bytesOf(store, objectKey), objectKey), objectKey);
-  const header = JSON.parse(reader.bytes(reader.varint()).toString());
-  const json = Buffer.from(JSON.stringify({ ...header, ...change }));
-  const out = new ByteWriter();
-  out.varint(json.length);
-  out.bytes(json);
-  out.bytes(reader.rest());
-  await store.put(objectKey, encodeFrame(out.view(), { checksum: true }), { kind: 'any' });
-}
-
-async function dropData(store: MemoryObjectStore): Promise<void> {
-  const { objects } = await store.list('segments/');
-  await store.delete(objects.map(({ key }) => key).filter((key) => !key.endsWith('.meta')));
+async function deleteData(store: MemoryObjectStore): Promise<void> {
+  const keys = await keysBelow(store, 'segments/');
+  await store.delete(keys.filter((key) => !key.endsWith('.meta')));
 }
 
 /** Repairs and collects, each in a process of its own. */
@@ -124,7 +108,7 @@ export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
       for (const ruin of [{}, { state: 'gone', ...NAMELESS }, { gen: 'AAAAAAAAAAAAb1' }]) {
         for (const key of [A, { ...A, id: 'new' }]) {
           const store = await storeWithBoth(build);
-          await dropData(store);
+          await deleteData(store);
           await alterSidecar(store, ruin);
           const backend = new build.ObjectBackend(store);
           const [outcome] = await backend.commit([putOf(key)]);
