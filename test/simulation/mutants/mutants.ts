@@ -18,8 +18,8 @@ export const SEARCHED_MUTANTS: readonly SearchedMutant[] = [
     name: 'takes references that its pending does not name',
     patches: [
       patch(
-        'manifest-job.ts',
-        '...(this.pending?.adds ?? []), ...adds]',
+        'attempt.ts',
+        '...(this.pending?.adds ?? []), ...segments]',
         '...(this.pending?.adds ?? [])]',
       ),
     ],
@@ -28,7 +28,11 @@ export const SEARCHED_MUTANTS: readonly SearchedMutant[] = [
     rule: 'announce-before-taking',
     name: 'takes references of a stream before it announces them',
     patches: [
-      patch('publication.ts', 'steps.announce(job, missing.keys())', 'steps.announce(job, [])'),
+      patch(
+        'publication.ts',
+        'const announced = await announce(context, planned);',
+        "const announced = { ...planned, phase: 'announced' };",
+      ),
     ],
   },
   {
@@ -61,8 +65,12 @@ export const SEARCHED_MUTANTS: readonly SearchedMutant[] = [
     name: 'commits references of an attempt that was fenced',
     scenario: 'put beside a repair that fences it',
     patches: [
-      patch('manifest-job.ts', 'this.taken.size > 0 && this.pending === undefined', 'false'),
-      patch('manifest-job.ts', 'taken && this.pending?.adds.includes(address)', 'taken'),
+      patch('attempt.ts', 'this.#taken.size > 0 && this.pending === undefined', 'false'),
+      patch(
+        'attempt.ts',
+        'gen !== undefined && this.pending?.adds.includes(address)',
+        'gen !== undefined',
+      ),
     ],
   },
   {
@@ -146,7 +154,7 @@ export const SEARCHED_MUTANTS: readonly SearchedMutant[] = [
     name: 'drops nothing that was replaced',
     patches: [
       patch(
-        'manifest-job.ts',
+        'attempt.ts',
         'if (current?.references.get(address)?.attempt !== attempt) dropped.push({ address, attempt });',
         '',
       ),
@@ -157,7 +165,7 @@ export const SEARCHED_MUTANTS: readonly SearchedMutant[] = [
     name: 'drops references that the new content keeps',
     patches: [
       patch(
-        'manifest-job.ts',
+        'attempt.ts',
         'if (current?.references.get(address)?.attempt !== attempt) dropped.push({ address, attempt });',
         'dropped.push({ address, attempt });',
       ),

@@ -207,7 +207,7 @@ export const REFERENCE_SCENARIOS: readonly ScriptedScenario[] = [
         name: 'commits a plan that was made on other content',
         patches: [
           patch(
-            'manifest-job.ts',
+            'attempt.ts',
             'return !this.isFenced && this.seen.record?.current === base;',
             'return !this.isFenced;',
           ),

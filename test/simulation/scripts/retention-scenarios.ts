@@ -161,7 +161,7 @@ export const RETENTION_SCENARIOS: readonly ScriptedScenario[] = [
       {
         name: 'writes no hint of what expires',
         patches: [
-          patch('commit-batch.ts', 'await this.#hints.announceExpiry(job.key, expiresAt);', ''),
+          patch('object-commit.ts', 'await hints.announceExpiry(attempt.key, expiresAt);', ''),
         ],
       },
     ],

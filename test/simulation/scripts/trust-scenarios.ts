@@ -132,14 +132,14 @@ export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
       },
       {
         name: 'takes the word of a manifest that its segments are stored',
-        patches: [patch('attempt-steps.ts', 'return lost.length > 0;', 'return false;')],
+        patches: [patch('object-commit.ts', 'if (lost.length === 0) return plan;', 'return plan;')],
       },
       {
         name: 'keeps the reference to lost data',
         patches: [
           patch(
-            'manifest-job.ts',
-            'const renewed = lost.has(address) ? this.#taken(address) : undefined;',
+            'attempt.ts',
+            'const renewed = lost.has(address) ? this.#reference(address) : undefined;',
             'const renewed = undefined;',
           ),
         ],

@@ -4,190 +4,203 @@ import { mapAll } from '../../../core/concurrency.ts';
 import { because, isUnreadable, isVarveError, VarveError } from '../../../core/errors.ts';
 import type { NewSegment } from '../../contract/manifests.ts';
 import type { DroppedReference, RecordChange } from '../format/manifest-record.ts';
-import type { AttemptId } from '../format/sidecar.ts';
+import type { Generation } from '../format/sidecar.ts';
 import { SegmentFault, type SegmentTaker } from '../segments/segment-taker.ts';
 import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
+import type { Announced, Attempt, Committed, Needs, Planned, Taken } from './attempt.ts';
 import { dropReferences, type ManifestDrops } from './drop-references.ts';
-import { keepLeases } from './heartbeat.ts';
-import type { ManifestJob, Plan } from './manifest-job.ts';
+import { withHeartbeats } from './heartbeat.ts';
+import type { WritePlan } from './write-planner.ts';
 
-/** A segment that a job's manifest is to reference. */
-export interface Wanting {
-  readonly job: ManifestJob;
-  readonly segment: NewSegment;
+/** What the attempts of one call share. */
+export interface AttemptContext {
+  readonly protocol: Protocol;
+  readonly taker: SegmentTaker;
+  readonly hints: Hints;
+  /** Canonical bytes of each segment that was stored new. */
+  readonly stored: Map<Address, number>;
+  /** References that are dropped and whose tokens have yet to leave the sidecars. */
+  readonly drops: ManifestDrops[];
+}
+
+/** An attempt that has taken everything, and the record that commits it. */
+export type Prepared = Taken<WritePlan> & ReturnType<Attempt['committing']>;
+
+/** Returns the generations, of those that a plan would use again, whose data is lost. */
+export async function findLost(
+  { taker }: AttemptContext,
+  { reused }: WritePlan,
+): Promise<(readonly [Address, Generation])[]> {
+  const isStored = await mapAll(reused, ([address, gen]) => taker.isStored(address, gen));
+  return [...reused].filter((_, at) => !isStored[at]);
 }
 
 /**
- * The steps that every attempt to write manifests is made of, in the order that makes them safe.
+ * Names in `pending` what the plan lacks. Resolves with `undefined` when the object turned out to
+ * be another.
+ *
+ * @throws `UNAVAILABLE` when the outcome stays unknown: an entry in `pending` that arrives late
+ *   only waits to be fenced.
  */
-export class AttemptSteps {
-  readonly #protocol: Protocol;
-  readonly #taker: SegmentTaker;
-  readonly #hints: Hints;
-  /** Canonical bytes of each segment that was stored new. */
-  readonly stored = new Map<Address, number>();
-  readonly #dropping: ManifestDrops[] = [];
-
-  constructor(protocol: Protocol, taker: SegmentTaker, hints: Hints) {
-    this.#protocol = protocol;
-    this.#taker = taker;
-    this.#hints = hints;
-  }
-
-  /**
-   * Step 1: names in `pending` what will be taken. Returns whether the object was as seen.
-   *
-   * @throws `UNAVAILABLE` when that is not to be found out: an announcement that happens late does
-   *   nothing but wait to be fenced.
-   */
-  async announce(job: ManifestJob, adds: Iterable<Address>): Promise<boolean> {
-    const { randomness, settings, call } = this.#protocol;
-    await this.#hints.announceWriter();
-    try {
-      return await this.swap(job, job.announcing(adds, randomness.nonce(), settings.leaseMs));
-    } catch (error) {
-      if (!isVarveError(error, 'OUTCOME_UNKNOWN')) throw error;
-      this.#hints.keepWriter();
-      throwIfAborted(call.signal);
-      const { cause } = error;
-      throw new VarveError('UNAVAILABLE', `nothing was written: try again later${because(cause)}`, {
-        cause,
-      });
-    }
-  }
-
-  /**
-   * Steps 2 and 3: takes references to what was announced and stores what is missing; a segment
-   * that several manifests want is asked for once. Leases are kept meanwhile. What is wrong with a
-   * writer's bytes is told to `onFault`.
-   */
-  async take(
-    wanted: readonly Wanting[],
-    onFault: (wanting: Wanting, error: VarveError) => void,
-  ): Promise<void> {
-    const taking = mapAll(groupBySegment(wanted), async (group) => {
-      for (let rest = group; rest.length > 0; rest = rest.slice(1)) {
-        const [first] = rest as [Wanting];
-        const { segment } = first;
-        try {
-          const taken = await this.#taker.take({
-            segment,
-            tokens: rest.map(({ job }) => job.token),
-          });
-          for (const { job } of rest) job.taken.set(segment.address, taken);
-          if (taken.isNew) this.stored.set(segment.address, taken.length);
-          return;
-        } catch (error) {
-          if (isUnreadable(error)) {
-            // A damaged sidecar concerns those who want its segment.
-            for (const each of rest) onFault(each, withAdvice(error));
-            return;
-          }
-          if (!(error instanceof SegmentFault)) throw error;
-          // The fault of this writer's bytes; the next one's may be right.
-          onFault(first, error.failure);
-        }
-      }
+export async function announce<Plan extends Needs>(
+  context: AttemptContext,
+  { attempt, plan }: Planned<Plan>,
+): Promise<Announced<Plan> | undefined> {
+  const announced = { phase: 'announced', attempt, plan } as const;
+  if (plan.missing.size === 0) return announced;
+  const { hints, protocol } = context;
+  await hints.announceWriter();
+  try {
+    const isStored = await swap(context, attempt, attempt.announcing(plan.missing.keys()));
+    return isStored ? announced : undefined;
+  } catch (error) {
+    if (!isVarveError(error, 'OUTCOME_UNKNOWN')) throw error;
+    hints.keepWriter();
+    throwIfAborted(protocol.call.signal);
+    const { cause } = error;
+    throw new VarveError('UNAVAILABLE', `nothing was written: try again later${because(cause)}`, {
+      cause,
     });
-    const jobs = [...new Set(wanted.map(({ job }) => job))];
-    await keepLeases(this.#protocol, jobs, taking);
   }
+}
 
-  /**
-   * Looks at the data that a plan takes for stored. Returns whether some of it is lost: then the
-   * plan is another.
-   */
-  async findLost(job: ManifestJob, { reused }: Plan): Promise<boolean> {
-    const isStored = await mapAll(reused, ([address, gen]) => this.#taker.isStored(address, gen));
-    const lost = [...reused].filter((_, at) => !isStored[at]);
-    for (const [address, gen] of lost) job.lost.set(address, gen);
-    return lost.length > 0;
-  }
-
-  /**
-   * Step 4, the commit point. What it drops leaves the sidecars in {@link dropReferences}.
-   */
-  async commit(
-    job: ManifestJob,
-    { change, dropped }: { change: RecordChange; dropped: readonly DroppedReference[] },
-  ): Promise<boolean> {
-    if (!(await this.swap(job, change))) return false;
-    if (dropped.length > 0) this.#dropping.push({ key: job.key, seen: job.seen, dropped });
-    return true;
-  }
-
-  /**
-   * Step 5, after the fact: what fails here is found by its hint and by audits, so it fails no
-   * write.
-   */
-  async dropReferences(): Promise<void> {
-    try {
-      await dropReferences(this.#protocol, this.#taker, this.#dropping.splice(0));
-    } catch (error) {
-      if (!isVarveError(error)) throw error;
+/**
+ * Takes references to what was announced, and stores what has no data. A segment that several
+ * attempts lack is asked for once. Heartbeats go on meanwhile. Calls back with segments that their
+ * writer's bytes or a damaged sidecar fail, and returns the attempts that have all of theirs.
+ */
+export async function take<Plan extends Needs>(
+  { protocol, taker, stored }: AttemptContext,
+  announced: readonly Announced<Plan>[],
+  onFault: (attempt: Announced<Plan>, address: Address, error: VarveError) => void,
+): Promise<Taken<Plan>[]> {
+  const faulty = new Set<Attempt>();
+  const fail = (each: Announced<Plan>, address: Address, error: VarveError) => {
+    faulty.add(each.attempt);
+    onFault(each, address, error);
+  };
+  const taking = mapAll(groupBySegment(announced), async ([address, wanting]) => {
+    for (let rest = wanting; rest.length > 0; rest = rest.slice(1)) {
+      const [first] = rest as [Announced<Plan>];
+      try {
+        const taken = await taker.take({
+          segment: first.plan.missing.get(address) as NewSegment,
+          tokens: rest.map(({ attempt }) => attempt.token),
+        });
+        for (const { attempt } of rest) attempt.took(address, taken.gen);
+        if (taken.isNew) stored.set(address, taken.length);
+        return;
+      } catch (error) {
+        if (isUnreadable(error)) {
+          // A damaged sidecar concerns all who want its segment.
+          for (const each of rest) fail(each, address, withAdvice(error));
+          return;
+        }
+        if (!(error instanceof SegmentFault)) throw error;
+        // The bytes of this writer are at fault; those of the next one may be right.
+        fail(first, address, error.failure);
+      }
     }
-  }
+  });
+  const waiting = announced.filter(({ plan }) => plan.missing.size > 0);
+  await withHeartbeats(
+    protocol,
+    waiting.map(({ attempt }) => attempt),
+    taking,
+  );
+  return announced
+    .filter(({ attempt }) => !faulty.has(attempt))
+    .map(({ attempt, plan }) => ({ phase: 'taken', attempt, plan }));
+}
 
-  /** Replaces the object that the job saw; otherwise has the job see what is there now. */
-  async swap(job: ManifestJob, change: RecordChange): Promise<boolean> {
-    const { isStored, seen } = await this.#protocol.manifests.swap(job.key, job.seen, change);
-    job.sees(seen);
-    if (!isStored) this.checkFence(job);
-    return isStored;
-  }
+/** Makes the record that a commit stores, so that hints at what it drops can be stored first. */
+export function prepare({ attempt, plan }: Taken<WritePlan>): Prepared {
+  return { phase: 'taken', attempt, plan, ...attempt.committing(plan.content, plan.lost) };
+}
 
-  /**
-   * Has a job whose attempt was fenced begin another. Who fenced it drops what was taken until
-   * then; what was taken since is dropped here.
-   */
-  checkFence(job: ManifestJob): void {
-    if (!job.isFenced) return;
-    const { attempt } = job;
-    const dropped = [...job.taken.keys()].map(
-      (address): DroppedReference => ({ address, attempt }),
-    );
-    if (dropped.length > 0) this.#dropping.push({ key: job.key, seen: job.seen, dropped });
-    job.restart(this.#protocol.randomness.nonce() as AttemptId);
-  }
+/**
+ * Replaces the object by one with the planned content: the commit point. Resolves with `undefined`
+ * when the object turned out to be another.
+ */
+export async function commit(
+  context: AttemptContext,
+  { attempt, plan, change, dropped }: Prepared,
+): Promise<Committed<WritePlan> | undefined> {
+  if (!(await swap(context, attempt, change))) return undefined;
+  noteDrops(context, attempt, dropped);
+  return { phase: 'committed', attempt, plan };
+}
 
-  /**
-   * Takes attempts back that will not commit, because of `failure` where that is what ended them.
-   * Those that the end of the call or an outage ended are left to their leases, and so is what
-   * cannot be taken back: a collection fences it.
-   */
-  async abandon(jobs: readonly ManifestJob[], failure?: VarveError): Promise<void> {
-    if (failure !== undefined && (failure.code === 'ABORTED' || isOutage(failure))) {
-      if (jobs.some(({ pending }) => pending !== undefined)) this.#hints.keepWriter();
-      return;
-    }
-    try {
-      await mapAll(
-        jobs.filter((job) => job.pending !== undefined),
-        (job) => this.#takeBack(job),
-      );
-    } catch (error) {
-      if (!isVarveError(error)) throw error;
-      this.#hints.keepWriter();
-    }
-    await this.dropReferences();
+/**
+ * Takes dropped tokens out of the sidecars. Throws no failure of the store: hints and audits find
+ * what is left.
+ */
+export async function drop({ protocol, taker, drops }: AttemptContext): Promise<void> {
+  try {
+    await dropReferences(protocol, taker, drops.splice(0));
+  } catch (error) {
+    if (!isVarveError(error)) throw error;
   }
+}
 
-  async #takeBack(job: ManifestJob): Promise<void> {
-    for (let own = job.pending; own !== undefined; own = job.pending) {
-      const { attempt } = job;
-      const given = own.adds.map((address): DroppedReference => ({ address, attempt }));
-      const { current, pending, dropped } = job.seen.record as NonNullable<typeof job.seen.record>;
-      const others = pending.filter((each) => each.attempt !== attempt);
-      await this.#hints.announceGarbage([{ objectKey: job.objectKey, dropped: given }]);
-      const isStored = await this.swap(job, {
-        current,
-        pending: others,
-        dropped: [...dropped, ...given],
-      });
-      if (isStored) this.#dropping.push({ key: job.key, seen: job.seen, dropped: given });
-    }
+/**
+ * Begins anew where an attempt was fenced. Who fenced it drops what it had taken until then; what
+ * it took since is dropped here.
+ */
+export function restartIfFenced(context: AttemptContext, attempt: Attempt): void {
+  if (attempt.isFenced) noteDrops(context, attempt, attempt.restart());
+}
+
+/**
+ * Withdraws attempts that will not commit; `failure`: what ended them, if anything did. Attempts
+ * that the end of the call or an outage ended, or that cannot be withdrawn, stay: a collection
+ * fences them.
+ */
+export async function abandon(
+  context: AttemptContext,
+  attempts: readonly Attempt[],
+  failure?: VarveError,
+): Promise<void> {
+  const { hints } = context;
+  const begun = attempts.filter(({ pending }) => pending !== undefined);
+  if (failure !== undefined && (failure.code === 'ABORTED' || isOutage(failure))) {
+    if (begun.length > 0) hints.keepWriter();
+    return;
   }
+  try {
+    await mapAll(begun, (attempt) => withdraw(context, attempt));
+  } catch (error) {
+    if (!isVarveError(error)) throw error;
+    hints.keepWriter();
+  }
+  await drop(context);
+}
+
+async function withdraw(context: AttemptContext, attempt: Attempt): Promise<void> {
+  for (let own = attempt.pending; own !== undefined; own = attempt.pending) {
+    const { change, dropped } = attempt.withdrawing(own);
+    await context.hints.announceGarbage([{ objectKey: attempt.objectKey, dropped }]);
+    if (await swap(context, attempt, change)) noteDrops(context, attempt, dropped);
+  }
+}
+
+async function swap(
+  context: AttemptContext,
+  attempt: Attempt,
+  change: RecordChange,
+): Promise<boolean> {
+  const isStored = await attempt.swap(change);
+  if (!isStored) restartIfFenced(context, attempt);
+  return isStored;
+}
+
+function noteDrops(
+  { drops }: AttemptContext,
+  { key, seen }: Attempt,
+  dropped: readonly DroppedReference[],
+): void {
+  if (dropped.length > 0) drops.push({ key, seen, dropped });
 }
 
 /** Whether asking for more would be in vain. */
@@ -202,13 +215,17 @@ function withAdvice(error: VarveError): VarveError {
   });
 }
 
-/** By segment, all that want it, in their order. */
-function groupBySegment(wanted: readonly Wanting[]): Wanting[][] {
-  const groups = new Map<Address, Wanting[]>();
-  for (const wanting of wanted) {
-    const group = groups.get(wanting.segment.address);
-    if (group === undefined) groups.set(wanting.segment.address, [wanting]);
-    else group.push(wanting);
+/** By segment, the attempts that lack it, in their order. */
+function groupBySegment<Plan extends Needs>(
+  announced: readonly Announced<Plan>[],
+): Map<Address, Announced<Plan>[]> {
+  const groups = new Map<Address, Announced<Plan>[]>();
+  for (const each of announced) {
+    for (const address of each.plan.missing.keys()) {
+      const group = groups.get(address);
+      if (group === undefined) groups.set(address, [each]);
+      else group.push(each);
+    }
   }
-  return [...groups.values()];
+  return groups;
 }

@@ -1,59 +1,50 @@
 import { isVarveError } from '../../../core/errors.ts';
 import type { Protocol } from '../tables/protocol.ts';
-import type { ManifestJob } from './manifest-job.ts';
+import type { Attempt } from './attempt.ts';
 
-/** An attempt gives a sign of life this often within its lease. */
-const BEATS_PER_LEASE = 3;
+/** Heartbeats within the time after which an attempt may be fenced. */
+const BEATS_PER_TIMEOUT = 3;
 
 /**
- * Waits for `work`, renewing meanwhile the leases of attempts whose `pending` is stored. Nothing
- * else may swap their records until it has settled. A lease that cannot be renewed is not an error:
- * the commit finds out.
+ * Waits for `work`, and sends heartbeats meanwhile for attempts whose `pending` is stored. Nothing
+ * else may swap their objects until it has settled. A heartbeat that fails is not an error: the
+ * commit finds out whether somebody fenced the attempt.
  */
-export async function keepLeases<Result>(
+export async function withHeartbeats<Result>(
   protocol: Protocol,
-  jobs: readonly ManifestJob[],
+  attempts: readonly Attempt[],
   work: Promise<Result>,
 ): Promise<Result> {
   const ended = new AbortController();
-  const renewing = renewUntil(protocol, jobs, ended.signal);
+  const beating = beatUntil(protocol, attempts, ended.signal);
   try {
     return await work;
   } finally {
     ended.abort();
-    await renewing;
+    await beating;
   }
 }
 
-async function renewUntil(
-  protocol: Protocol,
-  jobs: readonly ManifestJob[],
+async function beatUntil(
+  { clock, settings }: Protocol,
+  attempts: readonly Attempt[],
   ended: AbortSignal,
 ): Promise<void> {
-  const { clock, settings } = protocol;
   for (;;) {
     try {
-      await clock.sleep(settings.leaseMs / BEATS_PER_LEASE, ended);
+      await clock.sleep(settings.leaseMs / BEATS_PER_TIMEOUT, ended);
     } catch {
       return;
     }
     if (ended.aborted) return;
-    await Promise.all(jobs.map((job) => renew(protocol, job)));
+    await Promise.all(attempts.map(beat));
   }
 }
 
-async function renew(
-  { manifests, randomness, settings }: Protocol,
-  job: ManifestJob,
-): Promise<void> {
-  if (job.pending === undefined) return;
+async function beat(attempt: Attempt): Promise<void> {
+  if (attempt.pending === undefined) return;
   try {
-    const { seen } = await manifests.swap(
-      job.key,
-      job.seen,
-      job.announcing([], randomness.nonce(), settings.leaseMs),
-    );
-    job.sees(seen);
+    await attempt.swap(attempt.announcing([]));
   } catch (error) {
     if (!isVarveError(error)) throw error;
   }

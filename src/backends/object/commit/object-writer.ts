@@ -13,17 +13,17 @@ import type {
 import type { PublishWrite } from '../../contract/write-intake.ts';
 import { manifestObjectKey } from '../format/keys.ts';
 import type { ArchivedAt } from '../format/manifest-record.ts';
-import type { AttemptId } from '../format/sidecar.ts';
 import type { DamageNotes } from '../listing/damage-notes.ts';
 import type { ListIndex } from '../listing/list-index.ts';
 import type { SegmentTaker } from '../segments/segment-taker.ts';
 import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
-import { AttemptSteps } from './attempt-steps.ts';
-import { CommitBatch } from './commit-batch.ts';
+import { Attempt } from './attempt.ts';
+import type { AttemptContext } from './attempt-steps.ts';
 import type { PlacedWrite } from './fold.ts';
-import { ManifestJob } from './manifest-job.ts';
+import { ObjectCommit } from './object-commit.ts';
 import { publishStream } from './publication.ts';
+import { WritePlanner } from './write-planner.ts';
 
 /** What all calls of an open store share of its writers. */
 export class WriterMemory {
@@ -62,21 +62,24 @@ export class ObjectWriter {
     const { signal } = this.#protocol.call;
     throwIfAborted(signal);
     const outcomes: WriteOutcome[] = [];
-    const jobs = this.#jobs(writes);
-    if (jobs.length === 0) return outcomes;
+    const planners = this.#planners(writes);
+    if (planners.length === 0) return outcomes;
     // Writers of one manifest in one process take turns: they would only be in each other's way.
     const unlock = await this.#memory.mutex.lock(
-      jobs.map(({ objectKey }) => objectKey),
+      planners.map(({ attempt }) => attempt.objectKey),
       (before) => this.#protocol.call.wait(before, 'waiting to write'),
     );
     try {
       throwIfAborted(signal);
-      const done = await this.#batch().batch.run(jobs);
+      const done = await new ObjectCommit(this.#context()).run(planners);
       for (const [position, outcome] of done) outcomes[position] = outcome;
     } finally {
       unlock();
     }
-    await this.#afterwards(jobs);
+    await this.#afterwards(
+      planners.map(({ attempt }) => attempt),
+      planners.flatMap((planner) => planner.writes.map(({ write }) => write)),
+    );
     return outcomes;
   }
 
@@ -86,15 +89,16 @@ export class ObjectWriter {
     entries: AsyncIterable<NewEntry>,
     fields: () => ManifestFields,
   ): Promise<WriteOutcome> {
-    const job = this.#job(write.key, [], this.#nextArchived(1));
-    const { steps, batch } = this.#batch();
-    const outcome = await publishStream(this.#protocol, steps, batch, job, write, entries, fields);
-    await this.#afterwards([job]);
+    const archived = this.#nextArchived(1);
+    const attempt = new Attempt(this.#protocol, write.key);
+    const context = this.#context();
+    const outcome = await publishStream(context, attempt, archived, write, entries, fields);
+    await this.#afterwards([attempt], []);
     return outcome;
   }
 
-  /** A job for each manifest that the writes concern. */
-  #jobs(writes: readonly ManifestWrite[]): ManifestJob[] {
+  /** A planner for each manifest that the writes concern. */
+  #planners(writes: readonly ManifestWrite[]): WritePlanner[] {
     const byKey = new Map<string, { key: ManifestKey; writes: PlacedWrite[] }>();
     for (const [position, write] of writes.entries()) {
       const { key } = write;
@@ -104,11 +108,9 @@ export class ObjectWriter {
       else known.writes.push({ position, write });
     }
     const archived = this.#nextArchived(writes.length);
-    return [...byKey.values()].map((each) => this.#job(each.key, each.writes, archived));
-  }
-
-  #job(key: ManifestKey, writes: readonly PlacedWrite[], archived: ArchivedAt): ManifestJob {
-    return new ManifestJob(key, writes, this.#protocol.randomness.nonce() as AttemptId, archived);
+    return [...byKey.values()].map(
+      (each) => new WritePlanner(new Attempt(this.#protocol, each.key), each.writes, archived),
+    );
   }
 
   /** For so many writes that follow one another. */
@@ -120,19 +122,24 @@ export class ObjectWriter {
     return first;
   }
 
-  #batch(): { steps: AttemptSteps; batch: CommitBatch } {
-    const steps = new AttemptSteps(this.#protocol, this.#taker, this.#hints);
-    return { steps, batch: new CommitBatch(this.#protocol, steps, this.#hints) };
+  #context(): AttemptContext {
+    return {
+      protocol: this.#protocol,
+      taker: this.#taker,
+      hints: this.#hints,
+      stored: new Map(),
+      drops: [],
+    };
   }
 
   /** What may be done once writes have happened; none of it can make them fail. */
-  async #afterwards(jobs: readonly ManifestJob[]): Promise<void> {
-    for (const { objectKey, seen } of jobs) {
+  async #afterwards(attempts: readonly Attempt[], writes: readonly ManifestWrite[]): Promise<void> {
+    for (const { objectKey, seen } of attempts) {
       if (seen.record !== undefined) this.#index.note(objectKey, seen.record, seen.etag);
     }
     try {
       await this.#index.flush();
-      await this.#heal(jobs);
+      await this.#heal(writes);
     } catch (error) {
       if (!isVarveError(error)) throw error;
     }
@@ -141,11 +148,11 @@ export class ObjectWriter {
   /**
    * Writes that changed nothing bring bytes, too: those that are damaged in the store are healed.
    */
-  async #heal(jobs: readonly ManifestJob[]): Promise<void> {
+  async #heal(writes: readonly ManifestWrite[]): Promise<void> {
     const damaged = await this.#damage.known();
     if (damaged.size === 0) return;
     const sources = new Map<Address, NewSegment>();
-    for (const { write } of jobs.flatMap(({ writes }) => writes)) {
+    for (const write of writes) {
       if (!('entries' in write)) continue;
       for (const segment of write.entries.flatMap(({ segments }) => segments)) {
         if (damaged.has(segment.address) && segment.bytes !== null)

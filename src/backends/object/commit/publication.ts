@@ -10,11 +10,12 @@ import type {
 } from '../../contract/manifests.ts';
 import { publishInBatches } from '../../contract/publish-in-batches.ts';
 import type { PublishWrite } from '../../contract/write-intake.ts';
-import type { Protocol } from '../tables/protocol.ts';
-import type { AttemptSteps } from './attempt-steps.ts';
-import type { CommitBatch } from './commit-batch.ts';
-import { keepLeases } from './heartbeat.ts';
-import type { ManifestJob } from './manifest-job.ts';
+import type { ArchivedAt } from '../format/manifest-record.ts';
+import type { Announced, Attempt, Planned } from './attempt.ts';
+import { type AttemptContext, abandon, announce, restartIfFenced, take } from './attempt-steps.ts';
+import { withHeartbeats } from './heartbeat.ts';
+import { ObjectCommit } from './object-commit.ts';
+import { WritePlanner } from './write-planner.ts';
 
 /**
  * Publishes a manifest whose entries arrive over time. The attempt's `pending` grows with them,
@@ -22,61 +23,68 @@ import type { ManifestJob } from './manifest-job.ts';
  * need not wait: their writes are judged at the end. Bodies stay in memory until then.
  */
 export function publishStream(
-  protocol: Protocol,
-  steps: AttemptSteps,
-  batch: CommitBatch,
-  job: ManifestJob,
+  context: AttemptContext,
+  attempt: Attempt,
+  archived: ArchivedAt,
   write: PublishWrite,
   source: AsyncIterable<NewEntry>,
   fields: () => ManifestFields,
 ): Promise<WriteOutcome> {
+  const { protocol } = context;
   const entries: NewEntry[] = [];
   return publishInBatches(source, fields, {
     storesBodies: false,
     signal: protocol.call.signal,
-    waitFor: (next) => keepLeases(protocol, [job], next),
+    waitFor: (next) => withHeartbeats(protocol, [attempt], next),
     store: (arrived) => {
       for (const entry of arrived) entries.push(withoutBytes(entry));
       return storeSegments(
-        protocol,
-        steps,
-        job,
+        context,
+        attempt,
         arrived.flatMap(({ segments }) => segments),
       );
     },
-    abandon: (error) => steps.abandon([job], isVarveError(error) ? error : undefined),
+    abandon: (error) => abandon(context, [attempt], isVarveError(error) ? error : undefined),
     commit: async (given) => {
       const put = { ...write, operation: 'put' as const, fields: given, entries };
-      job.writes = [{ position: 0, write: put }];
-      return (await batch.run([job])).get(0) as WriteOutcome;
+      const planner = new WritePlanner(attempt, [{ position: 0, write: put }], archived);
+      return (await new ObjectCommit(context).run([planner])).get(0) as WriteOutcome;
     },
   });
 }
 
 async function storeSegments(
-  { call }: Protocol,
-  steps: AttemptSteps,
-  job: ManifestJob,
+  context: AttemptContext,
+  attempt: Attempt,
   segments: readonly NewSegment[],
 ): Promise<WriteFailure | { newSegments: number; newBytes: number }> {
-  steps.checkFence(job);
+  restartIfFenced(context, attempt);
   const missing = new Map<Address, NewSegment>();
   for (const segment of segments) {
-    if (!job.taken.has(segment.address)) missing.set(segment.address, segment);
+    if (!attempt.hasTaken(segment.address)) missing.set(segment.address, segment);
   }
   if (missing.size === 0) return { newSegments: 0, newBytes: 0 };
-  while (!(await steps.announce(job, missing.keys()))) throwIfAborted(call.signal);
+  const announced = await announceUntilStored(context, {
+    phase: 'planned',
+    attempt,
+    plan: { missing },
+  });
   let fault: VarveError | undefined;
-  await steps.take(
-    [...missing.values()].map((segment) => ({ job, segment })),
-    (_, error) => {
-      fault ??= error;
-    },
-  );
+  await take(context, [announced], (_, __, error) => {
+    fault ??= error;
+  });
   if (fault !== undefined) return { status: 'failed', error: fault };
-  const lengths = [...steps.stored.values()];
-  steps.stored.clear();
+  const lengths = [...context.stored.values()];
+  context.stored.clear();
   return { newSegments: lengths.length, newBytes: lengths.reduce((sum, each) => sum + each, 0) };
+}
+
+async function announceUntilStored(context: AttemptContext, planned: Planned): Promise<Announced> {
+  for (;;) {
+    const announced = await announce(context, planned);
+    if (announced !== undefined) return announced;
+    throwIfAborted(context.protocol.call.signal);
+  }
 }
 
 function withoutBytes({ body, segments }: NewEntry): NewEntry {
