@@ -17,13 +17,13 @@ export interface OpenOptions {
   /** For a store of objects. */
   readonly objects?: ObjectStoreOptions | undefined;
   /**
-   * Told of what does not keep the store from working, and may harm it: a bucket's lifecycle rules.
-   * Default: nobody.
+   * Receives warnings about what does not keep the store from working, but may harm it: a bucket's
+   * lifecycle rules. Default: ignored.
    */
   readonly onWarning?: ((message: string) => void) | undefined;
   /**
-   * Told of requests that are repeated, and of how imports, exports, collections, audits, prunes
-   * and backups go. An error that it throws is an uncaught one. Default: nobody.
+   * Receives events: retried requests, and the progress of imports, exports, collections, audits,
+   * prunes and backups. An error that it throws is an uncaught exception. Default: ignored.
    */
   readonly onEvent?: OnEvent | undefined;
   /**

@@ -81,7 +81,7 @@ export async function restoreStore(
  */
 export async function doctor(location: string | URL): Promise<DoctorReport> {
   const place = location instanceof URL ? location.href : location;
-  if (isObjectLocation(place)) throw invalid(`a doctor looks at directories, and ${place} is none`);
+  if (isObjectLocation(place)) throw invalid(`a doctor examines directories, not ${place}`);
   return examineDirectory(pathOf(place));
 }
 

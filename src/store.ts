@@ -49,8 +49,8 @@ import { OPEN_OPTIONS, type OpenOptions } from './open-options.ts';
  * ```
  *
  * @throws `NOT_FOUND` when there is none and it may not be created; `INVALID_ARGUMENT` for a
- *   location or option that cannot be; `UNSUPPORTED_FORMAT` when a newer Varve wrote it; `CORRUPT`,
- *   `DENIED`, `READ_ONLY`, `IO`.
+ * location or option that is invalid; `UNSUPPORTED_FORMAT` when a newer Varve wrote it; `CORRUPT`,
+ * `DENIED`, `READ_ONLY`, `IO`.
  */
 export async function openStore(
   location: string | URL | S3Config,
@@ -235,8 +235,8 @@ export class Store implements AsyncDisposable {
    * const { absent, held, shared } = await store.eraseConversations(['case-17', 'case-18']);
    * ```
    *
-   * @throws `HELD`, `NO_SPACE`, `BUSY` and what else a collection throws; then calling again goes
-   *   on from there.
+   * @throws `HELD`, `NO_SPACE`, `BUSY` and what else a collection throws; then calling again
+   *   continues from there.
    */
   async eraseConversations(
     ids: Iterable<string>,

@@ -123,7 +123,7 @@ export class Chunker {
     return chunks;
   }
 
-  /** Ends the content: returns the remaining chunks and begins anew. */
+  /** Ends the content: returns the remaining chunks and starts over. */
   flush(): Uint8Array[] {
     const chunks: Uint8Array[] = [];
     while (this.#start < this.#end) chunks.push(this.#take());

@@ -67,7 +67,7 @@ export interface RawSegment {
   readonly encoding: SegmentEncoding;
 }
 
-/** What is set anew when a pin exists. */
+/** What an existing pin takes over from a put. */
 interface PinFields extends AbortOptions {
   readonly owner?: string | undefined;
   readonly expiresAt?: number | undefined;

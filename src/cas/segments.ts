@@ -27,11 +27,11 @@ export interface PutSegmentOptions extends AbortOptions {
    * The pin that holds the segment, 1 to 512 bytes of UTF-8. Default: a new one with a random name.
    */
   readonly pin?: string | undefined;
-  /** Whose pin it is, to list pins by. Sets it anew when the pin exists. */
+  /** Whose pin it is, to list pins by. Replaces that of an existing pin. */
   readonly owner?: string | undefined;
   /**
-   * Milliseconds since the epoch from which a collection may release the pin. Sets it anew when the
-   * pin exists. Default: never.
+   * Milliseconds since the epoch from which a collection may release the pin. Replaces that of an
+   * existing pin. Default: never.
    */
   readonly expiresAt?: number | undefined;
 }
@@ -76,8 +76,8 @@ export class Segments {
    * const { address, pin } = await store.segments.put(new TextEncoder().encode('some bytes'));
    * ```
    *
-   * @throws `TOO_LARGE` above 4 MiB; `INVALID_ARGUMENT` for anything but bytes, or for a pin name
-   *   that is none.
+   * @throws `TOO_LARGE` above 4 MiB; `INVALID_ARGUMENT` for anything but bytes, or for an invalid
+   *   pin name.
    */
   async put(bytes: Uint8Array, options?: PutSegmentOptions): Promise<SegmentReceipt> {
     const given = PUT_SEGMENT_OPTIONS.read('segments.put', options);
@@ -217,7 +217,7 @@ export class Segments {
   }
 
   /**
-   * Releases all that a pin holds. Returns whether there was such a pin: releasing again is no
+   * Releases all that a pin holds. Returns whether there was such a pin: releasing again is not an
    * error.
    *
    * ```ts

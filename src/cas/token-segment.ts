@@ -32,7 +32,7 @@ export function tokenSegmentIds(bytes: Uint8Array): Uint32Array {
   if (bytes.length % 4 !== 0) {
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `${bytes.length} bytes are not token ids: their number is no multiple of 4`,
+      `${bytes.length} bytes are not token ids: their number is not a multiple of 4`,
     );
   }
   const own = new Uint8Array(bytes);

@@ -93,8 +93,8 @@ export class GarbageCollection {
   }
 
   /**
-   * Collects. May be aborted at any point: the next run goes on from there. Leaves a report in the
-   * store.
+   * Collects. May be aborted at any point: the next run continues from there. Leaves a report in
+   * the store.
    *
    * ```ts
    * const { isComplete } = await store.gc.run({ grace: '24h', deadline: '10min' });
@@ -120,7 +120,7 @@ export class GarbageCollection {
    * await schedule.ended;
    * ```
    *
-   * @throws at the call `INVALID_ARGUMENT` for options that cannot be; `READ_ONLY`.
+   * @throws at the call `INVALID_ARGUMENT` for invalid options; `READ_ONLY`.
    */
   schedule(options: ScheduledCollectionOptions): Schedule {
     const given = SCHEDULE_OPTIONS.read('gc.schedule', options);
@@ -149,7 +149,7 @@ export class GarbageCollection {
 
   /**
    * Collects without a grace, and does not end before the bytes of all that was deleted are gone
-   * from the store's files. The report's `remnants` tell where that could not be done; nothing
+   * from the store's files. The report's `remnants` list where that could not be done; nothing
    * there means nothing is left.
    *
    * ```ts

@@ -27,10 +27,7 @@ export interface RunReport {
    * done.
    */
   readonly result?: Readonly<Record<string, unknown>>;
-  /**
-   * How many of each kind an audit found, and how many conversations of each status a prune told
-   * of.
-   */
+  /** Findings of an audit by kind, and conversations of a prune by status. */
   readonly counts?: Readonly<Record<string, number>>;
   /** Requests to a storage service, by verb, where the backend counts them. */
   readonly requests?: Readonly<Record<string, number>>;
@@ -41,7 +38,7 @@ export interface RunReport {
 
 /** Options of the history of runs. */
 export interface HistoryOptions extends AbortOptions {
-  /** At most so many. Default: 100. */
+  /** At most this many. Default: 100. */
   readonly limit?: number | undefined;
 }
 
@@ -70,13 +67,13 @@ export class RunLog {
   readonly #backend: Backend;
   readonly #onEvent: OnEvent | undefined;
 
-  /** @param onEvent told of the runs as they go. */
+  /** @param onEvent receives the events of the runs. */
   constructor(backend: Backend, onEvent?: OnEvent) {
     this.#backend = backend;
     this.#onEvent = onEvent;
   }
 
-  /** Work that leaves no report, and is told of as others are. */
+  /** Work that leaves no report, but sends events as others do. */
   begin(operation: Operation): Work {
     return new Work(WORKS[operation], this.#onEvent);
   }
@@ -103,8 +100,7 @@ export class RunLog {
   }
 
   /**
-   * As {@link record}, for work that tells of things on the way; `name` is what they are counted
-   * by.
+   * As {@link record}, for work that yields items on the way; `name` is what they are counted by.
    */
   async *recordEach<Item extends object, Result extends object>(
     operation: Operation,
@@ -159,7 +155,7 @@ export class RunLog {
     return { requests: Object.fromEntries(spent) };
   }
 
-  /** The run is over, so a report that cannot be kept is no failure of it. */
+  /** The run is over, so a report that cannot be kept does not fail it. */
   async #keep(operation: Operation, options: object, begun: Begun, ending: Ending): Promise<void> {
     if (!this.#backend.capabilities.writable) return;
     const report: RunReport = {
@@ -200,7 +196,7 @@ interface Begun {
   readonly requests: Readonly<Record<string, number>> | undefined;
 }
 
-/** The options that JSON can tell: no signals, no callbacks. */
+/** The options that JSON can express: no signals, no callbacks. */
 function settingsOf(options: object): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(options).filter(

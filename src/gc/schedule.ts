@@ -14,11 +14,11 @@ export interface ScheduleOptions extends AbortOptions {
    * a tenth of `every`.
    */
   readonly jitter?: Duration | undefined;
-  /** Told of each run that was done. */
+  /** Receives the report of each run. */
   readonly onReport?: ((report: CollectReport) => void) | undefined;
-  /** Told of each run that failed; the schedule goes on. Default: nothing is told. */
+  /** Receives the error of each failed run; the schedule continues. Default: ignored. */
   readonly onError?: ((error: VarveError) => void) | undefined;
-  /** Told of each turn that was left to another process. */
+  /** Called for each turn that was left to another process. */
   readonly onSkip?: (() => void) | undefined;
   /** Ends the schedule, and aborts the run under way. */
   readonly signal?: AbortSignal | undefined;
@@ -66,7 +66,7 @@ const LEASE = 'gc-schedule';
  * store, one has each turn: a lease says so. Nothing depends on that: two collections at once are
  * harmless, and a store whose lease cannot be had for an error is collected without.
  *
- * @throws `INVALID_ARGUMENT` for durations that cannot be; `READ_ONLY`.
+ * @throws `INVALID_ARGUMENT` for invalid durations; `READ_ONLY`.
  */
 export function startSchedule(
   backend: Backend,
@@ -137,7 +137,7 @@ async function takeTurn(
   return !signal.aborted;
 }
 
-/** `undefined`: there is no telling, so the work is done without. */
+/** `undefined`: unknown, so the work is done without a lease. */
 async function leaseOf(
   backend: Backend,
   signal: AbortSignal,
@@ -176,7 +176,7 @@ async function withLease<Result>(
   }
 }
 
-/** A lease is a courtesy: that it could not be renewed or ended is no error. */
+/** A lease is a courtesy: failing to renew or end it is not an error. */
 async function quietly(step: Promise<unknown>): Promise<void> {
   try {
     await step;

@@ -66,10 +66,7 @@ export class CallScope {
   }
 }
 
-/**
- * Once its caller wants it to end, or nobody answers, a store says what is left to say within so
- * many ms.
- */
+/** Time for the last requests of a call that was aborted or gets no answers, in ms. */
 const LAST_WORDS_MS = 400;
 
 /** Begins the calls of an open store. */

@@ -238,7 +238,7 @@ export class ObjectBackend implements Backend {
     return this.#lifecycle.run(() => {
       this.#lifecycle.assertWritable();
       throwIfAborted(options.signal);
-      // Whoever has a lease asks with it later, and each time anew.
+      // The holder of a lease uses it later, in calls of their own.
       return acquireLease(this.#long({}).protocol, name, ttlMs, options);
     });
   }

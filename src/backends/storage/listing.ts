@@ -2,7 +2,7 @@ import { type AbortOptions, abortOf } from '../../core/abort.ts';
 import type { ListedObject, ObjectStore } from './object-store.ts';
 import type { ServerClock } from './server-clock.ts';
 
-/** A service, and what its answers tell of its clock. */
+/** A service, and what its answers say about its clock. */
 export interface ObservedStore {
   readonly store: ObjectStore;
   readonly serverClock: ServerClock;

@@ -50,8 +50,8 @@ export interface ObjectStore {
   ): Promise<PutResult>;
 
   /**
-   * Deletes objects; those that do not exist are no error. It may be repeated. At most 1,000 keys:
-   * use `deleteAll`.
+   * Deletes objects; ignores those that do not exist. It may be repeated. At most 1,000 keys: use
+   * `deleteAll`.
    *
    * @throws `INVALID_ARGUMENT` for more.
    */

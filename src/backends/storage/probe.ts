@@ -6,15 +6,12 @@ import { PROBE_PREFIX, probeRemains } from './probe-remains.ts';
 
 const MAX_RACES = 5;
 
-/**
- * Times that a probe begins anew because an answer was lost; how long it goes on is the call's to
- * say.
- */
+/** How often a probe starts over because an answer was lost; the call limits its time. */
 const MAX_PROBES = 20;
 
 /** What a probe saw besides that the service can be relied upon. */
 export interface ProbeFacts {
-  /** The service's clock minus this machine's, in ms; the service tells whole seconds on many. */
+  /** The service's clock minus this machine's, in ms; many services give whole seconds. */
   readonly clockOffsetMs: number;
   /** How long the probe took, in ms: five round trips. */
   readonly durationMs: number;
@@ -24,11 +21,11 @@ export interface ProbeFacts {
  * Whether a service really does what the protocol rests on: of two racing creations one wins;
  * If-Match holds with the right tag, and not with an old one or on an absent key; a write is seen
  * at once by reading and listing. About nine requests; a service that pretends would silently lose
- * references. A write that is not answered proves nothing, so the probe begins anew under another
- * key. What probes left that were cut off goes along.
+ * references. A write that is not answered proves nothing, so the probe starts over under another
+ * key. It also deletes what interrupted probes have left.
  *
  * @throws `INVALID_ARGUMENT` that names what the service does wrong; `UNAVAILABLE` when writes are
- *   not answered; what the store throws.
+ * not answered; what the store throws.
  */
 export async function probeConditions(
   store: ObjectStore,

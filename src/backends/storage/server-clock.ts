@@ -9,7 +9,7 @@ export class ServerClock {
   readonly #clock: Clock;
   #offset = Number.NEGATIVE_INFINITY;
   /**
-   * S3 tells whole seconds: until a time with milliseconds is seen, times may be up to a second
+   * S3 gives whole seconds: until a time with milliseconds is seen, times may be up to a second
    * late.
    */
   #isWholeSeconds = true;
@@ -18,7 +18,7 @@ export class ServerClock {
     this.#clock = clock;
   }
 
-  /** Takes note of the time in an answer. */
+  /** Records the time in an answer. */
   observe(serverTime: number): void {
     // Truncation and latency make a sample too early, never too late: the latest one is the
     // nearest.

@@ -20,7 +20,7 @@ export function wasTurnedAway({ name, status }: FaultDetails): boolean {
 }
 
 /**
- * What a storage service or the network said: the `cause` of a `VarveError`. It is made anew from
+ * What a storage service or the network said: the `cause` of a `VarveError`. It is built from
  * single fields, because the errors of clients carry requests and responses along, and those hold
  * credentials.
  */

@@ -13,7 +13,7 @@ export interface SealedAs {
   readonly identity: string;
 }
 
-/** Wraps `raw` in a frame and seals it: the only way in which frames come to be stored. */
+/** Wraps `raw` in a frame and seals it: the only way to store frames. */
 export function encodeSealed(raw: Uint8Array, as: SealedAs, options: FrameOptions = {}): Buffer {
   return seal(encodeFrame(raw, options), as);
 }

@@ -12,7 +12,7 @@ import type { Blobs } from '../../manifest/blobs/blobs.ts';
 import type { Conversations } from '../../manifest/conversations/conversations.ts';
 import { listReadable } from '../list-readable.ts';
 
-/** Errors that tell of the content rather than of the moment. */
+/** Errors about the content rather than the moment. */
 const DAMAGE = new Set(['CORRUPT', 'UNSUPPORTED_FORMAT', 'MALFORMED_INPUT', 'INTERNAL']);
 
 /** What can be read through the layers above a backend. */

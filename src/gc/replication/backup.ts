@@ -20,7 +20,7 @@ export async function backUp(
     await prepareReplica(folder, source.location, source.identity),
   );
   try {
-    // A bucket that was lost and made anew must not take its backup with it.
+    // A bucket that was lost and created again must not take its backup with it.
     if (await isEmpty(source))
       await assertEmpty(target, `there is nothing in ${source.location} to back up, and`);
     const report = await copyContent(source, target, options);

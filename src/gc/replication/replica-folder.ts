@@ -77,8 +77,7 @@ async function prepare(
 }
 
 /**
- * The store in the backup of one that is in no directory; `undefined` when the folder is no such
- * backup.
+ * The store in the backup of a store on objects; `undefined` when the folder is not such a backup.
  */
 export async function replicaIn(folder: string): Promise<string | undefined> {
   return (await readMark(folder)) === undefined ? undefined : join(folder, STORE_FOLDER);

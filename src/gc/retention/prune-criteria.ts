@@ -17,12 +17,13 @@ export interface PruneOptions extends AbortOptions {
   /** Last written to (stored, appended to or replaced) longer ago than this. */
   readonly idleFor?: Retention | undefined;
   /**
-   * Keep so many of those that are looked at, the newest by creation; at least 1. Held ones count.
+   * Keep this many of those that are considered, the newest by creation; at least 1. Held ones
+   * count.
    */
   readonly keepLast?: number | undefined;
   /**
-   * Keep so many of each application or model; those without one are a group as well. Default: of
-   * all.
+   * Keep `keepLast` of each application or model; those without one are a group as well. Default:
+   * of all.
    */
   readonly per?: 'application' | 'model' | undefined;
   readonly application?: string | undefined;
@@ -89,7 +90,7 @@ export class PruneRule {
 
   /**
    * @param call - what was called, for messages
-   * @throws `INVALID_ARGUMENT` for criteria that cannot be, and when there is none at all.
+   * @throws `INVALID_ARGUMENT` for invalid criteria, and when there are none.
    */
   constructor(call: string, criteria: PruneCriteria) {
     const options = PRUNE_OPTIONS.read(call, criteria);
@@ -133,7 +134,7 @@ export class PruneRule {
     return name === undefined ? '' : `=${name}`;
   }
 
-  /** Whether the filters speak for it, as far as its head tells. */
+  /** Whether it passes the filters, as far as its head shows. */
   isLookedAt(head: ManifestHead): boolean {
     const { application = head.application, model = head.model } = this.options;
     return head.application === application && head.model === model;

@@ -77,7 +77,7 @@ export class Prune {
    * }
    * ```
    *
-   * @throws at the call `INVALID_ARGUMENT` for criteria that cannot be, and without any.
+   * @throws at the call `INVALID_ARGUMENT` for invalid criteria, and without any.
    */
   plan(criteria: PruneCriteria): AsyncGenerator<PruneDecision, PruneReport, undefined> {
     return this.#runs.begin('prune').each(this.#prune(new PruneRule('prune.plan', criteria), true));
@@ -85,7 +85,7 @@ export class Prune {
 
   /**
    * Deletes what the criteria select, each conversation only in the very state that was judged, and
-   * yields what became of it. What is deleted is gone before it is told. Leaves a report in the
+   * yields what became of it. A deletion is yielded after it has happened. Leaves a report in the
    * store. May be ended at any point. Criteria about several conversations (`keepLast`) are judged
    * on the list as it was at the start.
    *
@@ -95,7 +95,7 @@ export class Prune {
    * }
    * ```
    *
-   * @throws at the call `INVALID_ARGUMENT` for criteria that cannot be, and without any.
+   * @throws at the call `INVALID_ARGUMENT` for invalid criteria, and without any.
    */
   run(criteria: PruneCriteria): AsyncGenerator<PruneDecision, PruneReport, undefined> {
     const rule = new PruneRule('prune.run', criteria);

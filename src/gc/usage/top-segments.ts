@@ -15,7 +15,7 @@ export interface SharedSegment {
   readonly example: ManifestKey;
 }
 
-/** Keeps the segments that save most of all that are offered, each once, in memory for so many. */
+/** Keeps those of the offered segments that save most, each once, in bounded memory. */
 export class TopSegments {
   readonly #size: number;
   readonly #best = new Map<Address, SharedSegment>();

@@ -12,7 +12,7 @@ export interface UsageBreakdownOptions extends AbortOptions {
    * nothing, one part for all.
    */
   readonly by?: 'application' | 'model' | 'month' | undefined;
-  /** So many of the segments whose sharing saves most. Default: 0. */
+  /** Number of segments to list, those whose sharing saves most. Default: 0. */
   readonly top?: number | undefined;
 }
 
@@ -61,7 +61,7 @@ export interface UsageBreakdown {
    * more. What others write meanwhile ends up here as well.
    */
   readonly otherBytes: number;
-  /** The whole, as `usage` tells it. */
+  /** The whole, as `usage` returns it. */
   readonly usage: Usage;
   readonly topSegments: readonly SharedSegment[];
 }
@@ -76,10 +76,10 @@ interface Sums {
 }
 
 /**
- * Walks all manifests and tells what they take. Memory: a few numbers a part and a top segment, and
- * what the backend's survey needs.
+ * Walks all manifests and sums up what they occupy. Memory: a few numbers a part and a top segment,
+ * and what the backend's survey needs.
  *
- * @throws `INVALID_ARGUMENT` for options that cannot be.
+ * @throws `INVALID_ARGUMENT` for invalid options.
  */
 export async function breakDownUsage(
   backend: Backend,

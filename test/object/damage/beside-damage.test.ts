@@ -77,7 +77,7 @@ describe('beside a manifest that cannot be read', () => {
   test('its own writes fail, the others of the commit do not', async () => {
     const outcomes = await store.use((backend) =>
       backend.commit([
-        put('b', [entry('other', 'text of b anew')], { ifExists: 'replace' }),
+        put('b', [entry('other', 'text of b again')], { ifExists: 'replace' }),
         put('d', [entry('body of d', 'text of d')]),
         append('b', [entry('more', 'text of b, continued')]),
         remove('a'),

@@ -196,7 +196,7 @@ export function describeObjectStore(
       expect(await keysBelow(store, prefix)).toEqual(inOrder.slice(1000));
     });
 
-    test('lists from a bound that is no key, and only below the prefix', async () => {
+    test('lists from a bound that is not a key, and only below the prefix', async () => {
       const prefix = fresh();
       for (const name of ['a', 'b', 'ba', 'c'])
         stored(await store.put(`${prefix}${name}`, Buffer.from('x'), ANY));

@@ -76,7 +76,7 @@ const REDUNDANCY = 8;
 
 /**
  * Runs a scenario in every interleaving of its requests, depth first, up to `limit` runs. Each run
- * starts anew and repeats the choices of the one before it up to the last that has an alternative.
+ * starts over and repeats the choices of the one before it up to the last that has an alternative.
  * Sleep sets (Godefroid, 1996) leave out runs that differ only in the order of requests that do not
  * touch the same keys. Time passes only when no request waits.
  */

@@ -5,7 +5,7 @@ import { A, B } from './script.ts';
 import type { ScriptedScenario } from './scripted-scenario.ts';
 import { assertReadable, putOf } from './stored-segments.ts';
 
-/** Lost and damaged objects: what a repair mends, and what it leaves alone. */
+/** Lost and damaged objects: what repair restores, and what it leaves alone. */
 export const DAMAGE_SCENARIOS: readonly ScriptedScenario[] = [
   {
     rule: 'scan-before-deleting-strays',

@@ -65,7 +65,7 @@ export async function forgetUnusedNames(
 }
 
 /**
- * Writes the index anew, without the remains of deleted rows in its pages, and empties the
+ * Rewrites the index without the remains of deleted rows in its pages, and empties the
  * write-ahead log. Both wait for readers of an older state, up to the deadline.
  *
  * @returns whether nothing of the old pages is left.
@@ -117,7 +117,7 @@ function findRemnants(context: MaintenanceContext, isScrubbed: boolean): Remnant
       location: root,
       reason:
         'a manifest could not be read when it was deleted or replaced, so what it held ' +
-        'still counts as needed: audit with repair, replace what that cannot mend, then ' +
+        'still counts as needed: audit with repair, replace what that cannot repair, then ' +
         'erase again',
     });
   }

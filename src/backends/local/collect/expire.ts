@@ -17,10 +17,7 @@ export interface ExpireTotals {
   readonly abandoned: CollectShare;
 }
 
-/**
- * Manifests whose time has come and that nobody holds, and uploads whose process is gone, a batch
- * at a time.
- */
+/** Expired manifests that nobody holds, and uploads whose process is gone, a batch at a time. */
 export function* listExpired(
   { index, owner }: MaintenanceContext,
   now: number,

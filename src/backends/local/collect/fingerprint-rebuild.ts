@@ -26,8 +26,8 @@ export async function rebuildFingerprints(
 }
 
 /**
- * The record ids of all segments that some block holds; `undefined` when a block is damaged, so
- * that one cannot tell.
+ * The record ids of all segments that some block holds; `undefined` when a block is damaged,
+ * because then they are unknown.
  */
 function presentSegments(index: LocalIndex): IdSet | undefined {
   const present = new IdSet();

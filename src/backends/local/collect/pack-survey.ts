@@ -143,9 +143,7 @@ function isScattered({ blocks, ideal }: PackSurvey): boolean {
   return blocks > 2.5 * ideal + 4;
 }
 
-/**
- * Whether a full rewrite gains anything: the last pack is a small one, which alone is no reason.
- */
+/** Whether a full rewrite gains anything: a small last pack alone does not justify it. */
 function isWorthwhile(due: readonly PackSurvey[]): boolean {
   return due.length > 1 || due.some((pack) => deadIn(pack) > 0 || pack.small > 2);
 }

@@ -39,8 +39,9 @@ function listDue({ index }: MaintenanceContext, cutoff: number, scope: CollectSc
 }
 
 /**
- * Condemns records that nothing has referenced since `cutoff`. From the commit of such a
- * transaction on nobody finds, counts or reads them; the epoch tells the caches of all processes.
+ * Condemns records that nothing has referenced since `cutoff`. After the commit of such a
+ * transaction nobody finds, counts or reads them; the epoch announces it to the caches of all
+ * processes.
  *
  * @returns the segments among them.
  */

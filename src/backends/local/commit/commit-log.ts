@@ -93,7 +93,7 @@ export class CommitLog {
     this.#addWaste(row, OPERATION_BYTES + (hold?.reason?.length ?? 0));
   }
 
-  /** What a stream has stored so far is no manifest yet. */
+  /** What a stream has stored so far is not a manifest yet. */
   #add({ kind }: ManifestRow, operation: LogOperation): void {
     if (kind !== KIND_NUMBERS.upload) this.#operations.push(operation);
   }

@@ -36,9 +36,9 @@ export function emptyWriteAheadLog(database: IndexDatabase): boolean {
 }
 
 /**
- * Writes the whole file anew, so that nothing of deleted rows is left in it. Blocks this process,
- * and writers, for about a second for every 100 MB. Returns `false` when another process was
- * writing: then call again.
+ * Rewrites the whole file, so that nothing of deleted rows is left in it. Blocks this process, and
+ * writers, for about a second for every 100 MB. Returns `false` when another process was writing:
+ * then call again.
  */
 export function rewriteFile(database: IndexDatabase): boolean {
   try {

@@ -5,7 +5,7 @@ import { createFile, makeFolder, modesOf } from '../files/plain-files.ts';
 import { type Database, openSqlite } from './sqlite-driver.ts';
 
 /**
- * Tells whether the process that owns something is still alive, without trusting process ids.
+ * Finds out whether the process that owns something is still alive, without trusting process ids.
  *
  * Each writing process keeps an exclusive SQLite lock on a file of its own. The operating system
  * drops the lock when the process ends, however it ends and in whatever container it ran, so "can I

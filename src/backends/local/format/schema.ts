@@ -121,7 +121,7 @@ export const SCHEMA = `
   CREATE INDEX state_garbage ON state (since) WHERE refs = 0;
 
   -- name: the id in UTF-8. updated: NULL means as created. revision: NULL means 1. body: record id of the first entry, unless that is in the table of
-  -- entries. entries: how many, NULL when body tells.
+  -- entries. entries: how many; NULL: 1 with a body, else 0.
   CREATE TABLE manifest (
     id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, name BLOB NOT NULL, application INTEGER,
     model INTEGER, created INTEGER NOT NULL, updated INTEGER, expires INTEGER, bytes INTEGER NOT NULL,

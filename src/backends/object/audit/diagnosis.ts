@@ -11,7 +11,7 @@ export interface Diagnosis {
    * `undefined` when there is no repair.
    */
   readonly mend: (() => Promise<boolean>) | undefined;
-  /** Its reason is what no manifest names: it is mended only if every manifest could be read. */
+  /** Its reason is what no manifest names: it is repaired only if every manifest could be read. */
   readonly needsAllManifests?: true;
 }
 

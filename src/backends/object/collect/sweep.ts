@@ -20,7 +20,8 @@ interface CondemnedGeneration {
 
 /**
  * Collects those of the segments that are due: condemns the generation, deletes its data, buries
- * it. Each request may be the last of a process that dies; the next collection goes on from there.
+ * it. Each request may be the last of a process that dies; the next collection continues from
+ * there.
  */
 export async function sweep(run: CollectRun, addresses: readonly Address[]): Promise<Verdict[]> {
   const verdicts: Verdict[] = [];

@@ -145,7 +145,7 @@ export async function drop({ protocol, taker, drops }: AttemptContext): Promise<
 }
 
 /**
- * Begins anew where an attempt was fenced. Who fenced it drops what it had taken until then; what
+ * Begins again where an attempt was fenced. Who fenced it drops what it had taken until then; what
  * it took since is dropped here.
  */
 export function restartIfFenced(context: AttemptContext, attempt: Attempt): void {

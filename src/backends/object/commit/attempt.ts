@@ -46,7 +46,7 @@ export type Committed<Plan extends Needs = Needs> = Phase<'committed', Plan>;
 /**
  * An attempt to write one manifest: what it has seen of the manifest's object, and the references
  * that it has taken. Others may *fence* it, that is, remove its entry from `pending`: then it can
- * never commit what it took, and begins anew under another id.
+ * never commit what it took, and begins again under another id.
  */
 export class Attempt {
   readonly key: ManifestKey;
@@ -122,7 +122,7 @@ export class Attempt {
   }
 
   /**
-   * Begins anew after it was fenced. Returns the references that nobody else drops: they may have
+   * Begins again after it was fenced. Returns the references that nobody else drops: they may have
    * been taken after it was fenced.
    */
   restart(): DroppedReference[] {

@@ -102,7 +102,7 @@ function* namedBy(
 
 /**
  * Lets a write that changes nothing bring back what is lost: the outcome stays, the segments are
- * taken anew.
+ * taken again.
  */
 function takenAgain(step: Step, write: ManifestWrite, lost: ReadonlySet<Address>): Step {
   const { content, outcome, isChanged } = step;

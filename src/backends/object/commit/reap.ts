@@ -35,8 +35,7 @@ function ageOf(
 }
 
 /**
- * What a reaper fences in a record, and what it lets go of; `undefined` while nothing of it is
- * stale.
+ * What a reaper fences in a record, and what it drops; `undefined` while nothing of it is stale.
  */
 export function leftBehind(
   protocol: Protocol,
@@ -57,7 +56,7 @@ export function leftBehind(
   if (stale.length === 0 && !isDroppingStale) return undefined;
   const kept = new Map(record.current?.references);
   // What is committed meanwhile is not pending any more, but a segment may be both referenced and
-  // announced anew (rule `drop-what-is-replaced`).
+  // announced again (rule `drop-what-is-replaced`).
   const fenced = stale.flatMap(({ attempt, adds }) =>
     adds
       .filter((address) => kept.get(address)?.attempt !== attempt)

@@ -52,7 +52,7 @@ export interface Sidecar {
   readonly since?: number;
 }
 
-/** A sidecar without the fields that every stored body gets anew. */
+/** A sidecar without the fields that each stored body sets itself. */
 export type SidecarContent = Omit<Sidecar, 'v' | 'nonce' | 'refCount'>;
 
 const SIDECAR = z.strictObject({

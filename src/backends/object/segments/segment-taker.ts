@@ -207,7 +207,7 @@ class Source {
     return this.#segment.encoding;
   }
 
-  /** Whether the bytes are to be had and right. */
+  /** Whether the bytes are available and right. */
   isReady(): boolean {
     if (this.#segment.bytes === null) return false;
     try {

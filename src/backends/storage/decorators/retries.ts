@@ -10,8 +10,8 @@ import { RetryBudget } from './retry-budget.ts';
 
 export interface RetryPolicy {
   /**
-   * A request without a deadline of its own has to end so many ms after its first try began.
-   * Default: 60,000.
+   * Time for a request without a deadline of its own, from its first try on, in ms. Default:
+   * 60,000.
    */
   readonly deadlineMs: number;
   /**

@@ -26,7 +26,7 @@ export class RetryBudget {
     this.#filledAt = clock.monotonic();
   }
 
-  /** Takes a token, and tells how long to wait until it is there, in ms. */
+  /** Takes a token, and returns how long to wait until it is there, in ms. */
   take(): number {
     const now = this.#clock.monotonic();
     this.#add(((now - this.#filledAt) / 1000) * this.#perSecond);

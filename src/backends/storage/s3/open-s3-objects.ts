@@ -10,7 +10,7 @@ import { S3Requests } from './s3-requests.ts';
  * first.
  *
  * @param meter counts the requests that are sent.
- * @throws `INVALID_ARGUMENT` for a location that cannot be, or when no region is configured.
+ * @throws `INVALID_ARGUMENT` for an invalid location, or when no region is configured.
  */
 export async function openS3Objects(
   location: string | S3Config,

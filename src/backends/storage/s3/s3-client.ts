@@ -47,7 +47,7 @@ function settings(location: S3Location): S3ClientConfig {
     ...(endpoint === undefined ? {} : { endpoint }),
     forcePathStyle: pathStyle,
     ...identity(credentials),
-    // A retried write whose first answer was lost comes back as 412: only the layer above can tell
+    // A retried write whose first answer was lost comes back as 412: only the layer above knows
     // what that means.
     maxAttempts: 1,
     // Waiting for "100 Continue" costs a round trip, and the client opens a new connection for
@@ -79,7 +79,7 @@ function identity(credentials: S3Location['credentials']): S3ClientConfig {
   };
 }
 
-/** A provider's failure is told as one: nothing was sent. */
+/** A failure of the credentials provider is reported as such: nothing was sent. */
 async function provided(provider: () => Promise<S3Credentials>): Promise<Identity> {
   try {
     return identityOf(await provider());

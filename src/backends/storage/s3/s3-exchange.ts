@@ -121,7 +121,7 @@ export class S3Exchange {
   }
 }
 
-/** Makes answers tell when they were given: the client's outputs do not have the header. */
+/** Adds the time to answers: the client's outputs do not have the header. */
 export class AnswerTimes {
   readonly #times = new WeakMap<object, number>();
 

@@ -167,7 +167,7 @@ const BY_NAME: Readonly<Record<string, Rule>> = {
 };
 
 function ruleOfStatus(status: number | undefined, action: string): Rule {
-  // No answer, or one that does not tell.
+  // No answer, or one without a reason.
   if (status === undefined || status < 300) return { code: 'UNAVAILABLE', effect: 'unknown' };
   if (status < 400) return REGION;
   switch (status) {

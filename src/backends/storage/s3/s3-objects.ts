@@ -248,7 +248,8 @@ export class S3Objects implements Provider {
         ? 'too-large'
         : { ...answer.value, serverTime: answer.serverTime };
     }
-    // A proxy answers 404, too: only what names the key tells that there is no such object.
+    // A proxy answers 404, too: only an answer that names the key means that there is no such
+    // object.
     if (answer.effect === 'missing' && causeOf(answer.error) === 'NoSuchKey') return undefined;
     if (answer.error.cause instanceof Error && answer.error.cause.name === 'ChecksumMismatch') {
       throw new VarveError(
@@ -292,7 +293,7 @@ export class S3Objects implements Provider {
   }
 }
 
-/** The status of an error within an answer, where its name alone does not tell. */
+/** The status of an error within an answer, for names that do not determine it. */
 function statusOf(code: string | undefined): number {
   return code === 'AccessDenied' ? 403 : 500;
 }

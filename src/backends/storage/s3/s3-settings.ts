@@ -15,13 +15,13 @@ export interface BucketFacts {
 }
 
 /**
- * Looks whether a bucket can keep a store: three requests, at once. What cannot be seen for want of
- * permissions is no fault: versioning is warned of, since it loses updates on some services;
- * lifecycle rules are passed over in silence.
+ * Checks whether a bucket can keep a store: three requests, at once. Missing permissions are not a
+ * fault: then it warns about versioning, which loses updates on some services, and ignores
+ * lifecycle rules.
  *
  * @throws `NOT_FOUND` when there is no such bucket; `DENIED` when a missing key answers 403, which
- *   no store can work with; `INVALID_ARGUMENT` for a versioned bucket, unless the configuration
- *   allows it, or a wrong region.
+ * no store can work with; `INVALID_ARGUMENT` for a versioned bucket, unless the configuration
+ * allows it, or a wrong region.
  */
 export async function checkBucket(
   requests: S3Requests,
