@@ -37,7 +37,6 @@ import { commitTaken, type PublishWrite, publishTaken } from '../contract/write-
 import { auditLocal } from './audit/audit.ts';
 import { collectLocal } from './collect/collect.ts';
 import { CommitQueue } from './commit/commit-queue.ts';
-import type { CommitTuning } from './commit/entry-writer.ts';
 import type { LocalWrite } from './commit/local-write.ts';
 import type { MaintenanceContext } from './commit/maintenance-context.ts';
 import { publishStream } from './commit/publication.ts';
@@ -64,6 +63,9 @@ import { localUsage } from './operations/usage.ts';
 import { LocalIndex } from './tables/local-index.ts';
 import type { ListCursor } from './tables/manifest-list.ts';
 
+/** What an open store is made of, as commits, collections and audits see it. */
+type StoreParts = OpenedFiles & Omit<MaintenanceContext, 'commit'>;
+
 /**
  * A store in a directory: compressed blocks in pack files, and a SQLite index. docs/local-store.md
  * has its invariants, docs/formats.md its formats.
@@ -72,11 +74,8 @@ export class LocalBackend implements Backend {
   readonly capabilities: BackendCapabilities;
   readonly location: string;
   readonly reports: ReportLog;
-  readonly #files: OpenedFiles;
-  readonly #index: LocalIndex;
+  readonly #parts: StoreParts;
   readonly #queue: CommitQueue;
-  readonly #tuning: CommitTuning;
-  readonly #clock: () => number;
   readonly #lifecycle: LocalLifecycle;
   readonly #snapshots: Snapshots;
 
@@ -87,7 +86,6 @@ export class LocalBackend implements Backend {
   ) {
     const { readOnly, inlineBelow, compressionLevel: level, signal } = options;
     const { segmentBlockBytes, bodyBlockBytes } = options;
-    const { database, packs, owner } = files;
     const { root } = files.folder;
     this.location = `file:${root}`;
     this.capabilities = {
@@ -96,22 +94,16 @@ export class LocalBackend implements Backend {
       countsReferencesOf: 'entries',
       inlineBelow,
     };
-    this.#files = files;
-    this.#index = new LocalIndex(root, database, packs);
-    this.#tuning = {
+    const index = new LocalIndex(root, files.database, files.packs);
+    const tuning = {
       segments: { blockBytes: segmentBlockBytes, level },
       bodies: { blockBytes: bodyBlockBytes, level },
     };
-    this.#clock = components.clock ?? Date.now;
-    this.#queue = new CommitQueue({
-      index: this.#index,
-      owner,
-      tuning: this.#tuning,
-      clock: this.#clock,
-    });
+    this.#parts = { ...files, root, index, tuning, clock: components.clock ?? Date.now };
+    this.#queue = new CommitQueue(this.#parts);
     this.#lifecycle = new LocalLifecycle(root, !readOnly, signal);
-    this.#snapshots = new Snapshots(this.#index, this.#lifecycle);
-    this.reports = new LocalReportLog(database, this.#lifecycle);
+    this.#snapshots = new Snapshots(index, this.#lifecycle);
+    this.reports = new LocalReportLog(files.database, this.#lifecycle);
   }
 
   /** Opens the store in a directory. @throws as {@link openFiles}. */
@@ -141,7 +133,7 @@ export class LocalBackend implements Backend {
     options: AbortOptions = {},
   ): Promise<WriteOutcome> {
     this.#lifecycle.assertWritable();
-    const owner = await this.#lifecycle.doing('writing to', () => this.#files.owner.name);
+    const owner = await this.#lifecycle.doing('writing to', () => this.#parts.owner.name);
     return publishTaken(write, entries, fields, (...taken) =>
       publishStream(
         (writes, signal) => this.#commit(writes, signal),
@@ -206,7 +198,7 @@ export class LocalBackend implements Backend {
     const settings = readCollectOptions(options);
     if (!settings.dryRun) this.#lifecycle.assertWritable();
     return this.#maintain('collecting', settings, (context, signalled) =>
-      withSmallCache(this.#files.database, () => collectLocal(context, signalled)),
+      withSmallCache(this.#parts.database, () => collectLocal(context, signalled)),
     );
   }
 
@@ -223,17 +215,17 @@ export class LocalBackend implements Backend {
 
   async backup(folder: string, options: BackupOptions = {}): Promise<BackupReport> {
     return this.#maintain('backing up', options, (context, signalled) =>
-      backUp(context.folder, this.#files.database, folder, signalled, this.#clock()),
+      backUp(context.folder, this.#parts.database, folder, signalled, this.#parts.clock()),
     );
   }
 
   async usage(options: AbortOptions = {}): Promise<Usage> {
     this.#lifecycle.begin(options);
     return this.#lifecycle.doing('measuring', () => {
-      this.#files.folder.assertInPlace();
+      this.#parts.folder.assertInPlace();
       // So that what the store is said to take is what it takes once it is closed.
-      if (this.capabilities.writable) checkpoint(this.#files.database);
-      return this.#snapshots.take((index) => localUsage(this.#files.folder, index));
+      if (this.capabilities.writable) checkpoint(this.#parts.database);
+      return this.#snapshots.take((index) => localUsage(this.#parts.folder, index));
     });
   }
 
@@ -245,14 +237,21 @@ export class LocalBackend implements Backend {
   async health(options: AbortOptions = {}): Promise<Health> {
     this.#lifecycle.begin(options);
     return healthBy(async () => {
-      assertUsable(this.#files.folder, this.capabilities.writable);
+      assertUsable(this.#parts.folder, this.capabilities.writable);
       // Reads what every transaction reads first.
       this.#snapshots.take(() => {});
     });
   }
 
   async lease(name: string, ttlMs: number, options: AbortOptions = {}): Promise<Lease | undefined> {
-    return acquireLease(this.#files.database, this.#lifecycle, this.#clock, name, ttlMs, options);
+    return acquireLease(
+      this.#parts.database,
+      this.#lifecycle,
+      this.#parts.clock,
+      name,
+      ttlMs,
+      options,
+    );
   }
 
   assertOpen(): void {
@@ -262,7 +261,7 @@ export class LocalBackend implements Backend {
   close(): Promise<void> {
     return this.#lifecycle.close(async () => {
       await this.#queue.idle();
-      await closeFiles(this.#files);
+      await closeFiles(this.#parts);
     });
   }
 
@@ -290,17 +289,10 @@ export class LocalBackend implements Backend {
     work: (context: MaintenanceContext, options: Options) => Promise<Result>,
   ): Promise<Result> {
     const signal = this.#lifecycle.beginLong(options);
-    const context = {
-      ...this.#files,
-      root: this.#files.folder.root,
-      index: this.#index,
-      tuning: this.#tuning,
-      clock: this.#clock,
-      commit: (writes: readonly LocalWrite[]) => this.#commit(writes, signal),
-    };
+    const commit = (writes: readonly LocalWrite[]) => this.#commit(writes, signal);
     return this.#lifecycle.doing(doing, () => {
-      this.#files.folder.assertInPlace();
-      return work(context, { ...options, signal });
+      this.#parts.folder.assertInPlace();
+      return work({ ...this.#parts, commit }, { ...options, signal });
     });
   }
 }
