@@ -11,6 +11,7 @@ import {
 import { checkNonce } from '../../backends/contract/write-validation.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { isBytes, itemsOf, listOf } from '../../core/arguments.ts';
+import { batchesOf } from '../../core/batches.ts';
 import { VarveError } from '../../core/errors.ts';
 import { globMatcher } from '../../core/glob.ts';
 import { entryHead, LINE_FEED, NOTHING } from '../content/body.ts';
@@ -134,24 +135,31 @@ export class Conversations {
     conversations: Iterable<object> | AsyncIterable<object>,
     options: WriteOptions,
   ): AsyncGenerator<PutReceipt | PutFailure, void, undefined> {
-    let batch: (RecordToWrite | PutFailure)[] = [];
-    let bytes = 0;
+    const bounds = {
+      count: BATCH_COUNT,
+      bytes: BATCH_BYTES,
+      bytesOf: (taken: RecordToWrite | PutFailure) =>
+        'record' in taken ? taken.record.line.length : 0,
+    };
     this.#encoder.content.beginBatch();
-    for await (const conversation of itemsOf('conversations are', conversations)) {
-      try {
-        const record = this.#take(conversation, undefined);
-        batch.push(record);
-        bytes += record.record.line.length;
-      } catch (error) {
-        batch.push({ id: undefined, status: 'failed', error: asVarveError(error) });
-      }
-      if (batch.length < BATCH_COUNT && bytes < BATCH_BYTES) continue;
+    for await (const batch of batchesOf(this.#takeAll(conversations), bounds)) {
       yield* this.#putBatch(batch, options);
-      batch = [];
-      bytes = 0;
       this.#encoder.content.beginBatch();
     }
-    yield* this.#putBatch(batch, options);
+  }
+
+  async *#takeAll(
+    conversations: Iterable<object> | AsyncIterable<object>,
+  ): AsyncGenerator<RecordToWrite | PutFailure, void, undefined> {
+    for await (const conversation of itemsOf('conversations are', conversations)) {
+      let taken: RecordToWrite | PutFailure;
+      try {
+        taken = this.#take(conversation, undefined);
+      } catch (error) {
+        taken = { id: undefined, status: 'failed', error: asVarveError(error) };
+      }
+      yield taken;
+    }
   }
 
   /**

@@ -3,6 +3,7 @@ import type { ManifestHead, StoredManifest } from '../../backends/contract/manif
 import { whileOpen } from '../../backends/contract/while-open.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { itemsOf } from '../../core/arguments.ts';
+import { batchesOf } from '../../core/batches.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
 import type { OnEvent, ProgressEvent } from '../../core/events.ts';
 import type { OptionKinds } from '../../core/options/option-kinds.ts';
@@ -86,23 +87,22 @@ async function* exportAll(
   options: ExportOptions,
   exporter: Exporter,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  let batch: ManifestHead[] = [];
-  let bytes = 0;
-  for await (const head of options.ids === undefined
-    ? backend.list('conversation', {}, options)
-    : exporter.heads(options.ids)) {
-    if (
-      batch.length > 0 &&
-      (batch.length === BATCH_COUNT || bytes + head.logicalBytes > BATCH_BYTES)
-    ) {
-      yield* exporter.lines(batch);
-      batch = [];
-      bytes = 0;
-    }
-    batch.push(head);
-    bytes += head.logicalBytes;
+  const heads =
+    options.ids === undefined
+      ? backend.list('conversation', {}, options)
+      : exporter.heads(options.ids);
+  const bytesOf = ({ logicalBytes }: ManifestHead) => logicalBytes;
+  for await (const batch of batchesOf(heads, { count: BATCH_COUNT, bytes: BATCH_BYTES, bytesOf }))
+    yield* exporter.lines(batch);
+}
+
+async function* checkedIds(
+  ids: Iterable<string> | AsyncIterable<string>,
+): AsyncGenerator<string, void, undefined> {
+  for await (const id of itemsOf('ids are', ids)) {
+    checkId(id);
+    yield id;
   }
-  yield* exporter.lines(batch);
 }
 
 class Exporter {
@@ -131,14 +131,8 @@ class Exporter {
   async *heads(
     ids: Iterable<string> | AsyncIterable<string>,
   ): AsyncGenerator<ManifestHead, void, undefined> {
-    let batch: string[] = [];
-    for await (const id of itemsOf('ids are', ids)) {
-      checkId(id);
-      if (batch.push(id) < BATCH_COUNT) continue;
+    for await (const batch of batchesOf(checkedIds(ids), { count: BATCH_COUNT }))
       yield* this.#headsOf(batch);
-      batch = [];
-    }
-    yield* this.#headsOf(batch);
   }
 
   async *#headsOf(ids: readonly string[]): AsyncGenerator<ManifestHead, void, undefined> {
@@ -152,7 +146,6 @@ class Exporter {
 
   /** Yields their lines, in pieces. Skips a conversation that was deleted meanwhile. */
   async *lines(heads: readonly ManifestHead[]): AsyncGenerator<Uint8Array, void, undefined> {
-    if (heads.length === 0) return;
     throwIfAborted(this.#options.signal);
     const manifests = await this.#backend.read(
       heads.map(({ key }) => key),

@@ -1,6 +1,7 @@
 import type { Backend } from '../../backends/contract/backend.ts';
 import type { WriteOutcome } from '../../backends/contract/manifests.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import { slicesOf } from '../../core/batches.ts';
 import { type ByteSource, piecesOf } from '../../core/byte-source.ts';
 import { VarveError } from '../../core/errors.ts';
 import type { OnEvent, ProgressEvent } from '../../core/events.ts';
@@ -186,8 +187,7 @@ class Importer {
 
   async commit(prepared: readonly Prepared[]): Promise<void> {
     const { signal, ifExists, onProgress } = this.#options;
-    for (let start = 0; start < prepared.length; start += COMMIT_COUNT) {
-      const part = prepared.slice(start, start + COMMIT_COUNT);
+    for (const part of slicesOf(prepared, COMMIT_COUNT)) {
       const records = part.flatMap(({ taken }) => (taken instanceof VarveError ? [] : [taken]));
       const outcomes = await this.#writer
         .write(records, { ifExists, signal })

@@ -1,4 +1,5 @@
 import { countTokens } from '../../../cas/codec/token-codec.ts';
+import { batchesOf } from '../../../core/batches.ts';
 import { isUnreadable } from '../../../core/errors.ts';
 import type { ManifestSurvey, SurveyedSegment } from '../../contract/maintenance.ts';
 import { MANIFEST_KINDS, type ManifestHead, type ManifestKey } from '../../contract/manifests.ts';
@@ -15,20 +16,15 @@ export async function* surveyManifests(
   snapshots: Snapshots,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ManifestSurvey, void, undefined> {
-  let keys: ManifestKey[] = [];
-  const flush = async () => {
-    const surveys = await snapshots.each(keys, signal, surveyManifest);
-    keys = [];
-    return surveys.filter((survey) => survey !== undefined);
-  };
   for (const kind of MANIFEST_KINDS) {
     const heads = snapshots.pages<ManifestHead, ListCursor>(signal, (index, cursor) =>
       readHeads(index, kind, {}, cursor),
     );
-    for await (const { key } of heads) {
-      if (keys.push(key) === TURN_ITEMS) yield* await flush();
+    for await (const batch of batchesOf(heads, { count: TURN_ITEMS })) {
+      const keys = batch.map(({ key }) => key);
+      const surveys = await snapshots.each(keys, signal, surveyManifest);
+      yield* surveys.filter((survey) => survey !== undefined);
     }
-    yield* await flush();
   }
 }
 

@@ -1,4 +1,5 @@
 import { Option } from 'commander';
+import { batchesOf } from '../../../core/batches.ts';
 import { VarveError } from '../../../core/errors.ts';
 import type { ConversationHead } from '../../../manifest/conversations/conversations.ts';
 import { bytes, name, table, timestamp } from '../../messages/human.ts';
@@ -53,17 +54,13 @@ export const addLs: AddCommand = (program, run) => {
         order: newest ? 'newest' : oldest ? 'oldest' : 'archived',
         signal: session.signal,
       });
-      let page: ConversationHead[] = [];
-      const flush = async () => {
-        for (const line of table(page.map(longRow), [0])) await session.output.line(line);
-        page = [];
-      };
-      for await (const head of heads) {
-        if (session.json) await session.output.line(JSON.stringify(head));
-        else if (!long) await session.output.line(name(head.id));
-        else if (page.push(head) === PAGE) await flush();
+      if (session.json || !long) {
+        for await (const head of heads)
+          await session.output.line(session.json ? JSON.stringify(head) : name(head.id));
+        return;
       }
-      await flush();
+      for await (const page of batchesOf(heads, { count: PAGE }))
+        for (const line of table(page.map(longRow), [0])) await session.output.line(line);
     }),
   );
 };
