@@ -12,11 +12,11 @@ import type { Simulation } from '../simulator/simulation.ts';
 import { SEGMENTS } from './tracked-writes.ts';
 import { check } from './violation.ts';
 
-/** Long enough for every lease to run out, and for every mark of a writer to be old. */
+/** Long enough for every heartbeat to be missed, and for every mark of a writer to be old. */
 const REST_MS = 60 * 60 * 1000;
 
-/** Longer than any lease. */
-const LEASE_MS = 60_000;
+/** Longer than any attempt may be without a heartbeat. */
+const HEARTBEAT_TIMEOUT_MS = 60_000;
 
 /**
  * Which faults a run had. `all`: any. `no-delays`: processes crashed and answers were lost, but no
@@ -53,7 +53,7 @@ async function cleanUp(
     assertExpiredGone(simulation);
     if (faults === 'no-delays') {
       // It gave new bodies to what it deleted or fenced.
-      await wait(simulation, LEASE_MS);
+      await wait(simulation, HEARTBEAT_TIMEOUT_MS);
       await operator.collect(false);
     }
     const missed = (await operator.collect(true))?.collectedSegments;
@@ -69,7 +69,7 @@ async function cleanUp(
   if (simulation.checker.everDamaged.size > 0) await heal(simulation, operator);
   await operator.collect(true);
   // It gave new bodies to expired manifests, which look as if a writer were still at work.
-  await wait(simulation, LEASE_MS);
+  await wait(simulation, HEARTBEAT_TIMEOUT_MS);
   await operator.collect(true);
   await operator.audit(true);
   await operator.collect(true);

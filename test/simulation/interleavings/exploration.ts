@@ -25,8 +25,8 @@ export interface Scenario {
   /** What each process does, all at the same time. */
   readonly processes: readonly Step[];
   readonly spillAbove?: number;
-  /** Whether every attempt may be fenced at once. Default: false. */
-  readonly leasesExpireAtOnce?: boolean;
+  /** Whether every heartbeat counts as missed: any attempt may be fenced. Default: false. */
+  readonly hasMissedHeartbeats?: boolean;
   /**
    * How often a process may be preempted while it could go on. Most defects need one or two
    * (Musuvathi and Qadeer, "Iterative Context Bounding", 2007). Default: any number, with all
@@ -151,7 +151,7 @@ async function perform(
       await assertQuiescence(
         simulation,
         reliable,
-        scenario.leasesExpireAtOnce ? 'all' : 'no-delays',
+        scenario.hasMissedHeartbeats ? 'all' : 'no-delays',
       );
     clean.add(state);
     return { trace, violation: undefined, isRedundant: false };

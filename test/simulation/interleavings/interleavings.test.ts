@@ -2,14 +2,14 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { IS_THOROUGH } from '../../thorough.ts';
 import { interleavingCount } from '../run-limits.ts';
 import { ProtocolBuilds } from '../simulator/protocol-build.ts';
-import { EXPIRED_LEASES, simulatedBuild } from '../simulator/simulated-build.ts';
+import { MISSED_HEARTBEATS, simulatedBuild } from '../simulator/simulated-build.ts';
 import { explore, type Scenario } from './exploration.ts';
 import { SCENARIOS } from './scenarios.ts';
 
 describe('in every interleaving of requests', () => {
   const builds = new ProtocolBuilds();
   const plain = simulatedBuild(builds);
-  const withExpiredLeases = simulatedBuild(builds, [EXPIRED_LEASES]);
+  const withMissedHeartbeats = simulatedBuild(builds, [MISSED_HEARTBEATS]);
   const covered: string[] = [];
   let complete = 0;
   afterAll(() => {
@@ -23,7 +23,7 @@ describe('in every interleaving of requests', () => {
 
   for (const scenario of SCENARIOS) {
     it(`no promise is broken: ${scenario.name}`, async () => {
-      const build = await (scenario.leasesExpireAtOnce ? withExpiredLeases : plain);
+      const build = await (scenario.hasMissedHeartbeats ? withMissedHeartbeats : plain);
       const isExplored = IS_THOROUGH && !scenario.isLarge;
       const limit = isExplored ? Number.POSITIVE_INFINITY : interleavingCount();
       const { schedules, isComplete, violation, trace } = await explore(build, scenario, limit);

@@ -8,7 +8,7 @@ import { runSchedule } from '../schedules/schedule.ts';
 import { seedsOf } from '../schedules/workloads.ts';
 import { SCRIPTED_SCENARIOS } from '../scripts/index.ts';
 import { ProtocolBuilds } from '../simulator/protocol-build.ts';
-import { EXPIRED_LEASES, simulatedBuild } from '../simulator/simulated-build.ts';
+import { MISSED_HEARTBEATS, simulatedBuild } from '../simulator/simulated-build.ts';
 import { SEARCHED_MUTANTS, type SearchedMutant } from './mutants.ts';
 
 /** How the search for a mutant ended. */
@@ -87,8 +87,8 @@ describe.skipIf(leftOut('mutants of the object protocol'))('the simulation', () 
     const scenario = SCENARIOS.find((each) => each.name === name);
     expect(scenario, `there is no scenario ${name}`).toBeDefined();
     if (scenario === undefined) return { found: undefined, schedules: 0 };
-    const leases = scenario.leasesExpireAtOnce ? [EXPIRED_LEASES] : [];
-    const build = await simulatedBuild(builds, [...patches, ...leases]);
+    const missed = scenario.hasMissedHeartbeats ? [MISSED_HEARTBEATS] : [];
+    const build = await simulatedBuild(builds, [...patches, ...missed]);
     const { violation, schedules } = await explore(build, scenario, mutantScheduleCount());
     return { found: violation, schedules };
   }

@@ -29,7 +29,7 @@ interface Run {
   readonly log: (line: string) => void;
 }
 
-const LEASE_MS = 1500;
+const HEARTBEAT_TIMEOUT_MS = 1500;
 const TIMEOUT_MS = 15_000;
 
 /** Runs one schedule. Everything in it follows from the seed. */
@@ -48,7 +48,7 @@ export async function runSchedule(build: ProtocolBuild, seed: number): Promise<S
     isFaultless: rates === NO_FAULTS,
     wholeSeconds: random.chance(0.5),
     backend: {
-      leaseMs: LEASE_MS,
+      leaseMs: HEARTBEAT_TIMEOUT_MS,
       timeoutMs: TIMEOUT_MS,
       compressionLevel: 1,
       concurrency: random.pick([2, 32]),

@@ -24,7 +24,7 @@ export interface Workload {
   readonly segments: readonly number[];
   /** How often each operation is drawn, in proportion. */
   readonly operations: Readonly<Record<OperationName, number>>;
-  /** Whether processes wait for seconds between operations, so that leases run out. */
+  /** Whether processes wait for seconds between operations, so that heartbeats are missed. */
   readonly isSlow: boolean;
   /** Multiplies the rates of faults of requests. */
   readonly faultFactor: number;

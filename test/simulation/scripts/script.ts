@@ -9,7 +9,7 @@ import {
   ScriptedNetwork,
 } from './scripted-network.ts';
 
-const LEASE_MS = 1500;
+const HEARTBEAT_TIMEOUT_MS = 1500;
 
 /** For how long a change is tried, in ms. */
 const TIMEOUT_MS = 15_000;
@@ -44,7 +44,12 @@ export class Script {
       seed: 1,
       isFaultless,
       wholeSeconds: false,
-      backend: { leaseMs: LEASE_MS, timeoutMs: TIMEOUT_MS, compressionLevel: 1, cacheBytes: 0 },
+      backend: {
+        leaseMs: HEARTBEAT_TIMEOUT_MS,
+        timeoutMs: TIMEOUT_MS,
+        compressionLevel: 1,
+        cacheBytes: 0,
+      },
     });
   }
 

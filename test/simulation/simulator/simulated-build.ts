@@ -15,8 +15,8 @@ const SMALL: readonly Patch[] = [
   { file: 'list-index.ts', find: 'MERGED_ROLLUPS = 16', replace: 'MERGED_ROLLUPS = 3' },
 ];
 
-/** Leases are taken to have run out at once, so that every attempt may be fenced. */
-export const EXPIRED_LEASES: Patch = {
+/** Every heartbeat counts as missed, so that every attempt may be fenced at once. */
+export const MISSED_HEARTBEATS: Patch = {
   file: 'reap.ts',
   find: 'MARGIN_MS = 2000',
   replace: 'MARGIN_MS = -1_000_000',
