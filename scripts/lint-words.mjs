@@ -18,7 +18,7 @@ const PHRASES = [
   ['cannot be(?=[.,;:)]| one)', 'is invalid'],
   ['(?<!there |There )(is|are) no (?!longer|more|less|\\w+er\\b|problem)\\w+', 'is not a'],
   ['(goes|go|going|went) on from there', 'continue from there'],
-  ['whose time has come', 'expired'],
+  ['whose time (has|had) come', 'expired'],
   ['to be had', 'available'],
   ['for want of', 'without'],
   ['(mends?|mended|mending)', 'repair, fix'],

@@ -32,8 +32,8 @@ export class StoreMemory {
 }
 
 /**
- * The parts of the protocol as one call uses them. Whatever they ask of the service is bounded by
- * the call, so that nothing in them has to hand its signal and its deadline on.
+ * The parts of the protocol as one call uses them. The call limits all their requests, so that none
+ * of them has to pass on its signal and its deadline.
  */
 export class CallScope {
   readonly protocol: Protocol;
@@ -106,9 +106,9 @@ export class Calls {
   }
 
   /**
-   * For what is still to be said when the work is done, or was ended.
+   * For the last requests after the work has ended.
    *
-   * @param isHasty whether nobody wants to wait.
+   * @param isHasty whether to give up soon.
    */
   lastWords(isHasty: boolean): CallScope {
     const isShort = isHasty || this.#memory.link.isDown;

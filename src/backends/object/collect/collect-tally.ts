@@ -5,7 +5,7 @@ import type { Verdict } from './judge.ts';
 
 /** Adds up what a collection reports. Each segment counts once. */
 export class CollectTally {
-  /** Manifests whose time had come. */
+  /** Expired manifests. */
   readonly expired = { count: 0, bytes: 0 };
   /** Attempts that their writers left unfinished. */
   abandoned = 0;

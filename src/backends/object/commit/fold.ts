@@ -29,7 +29,7 @@ import {
 } from '../format/manifest-record.ts';
 import { neededBy } from '../format/spill.ts';
 
-/** A write and its place among those that were handed in together. */
+/** A write and its position in its call. */
 export interface PlacedWrite {
   readonly position: number;
   readonly write: ManifestWrite;
@@ -37,32 +37,32 @@ export interface PlacedWrite {
 
 export interface FoldContext {
   readonly key: ManifestKey;
-  /** Names the revisions that come of it. */
+  /** Names the resulting revisions. */
   readonly nonce: string;
   /** Milliseconds since the epoch. */
   readonly now: number;
-  /** Of the first of the writes that were handed in together; the others follow. */
+  /** Of the first write of the call; the others follow. */
   readonly archived: ArchivedAt;
   /** Segments of the stored content that cannot be read. */
   readonly lost: ReadonlySet<Address>;
 }
 
-/** What writes make of a manifest's content. */
+/** The result of writes to a manifest's content. */
 export interface Folded {
   readonly content: DraftContent | undefined;
   readonly isChanged: boolean;
   /** By position; `newSegments` and `newBytes` are left at 0. */
   readonly outcomes: ReadonlyMap<number, WriteOutcome>;
-  /** Where the bytes of segments that the writes name may come from. */
+  /** Sources of bytes for the segments that the writes name. */
   readonly sources: ReadonlyMap<Address, NewSegment>;
-  /** Segments that a write which does not fail says are stored. */
+  /** Segments that a successful write declares to be stored. */
   readonly named: ReadonlySet<Address>;
 }
 
 /**
- * Applies writes to a manifest's content, in order, each whole or not at all; what a write means is
- * the contract's to decide. Pure: call it again when the content turns out to be another, so that
- * every predicate is judged on the very body that is replaced.
+ * Applies writes to a manifest's content, in order, each whole or not at all; the contract decides
+ * what a write means. Pure: call it again when the content turns out to be another, so that every
+ * predicate is judged on the very body that is replaced.
  */
 export function fold(
   stored: DraftContent | undefined,
@@ -113,7 +113,7 @@ function takenAgain(step: Step, write: ManifestWrite, lost: ReadonlySet<Address>
   return { content: { ...content, entries }, isChanged: true, outcome };
 }
 
-/** What one write makes of content. */
+/** The result of one write. */
 interface Step {
   readonly content: DraftContent | undefined;
   readonly isChanged: boolean;

@@ -64,7 +64,8 @@ export class ObjectWriter {
     const outcomes: WriteOutcome[] = [];
     const planners = this.#planners(writes);
     if (planners.length === 0) return outcomes;
-    // Writers of one manifest in one process take turns: they would only be in each other's way.
+    // Writers of one manifest in one process take turns: otherwise they would only make each other
+    // retry.
     const unlock = await this.#memory.mutex.lock(
       planners.map(({ attempt }) => attempt.objectKey),
       (before) => this.#protocol.call.wait(before, 'waiting to write'),
@@ -113,7 +114,7 @@ export class ObjectWriter {
     );
   }
 
-  /** For so many writes that follow one another. */
+  /** The first of this many consecutive places. */
   #nextArchived(writes: number): ArchivedAt {
     const [ms, count] = this.#memory.lastArchived;
     const now = this.#protocol.clock.now();

@@ -58,7 +58,7 @@ export function damageHintKey(address: Address): string {
   return name(`${DAMAGE_HINTS_PREFIX}${address}`);
 }
 
-/** Sorts as the times do, which are ms since the epoch; what is before it has come anyway. */
+/** Sorts as the times do, which are ms since the epoch; earlier times have passed anyway. */
 export function expiryPrefix(expiresAt: number): string {
   const ms = Math.min(Math.max(0, Math.ceil(expiresAt)), Number.MAX_SAFE_INTEGER);
   return `${EXPIRY_HINTS_PREFIX}${String(ms).padStart(16, '0')}`;

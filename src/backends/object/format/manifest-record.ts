@@ -53,12 +53,12 @@ export interface ManifestContent extends Omit<ManifestHead, 'key' | 'entryCount'
 /** A manifest's content before its references are taken. */
 export type DraftContent = Omit<ManifestContent, 'references'>;
 
-/** An attempt under way: until it is fenced, it may take references to these segments. */
+/** An attempt in progress: until it is fenced, it may take references to these segments. */
 export interface PendingAttempt {
   readonly attempt: AttemptId;
   /** Changes with every heartbeat of its writer. */
   readonly beat: string;
-  /** How long without a heartbeat until anybody may fence it, in ms. */
+  /** Time without a heartbeat after which anybody may fence it, in ms. */
   readonly heartbeatTimeoutMs: number;
   readonly adds: readonly Address[];
 }
@@ -70,8 +70,8 @@ export interface DroppedReference {
 }
 
 /**
- * The object of a manifest: its committed state, and its own write-ahead record. Without `current`
- * and `pending` and `dropped` it is a tombstone.
+ * The object of a manifest: its committed state, and its own write-ahead record. Without `current`,
+ * `pending` and `dropped` it is a tombstone.
  */
 export interface ManifestRecord {
   readonly key: ManifestKey;

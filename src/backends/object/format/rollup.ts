@@ -34,7 +34,10 @@ export function listed(
   return { objectKey, etag, head, seq };
 }
 
-/** As many rollups as the entries take, each with those that are in it. `newKey` names them. */
+/**
+ * Encodes entries into as many rollups as necessary; yields each with its entries. `newKey` names
+ * them.
+ */
 export function* encodeRollups(
   entries: readonly ListedManifest[],
   newKey: () => string,

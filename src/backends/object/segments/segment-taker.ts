@@ -29,8 +29,7 @@ export interface Taken {
 }
 
 /**
- * What is wrong with a segment as its writer gave it: concerns the writes that name it, and not the
- * store.
+ * An error in a segment as its writer gave it: it concerns the writes that name it, not the store.
  */
 export class SegmentFault extends Error {
   readonly failure: VarveError;
@@ -64,14 +63,14 @@ export class SegmentTaker {
   }
 
   /**
-   * When it resolves, the data is stored and the sidecar, at the generation returned, holds the
+   * When it resolves, the data is stored and the sidecar, at the generation returned, has the
    * tokens or is hot.
    *
-   * A failure may leave the tokens in the sidecar: whoever gives up the attempt drops all that
-   * its `pending` names.
+   * A failure may leave the tokens in the sidecar: whoever gives up the attempt drops all that its
+   * `pending` names.
    *
    * @throws `SegmentFault` when it is missing and its writer has no bytes, or wrong ones; what
-   *   concerns the store.
+   * concerns the store.
    */
   async take({ segment, tokens }: Wanted): Promise<Taken> {
     const { address, encoding } = segment;
@@ -153,7 +152,7 @@ export class SegmentTaker {
     // A sidecar may be wrong, so it does not prove that the data is stored (rule
     // `trust-only-seen-data`).
     if (!isOwn && (await this.isStored(address, gen))) return { gen, isNew: false, length: 0 };
-    // Somebody else may store it at the same time: the key's bytes are the same whoever does.
+    // Somebody else may store it at the same time: both store the same bytes.
     const isNew = await this.#put(address, gen, source, { kind: 'absent' });
     this.#stored.set(address, gen);
     return { gen, isNew, length: isNew ? source.bytes().length : 0 };
@@ -176,7 +175,7 @@ export class SegmentTaker {
         serverClock.observe(result.serverTime);
         return true;
       }
-      // A refusal may be a race that both lost: only what is seen there counts.
+      // A refusal may come from a race that both lost: only a stored object counts.
       if (
         result.outcome === 'refused' &&
         (await store.head(segmentKey(address, gen), bounds)) !== undefined
@@ -219,7 +218,7 @@ class Source {
     }
   }
 
-  /** @throws `SegmentFault` with what is wrong with them. */
+  /** @throws `SegmentFault` that says what is wrong. */
   bytes(): Uint8Array {
     if (this.#bytes !== undefined) return this.#bytes;
     try {
