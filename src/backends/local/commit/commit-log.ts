@@ -24,8 +24,8 @@ const OPERATION_BYTES = 40;
 const ENTRY_BYTES = 4;
 
 /**
- * What one write transaction does to manifests, to be appended to the pack as records of the log,
- * in blocks of their own behind the transaction's others and under the same flush.
+ * What one write transaction does to manifests, as records of the log: in blocks of their own,
+ * behind the transaction's other blocks and under the same flush.
  *
  * Invariant L6: every transaction that changes a manifest or appends new records to a pack has a
  * record in the log, written before it commits; the numbers of committed records have no gaps.
@@ -38,7 +38,7 @@ export class CommitLog {
   readonly #operations: LogOperation[] = [];
   #waste = 0;
 
-  /** To be made when the transaction begins. */
+  /** Make it when the transaction begins. */
   constructor(index: LocalIndex, appender: PackAppender, level: number) {
     this.#index = index;
     this.#appender = appender;
@@ -46,7 +46,7 @@ export class CommitLog {
     this.#start = appender.end;
   }
 
-  /** A manifest was put; `dropped`: the bodies that it had before. */
+  /** Logs a put; `dropped`: the bodies that the manifest had before. */
   put(
     row: ManifestRow,
     bodies: readonly number[],
@@ -98,14 +98,12 @@ export class CommitLog {
     if (kind !== KIND_NUMBERS.upload) this.#operations.push(operation);
   }
 
-  /** Counts bytes that a snapshot of the manifests would not take, see log-compaction.ts. */
+  /** Counts bytes that a snapshot of the manifests would spare, see log-compaction.ts. */
   #addWaste({ kind }: ManifestRow, bytes: number): void {
     if (kind !== KIND_NUMBERS.upload) this.#waste += bytes;
   }
 
-  /**
-   * Appends the records; to be called behind all other blocks of the transaction, before the flush.
-   */
+  /** Appends the records. Call it behind all other blocks of the transaction. */
   finish(): void {
     const { database } = this.#index;
     const voids = unstatedVoids(this.#index);

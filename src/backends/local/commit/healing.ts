@@ -6,8 +6,8 @@ import { joinExtents, takeOver } from '../packs/extents.ts';
 import type { LocalIndex } from '../tables/local-index.ts';
 
 /**
- * Damaged segments whose bytes a writer has brought again, to be stored under the record ids that
- * they had.
+ * Damaged segments whose bytes a writer has brought again; they are stored under the record ids
+ * that they had.
  *
  * Invariant L5: a record id stands for one address for ever. So a good copy under the same id heals
  * every manifest that references it, counts and fingerprints stay right, and the damaged copy is
@@ -21,15 +21,12 @@ export class Healing {
     this.#index = index;
   }
 
-  /** Whether a record waits for its bytes. */
+  /** Whether a record is damaged and nobody has brought its bytes yet. */
   needs(record: number): boolean {
     return this.#index.damaged.has(record) && !this.#records.has(record);
   }
 
-  /**
-   * Takes bytes as they are stored in blocks, of which the caller has checked that they hash to the
-   * address.
-   */
+  /** Takes bytes as blocks store them; the caller has checked that they hash to the address. */
   take(record: number, address: Address, bytes: Uint8Array, tokens: boolean): void {
     this.#records.set(record, { id: record, address, bytes, tokens });
   }
@@ -38,10 +35,7 @@ export class Healing {
     return this.#records.size === 0;
   }
 
-  /**
-   * Writes what was taken, to be made durable with the rest of the transaction, and lets the index
-   * lead there.
-   */
+  /** Writes what was taken into blocks, and makes the index lead there. */
   finish(stager: BlockStager, blockBytes: number): void {
     if (this.isEmpty) return;
     let block: BlockRecord[] = [];
@@ -61,7 +55,7 @@ export class Healing {
 
   #write(stager: BlockStager, records: readonly BlockRecord[]): void {
     const { database, records: store } = this.#index;
-    // Where the damaged copies are is to be known before the index leads elsewhere.
+    // Look up where the damaged copies are before the index leads elsewhere.
     const places = records.map(({ id }) => store.locate(SEGMENTS, id));
     const target = stager.write(records);
     records.forEach(({ id }, at) => {
