@@ -73,7 +73,7 @@ describe('a copy without the write-ahead log', () => {
     expect(await auditAfresh(path)).toMatchObject([
       {
         kind: 'stale-writer',
-        message: expect.stringMatching(/does not account for.*; it has conversation "c0"$/),
+        message: expect.stringMatching(/does not know.*; it has conversation "c0"$/),
         harmful: false,
       },
     ]);

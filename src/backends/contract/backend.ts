@@ -175,7 +175,7 @@ export interface Backend {
    */
   audit(options?: AuditOptions): AsyncGenerator<Finding, AuditReport, undefined>;
 
-  /** What is stored, and what it takes. */
+  /** What is stored, and what it occupies. */
   usage(options?: AbortOptions): Promise<Usage>;
 
   /**

@@ -174,7 +174,7 @@ function alreadyExists(key: Key): VarveError {
   );
 }
 
-/** On one line, and without what a terminal would act upon. */
+/** On one line, and without characters on which a terminal would act. */
 function visible(text: string): string {
   return text.replace(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,

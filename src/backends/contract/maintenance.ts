@@ -269,7 +269,7 @@ export interface BackupReport {
   readonly durationMs: number;
 }
 
-/** What is stored, and what it takes on its medium. */
+/** What is stored, and what it occupies on its medium. */
 export interface Usage {
   /** By kind; `logicalBytes` is the size of the content as given. */
   readonly manifests: Readonly<

@@ -104,8 +104,8 @@ async function* batchesOf(
 }
 
 /**
- * Reads the bytes of a segment now, to know how many they are. A fault in them is found when they
- * are needed.
+ * Reads the bytes of a segment now, to learn their number. A fault in them surfaces when they are
+ * needed.
  */
 function loadSegment(segment: NewSegment): {
   readonly segment: NewSegment;

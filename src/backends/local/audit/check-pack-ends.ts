@@ -60,7 +60,7 @@ async function reportCutOff(
   run.add({
     kind: 'stale-writer',
     message:
-      `${path} has ${length} bytes that the index does not account for: a commit that was ` +
+      `${path} has ${length} bytes that the index does not know: a commit that was ` +
       `cut off, or the last one before the index was copied${listOf(manifestsIn(unaccounted))}`,
     location: `${path} at byte ${start}`,
     repair: 'seal the pack, so that a collection frees the bytes',

@@ -13,7 +13,7 @@ export class CollectRun {
   readonly graceMs: number;
   /** Garbage from this time on, in ms since the epoch, is within the grace. */
   cutoff = 0;
-  /** Manifests whose time had come, and their logical bytes. */
+  /** Expired manifests, and their logical bytes. */
   expired = NONE;
   /** Uploads whose process is gone. */
   abandoned = NONE;
@@ -23,7 +23,7 @@ export class CollectRun {
   waiting = NONE;
   /** Packs that were rewritten, as they were before. */
   rewritten: readonly PackSurvey[] = [];
-  /** Stored bytes given back; below 0 when more were written. */
+  /** Stored bytes freed; below 0 when more were written. */
   freedBytes = 0;
   /** Stored bytes that are dead, and not rewritten. */
   deadBytes = 0;

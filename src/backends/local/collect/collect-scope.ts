@@ -1,9 +1,9 @@
 import type { CollectSettings } from '../../contract/maintenance.ts';
 
-/** Records with neighbouring ids lie in the same blocks: a shard takes this many in a row. */
+/** A shard takes this many consecutive records, because neighbours are in the same blocks. */
 const SHARD_RECORDS = 4096;
 
-/** Which share of the work a collection does, and for how long. */
+/** The share of the work that a collection does, and its deadline. */
 export class CollectScope {
   /** This share, from 0, of {@link count}. */
   readonly index: number;
@@ -16,17 +16,17 @@ export class CollectScope {
     this.#end = performance.now() + deadlineMs;
   }
 
-  /** Whether no further step is to begin. */
+  /** Whether no further step may begin. */
   get isOver(): boolean {
     return performance.now() >= this.#end;
   }
 
-  /** Whether what concerns the whole store, rather than a record or a pack, falls to this share. */
+  /** Whether this share does the work that concerns the whole store. */
   get isFirst(): boolean {
     return this.index === 0;
   }
 
-  /** Whether a pack or a manifest falls to it. */
+  /** Whether a pack or a manifest belongs to this share. */
   hasNumber(id: number): boolean {
     return id % this.count === this.index;
   }
@@ -35,22 +35,22 @@ export class CollectScope {
     return Math.floor(record / SHARD_RECORDS) % this.count === this.index;
   }
 
-  /** A condition of SQL that says the same as {@link hasRecord} of a column. */
+  /** The SQL condition for {@link hasRecord} of a column. */
   recordCondition(column: string): string {
     return this.count === 1
       ? 'TRUE'
       : `(${column} / ${SHARD_RECORDS}) % ${this.count} = ${this.index}`;
   }
 
-  /** A condition of SQL that says the same as {@link hasNumber} of a column. */
+  /** The SQL condition for {@link hasNumber} of a column. */
   numberCondition(column: string): string {
     return this.count === 1 ? 'TRUE' : `${column} % ${this.count} = ${this.index}`;
   }
 }
 
 /**
- * Since when at least nothing may have referenced what is swept; without a grace all garbage is,
- * whatever clocks say.
+ * A sweep takes garbage that lost its last reference up to this time; without a grace it takes all
+ * garbage, whatever clocks say.
  */
 export function cutoffOf(now: number, graceMs: number): number {
   return graceMs === 0 ? Number.MAX_SAFE_INTEGER : now - graceMs;

@@ -11,7 +11,7 @@ import type { CollectScope } from './collect-scope.ts';
 const BATCH = 256;
 
 export interface ExpireTotals {
-  /** Manifests whose time had come, and their logical bytes. */
+  /** Expired manifests, and their logical bytes. */
   readonly expired: CollectShare;
   /** Uploads whose process is gone. Their size is not known before they end. */
   readonly abandoned: CollectShare;
@@ -45,7 +45,7 @@ export function* listExpired(
   }
 }
 
-/** Deletes them, each only if it is still as it was found. */
+/** Deletes them, each only if it has not changed. */
 export async function deleteExpired(
   context: MaintenanceContext,
   now: number,

@@ -4,29 +4,25 @@ import { packLength } from '../files/pack-files.ts';
 import { LOG } from '../format/schema.ts';
 import type { CollectScope } from './collect-scope.ts';
 
-/** A pack is rewritten once less than this share of it is alive. */
+/** A pack with a smaller live share is rewritten. */
 const LIVE_RATIO = 0.7;
 
-/**
- * A pack is rewritten, too, once it has this many blocks of less than a quarter of the full size.
- */
+/** A pack with this many blocks below a quarter of the full size is rewritten, too. */
 const SMALL_BLOCKS = 64;
 
-/** What is known of a pack without reading it. */
+/** Sizes of a pack, from the index alone. */
 export interface PackSurvey {
   readonly id: number;
-  /**
-   * Stored bytes; of a pack that is open, with what a commit that did not happen left at its end.
-   */
+  /** Stored bytes; for an open pack including the rest of a failed commit at its end. */
   readonly size: number;
   readonly sealed: number;
-  /** Stored bytes of what is alive, by the share of each block's records. */
+  /** Stored bytes of live data, by the share of each block's records. */
   readonly live: number;
-  /** Those of the log are moved along with others, so only others are counted. */
+  /** Number of blocks, without those of the log, which move along with others. */
   readonly blocks: number;
   /** Of these, those of less than a quarter of the full size. */
   readonly small: number;
-  /** How many blocks of the full size would hold the same. */
+  /** Number of blocks of full size for the same content. */
   readonly ideal: number;
 }
 
@@ -119,7 +115,7 @@ export function share<Reason extends string>(reason: Reason, { count, bytes }: C
   return count === 0 ? {} : ({ [reason]: { count, bytes } } as Record<Reason, CollectShare>);
 }
 
-/** Below half a byte it is only what sums of fractions leave. */
+/** Less than half a byte is a rounding error. */
 function deadIn({ size, live }: PackSurvey): number {
   return size - live < 0.5 ? 0 : size - live;
 }
@@ -135,9 +131,10 @@ function isDue(pack: PackSurvey, full: boolean, packBytes: number): boolean {
 }
 
 /**
- * Whether merging makes fewer blocks. A rewrite joins whole blocks, so of two neighbours that it
- * leaves apart more than one full block remains: it leaves at most twice as many as needed, and one
- * for each of its steps. What is below that would be rewritten again and again for nothing.
+ * Whether merging reduces the number of blocks. A rewrite joins whole blocks, so two neighbours
+ * that it leaves apart are together larger than one full block: it leaves at most twice as many
+ * blocks as necessary, and one for each of its steps. Below that limit, rewriting again would
+ * change nothing.
  */
 function isScattered({ blocks, ideal }: PackSurvey): boolean {
   return blocks > 2.5 * ideal + 4;

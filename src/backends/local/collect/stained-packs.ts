@@ -27,7 +27,7 @@ export function stainedPacks({ root, index }: MaintenanceContext): StainedPack[]
 
 /**
  * Seals every pack that is to be rewritten, whoever appends to it: its owner notices before it
- * appends again, and goes on in a new one.
+ * appends again, and continues in a new one.
  *
  * @returns their numbers.
  */

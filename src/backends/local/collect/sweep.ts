@@ -11,9 +11,7 @@ import type { CollectScope } from './collect-scope.ts';
 /** Records condemned in one transaction. */
 const BATCH = 5000;
 
-/**
- * Records listed at once: in the order of ids each block's directory is then read once or twice.
- */
+/** Records per list: sorted by id, so that each block's directory is read once or twice. */
 const LISTED = 50_000;
 
 export interface Garbage {
@@ -78,9 +76,7 @@ export async function sweep(
   }
 }
 
-/**
- * Marks records as swept, those that still are garbage, and their bytes in their blocks as dead.
- */
+/** Marks the records that are still garbage as swept, and their bytes in their blocks as dead. */
 function condemn(index: LocalIndex, batch: readonly Garbage[], cutoff: number): CollectShare {
   index.refresh();
   const dead = new DeadBytes();
@@ -100,7 +96,7 @@ function condemn(index: LocalIndex, batch: readonly Garbage[], cutoff: number): 
   return swept;
 }
 
-/** All garbage of a share, a page at a time in the order of ids. To be read in one snapshot. */
+/** All garbage of a share, a page at a time in the order of ids. Read it in one snapshot. */
 export function* listGarbage(
   index: LocalIndex,
   scope: CollectScope,
@@ -119,7 +115,7 @@ export function* listGarbage(
   }
 }
 
-/** Segments of a share that nothing references, and that the grace still keeps. */
+/** Unreferenced segments of a share that are still within the grace. */
 export function surveyWaiting(
   index: LocalIndex,
   cutoff: number,
