@@ -27,6 +27,7 @@ import {
   type RecordEntry,
   revisionOf,
 } from '../format/manifest-record.ts';
+import type { AttemptId } from '../format/sidecar.ts';
 import { neededBy } from '../format/spill.ts';
 
 /** A write and its position in its call. */
@@ -38,7 +39,7 @@ export interface PlacedWrite {
 export interface FoldContext {
   readonly key: ManifestKey;
   /** Names the resulting revisions. */
-  readonly nonce: string;
+  readonly attempt: AttemptId;
   /** Milliseconds since the epoch. */
   readonly now: number;
   /** Of the first write of the call; the others follow. */
@@ -146,7 +147,7 @@ function put(
 ): Step {
   const status = decidePut(write, content, () => isSame(content as DraftContent, write));
   if (status === 'unchanged' || status === 'skipped') return step(content, status, content);
-  const revision = revisionOf(context.nonce, position);
+  const revision = revisionOf(context.attempt, position);
   const created: DraftContent = {
     ...definedFields(write.fields),
     revision,
@@ -174,7 +175,7 @@ function append(
     ...before,
     ...definedFields(fields),
     logicalBytes: before.logicalBytes + write.logicalBytes,
-    revision: revisionOf(context.nonce, position),
+    revision: revisionOf(context.attempt, position),
     updatedAt: context.now,
     idempotencyKeys:
       idempotencyKey === undefined

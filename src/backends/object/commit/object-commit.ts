@@ -19,9 +19,18 @@ import {
 import type { WritePlan, WritePlanner } from './write-planner.ts';
 
 /**
- * A commit of several manifests. All of them go through each step together, so that they share
- * requests: a sidecar that many need is changed once. A manifest whose object turned out to have
- * changed goes through another round.
+ * A commit of several manifests. The words of this folder:
+ *
+ * - An *attempt* writes one manifest, under an id that is never used again.
+ * - A *round* brings attempts from one phase to the next: *planned*, *announced*, *taken*,
+ *   *committed*. Attempts whose object turns out to have changed go through another round.
+ * - To *drop* a reference is to give it up: first the manifest's object says so, then the token
+ *   leaves the sidecar.
+ * - To *fence* an attempt is to remove it from `pending`, so that it can never commit. To *reap* is
+ *   to fence what shows no heartbeat any more, and to drop what it took.
+ *
+ * All manifests go through each step together, so that they share requests: a sidecar that many
+ * need is changed once.
  */
 export class ObjectCommit {
   readonly #context: AttemptContext;
@@ -68,7 +77,11 @@ export class ObjectCommit {
     return this.#outcomesOf(planners, failure);
   }
 
-  /** The steps of a commit, in the order that makes them safe; at the end of all, {@link drop}. */
+  /**
+   * The steps of a commit, in the order that makes them safe: if the process dies between two of
+   * them, the next collection can finish or undo what was begun. When all rounds are over,
+   * {@link run} drops what was replaced.
+   */
   async #round(planners: readonly WritePlanner[]): Promise<void> {
     const planned = await this.#plan(planners);
     const announced = await this.#announce(planned);
@@ -79,7 +92,7 @@ export class ObjectCommit {
     await mapAll(prepared, (each) => this.#commit(each));
   }
 
-  /** Those whose plan changes something; those that lack no segment come first. */
+  /** Returns those whose plan changes something; those that lack no segment come first. */
   async #plan(planners: readonly WritePlanner[]): Promise<Planned<WritePlan>[]> {
     const plans = await mapAll(planners, (planner) =>
       this.#unlessUnreadable(planner, this.#planOf(planner)),
@@ -103,7 +116,7 @@ export class ObjectCommit {
     ];
   }
 
-  /** A plan that uses no data again which is lost. */
+  /** Returns a plan that does not use lost data again. */
   async #planOf(planner: WritePlanner): Promise<WritePlan> {
     const { clock, settings } = this.#context.protocol;
     const { attempt } = planner;
@@ -130,7 +143,7 @@ export class ObjectCommit {
     return announced.filter((each) => each !== undefined);
   }
 
-  /** Those that have all their segments, and whose manifest nobody has changed meanwhile. */
+  /** Returns those that have all their segments and whose manifest nobody has changed. */
   async #take(announced: readonly Announced<WritePlan>[]): Promise<Taken<WritePlan>[]> {
     const taken = await take(this.#context, announced, ({ plan }, address, error) =>
       plan.planner.failSegment(address, error),

@@ -10,10 +10,10 @@ import type { SeenRecord } from '../tables/manifest-table.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { dropReferences } from './drop-references.ts';
 
-/** What an attempt is given beyond its lease: for whole seconds, and for answers on their way. */
+/** Added to the time without a heartbeat: for whole seconds, and for answers on their way. */
 const MARGIN_MS = 2000;
 
-/** Whether a record has attempts or drops that nobody seems to be at work on any more. */
+/** Whether a record has attempts or drops that nobody seems to work on any more. */
 export function isStale(protocol: Protocol, seen: SeenRecord): boolean {
   const { pending = [], dropped = [] } = seen.record ?? {};
   const age = ageOf(protocol, seen);
@@ -23,10 +23,7 @@ export function isStale(protocol: Protocol, seen: SeenRecord): boolean {
   );
 }
 
-/**
- * A renewed lease is a new body, so the body's age is the time since the last sign of life of all.
- * In ms.
- */
+/** The time since the last heartbeat of all attempts, in ms: each heartbeat makes a new body. */
 function ageOf(
   { serverClock }: Protocol,
   { lastModified = Number.POSITIVE_INFINITY }: SeenRecord,
@@ -35,7 +32,8 @@ function ageOf(
 }
 
 /**
- * What a reaper fences in a record, and what it drops; `undefined` while nothing of it is stale.
+ * Returns what a reaper fences in a record, and what it drops; `undefined` while nothing of it is
+ * stale.
  */
 export function leftBehind(
   protocol: Protocol,
@@ -66,11 +64,10 @@ export function leftBehind(
 }
 
 /**
- * Finishes what a crashed writer began. Attempts whose lease has run out are fenced (rules
- * `wait-for-heartbeats` and `fence-before-dropping`): once their entries are out of `pending` they
- * can never commit, so their tokens may leave the sidecars. To fence a writer that is alive after
- * all costs it a second attempt, nothing else. Returns whether nothing of the record is left to
- * finish.
+ * Finishes what a crashed writer began. Fences attempts without a heartbeat (rules
+ * `wait-for-heartbeats` and `fence-before-dropping`): once their entries are out of `pending`, they
+ * can never commit, so their tokens may leave the sidecars. A writer that is fenced although it is
+ * alive loses nothing but one attempt. Returns whether nothing of the record is left to finish.
  */
 export async function reap(
   protocol: Protocol,

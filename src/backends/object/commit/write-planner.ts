@@ -10,7 +10,7 @@ import { fold, type PlacedWrite } from './fold.ts';
 /** What writes would make of the content that an attempt saw. */
 export interface WritePlan extends Needs {
   readonly planner: WritePlanner;
-  /** The content that it was made on: it holds for this content only. */
+  /** The content that it was made on, and may replace. */
   readonly base: ManifestContent | undefined;
   readonly isChanged: boolean;
   readonly content: DraftContent | undefined;
@@ -51,8 +51,8 @@ export class WritePlanner {
     const current = attempt.seen.record?.current;
     const writes = this.writes.filter(({ position }) => !this.#failures.has(position));
     const lost = this.#lostOf(current);
-    const { key, id: nonce } = attempt;
-    const folded = fold(current, writes, { key, nonce, now, archived: this.#archived, lost });
+    const { key, id } = attempt;
+    const folded = fold(current, writes, { key, attempt: id, now, archived: this.#archived, lost });
     const reused = new Map<Address, Generation>();
     const reuse = (address: Address) => {
       const reference = current?.references.get(address);

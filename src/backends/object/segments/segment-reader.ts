@@ -39,7 +39,10 @@ export class SegmentReader {
   locate(address: Address, references: ReadonlyMap<Address, Reference>): Locator {
     const reference = references.get(address);
     if (reference === undefined)
-      throw new VarveError('CORRUPT', `a manifest uses segment ${address} without holding it`);
+      throw new VarveError(
+        'CORRUPT',
+        `a manifest uses segment ${address} without a reference to it`,
+      );
     return locatorOf(address, reference.gen);
   }
 

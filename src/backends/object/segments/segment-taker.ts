@@ -13,24 +13,23 @@ import { atMost } from '../tables/cache-bound.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { drop, markHealed, take } from '../tables/sidecar-changes.ts';
 
-/** What a manifest needs of a segment. */
-export interface Wanted {
+/** A segment to which manifests want to take references. */
+export interface WantedSegment {
   readonly segment: NewSegment;
   /** One for each manifest that wants it. */
   readonly tokens: readonly Token[];
 }
 
-export interface Taken {
+/** The outcome of taking references to a segment. */
+export interface TakenSegment {
   readonly gen: Generation;
-  /** Whether its data was stored for this. */
+  /** Whether this stored its data. */
   readonly isNew: boolean;
   /** Canonical bytes; 0 unless it is new. */
   readonly length: number;
 }
 
-/**
- * An error in a segment as its writer gave it: it concerns the writes that name it, not the store.
- */
+/** A fault in a segment as its writer gave it: it fails the writes that name it, no others. */
 export class SegmentFault extends Error {
   readonly failure: VarveError;
 
@@ -63,16 +62,14 @@ export class SegmentTaker {
   }
 
   /**
-   * When it resolves, the data is stored and the sidecar, at the generation returned, has the
-   * tokens or is hot.
+   * Takes references. When it resolves, the data is stored, and the sidecar is at the generation
+   * returned and has the tokens or is hot. A failure may leave the tokens in the sidecar: whoever
+   * gives up the attempt drops all that its `pending` names.
    *
-   * A failure may leave the tokens in the sidecar: whoever gives up the attempt drops all that its
-   * `pending` names.
-   *
-   * @throws `SegmentFault` when it is missing and its writer has no bytes, or wrong ones; what
-   * concerns the store.
+   * @throws `SegmentFault` when the segment is missing and its writer has no bytes, or wrong ones;
+   *   what the store throws.
    */
-  async take({ segment, tokens }: Wanted): Promise<Taken> {
+  async take({ segment, tokens }: WantedSegment): Promise<TakenSegment> {
     const { address, encoding } = segment;
     const source = new Source(segment);
     const isGuess = this.#protocol.sidecars.peek(address) === undefined && source.isReady();
@@ -140,10 +137,10 @@ export class SegmentTaker {
     sidecar: Sidecar,
     source: Source,
     isOwn: boolean,
-  ): Promise<Taken> {
+  ): Promise<TakenSegment> {
     const { gen } = sidecar;
     if (sidecar.damaged) {
-      // The same bytes, put again, replace what was damaged, held or not (rule `heal-on-put`).
+      // The same bytes, put again, replace damaged ones, referenced or not (rule `heal-on-put`).
       await this.#put(address, gen, source, { kind: 'any' });
       await this.#protocol.sidecars.change(address, markHealed(gen));
       this.#stored.set(address, gen);
