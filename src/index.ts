@@ -109,10 +109,10 @@ export type {
   BlobHead,
   BlobReceipt,
   BlobStat,
-  Blobs,
   GetBlobOptions,
   PutBlobOptions,
-} from './manifest/blobs/blobs.ts';
+} from './manifest/blobs/blob-options.ts';
+export type { Blobs } from './manifest/blobs/blobs.ts';
 export type { Conversation, ConversationMessage } from './manifest/conversations/conversation.ts';
 export type { IfExists } from './manifest/conversations/conversation-writer.ts';
 export type {

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { BlobStat, PutBlobOptions } from '../../manifest/blobs/blobs.ts';
+import type { BlobStat, PutBlobOptions } from '../../manifest/blobs/blob-options.ts';
 import { bytes, counted, name, number, table, timestamp } from '../messages/human.ts';
 import { noBlob } from '../messages/not-found.ts';
 import type { AddCommand } from '../session/command.ts';

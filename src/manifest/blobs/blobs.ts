@@ -1,140 +1,35 @@
-import { createHash } from 'node:crypto';
 import type { Backend } from '../../backends/contract/backend.ts';
 import {
   ABORT_OPTIONS,
   DELETE_OPTIONS,
   type DeleteOptions,
   type ListFilter,
-  listFilterKinds,
   MAX_NAME_BYTES,
   type ManifestHead,
   type ManifestKey,
-  type NewEntry,
   type PutWrite,
-  type Revision,
-  revisionKind,
   type StoredManifest,
 } from '../../backends/contract/manifests.ts';
 import { whileOpen } from '../../backends/contract/while-open.ts';
-import { BLOB_CHUNKS, Chunker } from '../../cas/chunker.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
-import { addressOf } from '../../core/address.ts';
 import { checkText } from '../../core/arguments.ts';
 import { type ByteSource, piecesOf } from '../../core/byte-source.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
-import type { OptionKinds } from '../../core/options/option-kinds.ts';
-import { declareOptions } from '../../core/options/options.ts';
 import { lostContent, nameOf } from '../content/lost-content.ts';
-import { type BlobEnd, encodeBlobEntry } from './blob-body.ts';
 import { type BlobLayout, BlobRange, isUnchanged, layoutOf } from './blob-content.ts';
-
-/** How a blob is put. */
-export interface PutBlobOptions extends AbortOptions {
-  /**
-   * What to do when the name holds other content: `error` (the default) throws `ALREADY_EXISTS`.
-   */
-  readonly ifExists?: 'error' | 'skip' | 'replace' | undefined;
-  /** Throws `CONFLICT` unless this is the stored revision. */
-  readonly ifRevision?: Revision | undefined;
-  /** A media type, such as `application/pdf`; stored as given. */
-  readonly contentType?: string | undefined;
-  /** The application it belongs to; lists can filter by it. */
-  readonly application?: string | undefined;
-  /** Milliseconds since the epoch from which a collection may delete the blob. Default: never. */
-  readonly expiresAt?: number | undefined;
-}
-
-const PUT_BLOB_OPTIONS = declareOptions<PutBlobOptions>()({
-  defaults: { ifExists: 'error' },
-  members: (is: OptionKinds) => ({
-    ifExists: is.oneOf('error', 'skip', 'replace'),
-    ifRevision: revisionKind(is),
-    contentType: is.text,
-    application: is.text,
-    expiresAt: is.moment,
-    signal: is.signal,
-  }),
-});
-
-/** What putting a blob did. */
-export interface BlobReceipt {
-  readonly name: string;
-  /**
-   * `unchanged`: the same content was stored already; `skipped`: other content was stored, and
-   * stays.
-   */
-  readonly status: 'created' | 'replaced' | 'unchanged' | 'skipped';
-  /** The revision now stored. */
-  readonly revision: Revision;
-  /** Length of the content in bytes, and its SHA-256 as 64 lower-case hex digits. */
-  readonly bytes: number;
-  readonly sha256: string;
-  /** Chunks that were not stored before, and their bytes. */
-  readonly newSegments: number;
-  readonly newBytes: number;
-}
-
-/** What a list returns of a blob. */
-export interface BlobHead {
-  readonly name: string;
-  readonly bytes: number;
-  readonly revision: Revision;
-  readonly application?: string;
-  readonly createdAt: number;
-  readonly updatedAt: number;
-  readonly expiresAt?: number;
-}
-
-/** What is known of a blob without reading its bytes. */
-export interface BlobStat extends BlobHead {
-  /** SHA-256 of the whole, as 64 lower-case hex digits. */
-  readonly sha256: string;
-  readonly contentType?: string;
-  /** Number of chunks. */
-  readonly chunks: number;
-}
-
-/** Which bytes of a blob are read. */
-export interface GetBlobOptions extends AbortOptions {
-  /** Offset of the first byte. Default: 0. */
-  readonly start?: number | undefined;
-  /** Offset behind the last byte; beyond the end of the blob means its end. Default: its end. */
-  readonly end?: number | undefined;
-}
-
-const GET_BLOB_OPTIONS = declareOptions<GetBlobOptions>()({
-  defaults: { start: 0 },
-  members: (is: OptionKinds) => ({ start: is.whole(0), end: is.whole(0), signal: is.signal }),
-});
-
-/**
- * A blob being read. Each iteration hands out its bytes, or the range asked for, in pieces of at
- * most 256 KiB.
- */
-export interface BlobContent extends AsyncIterable<Uint8Array> {
-  /** The stat of the blob revision that is read, whatever is put meanwhile. */
-  readonly stat: BlobStat;
-  /** The range that is read, `end` exclusive. */
-  readonly start: number;
-  readonly end: number;
-}
-
-/** Which blobs a list returns, and in which order. */
-export interface BlobFilter
-  extends Pick<ListFilter, 'application' | 'since' | 'until' | 'order'>,
-    AbortOptions {}
-
-const BLOB_FILTER = declareOptions<BlobFilter>()({
-  members: (is: OptionKinds) => {
-    const { application, since, until, order } = listFilterKinds(is);
-    return { application, since, until, order, signal: is.signal };
-  },
-});
-
-/**
- * An entry ends with the chunk that reaches this many bytes: a 10 GB blob has about 2,500 entries.
- */
-const ENTRY_BYTES = 4 * 1024 * 1024;
+import {
+  BLOB_FILTER,
+  type BlobContent,
+  type BlobFilter,
+  type BlobHead,
+  type BlobReceipt,
+  type BlobStat,
+  GET_BLOB_OPTIONS,
+  type GetBlobOptions,
+  PUT_BLOB_OPTIONS,
+  type PutBlobOptions,
+} from './blob-options.ts';
+import { BlobUpload } from './blob-upload.ts';
 
 /**
  * Named byte streams of any size, such as files. Content-defined chunks (`BLOB_CHUNKS`) let
@@ -176,13 +71,13 @@ export class Blobs {
       operation: 'put',
       key: keyOf(name),
       ifExists,
-      ...(ifRevision === undefined ? {} : { ifRevision }),
+      ...(ifRevision !== undefined && { ifRevision }),
     };
-    const upload = new Upload(piecesOf(source, signal), contentType);
+    const upload = new BlobUpload(piecesOf(source, signal), contentType);
     const fields = () => ({
       logicalBytes: upload.end.bytes,
-      ...(application === undefined ? {} : { application }),
-      ...(expiresAt === undefined ? {} : { expiresAt }),
+      ...(application !== undefined && { application }),
+      ...(expiresAt !== undefined && { expiresAt }),
     });
     const outcome = await this.#backend.publish(write, upload.entries(), fields, { signal });
     if (outcome.status === 'failed') throw outcome.error;
@@ -275,7 +170,7 @@ export class Blobs {
     const write = {
       operation: 'delete',
       key: keyOf(name),
-      ...(ifRevision === undefined ? {} : { ifRevision }),
+      ...(ifRevision !== undefined && { ifRevision }),
     } as const;
     const [outcome] = await this.#backend.commit([write], abort);
     if (outcome?.status === 'failed') throw outcome.error;
@@ -286,59 +181,6 @@ export class Blobs {
     const [manifest] = await this.#backend.read([keyOf(name)], abort);
     return manifest;
   }
-}
-
-/** A source while it is being stored. */
-class Upload {
-  readonly #pieces: AsyncIterable<Uint8Array>;
-  readonly #contentType: string | undefined;
-  #end: BlobEnd | undefined;
-
-  constructor(pieces: AsyncIterable<Uint8Array>, contentType: string | undefined) {
-    this.#pieces = pieces;
-    this.#contentType = contentType;
-  }
-
-  /** Length, digest and content type, known once all entries have ended. */
-  get end(): BlobEnd {
-    if (!this.#end)
-      throw new VarveError('INTERNAL', 'the blob was published before its source ended');
-    return this.#end;
-  }
-
-  async *entries(): AsyncGenerator<NewEntry, void, undefined> {
-    const chunker = new Chunker(BLOB_CHUNKS);
-    const hash = createHash('sha256');
-    let bytes = 0;
-    let pending: Uint8Array[] = [];
-    let pendingBytes = 0;
-    for await (const piece of this.#pieces) {
-      hash.update(piece);
-      bytes += piece.length;
-      for (const chunk of chunker.push(piece)) {
-        pending.push(chunk);
-        pendingBytes += chunk.length;
-        if (pendingBytes < ENTRY_BYTES) continue;
-        yield entryOf(pending, undefined);
-        pending = [];
-        pendingBytes = 0;
-      }
-    }
-    pending.push(...chunker.flush());
-    this.#end = { bytes, sha256: hash.digest('hex'), contentType: this.#contentType || undefined };
-    yield entryOf(pending, this.#end);
-  }
-}
-
-function entryOf(chunks: readonly Uint8Array[], end: BlobEnd | undefined): NewEntry {
-  return {
-    body: encodeBlobEntry({ lengths: chunks.map(({ length }) => length), end }),
-    segments: chunks.map((chunk) => ({
-      address: addressOf(chunk),
-      encoding: 'bytes',
-      bytes: () => chunk,
-    })),
-  };
 }
 
 function keyOf(name: string): ManifestKey {
@@ -365,10 +207,10 @@ function blobHead(head: ManifestHead): BlobHead {
     name: head.key.id,
     bytes: head.logicalBytes,
     revision: head.revision,
-    ...(head.application === undefined ? {} : { application: head.application }),
+    ...(head.application !== undefined && { application: head.application }),
     createdAt: head.createdAt,
     updatedAt: head.updatedAt,
-    ...(head.expiresAt === undefined ? {} : { expiresAt: head.expiresAt }),
+    ...(head.expiresAt !== undefined && { expiresAt: head.expiresAt }),
   };
 }
 
@@ -377,7 +219,7 @@ function statOf({ manifest, bytes, sha256, contentType, locators }: BlobLayout):
     ...blobHead(manifest),
     bytes,
     sha256,
-    ...(contentType === undefined ? {} : { contentType }),
+    ...(contentType !== undefined && { contentType }),
     chunks: locators.length,
   };
 }
