@@ -4,21 +4,20 @@ import {
   DELETE_OPTIONS,
   type DeleteOptions,
   type ListFilter,
-  type StoredEntry,
   type WriteOutcome,
   type WriteSuccess,
 } from '../../backends/contract/manifests.ts';
 import { checkNonce } from '../../backends/contract/write-validation.ts';
-import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import type { AbortOptions } from '../../core/abort.ts';
 import { isBytes, itemsOf, listOf } from '../../core/arguments.ts';
 import { batchesOf } from '../../core/batches.ts';
 import { VarveError } from '../../core/errors.ts';
 import { globMatcher } from '../../core/glob.ts';
-import { entryHead, LINE_FEED, NOTHING } from '../content/body.ts';
+import { LINE_FEED, NOTHING } from '../content/body.ts';
 import { joinSkeletons, splitAtMessages } from '../content/composition.ts';
 import { jsonText } from '../content/json-writer.ts';
 import { checkId, RecordEncoder } from '../content/record.ts';
-import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
+import { appendMessages } from './append-messages.ts';
 import type { Conversation } from './conversation.ts';
 import { lineOfText, messagesText } from './conversation-json.ts';
 import {
@@ -46,7 +45,6 @@ import {
 } from './conversation-stat.ts';
 import {
   ConversationWriter,
-  extensionEntry,
   type RecordToWrite,
   type WriteOptions,
 } from './conversation-writer.ts';
@@ -243,61 +241,9 @@ export class Conversations {
     const added = splitAtMessages(this.#encoder.encode(line, { typedAt }))?.messages;
     if (added === undefined)
       throw new VarveError('INVALID_ARGUMENT', 'the messages to append must be an array');
-    for (let attempt = 1; ; attempt++) {
-      throwIfAborted(abort.signal);
-      const [manifest] = await this.#backend.read([conversationKey(id)], {
-        ...abort,
-        entries: 'newest',
-      });
-      if (manifest === undefined) throw notFound(id);
-      const state = entryHead((manifest.entries.at(-1) as StoredEntry).body);
-      if (!state.hasMessages) {
-        throw new VarveError(
-          'INVALID_ARGUMENT',
-          `conversation ${JSON.stringify(id)} has no array of messages to append to`,
-        );
-      }
-      if (
-        ifRevision !== undefined &&
-        manifest.revision !== ifRevision &&
-        idempotencyKey === undefined
-      ) {
-        throw new VarveError(
-          'CONFLICT',
-          `conversation ${JSON.stringify(id)} is no longer at revision ${ifRevision}`,
-        );
-      }
-      if (added.text.length === 0) {
-        return {
-          id,
-          status: 'unchanged',
-          revision: manifest.revision,
-          newSegments: 0,
-          newBytes: 0,
-        };
-      }
-      const separated = state.nonEmpty
-        ? { ...added, text: Buffer.concat([Buffer.from(','), added.text]) }
-        : added;
-      const [outcome] = await this.#backend.commit(
-        [
-          {
-            operation: 'append',
-            key: conversationKey(id),
-            // The separator depends on what was read, so the write is valid only for that revision.
-            ifRevision: ifRevision ?? manifest.revision,
-            ...(idempotencyKey !== undefined && { idempotencyKey }),
-            logicalBytes: line.length - '{"messages":[]}'.length + (state.nonEmpty ? 1 : 0),
-            entries: [extensionEntry(separated, undefined, LINE_FEED, true)],
-          },
-        ],
-        abort,
-      );
-      const lost = outcome?.status === 'failed' && outcome.error.code === 'CONFLICT';
-      if (!lost || ifRevision !== undefined || attempt === WRITE_ATTEMPTS)
-        return receipt(id, outcome as WriteOutcome);
-      await pauseAfter(attempt, abort);
-    }
+    const extension = { added, bytes: line.length - '{"messages":[]}'.length };
+    const condition = { ifRevision, idempotencyKey };
+    return receipt(id, await appendMessages(this.#backend, id, extension, condition, abort));
   }
 
   /**
@@ -435,10 +381,6 @@ export class Conversations {
       yield outcome.status === 'failed' ? { id: item.id, ...outcome } : receipt(item.id, outcome);
     }
   }
-}
-
-function notFound(id: string): VarveError {
-  return new VarveError('NOT_FOUND', `there is no conversation ${JSON.stringify(id)}`);
 }
 
 function receipt(id: string, outcome: WriteOutcome): PutReceipt {
