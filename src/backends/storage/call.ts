@@ -3,7 +3,7 @@ import { VarveError } from '../../core/errors.ts';
 import type { Clock } from '../../core/system/clock.ts';
 import type { RequestOptions } from './object-store.ts';
 
-/** The slowest link that is waited for, in bytes a second. */
+/** The slowest link that calls wait for, in bytes a second. */
 export const SLOWEST_BYTES_PER_SECOND = 128 * 1024;
 
 /**
@@ -11,13 +11,13 @@ export const SLOWEST_BYTES_PER_SECOND = 128 * 1024;
  * same deadline, tries, pauses and clean-up included.
  *
  * Long work (a collection, an audit, a listing, a stream that is stored) has no deadline of its
- * own: each of its *steps*, a request or the change of one object, is as a call.
+ * own: each of its *steps*, a request or the change of one object, is bounded like a call.
  */
 export class Call {
   readonly signal: AbortSignal | undefined;
   readonly #clock: Pick<Clock, 'monotonic' | 'sleep'>;
   readonly #timeoutMs: number;
-  /** Of the call; `undefined`: each step has its own. */
+  /** Deadline of the call; `undefined` when each step has its own. */
   #deadline: number | undefined;
 
   private constructor(
@@ -56,15 +56,15 @@ export class Call {
     return this.signal === undefined ? { deadline } : { deadline, signal: this.signal };
   }
 
-  /** Time that a link took to carry bytes is not time that was waited. */
+  /** Extends the deadline by the time that a slow link takes for these bytes. */
   moved(bytes: number): void {
     if (this.#deadline !== undefined) this.#deadline += (bytes / SLOWEST_BYTES_PER_SECOND) * 1000;
   }
 
   /**
-   * Waits for something that other calls of this process are to do.
+   * Waits for something that other calls of this process do.
    *
-   * @throws `BUSY` when that takes longer than the call may; `ABORTED`.
+   * @throws `BUSY` when the time of the call is over before; `ABORTED`.
    */
   async wait(promise: Promise<unknown>, what: string): Promise<void> {
     const { deadline, signal } = this.step();

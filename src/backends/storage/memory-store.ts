@@ -24,7 +24,7 @@ interface Stored {
 
 /**
  * Objects in this process's memory: for tests, simulations and stores that need not last. Tags are
- * MD5, as on S3, and what S3 refuses is refused.
+ * MD5, as on S3, and it refuses what S3 refuses.
  */
 export class MemoryObjectStore implements ObjectStore {
   readonly location: string;

@@ -9,7 +9,7 @@ const MAX_RACES = 5;
 /** How often a probe starts over because an answer was lost; the call limits its time. */
 const MAX_PROBES = 20;
 
-/** What a probe saw besides that the service can be relied upon. */
+/** What a probe measured. */
 export interface ProbeFacts {
   /** The service's clock minus this machine's, in ms; many services give whole seconds. */
   readonly clockOffsetMs: number;
@@ -96,7 +96,7 @@ async function probe(store: ObjectStore, name: string, options: RequestOptions):
       throw refused('a read after an overwrite does not see it', STALE);
     return second.serverTime - Date.now();
   } finally {
-    // What stays is harmless, and what went wrong before matters more.
+    // Remains are harmless, and an earlier error matters more.
     await deleteAll(store, [key, absentKey, ...remains], options).catch(() => {});
   }
 }
@@ -141,7 +141,7 @@ async function race(
       throw refused('two writes with If-None-Match both created one key', NONE);
     const [winner] = winners;
     if (winner !== undefined) return { first: winner.result, body: bodies[winner.at] as Buffer };
-    // Both may lose to each other, with nothing there.
+    // Each may lose to the other, so that neither is stored.
   }
   throw refused(`none of ${MAX_RACES * 2} writes with If-None-Match created an absent key`, NONE);
 }

@@ -26,7 +26,7 @@ export class LimitedStore extends StoreDecorator {
     });
     signal.addEventListener('abort', leave, { once: true });
     const turn = this.#turns(() => {
-      // From now on the request itself obeys the signal, and knows what became of it.
+      // From now on the request itself obeys the signal, and returns its outcome.
       signal.removeEventListener('abort', leave);
       throwIfAborted(signal);
       return send(options);
@@ -34,7 +34,7 @@ export class LimitedStore extends StoreDecorator {
     try {
       return await Promise.race([turn, left]);
     } catch (error) {
-      // The turn that nobody waits for any more ends with the same error.
+      // Nobody waits for this turn any more, and its error would be unhandled.
       turn.catch(() => {});
       if (error === signal.reason) throwIfAborted(signal);
       throw error;

@@ -1,6 +1,6 @@
 import type { Clock } from '../../../core/system/clock.ts';
 
-/** Retries that are earned by one request that was answered: a tenth. */
+/** Retries that one answered request earns. */
 const EARNED_BY_SUCCESS = 0.1;
 
 /**
@@ -15,8 +15,8 @@ export class RetryBudget {
   #filledAt: number;
 
   /**
-   * @param capacity retries that may follow each other at once; @param perSecond those that may
-   * follow then.
+   * @param capacity retries that need not wait.
+   * @param perSecond retries a second after those.
    */
   constructor(clock: Clock, capacity: number, perSecond: number) {
     this.#clock = clock;
@@ -26,7 +26,7 @@ export class RetryBudget {
     this.#filledAt = clock.monotonic();
   }
 
-  /** Takes a token, and returns how long to wait until it is there, in ms. */
+  /** Takes a token. Returns how long to wait for it, in ms. */
   take(): number {
     const now = this.#clock.monotonic();
     this.#add(((now - this.#filledAt) / 1000) * this.#perSecond);
@@ -35,7 +35,7 @@ export class RetryBudget {
     return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#perSecond) * 1000;
   }
 
-  /** Gives a token back that was not used. */
+  /** Returns a token that was not used. */
   putBack(): void {
     this.#add(1);
   }

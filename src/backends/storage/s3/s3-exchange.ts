@@ -56,10 +56,10 @@ export class S3Exchange {
   async readBody(body: Readable, target: Buffer): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = this.#startTimer(target.length);
-    // However long it may take: a body that stops arriving is as no answer.
+    // Whatever the deadline: a body that stops arriving is no answer.
     const isStalled = () => this.#giveUp(`no byte for ${this.#timeoutMs} ms`);
     let idle = setTimeout(isStalled, this.#timeoutMs);
-    // An answer that is refused half-way must not fail later, when nobody listens.
+    // An error after the body was refused half-way would be unhandled.
     body.on('error', () => {});
     const fault = () => this.#controller.signal.reason;
     const stop = () => body.destroy();

@@ -14,7 +14,7 @@ import type { S3Location } from './s3-location.ts';
 const PART_TRIES = 4;
 const PART_PAUSE_MS = 200;
 
-/** Requests take real time, so their deadlines are of this clock. */
+/** Deadlines are times of this clock. */
 const CLOCK = new SystemClock();
 
 export type S3Answer<Value> =
@@ -39,7 +39,7 @@ export interface S3Question<Output extends object, Value> {
   readonly use: (output: Output, exchange: S3Exchange) => Value | Promise<Value>;
 }
 
-/** Sends requests, each once, and says of those that fail what they did. */
+/** Sends requests, each once. Says of those that fail whether they may have happened. */
 export class S3Requests {
   readonly location: S3Location;
   readonly #connected: ConnectedClient;
@@ -72,8 +72,8 @@ export class S3Requests {
 
   /**
    * As {@link ask}, for one of the many requests of a large object, which may be repeated blindly:
-   * a few times and soon, so that one lost connection does not cost all of them. What lasts longer
-   * is for the layer above.
+   * a few times and soon, so that one lost connection does not cost all of them. Longer outages are
+   * for the layer above.
    */
   async askPart<Output extends object, Value>(
     question: S3Question<Output, Value>,
@@ -88,13 +88,13 @@ export class S3Requests {
       ) {
         return answer;
       }
-      // Whether the call is over is for the next request to see.
+      // The next request checks whether the call is over.
       await sleep(Math.random() * PART_PAUSE_MS);
       this.#meter.retried();
     }
   }
 
-  /** As {@link ask}, for requests that have no other answer than what they ask for. */
+  /** As {@link ask}, for requests whose failure is always an error. */
   async get<Output extends object, Value>(question: S3Question<Output, Value>): Promise<Value> {
     const answer = await this.ask(question);
     if (!answer.isAnswered) throw answer.error;
