@@ -20,7 +20,7 @@ interface StoredData {
 /**
  * Finds what an erasure could not delete: stored data that no manifest needs (rule
  * `report-remnants`). Asks only the manifests, because deleted content stays where a sidecar is
- * wrong: it counts a reference that a deleter has not released or died with, it is hot, or it does
+ * wrong: it counts a reference that a deleter has not dropped or died with, it is hot, or it does
  * not know of data that arrived late.
  */
 export async function findRemnants(

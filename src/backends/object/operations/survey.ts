@@ -14,14 +14,14 @@ import { unlessUnreadable } from '../tables/unreadable.ts';
 /** Manifests read per batch. */
 const WINDOW = 64;
 
-/** A segment's data in a listing, and the number of manifests that hold it. */
+/** A segment's data in a listing, and the number of manifests that reference it. */
 interface KnownSegment {
   readonly generation: Generation;
   readonly storedBytes: number;
   manifests: number;
 }
 
-/** Data of a manifest, kept until all holders of its segments are known. */
+/** Data of a manifest, kept until all referrers of its segments are known. */
 interface KeptManifest {
   readonly head: ManifestHead;
   readonly bodyBytes: number;
@@ -34,7 +34,7 @@ interface KeptManifest {
 
 /**
  * Surveys what manifests occupy, with a listing of the segments and one GET per manifest; reads no
- * sidecar. The number of holders of a segment is known only at the end, so the references of all
+ * sidecar. The number of referrers of a segment is known only at the end, so the references of all
  * manifests are in memory: about 100 bytes each, and as much per segment.
  */
 export async function* surveyObjects(
