@@ -15,14 +15,14 @@ import { VarveError } from '../core/errors.ts';
  * the content alone and not on where the chunk began.
  */
 export interface ChunkerOptions {
-  /** No chunk but the last is shorter. At least 32. */
+  /** Shortest chunk, except the last. At least 32. */
   readonly minBytes: number;
   /**
-   * What the masks aim at; a power of two. On random bytes the measured average is a seventh
+   * The target of the masks; a power of two. On random bytes the measured average is a seventh
    * higher.
    */
   readonly averageBytes: number;
-  /** No chunk is longer. At most {@link MAX_SEGMENT_BYTES}. */
+  /** Longest chunk. At most {@link MAX_SEGMENT_BYTES}. */
   readonly maxBytes: number;
   /**
    * Cuts fall on multiples of this many bytes: 1 for bytes, 4 for token ids. The other three must
@@ -106,8 +106,8 @@ export class Chunker {
   }
 
   /**
-   * Takes the next piece of content and returns the chunks that it completes, each in memory of its
-   * own.
+   * Adds the next piece of content and returns the chunks that it completes, each in its own
+   * memory.
    */
   push(piece: Uint8Array): Uint8Array[] {
     const chunks: Uint8Array[] = [];

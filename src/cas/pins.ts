@@ -127,7 +127,7 @@ export class Pins {
           created: newSegments > 0,
         }));
       } catch (error) {
-        // Where a batch is not one transaction, somebody may release the pin in the middle of it.
+        // When a batch is not one transaction, somebody may release the pin between its steps.
         if (!isVarveError(error, 'NOT_FOUND')) throw error;
       }
     }

@@ -27,7 +27,7 @@ export interface PutSegmentOptions extends AbortOptions {
    * The pin that holds the segment, 1 to 512 bytes of UTF-8. Default: a new one with a random name.
    */
   readonly pin?: string | undefined;
-  /** Whose pin it is, to list pins by. Replaces that of an existing pin. */
+  /** The owner of the pin; lists can filter by it. Replaces that of an existing pin. */
   readonly owner?: string | undefined;
   /**
    * Milliseconds since the epoch from which a collection may release the pin. Replaces that of an
@@ -54,8 +54,8 @@ const BATCH_BYTES = 8 * 1024 * 1024;
  * held by *pins*. A segment lives while at least one pin (or conversation, or blob) holds it, and
  * is collected some time after that.
  *
- * Every method may throw what concerns the store: `CLOSED`, `ABORTED`, `READ_ONLY`, `NO_SPACE`,
- * `BUSY`, `UNAVAILABLE`.
+ * Every method may throw errors of the store: `CLOSED`, `ABORTED`, `READ_ONLY`, `NO_SPACE`, `BUSY`,
+ * `UNAVAILABLE`.
  */
 export class Segments {
   readonly #backend: Backend;
@@ -69,15 +69,15 @@ export class Segments {
   }
 
   /**
-   * Stores bytes and holds them by a pin. A pin that exists takes the segment in addition; putting
-   * what it holds already changes nothing, so the call may be repeated.
+   * Stores bytes and holds them by a pin. An existing pin gets the segment in addition; putting a
+   * segment that it holds already changes nothing, so the call may be repeated.
    *
    * ```ts
    * const { address, pin } = await store.segments.put(new TextEncoder().encode('some bytes'));
    * ```
    *
    * @throws `TOO_LARGE` above 4 MiB; `INVALID_ARGUMENT` for anything but bytes, or for an invalid
-   *   pin name.
+   * pin name.
    */
   async put(bytes: Uint8Array, options?: PutSegmentOptions): Promise<SegmentReceipt> {
     const given = PUT_SEGMENT_OPTIONS.read('segments.put', options);
@@ -138,8 +138,8 @@ export class Segments {
   }
 
   /**
-   * The bytes under an address, verified against it; `undefined` when they are not stored. What no
-   * pin holds any more is still there until it is collected. The bytes are the caller's.
+   * The bytes under an address, verified against it; `undefined` when they are not stored. A
+   * segment that no pin holds any more stays until it is collected. The caller owns the bytes.
    *
    * ```ts
    * const address = addressOf(new TextEncoder().encode('some bytes'));
@@ -217,8 +217,8 @@ export class Segments {
   }
 
   /**
-   * Releases all that a pin holds. Returns whether there was such a pin: releasing again is not an
-   * error.
+   * Deletes a pin, so that it holds nothing any more. Returns whether there was such a pin:
+   * releasing again is not an error.
    *
    * ```ts
    * const { pin } = await store.segments.put(new TextEncoder().encode('some bytes'));

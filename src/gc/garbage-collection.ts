@@ -13,12 +13,12 @@ import { declareOptions } from '../core/options/options.ts';
 import type { HistoryOptions, RunLog, RunReport } from './run-log.ts';
 import { type Schedule, type ScheduleOptions, scheduleKinds, startSchedule } from './schedule.ts';
 
-/** How a collection goes. */
+/** Options of a collection. */
 export interface GarbageCollectionOptions extends CollectWorkOptions {
   /** How long a segment stays after its last reference is gone. Default: `24h`. */
   readonly grace?: Duration | undefined;
   /**
-   * Begin no further step after this long; the report then says `isComplete: false`. Default: no
+   * Start no further step after this long; the report then says `isComplete: false`. Default: no
    * limit.
    */
   readonly deadline?: Duration | undefined;
@@ -30,7 +30,7 @@ function collectionKinds(is: OptionKinds) {
 
 const RUN_OPTIONS = declareOptions<GarbageCollectionOptions>()({ members: collectionKinds });
 
-/** Of what kind of collection a plan is. */
+/** Options of a plan. */
 export interface CollectionPlanOptions extends GarbageCollectionOptions {
   /** Plan an erasure, see {@link GarbageCollection.erase}. Default: false. */
   readonly erase?: boolean | undefined;
@@ -50,9 +50,9 @@ const SCHEDULE_OPTIONS = declareOptions<ScheduledCollectionOptions>()({
   members: (is: OptionKinds) => ({ ...collectionKinds(is), ...scheduleKinds(is) }),
 });
 
-/** How an erasure goes. */
+/** Options of an erasure. */
 export interface ErasureOptions extends AbortOptions {
-  /** Begin no further step after this long; `remnants` then say so. Default: no limit. */
+  /** Start no further step after this long; `remnants` then say so. Default: no limit. */
   readonly deadline?: Duration | undefined;
   readonly onProgress?: ProgressCallback | undefined;
 }
@@ -79,7 +79,7 @@ export class GarbageCollection {
   }
 
   /**
-   * What a run would do now; changes nothing, and leaves no report.
+   * Returns what a run would do now; changes nothing, and stores no report.
    *
    * ```ts
    * const { collectedSegments, freedBytes } = await store.gc.plan({ grace: '24h' });
@@ -93,7 +93,7 @@ export class GarbageCollection {
   }
 
   /**
-   * Collects. May be aborted at any point: the next run continues from there. Leaves a report in
+   * Collects. May be aborted at any point: the next run continues from there. Stores a report in
    * the store.
    *
    * ```ts
@@ -136,7 +136,7 @@ export class GarbageCollection {
   }
 
   /**
-   * What collections, audits and prunes have left in the store, newest first.
+   * Returns the stored reports of collections, audits and prunes, newest first.
    *
    * ```ts
    * const [newest] = await store.gc.history({ limit: 1 });
@@ -148,9 +148,9 @@ export class GarbageCollection {
   }
 
   /**
-   * Collects without a grace, and does not end before the bytes of all that was deleted are gone
-   * from the store's files. The report's `remnants` list where that could not be done; nothing
-   * there means nothing is left.
+   * Collects without a grace, and ends only when the bytes of everything deleted are gone from the
+   * store's files. The report's `remnants` list where that failed; an empty list means that nothing
+   * is left.
    *
    * ```ts
    * const { remnants = [] } = await store.gc.erase();
@@ -167,8 +167,7 @@ export class GarbageCollection {
 }
 
 /**
- * An erasure that the deadline ended has not looked what is left: that it found nothing says
- * nothing.
+ * An erasure that the deadline ended has not checked what is left, so its empty list means nothing.
  */
 function withUnfinished(report: CollectReport): CollectReport {
   if (report.isComplete || (report.remnants?.length ?? 0) > 0) return report;

@@ -12,7 +12,7 @@ export interface Codec {
   encode(raw: Uint8Array, options: CodecOptions): Uint8Array;
   /**
    * Returns exactly `rawLength` bytes and allocates no more than that; throws `CORRUPT` when
-   * `payload` holds other.
+   * `payload` has another length.
    */
   decode(payload: Uint8Array, rawLength: number, dictionary: Uint8Array | undefined): Uint8Array;
 }

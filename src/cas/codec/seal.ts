@@ -1,8 +1,8 @@
 import { decodeFrame, encodeFrame, type FrameOptions } from './frame.ts';
 
 /**
- * What a stored frame is, and which one: what a seal binds to its bytes. Never where it lies, for
- * records move: from pack to pack, from bucket to bucket.
+ * What a stored frame is, and which one: what a seal binds to its bytes. Never its location,
+ * because records move from pack to pack and from bucket to bucket.
  */
 export interface SealedAs {
   readonly role: 'segment' | 'block' | 'manifest' | 'rollup';

@@ -1,14 +1,14 @@
 import type { Backend } from '../../backends/contract/backend.ts';
 import type { AuditReport, BackupOptions, Finding } from '../../backends/contract/maintenance.ts';
 
-/** What the audit of a store that was just made found. */
+/** The result of the audit of a new store. */
 export interface NewStoreAudit {
   /** Of the audit of the new store: every byte was read and re-hashed. */
   readonly audit: AuditReport;
   readonly findings: readonly Finding[];
 }
 
-/** Audits a store that was just made, and closes it. Returns the report with what was found. */
+/** Audits a new store, and closes it. Returns the report with what was found. */
 export async function withAudit<Report extends object>(
   report: Report,
   backend: Backend,

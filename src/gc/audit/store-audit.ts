@@ -9,11 +9,11 @@ import type { OptionKinds } from '../../core/options/option-kinds.ts';
 import { declareOptions } from '../../core/options/options.ts';
 import { auditContent, type Readers } from './content-audit.ts';
 
-/** What an audit of a store may be given. */
+/** Options of an audit of a store. */
 export interface StoreAuditOptions extends AuditOptions {
   /**
-   * Rebuild every conversation and blob as well, as a reader would, and verify their digests.
-   * Default: false.
+   * Also rebuild every conversation and blob, as a reader would, and verify their digests. Default:
+   * false.
    */
   readonly deep?: boolean | undefined;
 }

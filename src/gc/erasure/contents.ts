@@ -13,7 +13,7 @@ import { isVarveError } from '../../core/errors.ts';
 /** Manifests read at once. */
 export const BATCH = 32;
 
-/** What manifests have in segments. */
+/** The segments of manifests. */
 export interface Contents {
   /** The segments that they reference, with their lengths. */
   readonly segments: ReadonlyMap<Address, number>;

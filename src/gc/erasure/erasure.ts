@@ -21,16 +21,16 @@ import { findShared, type RemainingSegment } from './shared-segments.ts';
 export interface ErasureReport {
   /** Ids of the conversations that were deleted. */
   readonly deleted: readonly string[];
-  /** Ids under which there was none; what was deleted before is erased all the same. */
+  /** Ids without a conversation; what was deleted earlier is erased all the same. */
   readonly absent: readonly string[];
   /** Conversations that a hold keeps from being deleted. */
   readonly held: readonly { readonly id: string; readonly error: VarveError }[];
-  /** What they had in common with what stays, and so is still stored. */
+  /** Segments that they share with what stays, and that therefore are still stored. */
   readonly shared: readonly RemainingSegment[];
   /**
-   * Of the collection; its `remnants` are what could not be erased of these conversations. Where
-   * some of them were deleted before, or could not be read, their content is not known: then the
-   * remnants are all that is left in the store.
+   * The report of the collection; its `remnants` are what could not be erased of these
+   * conversations. When some of them were deleted earlier, or could not be read, their content is
+   * unknown: then the remnants are everything left in the store.
    */
   readonly collection: CollectReport;
 }
@@ -73,7 +73,7 @@ export async function eraseConversations(
   };
 }
 
-/** The remnants of these contents; all of the store where some contents are not known. */
+/** The remnants of these contents; all remnants of the store when some contents are unknown. */
 function remnantsOf(
   { remnants }: CollectReport,
   { addresses, ids }: Contents,

@@ -82,7 +82,7 @@ export class ManifestCopier {
   }
 
   /**
-   * Copies one manifest, again when it has changed meanwhile; notes one that cannot be read.
+   * Copies one manifest, again when it has changed meanwhile; records one that cannot be read.
    * Returns whether the source has the manifest, or may have it.
    */
   async #copyAlone(key: ManifestKey): Promise<boolean> {

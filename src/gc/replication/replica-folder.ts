@@ -5,7 +5,7 @@ import { parseJson } from '../../core/json.ts';
 import { loadZod } from '../../core/options/zod-loader.ts';
 import { toVarveError } from '../../core/system/system-error.ts';
 
-/** Says what the folder is a backup of. */
+/** Names the store of which the folder is a backup. */
 const MARK_FILE = 'backup-of.json';
 
 /** The store beside it. */
@@ -19,8 +19,7 @@ interface Mark {
 
 /**
  * Prepares a folder for the backup of a store that is in no directory: a mark that says of which,
- * and beside it a store. The mark comes first, so that whatever a backup leaves behind can be gone
- * on with.
+ * and beside it a store. The mark is written first, so that an interrupted backup can be continued.
  *
  * @returns where the store goes.
  * @throws `INVALID_ARGUMENT` when the folder holds anything but a backup of that store.

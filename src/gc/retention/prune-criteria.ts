@@ -14,7 +14,7 @@ import { type WhereCondition, whereText } from '../../core/where.ts';
 export interface PruneOptions extends AbortOptions {
   /** Created longer ago than this, such as `90d`, `6mo` or `1y`. */
   readonly olderThan?: Retention | undefined;
-  /** Last written to (stored, appended to or replaced) longer ago than this. */
+  /** Last written (stored, appended to or replaced) longer ago than this. */
   readonly idleFor?: Retention | undefined;
   /**
    * Keep this many of those that are considered, the newest by creation; at least 1. Held ones
@@ -29,8 +29,8 @@ export interface PruneOptions extends AbortOptions {
   readonly application?: string | undefined;
   readonly model?: string | undefined;
   /**
-   * All of these must be met. The content of a conversation is read only where everything else
-   * speaks for deleting it. Default: none.
+   * All of these must be met. Reads the content of a conversation only when all other criteria
+   * select it. Default: none.
    */
   readonly where?: readonly WhereCondition[] | undefined;
   /** When ages are counted from, in ms since the epoch. Default: the time of the call. */
@@ -60,7 +60,7 @@ const PRUNE_OPTIONS = declareOptions<PruneOptions>()({
   }),
 });
 
-/** Options that say what to delete; without any, everything would be. */
+/** Options that select what to delete; without any, a prune would delete everything. */
 const CRITERIA = ['olderThan', 'idleFor', 'keepLast', 'application', 'model', 'where'] as const;
 
 type Criterion = (typeof CRITERIA)[number];
@@ -115,7 +115,7 @@ export class PruneRule {
       idleFor === undefined ? Number.POSITIVE_INFINITY : now - parseDuration(idleFor);
   }
 
-  /** What to list: newest first, so that those to keep come before those that have one too many. */
+  /** The list to walk: newest first, so that those to keep come first. */
   get filter(): ListFilter {
     const { application, model } = this.options;
     return {
@@ -144,7 +144,7 @@ export class PruneRule {
     return head.createdAt < this.#createdBefore && head.updatedAt < this.#writtenBefore;
   }
 
-  /** Why the conversations that this rule selects are selected: one sentence part a criterion. */
+  /** Why this rule selects conversations: one clause per criterion. */
   why(head: ManifestHead): string[] {
     const { olderThan, idleFor, keepLast, per, application, model } = this.options;
     const of =

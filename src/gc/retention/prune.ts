@@ -27,12 +27,12 @@ export interface PruneDecision {
   readonly status: 'planned' | 'deleted' | 'held' | 'changed' | 'unreadable';
   /** One for each criterion that selected it. */
   readonly why: readonly string[];
-  /** The very state that was judged, and that was deleted. */
+  /** The state that was judged, and that was deleted. */
   readonly revision: Revision;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   readonly updatedAt: number;
-  /** Size as it was given. */
+  /** Size as given. */
   readonly bytes: number;
   readonly application?: string;
   readonly model?: string;
@@ -45,8 +45,8 @@ export interface PruneReport {
   /** Conversations of the filters by application and model that were looked at. */
   readonly considered: number;
   /**
-   * Deleted, and their size as it was given; in a plan, what would be. What they alone referenced
-   * waits for collection.
+   * Deleted ones, and their size as given; in a plan, those to delete. Segments that only they
+   * referenced wait for collection.
    */
   readonly deleted: number;
   readonly deletedBytes: number;
@@ -69,7 +69,7 @@ export class Prune {
   }
 
   /**
-   * What a run would do now; changes nothing.
+   * Returns what a run would do now; changes nothing.
    *
    * ```ts
    * for await (const { id, why } of store.prune.plan({ olderThan: '90d', keepLast: 1000 })) {
