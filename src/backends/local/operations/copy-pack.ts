@@ -88,7 +88,7 @@ function commonBytes(
   return last === undefined ? 0 : last.start + last.length;
 }
 
-/** Copies the bytes from `start` to `end`; returns where it stopped: before, if the file is short. */
+/** Copies bytes from `start` to `end`; returns where it stopped: before, if the file is short. */
 function copyBytes(source: number, target: number, start: number, end: number): number {
   let at = start;
   const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, Math.max(1, end - at)));
