@@ -5,7 +5,8 @@ import { requestStack, type SharedLayers } from '../storage/decorators/request-s
 import type { ObjectStore } from '../storage/object-store.ts';
 import { ObjectWriter, WriterMemory } from './commit/object-writer.ts';
 import { DamageMemory, DamageNotes } from './listing/damage-notes.ts';
-import { ListIndex, ListMemory } from './listing/list-index.ts';
+import { ListIndex } from './listing/list-index.ts';
+import { ListMemory } from './listing/list-memory.ts';
 import { type SegmentCache, SegmentReader, segmentCache } from './segments/segment-reader.ts';
 import { SegmentTaker, StoredGenerations } from './segments/segment-taker.ts';
 import type { Foundation } from './tables/foundation.ts';

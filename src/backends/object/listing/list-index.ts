@@ -1,23 +1,19 @@
 import { type AbortOptions, abortOf } from '../../../core/abort.ts';
-import { slicesOf } from '../../../core/batches.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable, isVarveError, type VarveError } from '../../../core/errors.ts';
 import { MANIFEST_KINDS, type ManifestKind } from '../../contract/manifests.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
 import { listObjects, listPages } from '../../storage/listing.ts';
 import type { ListedObject } from '../../storage/object-store.ts';
-import { manifestsPrefix, rollupKey, rollupsPrefix } from '../format/keys.ts';
+import { manifestsPrefix, rollupsPrefix } from '../format/keys.ts';
 import type { ManifestRecord } from '../format/manifest-record.ts';
-import {
-  decodeRollup,
-  encodeRollups,
-  type ListedManifest,
-  listed,
-  newestOf,
-} from '../format/rollup.ts';
+import { type ListedManifest, listed, newestOf } from '../format/rollup.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
 import type { Protocol } from '../tables/protocol.ts';
+import type { ListMemory } from './list-memory.ts';
+import { readRollups, type WrittenRollup, writeRollups } from './rollup-objects.ts';
 
+/** What a list of one kind of manifests found. */
 export interface ManifestListing {
   readonly manifests: readonly ListedManifest[];
   /** Records that somebody is working on, or left unfinished. */
@@ -40,41 +36,6 @@ const SMALL_ROLLUP_BYTES = 1024 * 1024;
 
 /** Most rollups that a writer, which has no heads in memory, merges at once. */
 const MOST_MERGED = 256;
-
-/** Rollups read at once. */
-const WINDOW = 16;
-
-/** A manifest's head, and the rollup that contains it. */
-interface KnownManifest extends ListedManifest {
-  readonly rollup: string;
-}
-
-interface WrittenRollup {
-  readonly key: string;
-  readonly entries: readonly ListedManifest[];
-}
-
-type ByKind<Value> = Record<ManifestKind, Value>;
-
-/** List state that all calls of an open store share. */
-export class ListMemory {
-  /** By tag: no two bodies are ever equal. */
-  readonly known: ByKind<Map<string, KnownManifest>> = {
-    conversation: new Map(),
-    blob: new Map(),
-    pin: new Map(),
-  };
-  /** Known rollups, with the number of heads in each, stale ones included. */
-  readonly read = new Map<string, number>();
-  /** By key of the object. */
-  readonly unwritten: ByKind<Map<string, ListedManifest>> = {
-    conversation: new Map(),
-    blob: new Map(),
-    pin: new Map(),
-  };
-  /** Rollups written since others were last merged. */
-  readonly unmerged: ByKind<number> = { conversation: 0, blob: 0, pin: 0 };
-}
 
 /**
  * Lists manifests without reading them. A LIST shows the tag of every manifest's object; *rollups*
@@ -199,20 +160,9 @@ export class ListIndex {
     for await (const rollup of listObjects(this.#protocol, rollupsPrefix(kind), abortOf(signal)))
       rollups.push(rollup);
     const unread = rollups.filter(({ key }) => !this.#read.has(key));
-    for await (const rollup of this.#entriesOf(unread, signal)) this.#learn(kind, [rollup]);
+    for await (const rollup of readRollups(this.#protocol, unread, signal))
+      this.#learn(kind, [rollup]);
     return rollups;
-  }
-
-  async *#entriesOf(
-    rollups: readonly ListedObject[],
-    signal?: AbortSignal,
-  ): AsyncGenerator<WrittenRollup, void, undefined> {
-    for (const window of slicesOf(rollups, WINDOW)) {
-      yield* await mapAll(window, async ({ key }) => {
-        const object = await this.#protocol.store.get(key, abortOf(signal));
-        return { key, entries: object === undefined ? [] : decodeRollup(object.body, key) };
-      });
-    }
   }
 
   /** Only lists learn, because they also drop what is out of date. */
@@ -227,7 +177,7 @@ export class ListIndex {
     const entries = [...this.#unwritten[kind].values()];
     this.#unwritten[kind].clear();
     this.#unmerged[kind]++;
-    return (await this.#put(kind, entries)).written;
+    return (await writeRollups(this.#protocol, kind, entries)).written;
   }
 
   /** Merges by what a LIST has just confirmed: everything else in these rollups is out of date. */
@@ -257,7 +207,7 @@ export class ListIndex {
     while (small.length >= MERGED_ROLLUPS) {
       const merged = small.splice(0, MOST_MERGED);
       const entries: ListedManifest[] = [];
-      for await (const read of this.#entriesOf(merged)) entries.push(...read.entries);
+      for await (const read of readRollups(this.#protocol, merged)) entries.push(...read.entries);
       await this.#replace(
         kind,
         merged.map(({ key }) => key),
@@ -272,7 +222,7 @@ export class ListIndex {
     rollups: readonly string[],
     entries: readonly ListedManifest[],
   ): Promise<readonly WrittenRollup[]> {
-    const { written, isWhole } = await this.#put(kind, entries);
+    const { written, isWhole } = await writeRollups(this.#protocol, kind, entries);
     if (!isWhole) return written;
     try {
       await deleteAll(this.#protocol.store, rollups);
@@ -282,26 +232,6 @@ export class ListIndex {
     }
     for (const key of rollups) this.#read.delete(key);
     return written;
-  }
-
-  /** A rollup that is not stored costs reads later, nothing else. */
-  async #put(
-    kind: ManifestKind,
-    entries: readonly ListedManifest[],
-  ): Promise<{ written: WrittenRollup[]; isWhole: boolean }> {
-    const written: WrittenRollup[] = [];
-    const newKey = () => rollupKey(kind, this.#protocol.randomness.nonce());
-    for (const { key, body, entries: part } of encodeRollups(entries, newKey)) {
-      try {
-        const result = await this.#protocol.store.put(key, body, { kind: 'absent' });
-        if (result.outcome !== 'stored') return { written, isWhole: false };
-        written.push({ key, entries: part });
-      } catch (error) {
-        if (!isVarveError(error)) throw error;
-        return { written, isWhole: false };
-      }
-    }
-    return { written, isWhole: true };
   }
 }
 
