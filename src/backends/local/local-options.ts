@@ -49,7 +49,7 @@ export function localStoreKinds(is: OptionKinds) {
   };
 }
 
-export const LOCAL_STORE_OPTIONS = declareOptions<LocalStoreOptions>()({
+const LOCAL_STORE_OPTIONS = declareOptions<LocalStoreOptions>()({
   defaults: {
     allowNetworkFileSystem: false,
     lockTimeoutMs: 60_000,

@@ -16,7 +16,7 @@ export interface Diagnosis {
 }
 
 /** The text of a repair that waits because manifests cannot be read. */
-export const WAITING = 'none: it waits until every manifest can be read';
+const WAITING = 'none: it waits until every manifest can be read';
 
 /** The manifests that a finding names. */
 export function firstOf(keys: readonly ManifestKey[]): ManifestKey[] {

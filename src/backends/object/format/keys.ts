@@ -16,7 +16,7 @@ export const WRITER_HINTS_PREFIX = 'hints/writers/';
 export const EXPIRY_HINTS_PREFIX = 'hints/expiries/';
 export const DAMAGE_HINTS_PREFIX = 'hints/damaged/';
 export const REPORTS_PREFIX = 'reports/';
-export const LEASES_PREFIX = 'leases/';
+const LEASES_PREFIX = 'leases/';
 
 const SIDECAR_SUFFIX = '.meta';
 
