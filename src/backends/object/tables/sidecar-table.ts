@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { throwIfAborted } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
+import { atMost } from '../../../core/collections/cache-bound.ts';
 import { isVarveError } from '../../../core/errors.ts';
 import type { Call } from '../../storage/call.ts';
 import type { RequestOptions } from '../../storage/object-store.ts';
@@ -12,7 +13,6 @@ import {
   type SidecarContent,
 } from '../format/sidecar.ts';
 import { Backoff } from './backoff.ts';
-import { atMost } from './cache-bound.ts';
 import type { Foundation } from './foundation.ts';
 
 /**
