@@ -33,7 +33,7 @@ describe('the simulation', () => {
     const faults = ['lostAnswer', 'lostRequest', 'late', '409', 'throttled', '503', 'refused'];
     const others = ['crash', 'pause', 'aborts'];
     expect([...faults, ...others].filter((fault) => !all.includes(fault))).toEqual([]);
-  });
+  }, 120_000);
 
   it('refuses a patch that fits nowhere, or in two places', async () => {
     const file = 'reap.ts';
