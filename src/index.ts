@@ -1,33 +1,16 @@
+export type { AuditOptions, AuditReport, Finding, FindingKind } from './backends/contract/audit.ts';
 export type { Backend, BackendCapabilities, Health } from './backends/contract/backend.ts';
-export {
-  type AuditOptions,
-  type AuditReport,
-  type BackupOptions,
-  type BackupReport,
-  type CollectOptions,
-  type CollectReason,
-  type CollectReport,
-  type CollectShard,
-  type CollectShare,
-  type CollectWorkOptions,
-  type DoctorFinding,
-  type DoctorReport,
-  type DoubtfulManifest,
-  type Finding,
-  type FindingKind,
-  KEPT_REPORTS,
-  type Lease,
-  MAX_REPORT_BYTES,
-  type ManifestSurvey,
-  type ProgressCallback,
-  type Remnant,
-  type ReportLog,
-  type SalvageOptions,
-  type SalvageReport,
-  type StoredReport,
-  type SurveyedSegment,
-  type Usage,
-} from './backends/contract/maintenance.ts';
+export type { BackupOptions, BackupReport } from './backends/contract/backup.ts';
+export type {
+  CollectOptions,
+  CollectReason,
+  CollectReport,
+  CollectShard,
+  CollectShare,
+  CollectWorkOptions,
+  ProgressCallback,
+  Remnant,
+} from './backends/contract/collection.ts';
 export {
   type AppendWrite,
   type DeleteOptions,
@@ -57,6 +40,21 @@ export {
   type WriteOutcome,
   type WriteSuccess,
 } from './backends/contract/manifests.ts';
+export {
+  KEPT_REPORTS,
+  type Lease,
+  MAX_REPORT_BYTES,
+  type ReportLog,
+  type StoredReport,
+} from './backends/contract/reports.ts';
+export type {
+  DoctorFinding,
+  DoctorReport,
+  DoubtfulManifest,
+  SalvageOptions,
+  SalvageReport,
+} from './backends/contract/rescue.ts';
+export type { ManifestSurvey, SurveyedSegment, Usage } from './backends/contract/usage.ts';
 export type { PinFilter, PinHead, PinStat, SegmentReceipt } from './cas/pins.ts';
 export type { PutSegmentOptions, Segments } from './cas/segments.ts';
 export type { AbortOptions } from './core/abort.ts';

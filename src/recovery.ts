@@ -1,13 +1,16 @@
 /** What works on stores that are not open: restoring a backup, a doctor's look, salvage. */
+
 import {
   BACKUP_OPTIONS,
   type BackupOptions,
   type BackupReport,
+} from './backends/contract/backup.ts';
+import {
   type DoctorReport,
   SALVAGE_OPTIONS,
   type SalvageOptions,
   type SalvageReport,
-} from './backends/contract/maintenance.ts';
+} from './backends/contract/rescue.ts';
 import type { S3Config } from './backends/storage/s3/s3-location.ts';
 import { abortOf } from './core/abort.ts';
 import { invalid } from './core/arguments.ts';

@@ -1,14 +1,13 @@
 import { resolve } from 'node:path';
+import type { AuditReport, Finding } from './backends/contract/audit.ts';
 import type { Backend, Health } from './backends/contract/backend.ts';
 import {
-  type AuditReport,
   BACKUP_OPTIONS,
   type BackupOptions,
   type BackupReport,
-  type Finding,
-  type Usage,
-} from './backends/contract/maintenance.ts';
+} from './backends/contract/backup.ts';
 import { ABORT_OPTIONS } from './backends/contract/manifests.ts';
+import type { Usage } from './backends/contract/usage.ts';
 import type { S3Config } from './backends/storage/s3/s3-location.ts';
 import { Segments } from './cas/segments.ts';
 import { type AbortOptions, throwIfAborted } from './core/abort.ts';

@@ -5,7 +5,7 @@ import {
   type CollectWorkOptions,
   collectWorkKinds,
   type ProgressCallback,
-} from '../backends/contract/maintenance.ts';
+} from '../backends/contract/collection.ts';
 import type { AbortOptions } from '../core/abort.ts';
 import { type Duration, parseDuration } from '../core/duration.ts';
 import type { OptionKinds } from '../core/options/option-kinds.ts';

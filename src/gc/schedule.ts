@@ -1,5 +1,6 @@
 import type { Backend } from '../backends/contract/backend.ts';
-import type { CollectReport, Lease } from '../backends/contract/maintenance.ts';
+import type { CollectReport } from '../backends/contract/collection.ts';
+import type { Lease } from '../backends/contract/reports.ts';
 import type { AbortOptions } from '../core/abort.ts';
 import { type Duration, parseDuration } from '../core/duration.ts';
 import { isVarveError, VarveError } from '../core/errors.ts';

@@ -1,4 +1,4 @@
-import type { BodyNature } from '../backends/contract/maintenance.ts';
+import type { BodyNature } from '../backends/contract/audit.ts';
 import { isVarveError } from '../core/errors.ts';
 import { decodeBlobEntry } from './blobs/blob-body.ts';
 import { entryHead } from './content/body.ts';

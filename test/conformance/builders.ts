@@ -1,10 +1,6 @@
 import { expect } from 'vitest';
+import type { AuditOptions, AuditReport, Finding } from '../../src/backends/contract/audit.ts';
 import type { Backend } from '../../src/backends/contract/backend.ts';
-import type {
-  AuditOptions,
-  AuditReport,
-  Finding,
-} from '../../src/backends/contract/maintenance.ts';
 import type {
   AppendWrite,
   DeleteWrite,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Backend } from '../../src/backends/contract/backend.ts';
-import type { CollectReport } from '../../src/backends/contract/maintenance.ts';
+import type { CollectReport } from '../../src/backends/contract/collection.ts';
 import type { ManifestKey, ManifestWrite } from '../../src/backends/contract/manifests.ts';
 import { append, conversation, entry, hold, put, remove } from './builders.ts';
 

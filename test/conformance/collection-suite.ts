@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { CollectOptions } from '../../src/backends/contract/maintenance.ts';
+import type { CollectOptions } from '../../src/backends/contract/collection.ts';
 import { MANIFEST_KINDS } from '../../src/backends/contract/manifests.ts';
 import { randomBytes } from '../cas/random-bytes.ts';
 import {

@@ -1,19 +1,16 @@
-import type { Backend, BackendCapabilities, Health } from '../../src/backends/contract/backend.ts';
-import { heldError } from '../../src/backends/contract/decide.ts';
 import {
   AUDIT_OPTIONS,
   type AuditOptions,
   type AuditReport,
+  type Finding,
+} from '../../src/backends/contract/audit.ts';
+import type { Backend, BackendCapabilities, Health } from '../../src/backends/contract/backend.ts';
+import {
   type CollectOptions,
   type CollectReport,
-  type Finding,
-  KEPT_REPORTS,
-  type Lease,
-  type ManifestSurvey,
-  type ReportLog,
   readCollectOptions,
-  type Usage,
-} from '../../src/backends/contract/maintenance.ts';
+} from '../../src/backends/contract/collection.ts';
+import { heldError } from '../../src/backends/contract/decide.ts';
 import {
   type AppendWrite,
   type DeleteWrite,
@@ -42,6 +39,8 @@ import {
   takeKeys,
   takeLocators,
 } from '../../src/backends/contract/read-validation.ts';
+import { KEPT_REPORTS, type Lease, type ReportLog } from '../../src/backends/contract/reports.ts';
+import type { ManifestSurvey, Usage } from '../../src/backends/contract/usage.ts';
 import { commitTaken, publishTaken } from '../../src/backends/contract/write-intake.ts';
 import {
   checkedBytes,

@@ -1,4 +1,3 @@
-import type { StoredReport } from '../../src/backends/contract/maintenance.ts';
 import type {
   ListFilter,
   Locator,
@@ -13,6 +12,7 @@ import type {
   SegmentEncoding,
   StoredEntry,
 } from '../../src/backends/contract/manifests.ts';
+import type { StoredReport } from '../../src/backends/contract/reports.ts';
 import type { Address } from '../../src/core/address.ts';
 import { VarveError } from '../../src/core/errors.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/backends/contract/backend.ts';
-import { KEPT_REPORTS, MAX_REPORT_BYTES } from '../../src/backends/contract/maintenance.ts';
+import { KEPT_REPORTS, MAX_REPORT_BYTES } from '../../src/backends/contract/reports.ts';
 import type { Fixture } from './fixture.ts';
 
 const HOUR_MS = 3_600_000;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/backends/contract/backend.ts';
-import type { ManifestSurvey } from '../../src/backends/contract/maintenance.ts';
 import type { ManifestKind } from '../../src/backends/contract/manifests.ts';
+import type { ManifestSurvey } from '../../src/backends/contract/usage.ts';
 import { append, commit, entry, headOf, put, remove, segment, tokens } from './builders.ts';
 import type { Fixture } from './fixture.ts';
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { CollectReport } from '../../src/backends/contract/maintenance.ts';
+import type { CollectReport } from '../../src/backends/contract/collection.ts';
 import { isVarveError, VarveError } from '../../src/core/errors.ts';
 import type { ScheduleOptions } from '../../src/gc/schedule.ts';
 import { Store } from '../../src/store.ts';

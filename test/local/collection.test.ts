@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { CollectOptions, CollectReport } from '../../src/backends/contract/maintenance.ts';
+import type { CollectOptions, CollectReport } from '../../src/backends/contract/collection.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import type { LocalOptions } from '../../src/backends/local/local-options.ts';
 import { commit, contentOf, entry, put, remove } from '../conformance/builders.ts';

@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Finding } from '../../src/backends/contract/maintenance.ts';
+import type { Finding } from '../../src/backends/contract/audit.ts';
 import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
 import { FORMAT_VERSION } from '../../src/backends/local/format/schema.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';

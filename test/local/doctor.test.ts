@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { DoctorReport } from '../../src/backends/contract/maintenance.ts';
+import type { DoctorReport } from '../../src/backends/contract/rescue.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { doctor } from '../../src/recovery.ts';
 import { commit, entry, put } from '../conformance/builders.ts';

@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Finding } from '../../src/backends/contract/maintenance.ts';
+import type { Finding } from '../../src/backends/contract/audit.ts';
 import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
 import { encodeBlock } from '../../src/backends/local/format/block.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';

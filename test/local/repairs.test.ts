@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { FindingKind } from '../../src/backends/contract/maintenance.ts';
+import type { FindingKind } from '../../src/backends/contract/audit.ts';
 import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { isVarveError } from '../../src/core/errors.ts';

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
-import type { Finding } from '../../src/backends/contract/maintenance.ts';
+import type { Finding } from '../../src/backends/contract/audit.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import type { LocalOptions } from '../../src/backends/local/local-options.ts';
 import type { LocalComponents } from '../../src/backends/local/opening.ts';

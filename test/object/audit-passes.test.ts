@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { AuditReport, Finding } from '../../src/backends/contract/maintenance.ts';
+import type { AuditReport, Finding } from '../../src/backends/contract/audit.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { commit, entry, put } from '../conformance/builders.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { CollectOptions, CollectReport } from '../../src/backends/contract/maintenance.ts';
+import type { CollectOptions, CollectReport } from '../../src/backends/contract/collection.ts';
 import type { ManifestWrite } from '../../src/backends/contract/manifests.ts';
 import { parseGeneration, type Sidecar } from '../../src/backends/object/format/sidecar.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';

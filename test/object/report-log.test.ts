@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { KEPT_REPORTS } from '../../src/backends/contract/maintenance.ts';
+import { KEPT_REPORTS } from '../../src/backends/contract/reports.ts';
 import { ObjectBackend } from '../../src/backends/object/object-backend.ts';
 import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { SystemRandomness } from '../../src/core/system/system-clock.ts';

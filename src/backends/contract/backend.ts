@@ -19,19 +19,9 @@ import type { RequestMetrics } from '../../core/request-metrics.ts';
 import type { AbortOptions } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
 import type { VarveError } from '../../core/errors.ts';
-import type {
-  AuditOptions,
-  AuditReport,
-  BackupOptions,
-  BackupReport,
-  CollectOptions,
-  CollectReport,
-  Finding,
-  Lease,
-  ManifestSurvey,
-  ReportLog,
-  Usage,
-} from './maintenance.ts';
+import type { AuditOptions, AuditReport, Finding } from './audit.ts';
+import type { BackupOptions, BackupReport } from './backup.ts';
+import type { CollectOptions, CollectReport } from './collection.ts';
 import type {
   ListFilter,
   Locator,
@@ -47,6 +37,8 @@ import type {
   StoredManifest,
   WriteOutcome,
 } from './manifests.ts';
+import type { Lease, ReportLog } from './reports.ts';
+import type { ManifestSurvey, Usage } from './usage.ts';
 
 /** Whether a store can be used now. */
 export interface Health {

@@ -1,7 +1,6 @@
 import { type Address, addressOf } from '../../core/address.ts';
 import { asInvalid, checkBytes, checkText, invalid, shown } from '../../core/arguments.ts';
 import { VarveError } from '../../core/errors.ts';
-import { MAX_REPORT_BYTES, type StoredReport } from './maintenance.ts';
 import {
   MANIFEST_KINDS,
   MAX_ID_BYTES,
@@ -15,6 +14,7 @@ import {
   type NewEntry,
   type NewSegment,
 } from './manifests.ts';
+import { MAX_REPORT_BYTES, type StoredReport } from './reports.ts';
 
 /** The longest body of an entry: what fits in a block's frame beside its references. */
 const MAX_BODY_BYTES = 48 * 1024 * 1024;

@@ -1,22 +1,19 @@
 import { type AbortOptions, abortOf, throwIfAborted } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
-import type { Backend, BackendCapabilities, Health } from '../contract/backend.ts';
-import { healthBy } from '../contract/health.ts';
 import {
   AUDIT_OPTIONS,
   type AuditOptions,
   type AuditReport,
-  type BackupOptions,
-  type BackupReport,
+  type Finding,
+} from '../contract/audit.ts';
+import type { Backend, BackendCapabilities, Health } from '../contract/backend.ts';
+import type { BackupOptions, BackupReport } from '../contract/backup.ts';
+import {
   type CollectOptions,
   type CollectReport,
-  type Finding,
-  type Lease,
-  type ManifestSurvey,
-  type ReportLog,
   readCollectOptions,
-  type Usage,
-} from '../contract/maintenance.ts';
+} from '../contract/collection.ts';
+import { healthBy } from '../contract/health.ts';
 import type {
   ListFilter,
   Locator,
@@ -32,6 +29,8 @@ import type {
   WriteOutcome,
 } from '../contract/manifests.ts';
 import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../contract/read-validation.ts';
+import type { Lease, ReportLog } from '../contract/reports.ts';
+import type { ManifestSurvey, Usage } from '../contract/usage.ts';
 import { whileOpen } from '../contract/while-open.ts';
 import { commitTaken, type PublishWrite, publishTaken } from '../contract/write-intake.ts';
 import { auditLocal } from './audit/audit.ts';

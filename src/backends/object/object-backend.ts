@@ -5,22 +5,20 @@ import { mapAll } from '../../core/concurrency.ts';
 import { isVarveError } from '../../core/errors.ts';
 import type { RequestMetrics } from '../../core/request-metrics.ts';
 import { SystemClock, SystemRandomness } from '../../core/system/system-clock.ts';
-import type { Backend, BackendCapabilities, Health } from '../contract/backend.ts';
-import { healthBy } from '../contract/health.ts';
-import { Lifecycle } from '../contract/lifecycle.ts';
 import {
   AUDIT_OPTIONS,
   type AuditOptions,
   type AuditReport,
+  type Finding,
+} from '../contract/audit.ts';
+import type { Backend, BackendCapabilities, Health } from '../contract/backend.ts';
+import {
   type CollectOptions,
   type CollectReport,
-  type Finding,
-  type Lease,
-  type ManifestSurvey,
-  type ReportLog,
   readCollectOptions,
-  type Usage,
-} from '../contract/maintenance.ts';
+} from '../contract/collection.ts';
+import { healthBy } from '../contract/health.ts';
+import { Lifecycle } from '../contract/lifecycle.ts';
 import type {
   ListFilter,
   Locator,
@@ -36,6 +34,8 @@ import type {
   WriteOutcome,
 } from '../contract/manifests.ts';
 import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../contract/read-validation.ts';
+import type { Lease, ReportLog } from '../contract/reports.ts';
+import type { ManifestSurvey, Usage } from '../contract/usage.ts';
 import { whileOpen } from '../contract/while-open.ts';
 import { commitTaken, type PublishWrite, publishTaken } from '../contract/write-intake.ts';
 import type { ObjectStore } from '../storage/object-store.ts';

@@ -1,4 +1,4 @@
-import type { BackupReport } from '../../backends/contract/maintenance.ts';
+import type { BackupReport } from '../../backends/contract/backup.ts';
 import { bytes, counted } from './human.ts';
 
 /** Summarizes what a copy contains. */

@@ -2,7 +2,7 @@ import type {
   CollectReason,
   CollectReport,
   CollectShare,
-} from '../../backends/contract/maintenance.ts';
+} from '../../backends/contract/collection.ts';
 import { bytes, counted, seconds } from './human.ts';
 
 type Describe = (part: CollectShare, dryRun: boolean) => string;

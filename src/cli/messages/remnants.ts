@@ -1,5 +1,5 @@
 import type { BackendCapabilities } from '../../backends/contract/backend.ts';
-import type { CollectReport } from '../../backends/contract/maintenance.ts';
+import type { CollectReport } from '../../backends/contract/collection.ts';
 
 /** Says where an erasure may have left something, or that it left nothing. */
 export function remnantLines(

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import type { CollectShard } from '../../backends/contract/maintenance.ts';
+import type { CollectShard } from '../../backends/contract/collection.ts';
 import {
   DURATION_RULE,
   type Duration,

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { AuditOptions, Finding } from '../../backends/contract/audit.ts';
 import type { Backend } from '../../backends/contract/backend.ts';
-import type { AuditOptions, Finding } from '../../backends/contract/maintenance.ts';
 import {
   MANIFEST_KINDS,
   type ManifestKey,

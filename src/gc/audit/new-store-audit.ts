@@ -1,5 +1,6 @@
+import type { AuditReport, Finding } from '../../backends/contract/audit.ts';
 import type { Backend } from '../../backends/contract/backend.ts';
-import type { AuditReport, BackupOptions, Finding } from '../../backends/contract/maintenance.ts';
+import type { BackupOptions } from '../../backends/contract/backup.ts';
 
 /** The result of the audit of a new store. */
 export interface NewStoreAudit {

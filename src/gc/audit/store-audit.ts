@@ -3,7 +3,7 @@ import {
   type AuditReport,
   auditKinds,
   type Finding,
-} from '../../backends/contract/maintenance.ts';
+} from '../../backends/contract/audit.ts';
 import type { ManifestKey } from '../../backends/contract/manifests.ts';
 import type { OptionKinds } from '../../core/options/option-kinds.ts';
 import { declareOptions } from '../../core/options/options.ts';

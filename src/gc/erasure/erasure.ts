@@ -4,7 +4,7 @@
  * be erased.
  */
 import type { Backend } from '../../backends/contract/backend.ts';
-import type { CollectReport, Remnant } from '../../backends/contract/maintenance.ts';
+import type { CollectReport, Remnant } from '../../backends/contract/collection.ts';
 import { listOf } from '../../core/arguments.ts';
 import { isVarveError, type VarveError } from '../../core/errors.ts';
 import { checkId } from '../../manifest/content/record.ts';

@@ -1,5 +1,5 @@
 import type { Backend } from '../../backends/contract/backend.ts';
-import type { BackupOptions, BackupReport } from '../../backends/contract/maintenance.ts';
+import type { BackupOptions, BackupReport } from '../../backends/contract/backup.ts';
 import { assertEmpty, copyContent, isEmpty } from './copy-content.ts';
 import { prepareReplica } from './replica-folder.ts';
 

@@ -1,5 +1,5 @@
 import type { Backend } from '../../backends/contract/backend.ts';
-import type { BackupOptions, BackupReport } from '../../backends/contract/maintenance.ts';
+import type { BackupOptions, BackupReport } from '../../backends/contract/backup.ts';
 import { MANIFEST_KINDS, type ManifestKey } from '../../backends/contract/manifests.ts';
 import { invalid } from '../../core/arguments.ts';
 import { VarveError } from '../../core/errors.ts';

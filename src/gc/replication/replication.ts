@@ -4,7 +4,7 @@
  * manifest is copied as it is at one moment.
  */
 import type { Backend } from '../../backends/contract/backend.ts';
-import type { BackupOptions } from '../../backends/contract/maintenance.ts';
+import type { BackupOptions } from '../../backends/contract/backup.ts';
 import {
   MANIFEST_KINDS,
   type ManifestKey,

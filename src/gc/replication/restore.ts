@@ -1,5 +1,5 @@
 import type { Backend } from '../../backends/contract/backend.ts';
-import type { BackupOptions, BackupReport } from '../../backends/contract/maintenance.ts';
+import type { BackupOptions, BackupReport } from '../../backends/contract/backup.ts';
 import { assertEmpty, copyContent } from './copy-content.ts';
 
 /**

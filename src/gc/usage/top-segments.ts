@@ -1,5 +1,5 @@
-import type { SurveyedSegment } from '../../backends/contract/maintenance.ts';
 import type { ManifestKey } from '../../backends/contract/manifests.ts';
+import type { SurveyedSegment } from '../../backends/contract/usage.ts';
 import type { Address } from '../../core/address.ts';
 
 /** A segment that is stored once and referenced often. */

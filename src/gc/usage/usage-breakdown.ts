@@ -1,5 +1,5 @@
 import type { Backend } from '../../backends/contract/backend.ts';
-import type { ManifestSurvey, Usage } from '../../backends/contract/maintenance.ts';
+import type { ManifestSurvey, Usage } from '../../backends/contract/usage.ts';
 import type { AbortOptions } from '../../core/abort.ts';
 import type { OptionKinds } from '../../core/options/option-kinds.ts';
 import { declareOptions } from '../../core/options/options.ts';

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { CollectReport } from '../../../src/backends/contract/maintenance.ts';
+import type { CollectReport } from '../../../src/backends/contract/collection.ts';
 import { segmentKey } from '../../../src/backends/object/format/keys.ts';
 import { isVarveError } from '../../../src/core/errors.ts';
 import { Store } from '../../../src/store.ts';

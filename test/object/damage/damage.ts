@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Finding, FindingKind } from '../../../src/backends/contract/maintenance.ts';
+import type { Finding, FindingKind } from '../../../src/backends/contract/audit.ts';
 import { segmentKey } from '../../../src/backends/object/format/keys.ts';
 import { commit, entry, put, segment } from '../../conformance/builders.ts';
 import { type DamagedStore, MANIFEST, TEXT } from './damaged-store.ts';

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Finding } from '../../../src/backends/contract/maintenance.ts';
+import type { Finding } from '../../../src/backends/contract/audit.ts';
 import type { ManifestKey } from '../../../src/backends/contract/manifests.ts';
 import {
   manifestObjectKey,

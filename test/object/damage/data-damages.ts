@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Finding } from '../../../src/backends/contract/maintenance.ts';
+import type { Finding } from '../../../src/backends/contract/audit.ts';
 import { segmentKey } from '../../../src/backends/object/format/keys.ts';
 import { append, commit, entry, put, remove, segment } from '../../conformance/builders.ts';
 import {

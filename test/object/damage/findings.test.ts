@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Finding, FindingKind } from '../../../src/backends/contract/maintenance.ts';
+import type { Finding, FindingKind } from '../../../src/backends/contract/audit.ts';
 import { MARKED, TO_MARK } from './damage.ts';
 import { DamagedStore } from './damaged-store.ts';
 import { DATA_DAMAGES } from './data-damages.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Finding } from '../../../src/backends/contract/maintenance.ts';
+import type { Finding } from '../../../src/backends/contract/audit.ts';
 import { openObjects } from '../../../src/backends/object/open-objects.ts';
 import { MemoryObjectStore } from '../../../src/backends/storage/memory-store.ts';
 import { auditOf, commit, contentOf, entry, put, segment } from '../../conformance/builders.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Finding } from '../../../src/backends/contract/maintenance.ts';
+import type { Finding } from '../../../src/backends/contract/audit.ts';
 import type { AttemptId } from '../../../src/backends/object/format/sidecar.ts';
 import { encodeFrame } from '../../../src/cas/codec/frame.ts';
 import { ByteWriter } from '../../../src/cas/codec/varint.ts';

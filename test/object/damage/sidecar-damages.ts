@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Finding } from '../../../src/backends/contract/maintenance.ts';
+import type { Finding } from '../../../src/backends/contract/audit.ts';
 import { commit, remove, segment } from '../../conformance/builders.ts';
 import {
   ADDRESS,

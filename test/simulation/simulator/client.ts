@@ -1,4 +1,4 @@
-import type { CollectOptions, CollectReport } from '../../../src/backends/contract/maintenance.ts';
+import type { CollectOptions, CollectReport } from '../../../src/backends/contract/collection.ts';
 import type {
   Locator,
   ManifestHead,

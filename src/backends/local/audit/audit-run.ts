@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../../core/abort.ts';
 import { VarveError } from '../../../core/errors.ts';
-import type { AuditReport, AuditSettings, Finding } from '../../contract/maintenance.ts';
+import type { AuditReport, AuditSettings, Finding } from '../../contract/audit.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { PackVanished } from '../files/pack-files.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { IdSet } from '../../../core/collections/id-set.ts';
 import type { VarveError } from '../../../core/errors.ts';
-import type { AuditSettings } from '../../contract/maintenance.ts';
+import type { AuditSettings } from '../../contract/audit.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { integrityFaults } from '../database/index-upkeep.ts';
 import { PackReader } from '../files/pack-files.ts';

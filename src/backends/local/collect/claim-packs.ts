@@ -1,4 +1,4 @@
-import type { CollectSettings } from '../../contract/maintenance.ts';
+import type { CollectSettings } from '../../contract/collection.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import type { CollectScope } from './collect-scope.ts';
 import { duePacks, type PackSurvey, surveyPacks } from './pack-survey.ts';

@@ -1,4 +1,4 @@
-import type { CollectSettings, CollectShare, Remnant } from '../../contract/maintenance.ts';
+import type { CollectSettings, CollectShare, Remnant } from '../../contract/collection.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { CollectScope } from './collect-scope.ts';
 import type { PackSurvey } from './pack-survey.ts';

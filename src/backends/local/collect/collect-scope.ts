@@ -1,4 +1,4 @@
-import type { CollectSettings } from '../../contract/maintenance.ts';
+import type { CollectSettings } from '../../contract/collection.ts';
 
 /** A shard takes this many consecutive records, because neighbours are in the same blocks. */
 const SHARD_RECORDS = 4096;

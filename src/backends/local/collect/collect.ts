@@ -1,4 +1,4 @@
-import type { CollectReport, CollectSettings } from '../../contract/maintenance.ts';
+import type { CollectReport, CollectSettings } from '../../contract/collection.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { shrink } from '../database/index-upkeep.ts';
 import { removeDeadLocks } from '../database/writer-lock.ts';

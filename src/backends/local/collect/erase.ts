@@ -1,7 +1,7 @@
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { throwIfAborted } from '../../../core/abort.ts';
-import type { CollectOptions, Remnant } from '../../contract/maintenance.ts';
+import type { CollectOptions, Remnant } from '../../contract/collection.ts';
 import { removeStrayFile, strayFiles } from '../audit/check-stray-files.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { emptyWriteAheadLog, rewriteFile } from '../database/index-upkeep.ts';

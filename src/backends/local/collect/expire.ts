@@ -1,5 +1,5 @@
 import { throwIfAborted } from '../../../core/abort.ts';
-import type { CollectOptions, CollectShare } from '../../contract/maintenance.ts';
+import type { CollectOptions, CollectShare } from '../../contract/collection.ts';
 import type { Revision } from '../../contract/manifests.ts';
 import type { LocalWrite } from '../commit/local-write.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';

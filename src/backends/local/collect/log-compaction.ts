@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../../core/abort.ts';
 import { isUnreadable } from '../../../core/errors.ts';
-import type { CollectOptions } from '../../contract/maintenance.ts';
+import type { CollectOptions } from '../../contract/collection.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { LOG } from '../format/schema.ts';
 import type { BlockPlace } from '../packs/record-store.ts';

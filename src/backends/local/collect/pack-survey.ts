@@ -1,4 +1,4 @@
-import type { CollectReport, CollectShare } from '../../contract/maintenance.ts';
+import type { CollectReport, CollectShare } from '../../contract/collection.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { packLength } from '../files/pack-files.ts';
 import { LOG } from '../format/schema.ts';

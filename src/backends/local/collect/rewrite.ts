@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../../core/abort.ts';
-import type { CollectOptions } from '../../contract/maintenance.ts';
+import type { CollectOptions } from '../../contract/collection.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { removePack } from '../files/pack-files.ts';
 import { syncFolder } from '../files/plain-files.ts';

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../../core/abort.ts';
 import { slicesOf } from '../../../core/batches.ts';
-import type { CollectOptions, CollectShare } from '../../contract/maintenance.ts';
+import type { CollectOptions, CollectShare } from '../../contract/collection.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { SEGMENTS, type Space } from '../format/schema.ts';
 import { DeadBytes } from '../tables/dead-bytes.ts';

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { throwIfAborted } from '../../../core/abort.ts';
 import { VarveError } from '../../../core/errors.ts';
-import type { BackupOptions, BackupReport } from '../../contract/maintenance.ts';
+import type { BackupOptions, BackupReport } from '../../contract/backup.ts';
 import type { IndexDatabase } from '../database/index-database.ts';
 import { copyInto } from '../database/index-upkeep.ts';
 import { inspectIndex } from '../database/open-index.ts';

@@ -1,6 +1,6 @@
 import { existsSync, lstatSync, rmSync, type Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { DoctorFinding } from '../../contract/maintenance.ts';
+import type { DoctorFinding } from '../../contract/rescue.ts';
 import { connect, connectToCopy } from '../database/connect.ts';
 import type { Database } from '../database/sqlite-driver.ts';
 import { packPath } from '../files/pack-files.ts';

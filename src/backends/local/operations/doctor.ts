@@ -11,7 +11,7 @@ import {
 import { join, resolve } from 'node:path';
 import { VarveError } from '../../../core/errors.ts';
 import { toVarveError } from '../../../core/system/system-error.ts';
-import type { DoctorFinding, DoctorReport } from '../../contract/maintenance.ts';
+import type { DoctorFinding, DoctorReport } from '../../contract/rescue.ts';
 import { sqliteDriver } from '../database/sqlite-driver.ts';
 import { isWriterAlive } from '../database/writer-lock.ts';
 import { networkFileSystem } from '../files/network-file-system.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AbortOptions } from '../../../core/abort.ts';
-import type { Lease } from '../../contract/maintenance.ts';
+import type { Lease } from '../../contract/reports.ts';
 import { checkLease } from '../../contract/write-validation.ts';
 import type { IndexDatabase } from '../database/index-database.ts';
 import { LEASE_TABLE } from '../format/schema.ts';

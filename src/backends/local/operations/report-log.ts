@@ -1,5 +1,5 @@
 import { type AbortOptions, throwIfAborted } from '../../../core/abort.ts';
-import { KEPT_REPORTS, type ReportLog, type StoredReport } from '../../contract/maintenance.ts';
+import { KEPT_REPORTS, type ReportLog, type StoredReport } from '../../contract/reports.ts';
 import { checkReport } from '../../contract/write-validation.ts';
 import type { IndexDatabase } from '../database/index-database.ts';
 import { REPORT_TABLE } from '../format/schema.ts';

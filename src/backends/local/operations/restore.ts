@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { VarveError } from '../../../core/errors.ts';
 import { toVarveError } from '../../../core/system/system-error.ts';
-import type { BackupOptions, BackupReport } from '../../contract/maintenance.ts';
+import type { BackupOptions, BackupReport } from '../../contract/backup.ts';
 import { inspectIndex } from '../database/open-index.ts';
 import { assertPlain } from '../files/plain-files.ts';
 import { INDEX_FILE, StoreFolder } from '../files/store-folder.ts';

@@ -1,8 +1,8 @@
 import { countTokens } from '../../../cas/codec/token-codec.ts';
 import { batchesOf } from '../../../core/batches.ts';
 import { isUnreadable } from '../../../core/errors.ts';
-import type { ManifestSurvey, SurveyedSegment } from '../../contract/maintenance.ts';
 import { MANIFEST_KINDS, type ManifestHead, type ManifestKey } from '../../contract/manifests.ts';
+import type { ManifestSurvey, SurveyedSegment } from '../../contract/usage.ts';
 import { PackVanished } from '../files/pack-files.ts';
 import { BODIES, SEGMENTS } from '../format/schema.ts';
 import type { RecordPlace } from '../packs/record-store.ts';

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Usage } from '../../contract/maintenance.ts';
 import type { ManifestKind } from '../../contract/manifests.ts';
+import type { Usage } from '../../contract/usage.ts';
 import { indexBytes } from '../database/index-upkeep.ts';
 import { lengthOfFile } from '../files/plain-files.ts';
 import type { StoreFolder } from '../files/store-folder.ts';

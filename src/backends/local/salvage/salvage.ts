@@ -6,13 +6,9 @@ import { IdSet } from '../../../core/collections/id-set.ts';
 import { VarveError } from '../../../core/errors.ts';
 import { assertApart } from '../../../core/system/real-path.ts';
 import { toVarveError } from '../../../core/system/system-error.ts';
-import type {
-  BodyJudge,
-  DoubtfulManifest,
-  SalvageOptions,
-  SalvageReport,
-} from '../../contract/maintenance.ts';
+import type { BodyJudge } from '../../contract/audit.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
+import type { DoubtfulManifest, SalvageOptions, SalvageReport } from '../../contract/rescue.ts';
 import { assertFinished } from '../database/index-file.ts';
 import { BODIES, SEGMENTS } from '../format/schema.ts';
 import { keyOf } from '../tables/manifest-table.ts';

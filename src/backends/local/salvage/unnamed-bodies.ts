@@ -1,6 +1,6 @@
 import { IdSet } from '../../../core/collections/id-set.ts';
 import { isUnreadable } from '../../../core/errors.ts';
-import type { BodyJudge, BodyNature } from '../../contract/maintenance.ts';
+import type { BodyJudge, BodyNature } from '../../contract/audit.ts';
 import { type BodyRecord, decodeBodyRecord } from '../format/body-record.ts';
 import { BODIES, KIND_NUMBERS } from '../format/schema.ts';
 import type { PackInventory } from './pack-inventory.ts';

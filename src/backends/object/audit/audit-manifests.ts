@@ -1,4 +1,4 @@
-import type { Finding } from '../../contract/maintenance.ts';
+import type { Finding } from '../../contract/audit.ts';
 import { isStale, reap } from '../commit/reap.ts';
 import { manifestObjectKey, manifestOfObjectKey } from '../format/keys.ts';
 import type { ManifestRecord } from '../format/manifest-record.ts';

@@ -1,6 +1,6 @@
 import type { Address } from '../../../core/address.ts';
+import type { AuditSettings, Finding } from '../../contract/audit.ts';
 import { MARKED, TO_MARK } from '../../contract/findings.ts';
-import type { AuditSettings, Finding } from '../../contract/maintenance.ts';
 import type { SegmentTaker } from '../segments/segment-taker.ts';
 import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';

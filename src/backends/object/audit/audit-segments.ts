@@ -1,7 +1,7 @@
 import { abortOf, throwIfAborted } from '../../../core/abort.ts';
 import { slicesOf } from '../../../core/batches.ts';
 import { mapAll } from '../../../core/concurrency.ts';
-import type { Finding } from '../../contract/maintenance.ts';
+import type { Finding } from '../../contract/audit.ts';
 import type { ReferenceScan } from '../listing/reference-scan.ts';
 import { type ListedSegment, listSegments } from '../listing/segment-listing.ts';
 import { ReferenceRepair } from '../segments/reference-repair.ts';

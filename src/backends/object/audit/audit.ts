@@ -1,4 +1,4 @@
-import type { AuditReport, AuditSettings, Finding } from '../../contract/maintenance.ts';
+import type { AuditReport, AuditSettings, Finding } from '../../contract/audit.ts';
 import { removeProbeRemains } from '../../storage/probe-remains.ts';
 import { ReferenceScan } from '../listing/reference-scan.ts';
 import { auditManifests } from './audit-manifests.ts';

@@ -1,5 +1,5 @@
+import type { Finding } from '../../contract/audit.ts';
 import { MOST_NAMED_MANIFESTS } from '../../contract/findings.ts';
-import type { Finding } from '../../contract/maintenance.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
 import type { SegmentReferences } from '../listing/reference-scan.ts';
 

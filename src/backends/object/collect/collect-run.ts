@@ -1,5 +1,5 @@
 import type { Address } from '../../../core/address.ts';
-import type { CollectSettings, Remnant } from '../../contract/maintenance.ts';
+import type { CollectSettings, Remnant } from '../../contract/collection.ts';
 import type { DeleteWrite, WriteOutcome } from '../../contract/manifests.ts';
 import type { ListIndex } from '../listing/list-index.ts';
 import type { SegmentTaker } from '../segments/segment-taker.ts';

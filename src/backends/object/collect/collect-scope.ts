@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { throwIfAborted } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
 import type { Clock } from '../../../core/system/clock.ts';
-import type { CollectSettings, ProgressCallback } from '../../contract/maintenance.ts';
+import type { CollectSettings, ProgressCallback } from '../../contract/collection.ts';
 
 /** The shard, the deadline and the concurrency of a collection, and what kind of run it is. */
 export class CollectScope {

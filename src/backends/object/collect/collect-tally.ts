@@ -1,5 +1,5 @@
 import type { Address } from '../../../core/address.ts';
-import type { CollectReason, CollectReport, CollectShare } from '../../contract/maintenance.ts';
+import type { CollectReason, CollectReport, CollectShare } from '../../contract/collection.ts';
 import { parseGeneration } from '../format/sidecar.ts';
 import type { Verdict } from './judge.ts';
 

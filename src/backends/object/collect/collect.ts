@@ -1,4 +1,4 @@
-import type { CollectReport, CollectSettings } from '../../contract/maintenance.ts';
+import type { CollectReport, CollectSettings } from '../../contract/collection.ts';
 import { removeProbeRemains } from '../../storage/probe-remains.ts';
 import { findRemnants } from '../operations/remnants.ts';
 import { type CollectContext, type CollectRun, startRun } from './collect-run.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type AbortOptions, abortOf } from '../../../core/abort.ts';
 import { parseJson } from '../../../core/json.ts';
-import type { Lease } from '../../contract/maintenance.ts';
+import type { Lease } from '../../contract/reports.ts';
 import { checkLease } from '../../contract/write-validation.ts';
 import { leaseKey } from '../format/keys.ts';
 import type { Protocol } from '../tables/protocol.ts';

@@ -2,7 +2,7 @@ import { abortOf } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable } from '../../../core/errors.ts';
-import type { Remnant } from '../../contract/maintenance.ts';
+import type { Remnant } from '../../contract/collection.ts';
 import { segmentKey, sidecarKey } from '../format/keys.ts';
 import type { Generation, Sidecar } from '../format/sidecar.ts';
 import { ReferenceScan } from '../listing/reference-scan.ts';

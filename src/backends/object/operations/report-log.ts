@@ -1,7 +1,7 @@
 import { type AbortOptions, abortOf } from '../../../core/abort.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { VarveError } from '../../../core/errors.ts';
-import { KEPT_REPORTS, type ReportLog, type StoredReport } from '../../contract/maintenance.ts';
+import { KEPT_REPORTS, type ReportLog, type StoredReport } from '../../contract/reports.ts';
 import { checkReport } from '../../contract/write-validation.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
 import { listObjects } from '../../storage/listing.ts';

@@ -2,8 +2,8 @@ import { type AbortOptions, abortOf, throwIfAborted } from '../../../core/abort.
 import type { Address } from '../../../core/address.ts';
 import { slicesOf } from '../../../core/batches.ts';
 import { mapAll } from '../../../core/concurrency.ts';
-import type { ManifestSurvey, SurveyedSegment } from '../../contract/maintenance.ts';
 import { MANIFEST_KINDS, type ManifestHead } from '../../contract/manifests.ts';
+import type { ManifestSurvey, SurveyedSegment } from '../../contract/usage.ts';
 import { listObjects, listPages } from '../../storage/listing.ts';
 import { manifestsPrefix, parseSegmentKey, SEGMENTS_PREFIX } from '../format/keys.ts';
 import { headOfRecord, type ManifestContent } from '../format/manifest-record.ts';

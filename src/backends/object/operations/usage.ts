@@ -1,8 +1,8 @@
 import { type AbortOptions, abortOf } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
-import type { Usage } from '../../contract/maintenance.ts';
 import type { ManifestKind } from '../../contract/manifests.ts';
+import type { Usage } from '../../contract/usage.ts';
 import { listObjects, listPages } from '../../storage/listing.ts';
 import { GARBAGE_HINTS_PREFIX, MANIFESTS_PREFIX, parseSegmentKey } from '../format/keys.ts';
 import { parseGeneration } from '../format/sidecar.ts';

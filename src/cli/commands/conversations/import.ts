@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import type { Usage } from '../../../backends/contract/maintenance.ts';
+import type { Usage } from '../../../backends/contract/usage.ts';
 import { isVarveError, VarveError } from '../../../core/errors.ts';
 import type {
   ImportCounts,

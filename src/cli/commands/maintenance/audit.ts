@@ -1,4 +1,4 @@
-import type { AuditReport, Finding } from '../../../backends/contract/maintenance.ts';
+import type { AuditReport, Finding } from '../../../backends/contract/audit.ts';
 import { isVarveError } from '../../../core/errors.ts';
 import type { Store } from '../../../store.ts';
 import { bytes, counted, name, seconds } from '../../messages/human.ts';

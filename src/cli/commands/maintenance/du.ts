@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import type { Usage } from '../../../backends/contract/maintenance.ts';
+import type { Usage } from '../../../backends/contract/usage.ts';
 import type { UsageBreakdown, UsagePart } from '../../../gc/usage/usage-breakdown.ts';
 import { bytes, name, number, table, timesSmaller } from '../../messages/human.ts';
 import type { AddCommand } from '../../session/command.ts';

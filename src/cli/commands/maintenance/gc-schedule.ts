@@ -1,4 +1,4 @@
-import type { CollectReport } from '../../../backends/contract/maintenance.ts';
+import type { CollectReport } from '../../../backends/contract/collection.ts';
 import type { GarbageCollectionOptions } from '../../../gc/garbage-collection.ts';
 import type { ScheduleOptions } from '../../../gc/schedule.ts';
 import { collectLines } from '../../messages/collect-lines.ts';

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import type { CollectShard } from '../../../backends/contract/maintenance.ts';
+import type { CollectShard } from '../../../backends/contract/collection.ts';
 import type { Duration } from '../../../core/duration.ts';
 import { VarveError } from '../../../core/errors.ts';
 import { collectLines } from '../../messages/collect-lines.ts';

@@ -1,4 +1,4 @@
-import type { DoubtfulManifest } from '../../../backends/contract/maintenance.ts';
+import type { DoubtfulManifest } from '../../../backends/contract/rescue.ts';
 import { counted, seconds } from '../../messages/human.ts';
 import type { AddCommand } from '../../session/command.ts';
 import { EXIT } from '../../session/exit-codes.ts';
