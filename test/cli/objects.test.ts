@@ -190,7 +190,7 @@ describe.skipIf(leftOut('the command line on a bucket'))('on a bucket', () => {
     expect(found.stdout).toMatch(
       new RegExp(
         `^orphaned-data: data of segment 0{64} has no sidecar \\(repair would delete it\\)\n` +
-          `missing-data: the data of segment ${address} is gone \\(repair would mark it, so ` +
+          `missing-data: the data of segment ${address} is missing \\(repair would mark it, so ` +
           'that the next put of the same bytes heals it\\)\n' +
           '  affects conversation a2\n' +
           '3 manifests, 4 segments, .*: 2 findings, 2 left unrepaired\n$',
@@ -199,7 +199,7 @@ describe.skipIf(leftOut('the command line on a bucket'))('on a bucket', () => {
     const repairing = await run('audit', ['audit', '--repair']);
     expect(repairing.status).toBe(5);
     expect(repairing.stdout).toMatch(
-      /has no sidecar \(repaired\)\n.* is gone \(it is marked, and the next put of the same bytes heals it\)\n/,
+      /has no sidecar \(repaired\)\n.* is missing \(it is marked, and the next put of the same bytes heals it\)\n/,
     );
     // The same bytes, put again.
     await seed('audit');
