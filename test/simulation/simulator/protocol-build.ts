@@ -20,7 +20,7 @@ import type { VarveError } from '../../../src/core/errors.ts';
  */
 export interface Patch {
   /**
-   * The file's name without its folder: no two files of the protocol have the same name.
+   * The file's name without its folder. No other file of the protocol may have that name.
    */
   readonly file: string;
   readonly find: string;
@@ -48,16 +48,16 @@ const IMPORT = /\b(?:from|import) ?\(?'(\.[^']+)'/g;
  */
 export class ProtocolBuilds implements Disposable {
   readonly #folder: string;
-  /** Paths below `src/`, by name. */
-  readonly #files: ReadonlyMap<string, string>;
+  /** Paths below `src/`. */
+  readonly #files: ReadonlySet<string>;
   #count = 0;
 
   constructor() {
     mkdirSync(CACHE, { recursive: true });
     this.#folder = mkdtempSync(join(CACHE, 'simulation-'));
-    this.#files = filesByName();
+    this.#files = protocolFiles();
     writeFileSync(join(this.#folder, 'package.json'), '{"type":"module"}');
-    for (const file of this.#files.values()) {
+    for (const file of this.#files) {
       this.#write('plain', file, transpile(readFileSync(join(SOURCE, file), 'utf8'), file));
     }
   }
@@ -72,7 +72,7 @@ export class ProtocolBuilds implements Disposable {
         patchedText(patched.get(path) ?? readFileSync(join(SOURCE, path), 'utf8'), patch),
       );
     }
-    for (const file of this.#files.values()) {
+    for (const file of this.#files) {
       const text = patched.get(file);
       if (text === undefined) this.#link(name, file);
       else this.#write(name, file, transpile(text, file));
@@ -110,26 +110,22 @@ export class ProtocolBuilds implements Disposable {
   }
 
   #pathOf(file: string): string {
-    const path = this.#files.get(file);
+    const [path, ...others] = [...this.#files].filter((each) => basename(each) === file);
     if (path === undefined) throw new Error(`the protocol has no file ${file}`);
+    if (others.length > 0)
+      throw new Error(`the protocol has several files ${file}: ${[path, ...others].join(', ')}`);
     return path;
   }
 }
 
-/** The files that the entries import, directly or not, by name. */
-function filesByName(): ReadonlyMap<string, string> {
+/** The paths of the files that the entries import, directly or not. */
+function protocolFiles(): ReadonlySet<string> {
   const paths = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' });
-  const files = new Map<string, string>();
+  const files = new Set<string>();
   const rest = paths.filter((path) => ENTRIES.includes(basename(path)));
   for (let path = rest.pop(); path !== undefined; path = rest.pop()) {
-    const name = basename(path);
-    const known = files.get(name);
-    if (known === path) continue;
-    if (known !== undefined)
-      throw new Error(
-        `${known} and ${path} have the same name, and patches name files without folders`,
-      );
-    files.set(name, path);
+    if (files.has(path)) continue;
+    files.add(path);
     for (const [, imported] of readFileSync(join(SOURCE, path), 'utf8').matchAll(IMPORT)) {
       rest.push(join(dirname(path), imported as string));
     }
