@@ -65,6 +65,15 @@ export function describeCommits(fixture: Fixture): void {
       expect(Math.abs(head.createdAt - before)).toBeLessThan(60_000);
     });
 
+    test('dates what replaces other content at its own commit, too', async () => {
+      const { backend } = fixture;
+      const before = Date.now();
+      await commit(backend, put('x', [entry('old')], { fields: { createdAt: 1234 } }));
+      await commit(backend, put('x', [entry('new')], { ifExists: 'replace' }));
+      const head = (await headOf(backend, 'x')) ?? expect.unreachable();
+      expect(Math.abs(head.createdAt - before)).toBeLessThan(60_000);
+    });
+
     /** Numbers for bodies, and fewer for segments: some are used more than once. */
     const numbers = (usual: number, segments: number) => {
       const count = fixture.size(usual);

@@ -213,8 +213,8 @@ export class ManifestTable {
   }
 
   /**
-   * Replaces the entries of a row. Keeps its place in the order of archiving, and its creation time
-   * unless one is given.
+   * Replaces the entries of a row. Keeps its place in the order of archiving; the new content is
+   * created now, unless its fields say when.
    */
   replace(
     row: ManifestRow,
@@ -222,7 +222,7 @@ export class ManifestTable {
     fields: ManifestFields,
     now: number,
   ): ManifestRow {
-    const columns = this.#columns(fields, row.created);
+    const columns = this.#columns(fields, now);
     this.#database.run('DELETE FROM entry WHERE manifest = ?', row.id);
     this.#database.run(
       `UPDATE manifest SET application = ?, model = ?, created = ?, updated = ?, expires = ?, bytes = ?, revision = ?,
