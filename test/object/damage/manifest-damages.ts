@@ -134,7 +134,7 @@ const staleWriter = (): Finding =>
     kind: 'stale-writer',
     message: 'a writer of conversation "b" ended before it had finished',
     location: MANIFEST.b,
-    repair: 'fence its attempt, and release what it took',
+    repair: 'fence its attempt, and drop the references that it took',
   });
 
 /** The message of an audit, with that of the error that a reader gets. */

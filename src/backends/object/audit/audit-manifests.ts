@@ -65,7 +65,7 @@ function staleWriter(
       message: `a writer of ${key.kind} ${JSON.stringify(key.id)} ended before it had finished`,
       location: objectKey,
       manifests: [],
-      repair: 'fence its attempt, and release what it took',
+      repair: 'fence its attempt, and drop the references that it took',
       harmful: false,
     },
     mend: async () => {

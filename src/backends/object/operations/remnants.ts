@@ -120,6 +120,6 @@ const ORPHANED =
   'nothing leads to this data: an audit with repair deletes it, if no manifest needs it';
 
 const FORGOTTEN =
-  'nothing needs this data, and the process that released it has not finished or has died: erase ' +
+  'nothing needs this data, and the process that dropped it has not finished or has died: erase ' +
   'again in a minute, ' +
   'and if it is still there, audit with repair first';
