@@ -147,7 +147,7 @@ export class Store implements AsyncDisposable {
     return this.#runs.recordEach(
       'audit',
       given,
-      (telling) => auditStore(this, telling.watching(given)),
+      (work) => auditStore(this, work.watching(given)),
       ({ kind }) => kind,
     );
   }
@@ -220,8 +220,8 @@ export class Store implements AsyncDisposable {
   async backup(folder: string, options?: BackupOptions): Promise<BackupReport> {
     const given = BACKUP_OPTIONS.read('backup', options);
     const path = resolve(pathOf(folder));
-    const telling = new Work('backup', this.#onEvent);
-    return telling.run(() => backUp(this.backend, path, openDirectory, telling.watching(given)));
+    const work = new Work('backup', this.#onEvent);
+    return work.run(() => backUp(this.backend, path, openDirectory, work.watching(given)));
   }
 
   /**

@@ -87,9 +87,9 @@ export class GarbageCollection {
    */
   async plan(options?: CollectionPlanOptions): Promise<CollectReport> {
     const given = PLAN_OPTIONS.read('gc.plan', options);
-    const telling = this.#runs.begin('gc');
+    const work = this.#runs.begin('gc');
     const collecting = { ...toCollectOptions(given), dryRun: true };
-    return telling.run(() => this.#backend.collect(telling.watching(collecting)));
+    return work.run(() => this.#backend.collect(work.watching(collecting)));
   }
 
   /**
@@ -104,8 +104,8 @@ export class GarbageCollection {
   async run(options?: GarbageCollectionOptions): Promise<CollectReport> {
     const given = RUN_OPTIONS.read('gc.run', options);
     const collecting = toCollectOptions(given);
-    return this.#runs.record('gc', given, (telling) =>
-      this.#backend.collect(telling.watching(collecting)),
+    return this.#runs.record('gc', given, (work) =>
+      this.#backend.collect(work.watching(collecting)),
     );
   }
 
@@ -160,8 +160,8 @@ export class GarbageCollection {
   async erase(options?: ErasureOptions): Promise<CollectReport> {
     const given = ERASURE_OPTIONS.read('gc.erase', options);
     const collecting = { ...toCollectOptions(given), erase: true };
-    return this.#runs.record('gc', { ...given, erase: true }, async (telling) =>
-      withUnfinished(await this.#backend.collect(telling.watching(collecting))),
+    return this.#runs.record('gc', { ...given, erase: true }, async (work) =>
+      withUnfinished(await this.#backend.collect(work.watching(collecting))),
     );
   }
 }

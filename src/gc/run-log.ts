@@ -78,16 +78,16 @@ export class RunLog {
     return new Work(WORKS[operation], this.#onEvent);
   }
 
-  /** Runs `work` and keeps a report of it, of its failure as well. */
+  /** Calls `run` and keeps a report of it, of its failure as well. */
   async record<Result extends object>(
     operation: Operation,
     options: object,
-    work: (telling: Work) => Promise<Result>,
+    run: (work: Work) => Promise<Result>,
   ): Promise<Result> {
     const begun = this.#begin();
-    const telling = this.begin(operation);
+    const work = this.begin(operation);
     try {
-      const result = await telling.run(() => work(telling));
+      const result = await work.run(() => run(work));
       await this.#keep(operation, options, begun, {
         outcome: 'done',
         result: { ...result } as Record<string, unknown>,
@@ -105,18 +105,18 @@ export class RunLog {
   async *recordEach<Item extends object, Result extends object>(
     operation: Operation,
     options: object,
-    begin: (telling: Work) => AsyncGenerator<Item, Result, undefined>,
+    begin: (work: Work) => AsyncGenerator<Item, Result, undefined>,
     name: (item: Item) => string,
   ): AsyncGenerator<Item, Result, undefined> {
     const begun = this.#begin();
-    const telling = this.begin(operation);
-    const work = telling.each(begin(telling));
+    const work = this.begin(operation);
+    const steps = work.each(begin(work));
     const counts: Record<string, number> = {};
     // What stands if the reader leaves in the middle.
     let ending: Ending = { outcome: 'aborted' };
     try {
       for (;;) {
-        const step = await work.next();
+        const step = await steps.next();
         if (step.done) {
           ending = { outcome: 'done', result: { ...step.value } as Record<string, unknown> };
           return step.value;
@@ -128,7 +128,7 @@ export class RunLog {
       ending = this.#endingBy(error);
       throw error;
     } finally {
-      await work.return(undefined as never);
+      await steps.return(undefined as never);
       await this.#keep(operation, options, begun, { ...ending, counts });
     }
   }
@@ -180,12 +180,12 @@ export class RunLog {
       ? error
       : new VarveError('INTERNAL', String(error));
     const { location } = this.#backend;
-    const told = message
+    const text = message
       .replaceAll(location, '(the store)')
       .replaceAll(location.replace(/^file:/, ''), '(the store)');
     return {
       outcome: code === 'ABORTED' ? 'aborted' : 'failed',
-      error: { code, message: told.slice(0, MAX_MESSAGE) },
+      error: { code, message: text.slice(0, MAX_MESSAGE) },
     };
   }
 }

@@ -122,7 +122,7 @@ export class Prune {
       changed: 0,
       unreadable: 0,
     };
-    const tell = (decision: PruneDecision): PruneDecision => {
+    const counted = (decision: PruneDecision): PruneDecision => {
       const { status, bytes } = decision;
       if (status === 'planned' || status === 'deleted') {
         tally.deleted++;
@@ -134,7 +134,7 @@ export class Prune {
     const flush = async (): Promise<PruneDecision[]> => {
       const due = batch;
       batch = [];
-      return (await this.#delete(due, options)).map(tell);
+      return (await this.#delete(due, options)).map(counted);
     };
     const kept = new Map<string, number>();
     for await (const listed of this.#backend.list('conversation', rule.filter, options)) {
@@ -153,7 +153,7 @@ export class Prune {
       }
       if (!rule.isOldEnough(judged.head)) continue;
       const decision = decisionOf(rule, judged.head, judged.status);
-      if (decision.status !== 'planned' || dryRun) yield tell(decision);
+      if (decision.status !== 'planned' || dryRun) yield counted(decision);
       else if (batch.push(decision) === BATCH) yield* await flush();
     }
     yield* await flush();

@@ -8,7 +8,7 @@ import { type SharedSegment, TopSegments } from './top-segments.ts';
 /** How usage is broken down. */
 export interface UsageBreakdownOptions extends AbortOptions {
   /**
-   * What to tell apart: the applications, the models, or the months (UTC) of creation. Default:
+   * What to compare: the applications, the models, or the months (UTC) of creation. Default:
    * nothing, one part for all.
    */
   readonly by?: 'application' | 'model' | 'month' | undefined;
@@ -158,11 +158,11 @@ function roundParts(parts: ReadonlyMap<string | null, Sums>): UsagePart[] {
 
 function carrying(): (value: number) => number {
   let exact = 0;
-  let told = 0;
+  let passed = 0;
   return (value) => {
     exact += value;
-    const rounded = Math.round(exact) - told;
-    told += rounded;
+    const rounded = Math.round(exact) - passed;
+    passed += rounded;
     return rounded;
   };
 }

@@ -243,7 +243,7 @@ interface Plan {
 function settle(
   plan: Plan,
   outcome: WriteOutcome | undefined,
-  tell: (step: number, outcome: WriteOutcome) => void,
+  report: (step: number, outcome: WriteOutcome) => void,
 ): void {
   const success = outcome?.status === 'failed' ? undefined : outcome;
   const revision = success?.revision ?? plan.revision;
@@ -255,13 +255,13 @@ function settle(
       : { newSegments: success.newSegments, newBytes: success.newBytes };
   for (const [index, step] of plan.steps.entries()) {
     if (step instanceof VarveError) {
-      tell(index, { status: 'failed', error: step });
+      report(index, { status: 'failed', error: step });
     } else if (outcome?.status === 'failed' && step !== 'unchanged') {
-      tell(index, outcome);
+      report(index, outcome);
     } else if (step === 'unchanged' || success?.status === 'unchanged') {
-      tell(index, { status: 'unchanged', ...known, ...UNCHANGED });
+      report(index, { status: 'unchanged', ...known, ...UNCHANGED });
     } else {
-      tell(index, { status: step, ...known, ...stored });
+      report(index, { status: step, ...known, ...stored });
       stored = UNCHANGED;
     }
   }

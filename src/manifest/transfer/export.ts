@@ -73,9 +73,9 @@ export function exportJsonl(
   onEvent?: OnEvent,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const given = EXPORT_OPTIONS.read('exportJsonl', options);
-  const telling = new Work('export', onEvent);
-  const exporter = new Exporter(backend, given, telling);
-  return telling.each(
+  const work = new Work('export', onEvent);
+  const exporter = new Exporter(backend, given, work);
+  return work.each(
     whileOpen(backend, exportAll(backend, given, exporter)),
     () => exporter.counts,
     () => {},
@@ -109,15 +109,15 @@ class Exporter {
   readonly #backend: Backend;
   readonly #options: ExportOptions;
   readonly #reader: ConversationReader;
-  readonly #telling: Work;
+  readonly #work: Work;
   readonly #counts = { conversations: 0, bytes: 0 };
   /** Whether the output ends with a newline so far, so that another line may follow. */
   #lineEnded = true;
   #output = Buffer.allocUnsafe(PIECE_BYTES);
   #length = 0;
 
-  constructor(backend: Backend, options: ExportOptions, telling: Work) {
-    this.#telling = telling;
+  constructor(backend: Backend, options: ExportOptions, work: Work) {
+    this.#work = work;
     this.#backend = backend;
     this.#options = options;
     this.#reader = new ConversationReader(backend);
@@ -166,10 +166,7 @@ class Exporter {
     }
     if (this.#length > 0) yield this.#takeOutput();
     const { bytes } = this.#counts;
-    const progress = this.#telling.progress(
-      { phase: 'export', done: bytes, total: 0 },
-      this.#counts,
-    );
+    const progress = this.#work.progress({ phase: 'export', done: bytes, total: 0 }, this.#counts);
     this.#options.onProgress?.(progress);
   }
 

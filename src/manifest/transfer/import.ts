@@ -108,17 +108,17 @@ export async function importJsonl(
   onEvent?: OnEvent,
 ): Promise<ImportReport> {
   const settings = IMPORT_OPTIONS.read('importJsonl', options);
-  const telling = new Work('import', onEvent);
-  return telling.run(() => importAll(backend, source, settings, telling));
+  const work = new Work('import', onEvent);
+  return work.run(() => importAll(backend, source, settings, work));
 }
 
 async function importAll(
   backend: Backend,
   source: ByteSource,
   settings: ImportSettings,
-  telling: Work,
+  work: Work,
 ): Promise<ImportReport> {
-  const importer = new Importer(backend, settings, telling);
+  const importer = new Importer(backend, settings, work);
   const maxRecordBytes = Math.min(settings.maxRecordBytes, MAX_RECORD_BYTES);
   let committing: Promise<void> = Promise.resolve();
   try {
@@ -144,7 +144,7 @@ interface Prepared {
 
 class Importer {
   readonly #options: ImportSettings;
-  readonly #telling: Work;
+  readonly #work: Work;
   readonly #encoder: RecordEncoder;
   readonly #writer: ConversationWriter;
   readonly #occurrences = new OccurrenceCounter();
@@ -164,9 +164,9 @@ class Importer {
   /** Bytes that wait for the first record that can be stored. */
   #lead: Buffer = NOTHING;
 
-  constructor(backend: Backend, options: ImportSettings, telling: Work) {
+  constructor(backend: Backend, options: ImportSettings, work: Work) {
     this.#options = options;
-    this.#telling = telling;
+    this.#work = work;
     this.#encoder = new RecordEncoder(backend.capabilities.inlineBelow);
     this.#writer = new ConversationWriter(backend, new ConversationReader(backend));
   }
@@ -207,7 +207,7 @@ class Importer {
         first ??= error;
       }
       const { bytes } = this.#counts;
-      const progress = this.#telling.progress(
+      const progress = this.#work.progress(
         { phase: 'import', done: bytes, total: 0 },
         this.#counts,
       );
@@ -257,7 +257,7 @@ class Importer {
         error: outcome.error,
       };
       if (this.#errors.length < MAX_REPORTED_ERRORS) this.#errors.push(error);
-      this.#telling.item(error);
+      this.#work.item(error);
       return error;
     }
     const { status, newSegments, newBytes } = outcome;

@@ -223,12 +223,12 @@ export function describeFailure(thrown: unknown, request: S3Request): S3Failure 
 }
 
 function regionAdvice(thrown: unknown, { region }: S3Request): string {
-  const told = textOf(thrown, 'Region') ?? headersOf(thrown)['x-amz-bucket-region'];
+  const actual = textOf(thrown, 'Region') ?? headersOf(thrown)['x-amz-bucket-region'];
   const asked = region === undefined ? '' : `, not in ${region}`;
-  return told === undefined
+  return actual === undefined
     ? `the bucket is in another region${asked}, or under another endpoint: say region=… and ` +
         'endpoint=…'
-    : `the bucket is in region ${told}${asked}: say region=${told}`;
+    : `the bucket is in region ${actual}${asked}: say region=${actual}`;
 }
 
 /** Takes out of a client's error what is known to hold no credentials. */

@@ -1,4 +1,4 @@
-import { Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { CollectShard } from '../../../backends/contract/collection.ts';
 import type { Duration } from '../../../core/duration.ts';
 import { VarveError } from '../../../core/errors.ts';
@@ -13,6 +13,7 @@ import {
   shard,
   writtenDuration,
 } from '../../session/option-values.ts';
+import type { Session } from '../../session/session.ts';
 import { printHistory } from './gc-history.ts';
 import { collectRegularly } from './gc-schedule.ts';
 
@@ -30,10 +31,28 @@ interface Options {
   readonly erase?: boolean;
 }
 
+type CollectOnceOptions = Omit<Options, 'every' | 'jitter' | 'history' | 'limit'>;
+
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 export const addGc: AddCommand = (program, run) => {
-  const command = program
+  const command = declareGc(program);
+  command.action(({ every, jitter, history, limit, ...options }: Options) =>
+    run(command, async (session) => {
+      if (jitter !== undefined && every === undefined) throw needs('--jitter', '--every');
+      if (!history && command.getOptionValueSource('limit') === 'cli')
+        throw needs('--limit', '--history');
+      if (history) return printHistory(session, limit);
+      if (every === undefined) return collectOnce(session, options);
+      const { dryRun: _, erase: __, ...collecting } = options;
+      const rhythm = { every, ...(jitter !== undefined && { jitter }) };
+      return collectRegularly(session, { ...rhythm, full: false, ...collecting });
+    }),
+  );
+};
+
+function declareGc(program: Command): Command {
+  return program
     .command('gc')
     .description(
       'Delete what has expired and collect what nothing references. Safe beside readers and ' +
@@ -101,47 +120,31 @@ export const addGc: AddCommand = (program, run) => {
       count,
     )
     .addHelpText('after', DURATION_HELP);
-  command.action(({ every, jitter, history, limit, ...options }: Options) =>
-    run(command, async (session) => {
-      if (jitter !== undefined && every === undefined) throw needs('--jitter', '--every');
-      if (!history && command.getOptionValueSource('limit') === 'cli')
-        throw needs('--limit', '--history');
-      if (history) return printHistory(session, limit);
-      const { dryRun = false, grace, full = false, erase = false, deadline, ...limits } = options;
-      if (every !== undefined) {
-        const rhythm = { every, ...(jitter !== undefined && { jitter }) };
-        return collectRegularly(session, {
-          ...rhythm,
-          grace,
-          full,
-          ...(deadline !== undefined && { deadline }),
-          ...limits,
-        });
-      }
-      const store = await session.open(dryRun ? 'read' : 'change');
-      const progress = await session.progress('collecting', 'items');
-      const watching = {
-        ...(deadline !== undefined && { deadline }),
-        signal: session.signal,
-        onProgress: ({ phase, done, total }: { phase: string; done: number; total: number }) =>
-          progress.update(done, total, phase),
-      };
-      const collecting = erase ? watching : { grace, full, ...limits, ...watching };
-      const report = await (dryRun
-        ? store.gc.plan({ ...collecting, erase })
-        : erase
-          ? store.gc.erase(collecting)
-          : store.gc.run(collecting));
-      progress.stop();
-      await session.report(report, [
-        ...collectLines(report),
-        ...remnantLines(report, store.backend.capabilities),
-      ]);
-      if (report.remnants !== undefined && report.remnants.length > 0)
-        session.exitCode = EXIT.partial;
-    }),
-  );
-};
+}
+
+async function collectOnce(session: Session, options: CollectOnceOptions): Promise<void> {
+  const { dryRun = false, grace, full = false, erase = false, deadline, ...limits } = options;
+  const store = await session.open(dryRun ? 'read' : 'change');
+  const progress = await session.progress('collecting', 'items');
+  const watching = {
+    ...(deadline !== undefined && { deadline }),
+    signal: session.signal,
+    onProgress: ({ phase, done, total }: { phase: string; done: number; total: number }) =>
+      progress.update(done, total, phase),
+  };
+  const collecting = erase ? watching : { grace, full, ...limits, ...watching };
+  const report = await (dryRun
+    ? store.gc.plan({ ...collecting, erase })
+    : erase
+      ? store.gc.erase(collecting)
+      : store.gc.run(collecting));
+  progress.stop();
+  await session.report(report, [
+    ...collectLines(report),
+    ...remnantLines(report, store.backend.capabilities),
+  ]);
+  if (report.remnants !== undefined && report.remnants.length > 0) session.exitCode = EXIT.partial;
+}
 
 function needs(option: string, other: string): VarveError {
   return new VarveError('INVALID_ARGUMENT', `${option} works only with ${other}`);
