@@ -8,6 +8,7 @@
 
 const CORE = ['core', 'core/collections', 'core/options', 'core/system'];
 const BELOW_BACKENDS = [...CORE, 'cas/codec', 'backends/contract'];
+const OPENING = ['open-options.ts', 'open.ts'];
 const FACE = ['open-options.ts', 'location.ts', 'open.ts', 'store.ts', 'recovery.ts'];
 
 const OBJECT = wingsOf('backends/object', {
@@ -121,7 +122,7 @@ function rule(name, allowed, restriction = {}) {
 }
 
 const LIBRARY = Object.keys(MAY_IMPORT);
-const isConcrete = (folder) => /^backends\/(?!contract)/.test(folder);
+const ABSTRACT = LIBRARY.filter((folder) => !/^backends\/(?!contract)/.test(folder));
 
 module.exports = {
   folders: { ...MAY_IMPORT, ...CLI_MAY_IMPORT },
@@ -130,8 +131,12 @@ module.exports = {
     ...Object.entries(CLI_MAY_IMPORT).map(([folder, allowed]) =>
       rule(folder, [...allowed, ...FACE], { dependencyTypesNot: ['type-only'] }),
     ),
-    ...FACE.map((file) => rule(file, [...LIBRARY, ...FACE])),
-    rule('index.ts', [...LIBRARY.filter((folder) => !isConcrete(folder)), ...FACE]),
+    // Only the opening knows concrete backends; the rest of the face, no more than their types.
+    ...OPENING.map((file) => rule(file, [...LIBRARY, ...FACE])),
+    ...FACE.filter((file) => !OPENING.includes(file)).map((file) =>
+      rule(file, [...ABSTRACT, ...FACE], { dependencyTypesNot: ['type-only'] }),
+    ),
+    rule('index.ts', [...ABSTRACT, ...FACE]),
     {
       name: 'no-cycles',
       severity: 'error',

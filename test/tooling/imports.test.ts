@@ -55,6 +55,7 @@ const planted: readonly (readonly [rule: string, file: string, text: string])[] 
   ...['open-options.ts', 'location.ts', 'open.ts', 'store.ts', 'recovery.ts'].map(
     (file) => [file, fileOf(file), importOf(file, 'cli')] as const,
   ),
+  ['store.ts', 'src/store.ts', importOf('store.ts', 'backends/local')],
   ['index.ts', 'src/index.ts', importOf('index.ts', 'backends/local')],
   ['no-cycles', 'src/core/a.ts', `import type {} from './b.ts';`],
   ['no-dev-dependencies', 'src/store.ts', `import 'vitest';`],
@@ -122,8 +123,9 @@ describe('the import check', () => {
       expect(status).toBe(1);
     });
 
-    it.each(planted)('names the rule %s for %s: %s', (rule, file) => {
-      expect(output).toContain(`${rule}: ${file} → `);
+    it.each(planted)('names the rule %s for %s: %s', (rule, file, text) => {
+      const target = join(dirname(file), /'(.*)'/.exec(text)?.[1] ?? '');
+      expect(output).toContain(`${rule}: ${file} → ${target in files ? target : ''}`);
     });
   });
 });
