@@ -37,34 +37,34 @@ export const RULES = {
   },
   'heat-only-what-is-live': {
     sentence:
-      'Only a live sidecar becomes hot. A writer adds no reference only if it has read the sidecar ' +
-      'as live and hot after its `pending` was stored. No collection takes a segment that is hot ' +
-      'or that a cooler guards.',
+      'Only a live sidecar becomes hot. A writer adds no reference only if it has read the ' +
+      'sidecar as live and hot after its `pending` was stored. No collection takes a segment ' +
+      'that is hot or that a cooler guards.',
     reason:
-      'A hot sidecar does not name all its references. Its data might be missing, or a collection ' +
-      'might delete it, although a manifest needs it.',
+      'A hot sidecar does not name all its references. Its data might be missing, or a ' +
+      'collection might delete it, although a manifest needs it.',
   },
   'remove-only-own-guards': {
     sentence:
-      'A cooler removes only its own guard from a sidecar. The next cooler replaces the guard of a ' +
-      'dead one, and scans all manifests again.',
+      'A cooler removes only its own guard from a sidecar. The next cooler replaces the guard of ' +
+      'a dead one, and scans all manifests again.',
     reason:
       'Until a cooler has named all references, its guard is all that keeps the segment from a ' +
       'collection.',
   },
   'drop-what-is-replaced': {
     sentence:
-      'A commit adds to `releasing` the references that its content drops. Fencing adds those that ' +
-      'the attempt announced and that `current` does not keep. Nothing leaves `releasing` before ' +
-      'it has left its sidecar.',
+      'A commit adds to `releasing` the references that its content drops. Fencing adds those ' +
+      'that the attempt announced and that `current` does not keep. Nothing leaves `releasing` ' +
+      'before it has left its sidecar.',
     reason:
       'A reference that is forgotten keeps its segment for ever. One that the content still uses ' +
       'loses its segment.',
   },
   'never-guess-outcomes': {
     sentence:
-      'After an unknown answer the writer reads the manifest again: if the nonce of its change is ' +
-      'there, the change was applied. If that does not decide it, the caller gets ' +
+      'After an unknown answer the writer reads the manifest again: if the nonce of its change ' +
+      'is there, the change was applied. If that does not decide it, the caller gets ' +
       '`OUTCOME_UNKNOWN`, and nothing is repeated or undone.',
     reason: 'A repeated append appends twice, and what is undone may still arrive.',
   },
@@ -78,14 +78,14 @@ export const RULES = {
   },
   'scan-before-deleting-strays': {
     sentence:
-      'Data without a sidecar is deleted only after a scan of all manifests finds no reference to ' +
-      'it.',
+      'Data without a sidecar is deleted only after a scan of all manifests finds no reference ' +
+      'to it.',
     reason: 'A half-restored copy of a bucket looks the same, and its manifests need that data.',
   },
   'keep-tombstones': {
     sentence:
-      'No manifest and no sidecar is deleted: a tombstone stays, which outlives every request that ' +
-      'may still arrive.',
+      'No manifest and no sidecar is deleted: a tombstone stays, which outlives every request ' +
+      'that may still arrive.',
     reason: 'A late creation would find nothing there, and bring back what was deleted.',
   },
   'judge-what-is-replaced': {
@@ -110,11 +110,12 @@ export const RULES = {
   },
   'hint-before-change': {
     sentence:
-      'A hint is stored before the change that it announces, and removed only when nothing is left ' +
-      'to do. Indexes and hints are never the truth: what counts references lists the manifests.',
+      'A hint is stored before the change that it announces, and removed only when nothing is ' +
+      'left to do. Indexes and hints are never the truth: what counts references lists the ' +
+      'manifests.',
     reason:
-      'A process may die in between: no everyday collection would find its garbage. An index that ' +
-      'lacks a manifest would hide its references.',
+      'A process may die in between: no everyday collection would find its garbage. An index ' +
+      'that lacks a manifest would hide its references.',
   },
   'keep-later-versions': {
     sentence:
@@ -136,11 +137,11 @@ export const RULES = {
   },
   'report-remnants': {
     sentence:
-      'An erasure is complete only when a scan of all manifests and all data finds no data that no ' +
-      'manifest needs. It reports what is left.',
+      'An erasure is complete only when a scan of all manifests and all data finds no data that ' +
+      'no manifest needs. It reports what is left.',
     reason:
-      'A dead deleter leaves references that sidecars count, and the erased content would stay in ' +
-      'the bucket.',
+      'A dead deleter leaves references that sidecars count, and the erased content would stay ' +
+      'in the bucket.',
   },
 } as const satisfies Readonly<Record<string, ProtocolRule>>;
 

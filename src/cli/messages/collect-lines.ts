@@ -37,7 +37,8 @@ export function collectLines(report: CollectReport): string[] {
   if (report.waitingSegments > 0) {
     const waiting = counted(report.waitingSegments, 'unreferenced segment');
     lines.push(
-      `${waiting}, ${bytes(report.waitingBytes)} before compression, wait for the end of the grace period`,
+      `${waiting}, ${bytes(report.waitingBytes)} before compression, wait for the end of ` +
+        'the grace period',
     );
   }
   if (report.deadBytes > 0)

@@ -19,7 +19,8 @@ export function toVarveError(cause: unknown, doing: string): VarveError {
   if (FULL.has(code)) {
     return new VarveError(
       'NO_SPACE',
-      `${doing}: no space is left on the device; free some, then try again: nothing was half-stored`,
+      `${doing}: no space is left on the device; free some, then try again: ` +
+        'nothing was half-stored',
       { cause },
     );
   }

@@ -61,9 +61,10 @@ function reportDamagedSegments(run: AuditRun, { blocks, references }: Evidence):
 
 function reportUnreachable(run: AuditRun, { unreachable }: BlockSurvey): void {
   for (const { space, block, record } of unreachable) {
+    const name = recordName(space, record);
     run.add({
       kind: 'missing-data',
-      message: `${recordName(space, record)} is in block ${block}, but the index does not lead there`,
+      message: `${name} is in block ${block}, but the index does not lead there`,
       location: `block ${block}`,
       harmful: true,
     });

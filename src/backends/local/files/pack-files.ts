@@ -67,7 +67,8 @@ export class PackReader {
       if (count === 0) {
         throw new VarveError(
           'CORRUPT',
-          `${packPath(this.#folder.root, pack)} is truncated: it ends before byte ${start + length}`,
+          `${packPath(this.#folder.root, pack)} is truncated: ` +
+            `it ends before byte ${start + length}`,
         );
       }
       filled += count;

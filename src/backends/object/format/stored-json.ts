@@ -57,7 +57,8 @@ export function assertReadable<Value>(
   if (success) return;
   throw new VarveError(
     'INTERNAL',
-    `${what}: nothing was written, because the ${name} would be unreadable: ${z.prettifyError(error)}`,
+    `${what}: nothing was written, because the ${name} would be unreadable: ` +
+      `${z.prettifyError(error)}`,
   );
 }
 

@@ -16,7 +16,8 @@ export const addHold: AddCommand = (program, run) => {
   const command = program
     .command('hold')
     .description(
-      'Keep conversations from being deleted, replaced, pruned or expired, until they are released.',
+      'Keep conversations from being deleted, replaced, pruned or expired, until they are ' +
+        'released.',
     )
     .argument('[id...]', 'the conversations')
     .option(

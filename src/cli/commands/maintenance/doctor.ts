@@ -8,7 +8,8 @@ export const addDoctor: AddCommand = (program, run) => {
     .description(
       'Check the surroundings of a store in a directory: links, modes, ' +
         'owners, the medium, locks, ' +
-        'packs, the clock. Changes nothing. Exit code 3 with findings, 5 when a finding concerns a pack or the ' +
+        'packs, the clock. Changes nothing. Exit code 3 with findings, 5 when a finding ' +
+        'concerns a pack or the ' +
         'index.',
     )
     .argument('[directory]', 'the store (default: the one that --store names)');

@@ -22,7 +22,8 @@ export const addDu: AddCommand = (program, run) => {
     )
     .option(
       '--top <number>',
-      'list this many of the segments whose sharing saves most; reads every manifest (default: none)',
+      'list this many of the segments whose sharing saves most; reads every manifest ' +
+        '(default: none)',
       count,
     );
   command.action(({ by, top }: Options) =>

@@ -71,7 +71,8 @@ function declareGc(program: Command): Command {
     .addOption(
       new Option(
         '--every <duration>',
-        'keep running and collect at this interval, such as 6h, at least 1s, until SIGTERM or SIGINT',
+        'keep running and collect at this interval, such as 6h, at least 1s, until SIGTERM ' +
+          'or SIGINT',
       )
         .argParser(writtenDuration)
         .conflicts(['dryRun', 'erase']),

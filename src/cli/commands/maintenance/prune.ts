@@ -66,7 +66,8 @@ export const addPrune: AddCommand = (program, run) => {
       if (!dryRun && !yes && !session.canAsk) {
         throw new VarveError(
           'INVALID_ARGUMENT',
-          'prune asks before it deletes, and there is no terminal to ask on: give --yes to delete, or ' +
+          'prune asks before it deletes, and there is no terminal to ask on: give --yes to ' +
+            'delete, or ' +
             '--dry-run to see what it would delete',
         );
       }
