@@ -119,6 +119,18 @@ describe('import then export', () => {
     await expect(exported(backend, ['a', 'x'])).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
+  test('an export up to an id that is not stored yields all before it, then fails', async () => {
+    const backend = new ModelBackend();
+    await imported(backend, '{"id":"a"}\n{"id":"b"}\n{"id":"c"}\n');
+    const received: Uint8Array[] = [];
+    const exporting = (async () => {
+      for await (const piece of exportJsonl(backend, { ids: ['a', 'b', 'x', 'c'] }))
+        received.push(piece);
+    })();
+    await expect(exporting).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(Buffer.concat(received).toString()).toBe('{"id":"a"}\n{"id":"b"}\n');
+  });
+
   test('a file imported after one without a final newline begins on a line of its own', async () => {
     const backend = new ModelBackend();
     await imported(backend, '{"id":"a"}');

@@ -92,8 +92,20 @@ async function* exportAll(
       ? backend.list('conversation', {}, options)
       : exporter.heads(options.ids);
   const bytesOf = ({ logicalBytes }: ManifestHead) => logicalBytes;
-  for await (const batch of batchesOf(heads, { count: BATCH_COUNT, bytes: BATCH_BYTES, bytesOf }))
+  // An error comes after the lines of what was listed before it.
+  const ending: { rethrow?: () => never } = {};
+  const listed = (async function* () {
+    try {
+      yield* heads;
+    } catch (error) {
+      ending.rethrow = () => {
+        throw error;
+      };
+    }
+  })();
+  for await (const batch of batchesOf(listed, { count: BATCH_COUNT, bytes: BATCH_BYTES, bytesOf }))
     yield* exporter.lines(batch);
+  ending.rethrow?.();
 }
 
 async function* checkedIds(
