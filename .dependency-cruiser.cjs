@@ -16,7 +16,7 @@ const OBJECT = wingsOf('backends/object', {
   tables: ['format', 'backends/storage'],
   segments: ['format', 'tables', 'backends/storage'],
   listing: ['format', 'tables', 'backends/storage'],
-  commit: ['format', 'tables', 'segments', 'listing'],
+  commit: ['format', 'tables', 'segments', 'listing', 'backends/storage'],
   operations: ['format', 'tables', 'listing', 'backends/storage'],
   collect: ['format', 'tables', 'segments', 'listing', 'commit', 'operations', 'backends/storage'],
   audit: ['format', 'tables', 'segments', 'listing', 'commit', 'backends/storage'],

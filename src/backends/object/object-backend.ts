@@ -92,6 +92,7 @@ export class ObjectBackend implements Backend {
       store,
       {
         turns: pLimit(concurrency),
+        watch: components.watch,
         retries: components.retries,
         meter: components.meter === undefined ? this.#meter : undefined,
       },

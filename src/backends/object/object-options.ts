@@ -3,6 +3,7 @@ import { declareOptions } from '../../core/options/options.ts';
 import type { Clock, Randomness } from '../../core/system/clock.ts';
 import type { Retries } from '../storage/decorators/retries.ts';
 import type { RequestMeter } from '../storage/request-meter.ts';
+import type { ServiceWatch } from '../storage/service-watch.ts';
 import type { ProtocolSettings } from './tables/foundation.ts';
 
 const LONGEST_INLINE_BYTES = 1024 * 1024;
@@ -94,4 +95,6 @@ export interface ObjectComponents {
   readonly retries?: Retries;
   /** See `Backend.identity`. */
   readonly identity?: string;
+  /** Keeps from writing to a service that is unfit. Default: nothing does. */
+  readonly watch?: ServiceWatch | undefined;
 }

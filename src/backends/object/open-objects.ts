@@ -1,15 +1,25 @@
 import { VarveError } from '../../core/errors.ts';
-import { SystemClock } from '../../core/system/system-clock.ts';
+import type { Clock, Randomness } from '../../core/system/clock.ts';
+import { SystemClock, SystemRandomness } from '../../core/system/system-clock.ts';
 import { Call } from '../storage/call.ts';
 import { requestStack } from '../storage/decorators/request-stack.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { probeConditions, recheckConditions } from '../storage/probe.ts';
+import { ServiceWatch } from '../storage/service-watch.ts';
+import { DESCRIPTOR_KEY } from './format/keys.ts';
 import { ObjectBackend } from './object-backend.ts';
 import {
   OBJECT_STORE_OPTIONS,
   type ObjectBackendOptions,
   type ObjectComponents,
 } from './object-options.ts';
-import { createStore, findStore, type StoreDescriptor } from './tables/descriptor.ts';
+import { createStore, findStore, type SeenDescriptor } from './tables/descriptor.ts';
+import {
+  probedService,
+  rememberProbe,
+  type SoundProbe,
+  wasProbed,
+} from './tables/probed-services.ts';
 
 export interface OpenObjectsOptions extends ObjectBackendOptions {
   /** Create the store if there is none. Default: true, unless `readOnly`. */
@@ -21,7 +31,8 @@ export interface OpenObjectsOptions extends ObjectBackendOptions {
  * other calls.
  *
  * @param verify checks, before anything is written, that the service keeps its promises; throws
- *   when it does not. Gets the objects as this call sees them, and the call.
+ *   when it does not. Gets the objects as this call sees them, and the call. Returns what may be
+ *   remembered in the store, so that the next process need not verify. Default: nothing to check.
  * @throws `NOT_FOUND` when there is no store and none may be created; `UNSUPPORTED_FORMAT`;
  *   `CORRUPT`; what `verify` and the service throw. Then the objects are closed.
  */
@@ -29,7 +40,7 @@ export async function openObjects(
   store: ObjectStore,
   options: OpenObjectsOptions = {},
   components: ObjectComponents = {},
-  verify: (objects: ObjectStore, call: Call) => Promise<void> = async () => {},
+  verify: (objects: ObjectStore, call: Call) => Promise<SoundProbe | undefined> = nothing,
 ): Promise<ObjectBackend> {
   const {
     readOnly = false,
@@ -37,27 +48,43 @@ export async function openObjects(
     timeoutMs = OBJECT_STORE_OPTIONS.defaults.timeoutMs,
     signal,
   } = options;
-  const { clock = new SystemClock(), retries } = components;
-  // A failure of either ends the other.
-  const failed = new AbortController();
-  const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
-  const call = Call.short(clock, timeoutMs, either);
+  const { clock = new SystemClock(), randomness = new SystemRandomness(), retries } = components;
+  const call = Call.short(clock, timeoutMs, signal);
   const objects = requestStack(store, call, { clock, retries });
   try {
-    const [found] = await Promise.all([
-      findStore(objects),
-      readOnly ? undefined : verify(objects, call),
-    ]);
-    let descriptor: StoreDescriptor | undefined = found;
-    if (descriptor === undefined) {
-      if (!create || readOnly)
-        throw new VarveError('NOT_FOUND', `there is no Varve store at ${store.location}`);
-      descriptor = await createStore(objects, clock.now());
-    }
-    return new ObjectBackend(store, options, { identity: descriptor.created, ...components });
+    let seen = await findStore(objects);
+    if (seen === undefined && (!create || readOnly))
+      throw new VarveError('NOT_FOUND', `there is no Varve store at ${store.location}`);
+    const isTried = !readOnly && !(seen !== undefined && wasProbed(seen));
+    const probe = isTried ? await verify(objects, call) : undefined;
+    if (seen === undefined)
+      seen = await createStore(objects, clock.now(), probe && [probedService(probe)]);
+    else if (probe !== undefined) seen = await rememberProbe(objects, seen, probe);
+    const { descriptor, object } = seen;
+    const identity = descriptor.created;
+    const watch = readOnly ? undefined : watchOf(object, isTried, clock, randomness);
+    return new ObjectBackend(store, options, { identity, watch, ...components });
   } catch (error) {
-    failed.abort();
     await store.close();
     throw error;
   }
+}
+
+async function nothing(): Promise<undefined> {}
+
+/** `undefined` for a service that cannot change. */
+function watchOf(
+  { servedBy, body }: SeenDescriptor['object'],
+  isTried: boolean,
+  clock: Clock,
+  randomness: Randomness,
+): ServiceWatch | undefined {
+  if (servedBy === undefined) return undefined;
+  const trials = {
+    recheck: (store: ObjectStore) => recheckConditions(store, { key: DESCRIPTOR_KEY, body }),
+    probe: async (store: ObjectStore) => {
+      await probeConditions(store, randomness);
+    },
+  };
+  return new ServiceWatch(trials, () => clock.monotonic(), servedBy, isTried);
 }

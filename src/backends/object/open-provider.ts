@@ -41,10 +41,12 @@ export async function openProvider(
     options,
     { clock, randomness, meter, retries },
     async (objects, call) => {
-      await retries.repeat('looking at the bucket', call.step(), (bounds) =>
+      const { isSound } = await retries.repeat('looking at the bucket', call.step(), (bounds) =>
         provider.checkBucket(onWarning, bounds),
       );
-      await probeConditions(objects, randomness);
+      const { servedBy, serverTime } = await probeConditions(objects, randomness);
+      // What is amiss with the bucket is a warning in each process.
+      return isSound && servedBy !== undefined ? { servedBy, serverTime } : undefined;
     },
   );
 }

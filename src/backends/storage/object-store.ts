@@ -78,7 +78,15 @@ export type PutCondition =
 
 export type PutResult =
   /** It is stored, under this tag. */
-  | { readonly outcome: 'stored'; readonly etag: string; readonly serverTime: number }
+  | {
+      readonly outcome: 'stored';
+      readonly etag: string;
+      readonly serverTime: number;
+      /** As in {@link ObjectHead}. */
+      readonly servedBy?: string | undefined;
+      /** The bucket keeps the version that was replaced, and may not. */
+      readonly keepsVersions?: boolean | undefined;
+    }
   /**
    * The condition does not hold (412, or 404 for `match`), or a race with another request was lost
    * (409): nothing was stored by this request.
@@ -101,6 +109,11 @@ export interface ObjectHead {
    * local clock's.
    */
   readonly serverTime: number;
+  /**
+   * Who answered, as an opaque text: the bucket at this endpoint, and what the service calls itself
+   * (`Server`). Another one may keep other promises. `undefined`: there is only one.
+   */
+  readonly servedBy?: string | undefined;
 }
 
 export interface StoredObject extends ObjectHead {

@@ -3,14 +3,28 @@ import type { Randomness } from '../../core/system/clock.ts';
 import { deleteAll } from './delete-all.ts';
 import type { ObjectStore, PutResult, RequestOptions } from './object-store.ts';
 import { PROBE_PREFIX, probeRemains } from './probe-remains.ts';
+import { UnfitService, VERSIONING_ADVICE } from './service-watch.ts';
+
+/** Number of what the probe tries: what an older one found is not relied on. */
+export const PROBE_PROTOCOL = 1;
 
 const MAX_RACES = 5;
 
 /** How often a probe starts over because an answer was lost; the call limits its time. */
 const MAX_PROBES = 20;
 
+/** How often a recheck is repeated because its answer was lost. */
+const MAX_RECHECKS = 3;
+
+/** The tag of no object. */
+const NO_TAG = '"00000000000000000000000000000000"';
+
 /** What a probe measured. */
 export interface ProbeFacts {
+  /** Who was probed, see `ObjectHead.servedBy`; `undefined`: several, or nobody in particular. */
+  readonly servedBy: string | undefined;
+  /** The service's clock, in ms since the epoch. */
+  readonly serverTime: number;
   /** The service's clock minus this machine's, in ms; many services give whole seconds. */
   readonly clockOffsetMs: number;
   /** How long the probe took, in ms: five round trips. */
@@ -36,8 +50,8 @@ export async function probeConditions(
   let unanswered: Unanswered | undefined;
   for (let probes = 1; ; probes++) {
     try {
-      const clockOffsetMs = await probe(store, `${PROBE_PREFIX}${randomness.nonce()}`, options);
-      return { clockOffsetMs, durationMs: performance.now() - begin };
+      const seen = await probe(store, `${PROBE_PREFIX}${randomness.nonce()}`, options);
+      return { ...seen, durationMs: performance.now() - begin };
     } catch (error) {
       if (error instanceof Unanswered) {
         if (isVarveError(error.cause, 'ABORTED')) throw error.cause;
@@ -47,6 +61,27 @@ export async function probeConditions(
       } else if (unanswered === undefined || !isRetryable(error)) throw error;
       throw gaveUp(unanswered);
     }
+  }
+}
+
+/**
+ * Whether a service that was probed before still refuses a write with If-Match and a tag that the
+ * object never had. One request. A service that stores it instead stores what was there.
+ *
+ * @param seen an object, as it was seen.
+ * @throws as {@link probeConditions}.
+ */
+export async function recheckConditions(
+  store: ObjectStore,
+  seen: { readonly key: string; readonly body: Uint8Array },
+): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const result = await store.put(seen.key, seen.body, { kind: 'match', etag: NO_TAG });
+    if (result.outcome === 'refused') return;
+    if (result.outcome === 'stored')
+      throw refused('a write with If-Match and an old tag is accepted', NONE);
+    if (isVarveError(result.error, 'ABORTED')) throw result.error;
+    if (tries === MAX_RECHECKS) throw gaveUp(new Unanswered('', { cause: result.error }));
   }
 }
 
@@ -62,8 +97,11 @@ function gaveUp({ cause }: Unanswered): VarveError {
   return new VarveError('UNAVAILABLE', message, { cause });
 }
 
-/** Returns the service's clock minus this machine's, in ms. */
-async function probe(store: ObjectStore, name: string, options: RequestOptions): Promise<number> {
+async function probe(
+  store: ObjectStore,
+  name: string,
+  options: RequestOptions,
+): Promise<Omit<ProbeFacts, 'durationMs'>> {
   const [key, absentKey] = [`${name}.a`, `${name}.b`];
   let remains: readonly string[] = [];
   try {
@@ -94,7 +132,13 @@ async function probe(store: ObjectStore, name: string, options: RequestOptions):
       throw refused('a write with If-Match and an old tag is accepted', NONE);
     if (again?.etag !== second.etag)
       throw refused('a read after an overwrite does not see it', STALE);
-    return second.serverTime - Date.now();
+    const servers = new Set([first, seen, second, again].map(({ servedBy }) => servedBy));
+    const { serverTime, servedBy } = second;
+    return {
+      servedBy: servers.size === 1 ? servedBy : undefined,
+      serverTime,
+      clockOffsetMs: serverTime - Date.now(),
+    };
   } finally {
     // Remains are harmless, and an earlier error matters more.
     await deleteAll(store, [key, absentKey, ...remains], options).catch(() => {});
@@ -120,12 +164,7 @@ async function race(
   for (let races = 0; races < MAX_RACES; races++) {
     const [absent, ...creations] = (
       await Promise.allSettled([
-        store.put(
-          absentKey,
-          Buffer.from('x'),
-          { kind: 'match', etag: '"00000000000000000000000000000000"' },
-          options,
-        ),
+        store.put(absentKey, Buffer.from('x'), { kind: 'match', etag: NO_TAG }, options),
         ...bodies.map((body) => store.put(key, body, { kind: 'absent' }, options)),
       ])
     ).map((result) => {
@@ -149,12 +188,11 @@ async function race(
 function known(result: PutResult): Exclude<PutResult, { outcome: 'unknown' }> {
   if (result.outcome === 'unknown')
     throw new Unanswered('a write was not answered', { cause: result.error });
+  if (result.outcome === 'stored' && result.keepsVersions)
+    throw refused('its bucket keeps old versions', VERSIONING_ADVICE);
   return result;
 }
 
-function refused(fault: string, advice: string): VarveError {
-  return new VarveError(
-    'INVALID_ARGUMENT',
-    `this storage service cannot keep a store: ${fault}; ${advice}`,
-  );
+function refused(fault: string, advice: string): UnfitService {
+  return new UnfitService(`this storage service cannot keep a store: ${fault}; ${advice}`);
 }

@@ -26,9 +26,13 @@ export interface Provider extends ObjectStore {
 
   /**
    * Looks whether the bucket can keep a store: that it exists, and that nothing but its users
-   * deletes from it. What may do harm is a warning.
+   * deletes from it. What may do harm is a warning. Returns whether it is sound as far as can be
+   * seen, so that other processes need not look again soon.
    *
    * @throws `NOT_FOUND`, `DENIED`, `INVALID_ARGUMENT`; what requests throw.
    */
-  checkBucket(onWarning: (message: string) => void, options?: RequestOptions): Promise<unknown>;
+  checkBucket(
+    onWarning: (message: string) => void,
+    options?: RequestOptions,
+  ): Promise<{ readonly isSound: boolean }>;
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { isVarveError, type RetryEvent, type Store, type StoreEvent } from '../../../src/index.ts';
 import { openStore } from '../../../src/store.ts';
+import { alterJson } from '../damage/stored-objects.ts';
 import { FaultProxy } from './fault-proxy.ts';
 import { CREDENTIALS } from './opened.ts';
 import { type ErrorAnswer, S3Server, type SeenRequest } from './s3-server.ts';
@@ -95,6 +96,9 @@ describe('a service that fails', () => {
     opened.push(store);
     return store;
   }
+
+  /** Makes the next process probe again. */
+  const forgetProbes = () => alterJson(server.store, 'varve.json', () => ({ probed: [] }));
 
   const answerAll = (answer: (request: SeenRequest) => ErrorAnswer | 'hang' | undefined) => {
     server.quirks.answerInstead = answer;
@@ -228,6 +232,7 @@ describe('a service that fails', () => {
       { status: 500 },
     ];
     for (let lost = 0; lost < 6; lost++) {
+      await forgetProbes();
       let writes = 0;
       answerAll(({ method, key }) =>
         method === 'PUT' && key.includes('probe/') && ++writes === lost + 1
@@ -236,6 +241,7 @@ describe('a service that fails', () => {
       );
       await (await open()).close();
       answerAll(() => undefined);
+      await forgetProbes();
       let exchanges = 0;
       proxy.choose = () => (++exchanges === 4 + lost ? { kind: 'drop-reply' } : undefined);
       await (await open()).close();
@@ -244,6 +250,7 @@ describe('a service that fails', () => {
   });
 
   test("at all of the probe's writes is named as the cause", async () => {
+    await forgetProbes();
     answerAll(({ method, key }) =>
       method === 'PUT' && key.includes('probe/') ? { status: 503 } : undefined,
     );

@@ -29,6 +29,8 @@ export interface Quirks {
   /** A missing key answers 403, as without s3:ListBucket. */
   missingKeyDenied?: boolean;
   versioning?: 'Enabled' | 'Suspended';
+  /** What it calls itself. */
+  server?: string;
   /** The settings of the bucket answer 403. */
   settingsDenied?: boolean;
   lifecycleRules?: readonly Elements[];
@@ -140,6 +142,7 @@ export class S3Server {
       response.writeHead(status, {
         'x-amz-request-id': id,
         'Content-Length': Buffer.byteLength(reply),
+        ...(this.quirks.server !== undefined && { Server: this.quirks.server }),
         ...headers,
       });
       response.end(request.method === 'HEAD' ? undefined : reply);
@@ -244,7 +247,15 @@ export class S3Server {
 
   async #put(key: string, body: Buffer, request: IncomingMessage): Promise<Reply> {
     const etag = await this.#store(key, body, request, false);
-    return { headers: { ETag: etag, 'x-amz-checksum-crc32': crc32Base64(body) } };
+    const { versioning } = this.quirks;
+    const version = versioning === 'Enabled' ? randomUUID() : 'null';
+    return {
+      headers: {
+        ETag: etag,
+        'x-amz-checksum-crc32': crc32Base64(body),
+        ...(versioning !== undefined && { 'x-amz-version-id': version }),
+      },
+    };
   }
 
   /** Stores under the condition that the request has, as far as this service honours it. */

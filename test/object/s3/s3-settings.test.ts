@@ -22,7 +22,7 @@ describe('the settings of a bucket', () => {
   }
 
   test('are fine if there are none', async () => {
-    expect(await check()).toEqual({ versioning: 'off', harmfulRules: [] });
+    expect(await check()).toEqual({ versioning: 'off', harmfulRules: [], isSound: true });
     expect(warnings).toEqual([]);
   });
 
@@ -42,7 +42,11 @@ describe('the settings of a bucket', () => {
 
   test('settings that may not be read are reported, and accepted', async () => {
     server.quirks.settingsDenied = true;
-    expect(await check()).toEqual({ versioning: 'unknown', harmfulRules: undefined });
+    expect(await check()).toEqual({
+      versioning: 'unknown',
+      harmfulRules: undefined,
+      isSound: true,
+    });
     expect(warnings).toEqual([expect.stringContaining('s3:GetBucketVersioning')]);
   });
 

@@ -3,6 +3,7 @@ import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { because, isUnreadable, isVarveError, VarveError } from '../../../core/errors.ts';
 import type { NewSegment } from '../../contract/manifests.ts';
+import { UnfitService } from '../../storage/service-watch.ts';
 import type { DroppedReference, RecordChange } from '../format/manifest-record.ts';
 import type { Generation } from '../format/sidecar.ts';
 import { SegmentFault, type SegmentTaker } from '../segments/segment-taker.ts';
@@ -59,6 +60,7 @@ export async function announce<Plan extends Needs>(
     hints.keepWriter();
     throwIfAborted(protocol.call.signal);
     const { cause } = error;
+    if (cause instanceof UnfitService) throw cause;
     throw new VarveError('UNAVAILABLE', `nothing was written: try again later${because(cause)}`, {
       cause,
     });

@@ -3,7 +3,7 @@ import { VarveError } from '../../../core/errors.ts';
 import { unknownNumber } from '../../../core/format-number.ts';
 import { parseJson } from '../../../core/json.ts';
 
-/** Version 1 of a format of stored JSON. */
+/** A format of stored JSON. */
 export interface JsonFormat<Value> {
   /** Its name in errors. */
   readonly name: string;
@@ -11,6 +11,8 @@ export interface JsonFormat<Value> {
   readonly schema: z.ZodType<Value>;
   /** The field with the version. Default: `v`. */
   readonly numbered?: string;
+  /** The newest version that the schema allows. Default: 1. */
+  readonly newest?: number;
 }
 
 /**
@@ -25,11 +27,11 @@ export function decodeJson<Value>(
   format: JsonFormat<Value>,
   what: string,
 ): Value {
-  const { name, schema, numbered = 'v' } = format;
+  const { name, schema, numbered = 'v', newest = 1 } = format;
   const refuse = (cause: unknown) => new VarveError('CORRUPT', `${what}: not JSON`, { cause });
   const value = parseJson(body, refuse);
   const version = (value as Record<string, unknown> | null)?.[numbered];
-  if (typeof version === 'number' && version !== 1)
+  if (typeof version === 'number' && !(version >= 1 && version <= newest))
     throw unknownNumber(what, `${name} format`, version);
   const { success, data, error } = schema.safeParse(value);
   if (success) return data;

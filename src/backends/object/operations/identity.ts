@@ -8,7 +8,7 @@ import { findStore } from '../tables/descriptor.ts';
  */
 export async function assertSame(store: ObjectStore, identity: string | undefined): Promise<void> {
   const found = await findStore(store);
-  if (identity === undefined || found?.created === identity) return;
+  if (identity === undefined || found?.descriptor.created === identity) return;
   const now =
     found === undefined ? 'there is no store any more' : 'another store was made in its place';
   throw new VarveError('NOT_FOUND', `${store.location}: ${now}`);

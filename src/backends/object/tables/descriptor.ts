@@ -1,24 +1,20 @@
-import { z } from 'zod';
 import type { AbortOptions } from '../../../core/abort.ts';
 import { VarveError } from '../../../core/errors.ts';
-import type { ObjectStore } from '../../storage/object-store.ts';
+import type { ObjectStore, StoredObject } from '../../storage/object-store.ts';
+import {
+  DESCRIPTOR_FORMAT,
+  decodeDescriptor,
+  encodeDescriptor,
+  type ProbedService,
+  type StoreDescriptor,
+} from '../format/descriptor.ts';
 import { DESCRIPTOR_KEY, SEGMENTS_PREFIX } from '../format/keys.ts';
-import { decodeJson } from '../format/stored-json.ts';
 
-/** The format that this version writes. */
-const FORMAT = 1;
-
-/**
- * `varve.json`: shows that a store is here, and how to read it. Written once, before anything else.
- */
-const DESCRIPTOR = z.strictObject({
-  varve: z.literal('objects'),
-  format: z.int(),
-  hash: z.string(),
-  created: z.string(),
-});
-
-export type StoreDescriptor = z.infer<typeof DESCRIPTOR>;
+/** A descriptor, and the object that has it. */
+export interface SeenDescriptor {
+  readonly descriptor: StoreDescriptor;
+  readonly object: Pick<StoredObject, 'body' | 'etag' | 'serverTime' | 'servedBy'>;
+}
 
 /**
  * Reads the descriptor of a store; `undefined` where there is no store.
@@ -29,9 +25,10 @@ export type StoreDescriptor = z.infer<typeof DESCRIPTOR>;
 export async function findStore(
   store: ObjectStore,
   options: AbortOptions = {},
-): Promise<StoreDescriptor | undefined> {
+): Promise<SeenDescriptor | undefined> {
   const object = await store.get(DESCRIPTOR_KEY, options);
-  if (object !== undefined) return decodeDescriptor(object.body, store.location);
+  if (object !== undefined)
+    return { descriptor: decodeDescriptor(object.body, store.location), object };
   const { objects } = await store.list(SEGMENTS_PREFIX, { ...options, limit: 1 });
   if (objects.length === 0) return undefined;
   throw new VarveError(
@@ -44,13 +41,19 @@ export async function findStore(
 export async function createStore(
   store: ObjectStore,
   now: number,
+  probed: readonly ProbedService[] = [],
   options: AbortOptions = {},
-): Promise<StoreDescriptor> {
-  const created = new Date(now).toISOString();
-  const descriptor: StoreDescriptor = { varve: 'objects', format: FORMAT, hash: 'sha256', created };
-  const body = Buffer.from(`${JSON.stringify(descriptor, undefined, 2)}\n`);
+): Promise<SeenDescriptor> {
+  const descriptor: StoreDescriptor = {
+    varve: 'objects',
+    format: DESCRIPTOR_FORMAT,
+    hash: 'sha256',
+    created: new Date(now).toISOString(),
+    probed: [...probed],
+  };
+  const body = encodeDescriptor(descriptor);
   const result = await store.put(DESCRIPTOR_KEY, body, { kind: 'absent' }, options);
-  if (result.outcome === 'stored') return descriptor;
+  if (result.outcome === 'stored') return { descriptor, object: { ...result, body } };
   const found = await findStore(store, options);
   if (found !== undefined) return found;
   throw new VarveError(
@@ -62,18 +65,18 @@ export async function createStore(
   );
 }
 
-function decodeDescriptor(body: Uint8Array, location: string): StoreDescriptor {
-  const what = `${location}: ${DESCRIPTOR_KEY}`;
-  const descriptor = decodeJson(
-    body,
-    { name: 'store', schema: DESCRIPTOR, numbered: 'format' },
-    what,
-  );
-  if (descriptor.hash === 'sha256') return descriptor;
-  throw new VarveError(
-    'UNSUPPORTED_FORMAT',
-    `${what}: addresses are hashes by ${descriptor.hash}, which this version of Varve does ` +
-      'not know: ' +
-      'install a newer version',
-  );
+/**
+ * Replaces the descriptor that was seen. Returns `undefined` when another process was faster, or
+ * when it is not known whether it was replaced.
+ */
+export async function replaceDescriptor(
+  store: ObjectStore,
+  seen: SeenDescriptor,
+  descriptor: StoreDescriptor,
+  options: AbortOptions = {},
+): Promise<SeenDescriptor | undefined> {
+  const body = encodeDescriptor(descriptor);
+  const condition = { kind: 'match', etag: seen.object.etag } as const;
+  const result = await store.put(DESCRIPTOR_KEY, body, condition, options);
+  return result.outcome === 'stored' ? { descriptor, object: { ...result, body } } : undefined;
 }

@@ -3,6 +3,7 @@ import type { Address } from '../../../core/address.ts';
 import { because, isVarveError, VarveError } from '../../../core/errors.ts';
 import type { Randomness } from '../../../core/system/clock.ts';
 import { MANIFEST_KINDS, type ManifestKey } from '../../contract/manifests.ts';
+import { UnfitService } from '../../storage/service-watch.ts';
 import { damageHintKey, expiryHintKey, garbageHintKey, writerHintKey } from '../format/keys.ts';
 import type { DroppedReference } from '../format/manifest-record.ts';
 import { decodeJson, type JsonFormat } from '../format/stored-json.ts';
@@ -140,7 +141,7 @@ export class Hints {
     const result = await this.#foundation.store.put(key, body, { kind: 'any' });
     if (result.outcome === 'stored') return;
     const cause = result.outcome === 'unknown' ? result.error : undefined;
-    if (isVarveError(cause, 'ABORTED')) throw cause;
+    if (isVarveError(cause, 'ABORTED') || cause instanceof UnfitService) throw cause;
     throw new VarveError('UNAVAILABLE', `nothing was written: try again later${because(cause)}`, {
       cause,
     });

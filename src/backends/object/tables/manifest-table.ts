@@ -1,6 +1,7 @@
 import { because, VarveError } from '../../../core/errors.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
 import type { RequestOptions } from '../../storage/object-store.ts';
+import { UnfitService } from '../../storage/service-watch.ts';
 import { manifestObjectKey } from '../format/keys.ts';
 import { decodeRecord, encodeRecord } from '../format/manifest-codec.ts';
 import {
@@ -91,6 +92,8 @@ export class ManifestTable {
       }
       // The first error explains more than the later lack of time.
       if (result.outcome === 'unknown') unknown ??= result.error;
+      // Even what is stored now may get lost.
+      if (unknown instanceof UnfitService) throw outcomeUnknown(key, unknown);
       const now = await unlessLost(unknown, key, this.readObject(objectKey, key, bounds));
       if (now.record?.nonce === record.nonce) return { isStored: true, seen: now };
       if (now.etag !== base.etag) {

@@ -5,7 +5,8 @@ import type { PutCondition, PutResult, RequestOptions } from '../object-store.ts
 import { PROBE_PREFIX } from '../probe-remains.ts';
 import { conditionHeaders } from './conditions.ts';
 import { PARTS_AT_ONCE } from './ranged-read.ts';
-import type { S3Requests } from './s3-requests.ts';
+import { type S3Requests, sourceOf } from './s3-requests.ts';
+import { keepsVersions } from './s3-settings.ts';
 
 interface Part {
   readonly ETag: string | undefined;
@@ -160,13 +161,13 @@ export class PartedUpload {
           options,
         );
       },
-      use: ({ ETag }) => {
-        if (ETag !== undefined && ETag !== '') return ETag;
+      use: ({ ETag, VersionId }) => {
+        if (ETag !== undefined && ETag !== '')
+          return { etag: ETag, ...keepsVersions(this.#requests.location, VersionId) };
         throw new Error('completed without an ETag');
       },
     });
-    if (answer.isAnswered)
-      return { outcome: 'stored', etag: answer.value, serverTime: answer.serverTime };
+    if (answer.isAnswered) return { outcome: 'stored', ...answer.value, ...sourceOf(answer) };
     if (
       answer.effect === 'refused' ||
       (answer.effect === 'missing' && condition.kind === 'match')

@@ -121,27 +121,52 @@ export class S3Exchange {
   }
 }
 
-/** Adds the time to answers: the client's outputs do not have the header. */
-export class AnswerTimes {
-  readonly #times = new WeakMap<object, number>();
+/** What an answer says of the service. */
+export interface AnswerSource {
+  /** When it answered, in ms since the epoch; the local time where it did not say. */
+  readonly serverTime: number;
+  /** Origin of the endpoint, and what the service calls itself. */
+  readonly server: string;
+}
+
+interface HttpExchange {
+  readonly request: {
+    readonly protocol?: string;
+    readonly hostname?: string;
+    readonly port?: number;
+  };
+  readonly response: { readonly headers?: Readonly<Record<string, string>> } | undefined;
+}
+
+/** Adds to answers who gave them, and when: the client's outputs do not have those headers. */
+export class AnswerSources {
+  readonly #sources = new WeakMap<object, AnswerSource>();
 
   constructor(client: S3Client) {
     client.middlewareStack.add(
       (next) => async (args) => {
         const result = await next(args);
-        const headers = (result.response as { headers?: Record<string, string> } | undefined)
-          ?.headers;
-        const time = Date.parse(headers?.['date'] ?? '');
-        if (result.output !== undefined && !Number.isNaN(time))
-          this.#times.set(result.output, time);
+        const { request } = args;
+        const { output, response } = result;
+        if (output !== undefined)
+          this.#sources.set(output, sourceOf({ request, response } as HttpExchange));
         return result;
       },
-      { step: 'deserialize', priority: 'high', name: 'varveAnswerTimes' },
+      { step: 'deserialize', priority: 'high', name: 'varveAnswerSources' },
     );
   }
 
-  /** When the service gave `output`, in ms since the epoch; the local time where it did not say. */
-  of(output: object): number {
-    return this.#times.get(output) ?? Date.now();
+  of(output: object): AnswerSource {
+    return this.#sources.get(output) ?? { serverTime: Date.now(), server: '' };
   }
+}
+
+function sourceOf({ request, response }: HttpExchange): AnswerSource {
+  const { protocol = '', hostname = '', port = '' } = request;
+  const { date = '', server = '' } = response?.headers ?? {};
+  const time = Date.parse(date);
+  return {
+    serverTime: Number.isNaN(time) ? Date.now() : time,
+    server: `${protocol}//${hostname}:${port} ${server}`,
+  };
 }

@@ -18,8 +18,8 @@ import { PartedUpload } from './parted-upload.ts';
 import { readRanges } from './ranged-read.ts';
 import { describeFailure } from './s3-failure.ts';
 import { formatS3Location } from './s3-location.ts';
-import type { S3Requests } from './s3-requests.ts';
-import { type BucketFacts, checkBucket } from './s3-settings.ts';
+import { type S3Requests, sourceOf } from './s3-requests.ts';
+import { type BucketFacts, checkBucket, keepsVersions } from './s3-settings.ts';
 
 /** Times that a large object may be replaced while it is read in ranges. */
 const MAX_CHANGES = 5;
@@ -82,7 +82,7 @@ export class S3Objects implements Provider {
         ),
       use: (output) => this.#headOf(output),
     });
-    if (answer.isAnswered) return { ...answer.value, serverTime: answer.serverTime };
+    if (answer.isAnswered) return { ...answer.value, ...sourceOf(answer) };
     if (answer.effect === 'missing') return undefined;
     throw answer.error;
   }
@@ -116,10 +116,12 @@ export class S3Objects implements Provider {
         };
         return client.send(new sdk.PutObjectCommand(input), options);
       },
-      use: ({ ETag }) => this.#tagged(ETag),
+      use: ({ ETag, VersionId }) => ({
+        etag: this.#tagged(ETag),
+        ...keepsVersions(this.#requests.location, VersionId),
+      }),
     });
-    if (answer.isAnswered)
-      return { outcome: 'stored', etag: answer.value, serverTime: answer.serverTime };
+    if (answer.isAnswered) return { outcome: 'stored', ...answer.value, ...sourceOf(answer) };
     // Without a condition there is nothing to refuse.
     const isUnclear = condition.kind === 'any' && answer.effect === 'refused';
     if (isUnclear) return { outcome: 'unknown', error: answer.error };
@@ -244,9 +246,7 @@ export class S3Objects implements Provider {
       },
     });
     if (answer.isAnswered) {
-      return answer.value === 'too-large'
-        ? 'too-large'
-        : { ...answer.value, serverTime: answer.serverTime };
+      return answer.value === 'too-large' ? 'too-large' : { ...answer.value, ...sourceOf(answer) };
     }
     // A proxy answers 404, too: only an answer that names the key means that there is no such
     // object.

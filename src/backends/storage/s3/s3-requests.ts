@@ -6,7 +6,7 @@ import { throwIfOver } from '../call.ts';
 import type { RequestOptions } from '../object-store.ts';
 import type { RequestMeter, RequestVerb } from '../request-meter.ts';
 import type { ConnectedClient, S3Sdk } from './s3-client.ts';
-import { AnswerTimes, S3Exchange } from './s3-exchange.ts';
+import { AnswerSources, S3Exchange } from './s3-exchange.ts';
 import { describeFailure, type S3Failure } from './s3-failure.ts';
 import type { S3Location } from './s3-location.ts';
 
@@ -17,8 +17,14 @@ const PART_PAUSE_MS = 200;
 /** Deadlines are times of this clock. */
 const CLOCK = new SystemClock();
 
+/** Of every answer that is a success; see `ObjectHead`. */
+interface AnsweredBy {
+  readonly serverTime: number;
+  readonly servedBy: string;
+}
+
 export type S3Answer<Value> =
-  | { readonly isAnswered: true; readonly value: Value; readonly serverTime: number }
+  | ({ readonly isAnswered: true; readonly value: Value } & AnsweredBy)
   | ({ readonly isAnswered: false } & S3Failure);
 
 export interface S3Question<Output extends object, Value> {
@@ -43,13 +49,13 @@ export interface S3Question<Output extends object, Value> {
 export class S3Requests {
   readonly location: S3Location;
   readonly #connected: ConnectedClient;
-  readonly #times: AnswerTimes;
+  readonly #sources: AnswerSources;
   readonly #meter: RequestMeter;
 
   constructor(location: S3Location, connected: ConnectedClient, meter: RequestMeter) {
     this.location = location;
     this.#connected = connected;
-    this.#times = new AnswerTimes(connected.client);
+    this.#sources = new AnswerSources(connected.client);
     this.#meter = meter;
   }
 
@@ -105,6 +111,13 @@ export class S3Requests {
     this.#connected.client.destroy();
   }
 
+  #answeredBy(output: object): AnsweredBy {
+    const { serverTime, server } = this.#sources.of(output);
+    const { bucket, prefix, allowVersioned } = this.location;
+    // All that the findings of a probe depend on.
+    return { serverTime, servedBy: JSON.stringify([server, bucket, prefix, allowVersioned]) };
+  }
+
   async #askOnce<Output extends object, Value>(
     question: S3Question<Output, Value>,
   ): Promise<S3Answer<Value>> {
@@ -118,7 +131,7 @@ export class S3Requests {
       return {
         isAnswered: true,
         value: await use(output, exchange),
-        serverTime: this.#times.of(output),
+        ...this.#answeredBy(output),
       };
     } catch (thrown) {
       const { bucket, endpoint } = this.location;
@@ -131,6 +144,11 @@ export class S3Requests {
       exchange.end();
     }
   }
+}
+
+/** What results of requests have of it. */
+export function sourceOf({ serverTime, servedBy }: AnsweredBy): AnsweredBy {
+  return { serverTime, servedBy };
 }
 
 /** Whether the service has looked at the request and said no. */

@@ -2,6 +2,8 @@ import type { LifecycleRule } from '@aws-sdk/client-s3';
 import { VarveError } from '../../../core/errors.ts';
 import type { RequestOptions } from '../object-store.ts';
 import { PROBE_PREFIX } from '../probe-remains.ts';
+import { VERSIONING_ADVICE } from '../service-watch.ts';
+import type { S3Location } from './s3-location.ts';
 import type { S3Requests } from './s3-requests.ts';
 
 export interface BucketFacts {
@@ -12,6 +14,8 @@ export interface BucketFacts {
    * seen.
    */
   readonly harmfulRules: readonly string[] | undefined;
+  /** Whether nothing is known to delete what the store needs. */
+  readonly isSound: boolean;
 }
 
 /**
@@ -43,10 +47,7 @@ export async function checkBucket(
   if (versioning === 'enabled' && !allowVersioned) {
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `bucket ${bucket} keeps old versions: nothing deleted would ever free space, and on ` +
-        'some services concurrent writes get lost;' +
-        ' use another bucket, suspend versioning, or say allowVersioned=true and expire ' +
-        'noncurrent versions by a lifecycle rule',
+      `bucket ${bucket} keeps old versions: ${VERSIONING_ADVICE}`,
     );
   }
   if (versioning === 'denied') {
@@ -64,7 +65,20 @@ export async function checkBucket(
   return {
     versioning: versioning === 'denied' ? 'unknown' : versioning,
     harmfulRules: ruled.value?.map(({ id }) => id),
+    isSound: (ruled.value ?? []).length === 0,
   };
+}
+
+/**
+ * What the answer to a write shows: a bucket that keeps old versions names the new one. (`null`: it
+ * did so once.)
+ */
+export function keepsVersions(
+  { allowVersioned }: Pick<S3Location, 'allowVersioned'>,
+  version: string | undefined,
+): { readonly keepsVersions?: true } {
+  const isVersioned = version !== undefined && version !== '' && version !== 'null';
+  return isVersioned && !allowVersioned ? { keepsVersions: true } : {};
 }
 
 /** A key that is not there must be seen to be not there. */
