@@ -7,10 +7,19 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 
-const DIST = process.env['VARVE_DIST'] ?? join(PROJECT, 'dist');
+export const DIST = process.env['VARVE_DIST'] ?? join(PROJECT, 'dist');
 
 /** The command line's script. */
-export const CLI = join(DIST, 'cli', 'main.js');
+export const CLI = cliOf(DIST);
+
+/**
+ * The command line's script of a build.
+ *
+ * @param {string} dist
+ */
+export function cliOf(dist) {
+  return join(dist, 'cli', 'main.js');
+}
 
 /** @returns {Promise<typeof import('../../src/index.ts')>} */
 export async function importVarve() {

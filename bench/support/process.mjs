@@ -71,11 +71,13 @@ export async function run(commandLine, options = {}) {
  *
  * @param {string} name
  * @param {object} parameters
+ * @param {Record<string, string>} [env] added to the environment
  * @returns {Promise<{ run: Run, result: any }>}
  */
-export async function runCase(name, parameters) {
+export async function runCase(name, parameters, env = {}) {
   const script = fileURLToPath(new URL(`../cases/${name}.mjs`, import.meta.url));
   const measured = await run([process.execPath, script, JSON.stringify(parameters)], {
+    env,
     stderr: 'inherit',
   });
   return { run: measured, result: JSON.parse(measured.stdout) };

@@ -10,6 +10,25 @@ const POOL_BYTES = 16 * 1024 * 1024;
 
 const WORDS = 4096;
 
+/**
+ * @typedef {object} Shape
+ * @property {number} seed
+ * @property {number} messages of each conversation, prompts not counted
+ * @property {number} messageBytes of each
+ * @property {number} [prompts] how many system prompts the conversations share; default: none
+ * @property {number} [promptBytes] length of each prompt
+ * @property {(number: number) => string} [modelOf] of the conversation with that number, from 0
+ */
+
+/**
+ * The id of a conversation: in no order, as random UUIDs are.
+ *
+ * @param {number} number from 0
+ */
+export function syntheticId(number) {
+  return hash('sha1', `conversation ${number}`).slice(0, 32);
+}
+
 /** Makes lines of JSONL, always the same ones for a seed. */
 export class ConversationSource {
   #made = 0;
@@ -17,15 +36,23 @@ export class ConversationSource {
   #pool;
   #messages;
   #messageBytes;
+  #modelOf;
+  /** @type {readonly string[]} */
+  #prompts;
 
-  /**
-   * @param {{ seed: number, messages: number, messageBytes: number }} shape of every conversation
-   */
-  constructor({ seed, messages, messageBytes }) {
+  /** @param {Shape} shape of every conversation */
+  constructor(shape) {
+    const { seed, messages, messageBytes, prompts = 0, promptBytes = 0 } = shape;
     this.#random = randomIntegers(seed);
     this.#pool = textPool(this.#random);
     this.#messages = messages;
     this.#messageBytes = messageBytes;
+    this.#modelOf = shape.modelOf ?? (() => 'synthetic');
+    this.#prompts = Array.from({ length: prompts }, () => {
+      const from = this.#random() % (POOL_BYTES - promptBytes);
+      const text = this.#pool.toString('latin1', from, from + promptBytes);
+      return `{"role":"system","content":"${text}"},`;
+    });
   }
 
   /**
@@ -34,13 +61,15 @@ export class ConversationSource {
    * @param {number} count
    */
   next(count) {
-    const out = Buffer.allocUnsafe(count * (this.#messages * (this.#messageBytes + 64) + 128));
+    const most = this.#messages * (this.#messageBytes + 64) + (this.#prompts[0]?.length ?? 0) + 128;
+    const out = Buffer.allocUnsafe(count * most);
     let at = 0;
     for (let end = this.#made + count; this.#made < end; this.#made++) {
-      // Ids in no order, as random UUIDs are.
-      const id = hash('sha1', `conversation ${this.#made}`).slice(0, 32);
+      const id = syntheticId(this.#made);
+      const model = this.#modelOf(this.#made);
+      const prompt = this.#prompts[this.#made % this.#prompts.length] ?? '';
       at += out.write(
-        `{"id":"${id}","model":"synthetic","application":"bench","messages":[`,
+        `{"id":"${id}","model":"${model}","application":"bench","messages":[${prompt}`,
         at,
         'latin1',
       );
