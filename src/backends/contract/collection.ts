@@ -17,7 +17,7 @@ export interface CollectWorkOptions extends AbortOptions {
   readonly shard?: CollectShard | undefined;
   /**
    * Concurrent requests, where steps are requests; no effect where they are transactions. Default:
-   * 8.
+   * the store's.
    */
   readonly concurrency?: number | undefined;
   readonly onProgress?: ProgressCallback | undefined;
@@ -71,7 +71,6 @@ const COLLECT_OPTIONS = declareOptions<CollectOptions>()({
   defaults: {
     graceMs: 24 * 60 * 60 * 1000,
     deadlineMs: Number.POSITIVE_INFINITY,
-    concurrency: 8,
     dryRun: false,
     full: false,
     erase: false,

@@ -3,14 +3,23 @@ import type { AuditOptions, Finding } from '../../backends/contract/audit.ts';
 import type { Backend } from '../../backends/contract/backend.ts';
 import {
   MANIFEST_KINDS,
+  type ManifestHead,
   type ManifestKey,
   type ManifestKind,
 } from '../../backends/contract/manifests.ts';
 import { abortOf, throwIfAborted } from '../../core/abort.ts';
+import { type AheadBounds, mapAhead } from '../../core/concurrency.ts';
 import { VarveError } from '../../core/errors.ts';
 import type { Blobs } from '../../manifest/blobs/blobs.ts';
 import type { Conversations } from '../../manifest/conversations/conversations.ts';
 import { listReadable } from '../list-readable.ts';
+
+/** How many manifests, of how many bytes, are rebuilt at once. */
+const AHEAD: AheadBounds<ManifestHead> = {
+  count: 32,
+  bytes: 16 * 1024 * 1024,
+  bytesOf: ({ logicalBytes }) => logicalBytes,
+};
 
 /** Errors about the content rather than the moment. */
 const DAMAGE = new Set(['CORRUPT', 'UNSUPPORTED_FORMAT', 'MALFORMED_INPUT', 'INTERNAL']);
@@ -36,9 +45,12 @@ export async function* auditContent(
 ): AsyncGenerator<Finding, number, undefined> {
   let done = 0;
   for (const kind of MANIFEST_KINDS) {
-    for await (const { key } of listReadable(readers.backend, kind, abortOf(signal))) {
+    const heads = listReadable(readers.backend, kind, abortOf(signal));
+    const read = async ({ key }: ManifestHead) => {
       throwIfAborted(signal);
-      const reason = known(key) ? undefined : await faultOf(readers, key);
+      return { key, reason: known(key) ? undefined : await faultOf(readers, key) };
+    };
+    for await (const { key, reason } of mapAhead(heads, AHEAD, read)) {
       if (reason !== undefined) yield finding(key, reason);
       done++;
       onProgress?.({ phase: 'content', done, total: 0 });

@@ -8,10 +8,14 @@ import type {
 import type { AbortOptions } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
 import { slicesOf } from '../../core/batches.ts';
+import { mapAhead, mapAll } from '../../core/concurrency.ts';
 import { isVarveError } from '../../core/errors.ts';
 
-/** Manifests read at once. */
+/** Manifests read together. */
 export const BATCH = 32;
+
+/** Batches read at once. */
+export const BATCHES_AHEAD = { count: 4 };
 
 /** The segments of manifests. */
 export interface Contents {
@@ -32,15 +36,18 @@ export async function contentsOf(
   const segments = new Map<Address, number>();
   const addresses = new Set<Address>();
   const ids = new Set<string>();
-  for (const batch of slicesOf(keys, BATCH)) {
+  const read = async (batch: readonly ManifestKey[]) => {
     const manifests = await readSound(backend, batch, options);
-    for (const { key } of manifests) ids.add(key.id);
     const locators = [...new Set(manifests.flatMap(locatorsOf))];
-    for (const { address, length } of await describeStored(backend, locators, options))
-      segments.set(address, length);
     const spilled = manifests.flatMap((manifest) => manifest.spilled ?? []);
-    for (const address of await backend.addresses([...locators, ...spilled], options))
-      addresses.add(address);
+    const described = await describeStored(backend, locators, options);
+    const found = await backend.addresses([...locators, ...spilled], options);
+    return { read: manifests.map(({ key }) => key.id), described, found };
+  };
+  for await (const batch of mapAhead(slicesOf(keys, BATCH), BATCHES_AHEAD, read)) {
+    for (const id of batch.read) ids.add(id);
+    for (const { address, length } of batch.described) segments.set(address, length);
+    for (const address of batch.found) addresses.add(address);
   }
   return { segments, addresses, ids };
 }
@@ -84,8 +91,6 @@ async function allBut<Item, Result>(
   } catch (error) {
     if (!isVarveError(error, code)) throw error;
     if (items.length === 1) return [];
-    const one: Result[][] = [];
-    for (const item of items) one.push(await allBut(code, [item], work));
-    return one.flat();
+    return (await mapAll(items, (item) => allBut(code, [item], work))).flat();
   }
 }

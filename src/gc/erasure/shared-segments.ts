@@ -2,14 +2,16 @@ import type { Backend } from '../../backends/contract/backend.ts';
 import {
   type Locator,
   MANIFEST_KINDS,
+  type ManifestHead,
   type ManifestKey,
   type StoredManifest,
 } from '../../backends/contract/manifests.ts';
 import type { AbortOptions } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
 import { batchesOf } from '../../core/batches.ts';
+import { mapAhead } from '../../core/concurrency.ts';
 import { listReadable } from '../list-readable.ts';
-import { BATCH, locatorsOf, readSound } from './contents.ts';
+import { BATCH, BATCHES_AHEAD, locatorsOf, readSound } from './contents.ts';
 
 /** Manifests named for one segment. */
 const NAMED = 100;
@@ -39,10 +41,15 @@ export async function findShared(
   if (holders.size === 0) return [];
   for (const kind of MANIFEST_KINDS) {
     const heads = listReadable(backend, kind, options);
-    for await (const batch of batchesOf(heads, { count: BATCH })) {
-      const keys = batch.map(({ key }) => key);
-      for (const manifest of await readSound(backend, keys, options)) note(manifest, holders);
-    }
+    const batches = batchesOf(heads, { count: BATCH });
+    const read = (batch: readonly ManifestHead[]) =>
+      readSound(
+        backend,
+        batch.map(({ key }) => key),
+        options,
+      );
+    for await (const manifests of mapAhead(batches, BATCHES_AHEAD, read))
+      for (const manifest of manifests) note(manifest, holders);
   }
   return addresses.flatMap((address, at) => {
     const locator = found[at];

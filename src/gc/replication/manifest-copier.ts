@@ -131,14 +131,17 @@ export class ManifestCopier {
       manifests.map(({ key }) => key),
       this.#abort,
     );
+    const allSteps: ManifestWrite[] = [];
     for (const [at, manifest] of manifests.entries()) {
       const outcome = outcomes[at] as WriteOutcome;
       const steps = holdSteps(manifest, heads[at]?.hold, outcome, writes[at]);
-      for (const step of steps.length === 0 ? [] : await this.#target.commit(steps, this.#abort))
-        if (step.status === 'failed') throw step.error;
+      allSteps.push(...steps);
       this.#counts.manifests++;
       if (outcome.status !== 'unchanged' || steps.length > 0) this.#counts.changed++;
     }
+    if (allSteps.length === 0) return;
+    for (const step of await this.#target.commit(allSteps, this.#abort))
+      if (step.status === 'failed') throw step.error;
   }
 }
 

@@ -7,6 +7,7 @@ import type { Backend } from '../../backends/contract/backend.ts';
 import type { BackupOptions } from '../../backends/contract/backup.ts';
 import {
   MANIFEST_KINDS,
+  type ManifestHead,
   type ManifestKey,
   type ManifestKind,
   type ManifestWrite,
@@ -17,8 +18,9 @@ import type { VarveError } from '../../core/errors.ts';
 import { listReadable } from '../list-readable.ts';
 import { ManifestCopier } from './manifest-copier.ts';
 
-/** Manifests that are read and committed together. */
-const TOGETHER = 64;
+/** Manifests that are read and committed together, fewer when they are long. */
+const TOGETHER = 256;
+const TOGETHER_BYTES = 16 * 1024 * 1024;
 
 /** What a replication did. */
 export interface ReplicationReport {
@@ -57,7 +59,9 @@ export async function replicate(
     const heads = listReadable(source, kind, abort, (error) => {
       fault = error;
     });
-    for await (const batch of batchesOf(heads, { count: TOGETHER })) {
+    const bytesOf = ({ logicalBytes }: ManifestHead) => logicalBytes;
+    const bounds = { count: TOGETHER, bytes: TOGETHER_BYTES, bytesOf };
+    for await (const batch of batchesOf(heads, bounds)) {
       for (const id of await copier.copy(batch)) present.add(id);
       const { manifests } = copier.tally;
       options.onProgress?.({ phase: `copy ${kind}s`, done: manifests, total: manifests });

@@ -7,6 +7,7 @@ import type {
   WriteOutcome,
 } from '../../backends/contract/manifests.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import { type AheadBounds, mapAhead } from '../../core/concurrency.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
 import { meets } from '../../core/where.ts';
 import { ConversationReader } from '../../manifest/conversations/conversation-reader.ts';
@@ -15,6 +16,13 @@ import { type PruneCriteria, PruneRule } from './prune-criteria.ts';
 
 /** Conversations deleted in one commit. */
 const BATCH = 256;
+
+/** How many conversations, of how many bytes, are judged at once. */
+const AHEAD: AheadBounds<ManifestHead> = {
+  count: 32,
+  bytes: 16 * 1024 * 1024,
+  bytesOf: ({ logicalBytes }) => logicalBytes,
+};
 
 /** What a prune does, or would do, about a conversation that its criteria select. */
 export interface PruneDecision {
@@ -137,18 +145,22 @@ export class Prune {
       return (await this.#delete(due, options)).map(counted);
     };
     const kept = new Map<string, number>();
-    for await (const listed of this.#backend.list('conversation', rule.filter, options)) {
+    const isSpare = (listed: ManifestHead) => (kept.get(rule.group(listed)) ?? 0) >= rule.keepLast;
+    // Whether it counts as one of those to keep, or goes: only then does its content matter.
+    const matters = (listed: ManifestHead) => !isSpare(listed) || rule.isOldEnough(listed);
+    const listed = this.#backend.list('conversation', rule.filter, options);
+    const ahead = mapAhead(listed, AHEAD, async (head) => ({
+      head,
+      // What matters now may not matter any more when it is its turn.
+      judged: matters(head) ? await this.#judge(rule, head, options) : undefined,
+    }));
+    for await (const { head, judged } of ahead) {
       throwIfAborted(signal);
       tally.considered++;
-      const group = rule.group(listed);
-      const before = kept.get(group) ?? 0;
-      const isSpare = before >= rule.keepLast;
-      // Whether it counts as one of those to keep, or goes: only then does its content matter.
-      if (isSpare && !rule.isOldEnough(listed)) continue;
-      const judged = await this.#judge(rule, listed, options);
-      if (judged === undefined) continue;
-      if (!isSpare) {
-        kept.set(group, before + 1);
+      if (judged === undefined || !matters(head)) continue;
+      if (!isSpare(head)) {
+        const group = rule.group(head);
+        kept.set(group, (kept.get(group) ?? 0) + 1);
         continue;
       }
       if (!rule.isOldEnough(judged.head)) continue;

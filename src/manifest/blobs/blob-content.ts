@@ -2,12 +2,16 @@ import { createHash } from 'node:crypto';
 import type { Backend } from '../../backends/contract/backend.ts';
 import type { Locator, StoredManifest } from '../../backends/contract/manifests.ts';
 import type { AbortOptions } from '../../core/abort.ts';
+import { mapAhead } from '../../core/concurrency.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
 import { lostContent, nameOf } from '../content/lost-content.ts';
 import { type BlobEnd, decodeBlobEntry } from './blob-body.ts';
 
-/** Bytes per fetch, roughly; the next fetch runs while the chunks of this one are handed out. */
+/** Bytes per fetch, roughly. */
 const WINDOW_BYTES = 1024 * 1024;
+
+/** Windows in memory: the next ones are fetched while the chunks of one are handed out. */
+const WINDOWS_AHEAD = 2;
 
 /** Where the bytes of a stored blob are: its decoded manifest. */
 export interface BlobLayout extends BlobEnd {
@@ -40,11 +44,15 @@ export function layoutOf(manifest: StoredManifest): BlobLayout {
   return { manifest, locators, ends, ...end };
 }
 
-interface Window {
-  /** Chunks `first` to `next` - 1. */
+/** Chunks `first` to `next` - 1. */
+interface Span {
   readonly first: number;
   readonly next: number;
-  readonly chunks: Uint8Array[];
+}
+
+/** Chunks that were fetched. */
+interface Window extends Span {
+  readonly chunks: readonly Uint8Array[];
 }
 
 /** The bytes from `start` to `end` (exclusive) of a blob as it was when its layout was read. */
@@ -74,7 +82,8 @@ export class BlobRange {
    * backend's fetch throws.
    */
   async first(): Promise<Window | undefined> {
-    return this.#begin();
+    const [span] = this.#spans(this.#chunk);
+    return span && this.#fetch(span);
   }
 
   /**
@@ -84,13 +93,12 @@ export class BlobRange {
   async *bytes(first?: Window): AsyncGenerator<Uint8Array, void, undefined> {
     const { ends, bytes: total, sha256 } = this.#layout;
     const whole = this.#start === 0 && this.#end === total ? createHash('sha256') : undefined;
-    let ahead = first ? Promise.resolve(first) : this.#begin();
-    while (ahead) {
-      const window: Window = await this.#explained(ahead);
-      const isLast = (ends[window.next - 1] as number) >= this.#end;
-      ahead = isLast ? undefined : this.#fetch(window.next);
-      // A failure is reported where it is awaited, which never happens when the reader stops early.
-      ahead?.catch(() => undefined);
+    const rest = this.#spans(first?.next ?? this.#chunk);
+    const spans: Iterable<Span | Window> = first ? [first, ...rest] : rest;
+    const windows = mapAhead(spans, { count: WINDOWS_AHEAD }, (span) =>
+      'chunks' in span ? span : this.#explained(this.#fetch(span)),
+    );
+    for await (const window of windows) {
       for (const [i, chunk] of window.chunks.entries()) {
         const number = window.first + i;
         whole?.update(chunk);
@@ -102,23 +110,32 @@ export class BlobRange {
     }
   }
 
-  #begin(): Promise<Window> | undefined {
-    return this.#start < this.#end
-      ? this.#fetch(chunkAt(this.#layout.ends, this.#start))
-      : undefined;
+  /** The chunk that the range begins in. */
+  get #chunk(): number {
+    return chunkAt(this.#layout.ends, this.#start);
   }
 
-  async #fetch(first: number): Promise<Window> {
-    const { ends, locators } = this.#layout;
-    const base = ends[first - 1] ?? 0;
-    let next = first + 1;
-    while (
-      next < ends.length &&
-      (ends[next - 1] as number) < this.#end &&
-      (ends[next] as number) - base <= WINDOW_BYTES
-    ) {
-      next += 1;
+  /** The windows of the range from a chunk on. */
+  *#spans(chunk: number): Generator<Span, void, undefined> {
+    const { ends } = this.#layout;
+    const startOf = (at: number) => ends[at - 1] ?? 0;
+    if (this.#start >= this.#end) return;
+    for (let first = chunk; first < ends.length && startOf(first) < this.#end; ) {
+      let next = first + 1;
+      while (
+        next < ends.length &&
+        startOf(next) < this.#end &&
+        (ends[next] as number) - startOf(first) <= WINDOW_BYTES
+      ) {
+        next += 1;
+      }
+      yield { first, next };
+      first = next;
     }
+  }
+
+  async #fetch({ first, next }: Span): Promise<Window> {
+    const { ends, locators } = this.#layout;
     const chunks = await this.#backend.fetch(locators.slice(first, next), this.#options);
     for (const [i, chunk] of chunks.entries()) {
       const expected = (ends[first + i] as number) - (ends[first + i - 1] ?? 0);

@@ -3,6 +3,7 @@ import type { Backend } from '../../backends/contract/backend.ts';
 import type { Locator, StoredEntry } from '../../backends/contract/manifests.ts';
 import type { AbortOptions } from '../../core/abort.ts';
 import { addressOf } from '../../core/address.ts';
+import { mapAll } from '../../core/concurrency.ts';
 import { VarveError } from '../../core/errors.ts';
 import {
   decodeEntry,
@@ -45,18 +46,13 @@ export class ContentReader {
    *   `UNSUPPORTED_FORMAT`.
    */
   async entries(stored: readonly StoredEntry[], options?: AbortOptions): Promise<LoadedEntry[]> {
-    const loaded: LoadedEntry[] = [];
-    for (const entry of stored) {
+    return mapAll(stored, async (entry) => {
       const spill = spillOf(entry);
-      if (spill === undefined) {
-        loaded.push(decodeEntry(entry));
-        continue;
-      }
+      if (spill === undefined) return decodeEntry(entry);
       const payload = Buffer.concat(await this.#backend.fetch(spill.locators, options));
       if (addressOf(payload) !== spill.digest) throw altered('its skeleton', spill.digest);
-      loaded.push(decodeEntry(entry, payload));
-    }
-    return loaded;
+      return decodeEntry(entry, payload);
+    });
   }
 
   /** The raw bytes of each reference, without quotes or brackets. Callers must not change them. */

@@ -4,6 +4,7 @@ import { whileOpen } from '../../backends/contract/while-open.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { itemsOf } from '../../core/arguments.ts';
 import { batchesOf } from '../../core/batches.ts';
+import { mapAhead, mapAll } from '../../core/concurrency.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
 import type { OnEvent, ProgressEvent } from '../../core/events.ts';
 import type { OptionKinds } from '../../core/options/option-kinds.ts';
@@ -56,6 +57,9 @@ export interface ExportCounts {
 const BATCH_COUNT = 512;
 const BATCH_BYTES = 8 * 1024 * 1024;
 
+/** Batches in memory: the one that is written, and the next. */
+const BATCHES_AHEAD = 2;
+
 /** Size of the output's pieces, roughly. */
 const PIECE_BYTES = 1024 * 1024;
 
@@ -103,8 +107,9 @@ async function* exportAll(
       };
     }
   })();
-  for await (const batch of batchesOf(listed, { count: BATCH_COUNT, bytes: BATCH_BYTES, bytesOf }))
-    yield* exporter.lines(batch);
+  const batches = batchesOf(listed, { count: BATCH_COUNT, bytes: BATCH_BYTES, bytesOf });
+  const loaded = mapAhead(batches, { count: BATCHES_AHEAD }, (heads) => exporter.load(heads));
+  for await (const conversations of loaded) yield* exporter.lines(conversations);
   ending.rethrow?.();
 }
 
@@ -156,15 +161,20 @@ class Exporter {
     }
   }
 
-  /** Yields their lines, in pieces. Skips a conversation that was deleted meanwhile. */
-  async *lines(heads: readonly ManifestHead[]): AsyncGenerator<Uint8Array, void, undefined> {
+  /** Loads conversations, without those that were deleted meanwhile. */
+  async load(heads: readonly ManifestHead[]): Promise<Loaded[]> {
     throwIfAborted(this.#options.signal);
     const manifests = await this.#backend.read(
       heads.map(({ key }) => key),
       this.#options,
     );
     const present = manifests.filter((manifest) => manifest !== undefined);
-    const loaded = (await this.#load(present)) ?? (await this.#loadEach(present));
+    return (await this.#load(present)) ?? (await this.#loadEach(present));
+  }
+
+  /** Yields their lines, in pieces. */
+  async *lines(loaded: readonly Loaded[]): AsyncGenerator<Uint8Array, void, undefined> {
+    throwIfAborted(this.#options.signal);
     for (const { id, composition, raw } of loaded) {
       const pieces = this.#line(id, composition, raw);
       for (const piece of pieces) {
@@ -192,14 +202,13 @@ class Exporter {
   /** Loads all at once; `undefined` when a segment was collected meanwhile. */
   async #load(manifests: readonly StoredManifest[]): Promise<Loaded[] | undefined> {
     try {
-      const compositions: Composition<StoredReference>[] = [];
+      const compositions = await mapAll(manifests, (manifest) =>
+        this.#reader.composition(manifest, undefined, this.#options),
+      );
       const references: StoredReference[] = [];
-      for (const manifest of manifests) {
-        const composition = await this.#reader.composition(manifest, undefined, this.#options);
-        compositions.push(composition);
-        for (const piece of composition.pieces)
+      for (const { pieces } of compositions)
+        for (const piece of pieces)
           for (const reference of piece.references) references.push(reference);
-      }
       const raw = await this.#reader.raw(references, this.#options);
       let used = 0;
       return manifests.map((manifest, index) => {

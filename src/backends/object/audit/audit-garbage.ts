@@ -1,10 +1,9 @@
-import { abortOf } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
-import { listObjects } from '../../storage/listing.ts';
-import { GARBAGE_HINTS_PREFIX, sidecarKey } from '../format/keys.ts';
+import { sidecarKey } from '../format/keys.ts';
 import type { Sidecar } from '../format/sidecar.ts';
-import { type Hints, readGarbageHint } from '../tables/hints.ts';
+import { type ListedHint, readGarbageHints } from '../listing/hint-listing.ts';
+import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import type { Diagnosis } from './diagnosis.ts';
@@ -22,6 +21,8 @@ interface SeenSidecar {
 export class UnhintedGarbage {
   readonly #protocol: Protocol;
   readonly #hints: Hints;
+  /** The hints that are stored, by key. */
+  #read: ReadonlyMap<string, ListedHint> = new Map();
   #hinted: ReadonlySet<Address> | undefined;
 
   constructor(protocol: Protocol, hints: Hints) {
@@ -45,16 +46,13 @@ export class UnhintedGarbage {
   }
 
   async #readHints(signal: AbortSignal | undefined): Promise<Set<Address>> {
+    const read = new Map<string, ListedHint>();
     const hinted = new Set<Address>();
-    for await (const { key } of listObjects(
-      this.#protocol,
-      GARBAGE_HINTS_PREFIX,
-      abortOf(signal),
-    )) {
-      const object = await this.#protocol.store.get(key, abortOf(signal));
-      const hint = object && readGarbageHint(object.body, key);
-      for (const address of hint?.segments ?? []) hinted.add(address);
+    for await (const hint of readGarbageHints(this.#protocol, signal, this.#read)) {
+      read.set(hint.object.key, hint);
+      for (const address of hint.content?.segments ?? []) hinted.add(address);
     }
+    this.#read = read;
     return hinted;
   }
 

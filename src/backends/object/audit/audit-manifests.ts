@@ -34,8 +34,7 @@ export async function* auditManifests(
   );
   if (isFirstPass) run.tally.manifests = scan.manifests;
   run.progress('reading manifests', scan.manifests);
-  yield* run.report(unreadable);
-  yield* run.report(stale);
+  yield* run.report([...unreadable, ...stale].map((diagnosis) => [diagnosis]));
 }
 
 function unreadableManifest(objectKey: string, error: Error): Diagnosis {

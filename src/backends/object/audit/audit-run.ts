@@ -1,4 +1,5 @@
 import type { Address } from '../../../core/address.ts';
+import { mapAhead } from '../../../core/concurrency.ts';
 import type { AuditSettings, Finding } from '../../contract/audit.ts';
 import { MARKED, TO_MARK } from '../../contract/findings.ts';
 import type { SegmentTaker } from '../segments/segment-taker.ts';
@@ -13,6 +14,9 @@ export interface AuditContext {
   readonly taker: SegmentTaker;
   readonly hints: Hints;
 }
+
+/** Objects audited, and repaired, at once. */
+export const OBJECTS_AHEAD = 64;
 
 /** What the steps of one audit share. */
 export class AuditRun {
@@ -36,18 +40,42 @@ export class AuditRun {
     return this.unreadableManifests.size === 0;
   }
 
-  /** Repairs, if the options say so, and reports. */
-  async *report(diagnoses: readonly Diagnosis[]): AsyncGenerator<Finding, void, undefined> {
-    for (const { finding, mend } of diagnoses) {
-      const mends = this.options.repair && mend !== undefined;
-      const repaired = mends && (await mend());
-      this.tally.findings++;
-      if (!repaired) this.tally.unrepaired++;
-      yield {
-        ...finding,
-        ...(mends && finding.repair === TO_MARK && { repair: MARKED }),
-        repaired,
-      };
+  /**
+   * Repairs, if the options say so, and reports. The diagnoses of one object are repaired one after
+   * the other, those of several objects at once.
+   */
+  async *report(
+    objects: AsyncIterable<readonly Diagnosis[]> | Iterable<readonly Diagnosis[]>,
+  ): AsyncGenerator<Finding, void, undefined> {
+    const settled = mapAhead(objects, { count: OBJECTS_AHEAD }, (each) => this.#settle(each));
+    for await (const { findings, failure } of settled) {
+      for (const finding of findings) {
+        this.tally.findings++;
+        if (!finding.repaired) this.tally.unrepaired++;
+        yield finding;
+      }
+      if (failure !== undefined) throw failure.error;
+    }
+  }
+
+  async #settle(
+    diagnoses: readonly Diagnosis[],
+  ): Promise<{ findings: Finding[]; failure?: { readonly error: unknown } }> {
+    const findings: Finding[] = [];
+    try {
+      for (const { finding, mend } of diagnoses) {
+        const mends = this.options.repair && mend !== undefined;
+        const repaired = mends && (await mend());
+        findings.push({
+          ...finding,
+          ...(mends && finding.repair === TO_MARK && { repair: MARKED }),
+          repaired,
+        });
+      }
+      return { findings };
+    } catch (error) {
+      // What was repaired before is reported all the same.
+      return { findings, failure: { error } };
     }
   }
 

@@ -1,18 +1,15 @@
 import { abortOf, throwIfAborted } from '../../../core/abort.ts';
-import { slicesOf } from '../../../core/batches.ts';
-import { mapAll } from '../../../core/concurrency.ts';
+import { batchesOf } from '../../../core/batches.ts';
+import { mapAhead } from '../../../core/concurrency.ts';
 import type { Finding } from '../../contract/audit.ts';
 import type { ReferenceScan } from '../listing/reference-scan.ts';
 import { type ListedSegment, listSegments } from '../listing/segment-listing.ts';
 import { ReferenceRepair } from '../segments/reference-repair.ts';
 import type { Protocol } from '../tables/protocol.ts';
-import type { AuditRun } from './audit-run.ts';
+import { type AuditRun, OBJECTS_AHEAD } from './audit-run.ts';
 import { auditSegment, type SegmentAudit } from './audit-segment.ts';
 import { isCooling, isToCool } from './cool.ts';
 import { untilAllReadable } from './diagnosis.ts';
-
-/** Segments audited together. */
-const WINDOW = 64;
 
 /** Audits the segments within the bounds of a scan. */
 export async function* auditSegments(
@@ -25,16 +22,21 @@ export async function* auditSegments(
   const repair = new ReferenceRepair(protocol, taker, hints);
   const context = { protocol, hints, scan, repair };
   const isSampled = () => protocol.randomness.fraction() < sample;
-  for await (const window of segmentWindows(protocol, scan, from, signal)) {
+  const segments = listedAndLost(protocol, scan, from, signal);
+  const audits = mapAhead(segments, { count: OBJECTS_AHEAD }, (listed) =>
+    auditSegment(context, listed, isSampled()),
+  );
+  for await (const window of batchesOf(audits, { count: OBJECTS_AHEAD })) {
     throwIfAborted(signal);
-    const audits = await mapAll(window, (listed) => auditSegment(context, listed, isSampled()));
-    for (const audit of audits) {
-      count(run, scan, audit);
-      const { diagnoses } = audit;
-      yield* run.report(run.knowsAllReferences ? diagnoses : diagnoses.map(untilAllReadable));
-    }
-    const unheld = audits.filter(({ listed }) => heldTimes(scan, listed) === 0);
-    yield* run.report(await run.garbage.among(unheld, signal));
+    for (const audit of window) count(run, scan, audit);
+    yield* run.report(
+      window.map(({ diagnoses }) =>
+        run.knowsAllReferences ? diagnoses : diagnoses.map(untilAllReadable),
+      ),
+    );
+    const unheld = window.filter(({ listed }) => heldTimes(scan, listed) === 0);
+    const unhinted = await run.garbage.among(unheld, signal);
+    yield* run.report(unhinted.map((diagnosis) => [diagnosis]));
     run.progress('verifying segments', run.tally.segments);
   }
 }
@@ -59,20 +61,17 @@ function heldTimes(scan: ReferenceScan, { address }: ListedSegment): number {
  * What is listed below `segments/` within a scan's bounds, by segment, and referenced segments that
  * are not listed at all.
  */
-async function* segmentWindows(
+async function* listedAndLost(
   protocol: Protocol,
   scan: ReferenceScan,
   from: string,
   signal: AbortSignal | undefined,
-): AsyncGenerator<ListedSegment[], void, undefined> {
+): AsyncGenerator<ListedSegment, void, undefined> {
   const unlisted = new Set(scan.referenced());
   const bounds = { from, until: scan.until, ...abortOf(signal) };
-  for await (const window of listSegments(protocol, WINDOW, bounds)) {
-    for (const { address } of window) unlisted.delete(address);
-    yield window;
+  for await (const listed of listSegments(protocol, bounds)) {
+    unlisted.delete(listed.address);
+    yield listed;
   }
-  const lost = [...unlisted].map(
-    (address): ListedSegment => ({ address, hasSidecar: false, generations: [] }),
-  );
-  yield* slicesOf(lost, WINDOW);
+  for (const address of unlisted) yield { address, hasSidecar: false, generations: [] };
 }

@@ -20,7 +20,8 @@ export class CollectScope {
   readonly #onProgress: ProgressCallback | undefined;
 
   constructor(options: CollectSettings, clock: Clock) {
-    const { erase, full, graceMs, dryRun, concurrency, signal } = options;
+    const { erase, full, graceMs, dryRun, signal } = options;
+    const { concurrency = Number.POSITIVE_INFINITY } = options;
     this.graceMs = erase ? 0 : graceMs;
     this.dryRun = dryRun;
     this.full = full || erase;

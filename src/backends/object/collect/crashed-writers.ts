@@ -1,4 +1,5 @@
 import { abortOf } from '../../../core/abort.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import { MANIFEST_KINDS } from '../../contract/manifests.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
 import { listObjects } from '../../storage/listing.ts';
@@ -22,16 +23,14 @@ export async function finishCrashedWriters(run: CollectRun): Promise<void> {
   for (const kind of MANIFEST_KINDS) {
     const { unsettled, unreadable } = await run.index.list(kind, abortOf(scope.signal));
     if (unreadable.length > 0) isAllFinished = false;
-    for (const seen of unsettled) {
-      if (seen.record === undefined || run.foreseen.hasTouched(seen.record.key)) continue;
+    const finished = await mapAll(unsettled, async (seen) => {
+      if (seen.record === undefined || run.foreseen.hasTouched(seen.record.key)) return true;
       const isOurs = scope.hasObject(manifestObjectKey(seen.record.key));
-      if (!isOurs || !isStale(protocol, seen)) {
-        isAllFinished = false;
-        continue;
-      }
+      if (!isOurs || !isStale(protocol, seen)) return false;
       tally.abandoned++;
-      isAllFinished = (await finishWriter(run, seen)) && isAllFinished;
-    }
+      return finishWriter(run, seen);
+    });
+    isAllFinished = finished.every(Boolean) && isAllFinished;
   }
   if (isAllFinished && !scope.dryRun) await deleteAll(protocol.store, marks);
 }

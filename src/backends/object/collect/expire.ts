@@ -1,11 +1,13 @@
 import { abortOf } from '../../../core/abort.ts';
 import { batchesOf } from '../../../core/batches.ts';
-import { mapAll } from '../../../core/concurrency.ts';
+import { mapAhead, mapAll } from '../../../core/concurrency.ts';
 import { type DeleteWrite, MANIFEST_KINDS, type ManifestKey } from '../../contract/manifests.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
 import { listObjects } from '../../storage/listing.ts';
+import type { ListedObject } from '../../storage/object-store.ts';
 import { EXPIRY_HINTS_PREFIX, expiryPrefix, manifestObjectKey } from '../format/keys.ts';
 import type { ManifestRecord } from '../format/manifest-record.ts';
+import { READ_AHEAD } from '../listing/manifest-walk.ts';
 import { readExpiryHint } from '../tables/hints.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import type { CollectRun } from './collect-run.ts';
@@ -17,7 +19,7 @@ import type { CollectRun } from './collect-run.ts';
 const SETTLED_HINT_MS = 15 * 60 * 1000;
 
 /** Manifests read, and deleted, together. */
-const WINDOW = 64;
+const WINDOW = 256;
 
 interface DueManifest {
   readonly key: ManifestKey;
@@ -52,17 +54,17 @@ async function* dueManifests(
   const { protocol, scope, index } = run;
   const abort = abortOf(scope.signal);
   const hinted = new Set<string>();
-  const hints = listObjects(protocol, EXPIRY_HINTS_PREFIX, abort);
-  for await (const { key: hintKey, lastModified } of hints) {
-    if (hintKey > `${expiryPrefix(now)}~`) break;
-    if (!scope.hasObject(hintKey)) continue;
+  const read = async ({ key: hintKey, lastModified }: ListedObject) => {
     const object = await protocol.store.get(hintKey, abort);
-    if (object === undefined) continue;
-    const key = readExpiryHint(object.body, hintKey);
-    if (key === undefined) continue;
-    hinted.add(manifestObjectKey(key));
+    const key = object && readExpiryHint(object.body, hintKey);
+    if (key === undefined) return undefined;
     const isOld = protocol.serverClock.earliest() - lastModified > SETTLED_HINT_MS;
-    yield { key, hint: { key: hintKey, isOld } };
+    return { key, hint: { key: hintKey, isOld } };
+  };
+  for await (const due of mapAhead(dueHints(run, now), READ_AHEAD, read)) {
+    if (due === undefined) continue;
+    hinted.add(manifestObjectKey(due.key));
+    yield due;
   }
   if (!scope.full) return;
   for (const kind of MANIFEST_KINDS) {
@@ -70,6 +72,16 @@ async function* dueManifests(
       const isDue = head?.expiresAt !== undefined && head.expiresAt <= now;
       if (isDue && !hinted.has(objectKey) && scope.hasObject(objectKey)) yield { key: head.key };
     }
+  }
+}
+
+async function* dueHints(
+  { protocol, scope }: CollectRun,
+  now: number,
+): AsyncGenerator<ListedObject, void, undefined> {
+  for await (const hint of listObjects(protocol, EXPIRY_HINTS_PREFIX, abortOf(scope.signal))) {
+    if (hint.key > `${expiryPrefix(now)}~`) return;
+    if (scope.hasObject(hint.key)) yield hint;
   }
 }
 

@@ -1,8 +1,9 @@
 import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
+import type { ListedHint } from '../listing/hint-listing.ts';
 import type { CollectRun } from './collect-run.ts';
-import { finishDrops, type ListedHint, readHintWindows, segmentsOf } from './garbage-hints.ts';
+import { finishDrops, readHintWindows, segmentsOf } from './garbage-hints.ts';
 import type { Verdict } from './judge.ts';
 import { look } from './look.ts';
 import { sweep } from './sweep.ts';

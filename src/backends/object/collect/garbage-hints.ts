@@ -1,46 +1,24 @@
-import { abortOf } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
 import { batchesOf } from '../../../core/batches.ts';
 import { mapAll } from '../../../core/concurrency.ts';
-import { listObjects } from '../../storage/listing.ts';
-import type { ListedObject } from '../../storage/object-store.ts';
-import { GARBAGE_HINTS_PREFIX } from '../format/keys.ts';
-import { type GarbageHint, type ReadGarbageHint, readGarbageHint } from '../tables/hints.ts';
+import { type ListedHint, readGarbageHints } from '../listing/hint-listing.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import type { CollectRun } from './collect-run.ts';
 import { finishWriter } from './crashed-writers.ts';
 
-/** Hints read together. */
-const WINDOW = 64;
-
-const EMPTY: GarbageHint = { segments: [], manifests: [] };
-
-/** A listed hint and its content, which is `undefined` when it cannot be read. */
-export interface ListedHint {
-  readonly object: ListedObject;
-  readonly content: ReadGarbageHint | undefined;
-}
+/** Hints followed together. */
+const WINDOW = 256;
 
 /** All hints at garbage, a window at a time, until the run is over. */
 export async function* readHintWindows(
   run: CollectRun,
 ): AsyncGenerator<ListedHint[], void, undefined> {
   const { protocol, scope } = run;
-  const listed = listObjects(protocol, GARBAGE_HINTS_PREFIX, abortOf(scope.signal));
-  for await (const window of batchesOf(listed, { count: WINDOW })) {
+  const hints = readGarbageHints(protocol, scope.signal);
+  for await (const window of batchesOf(hints, { count: WINDOW })) {
     if (scope.isOver()) return;
-    yield await readHints(run, window);
+    yield window;
   }
-}
-
-function readHints(run: CollectRun, objects: readonly ListedObject[]): Promise<ListedHint[]> {
-  const { protocol, scope } = run;
-  return mapAll(objects, async (object) => {
-    const { key } = object;
-    const stored = await protocol.store.get(key, abortOf(scope.signal));
-    // When it is gone, another run has done what it asks for.
-    return { object, content: stored === undefined ? EMPTY : readGarbageHint(stored.body, key) };
-  });
 }
 
 /**

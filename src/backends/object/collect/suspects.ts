@@ -1,4 +1,5 @@
 import type { Address } from '../../../core/address.ts';
+import { mapAll } from '../../../core/concurrency.ts';
 import { referrerOf } from '../format/keys.ts';
 import { type Generation, type Sidecar, tokenOf } from '../format/sidecar.ts';
 import { walkManifests } from '../listing/manifest-walk.ts';
@@ -49,8 +50,9 @@ export class Suspects {
     const named = await this.#findReferences(suspects);
     if (named === undefined) return;
     if (!this.#run.scope.dryRun) {
-      for (const [address, references] of named)
-        await this.#keep(address, suspects.get(address) as Sidecar, references);
+      await mapAll(named, ([address, references]) =>
+        this.#keep(address, suspects.get(address) as Sidecar, references),
+      );
     }
     await this.#sweep([...suspects.keys()].filter((address) => !named.has(address)));
   }
@@ -70,24 +72,15 @@ export class Suspects {
       if (known === undefined) found.set(address, [reference]);
       else known.push(reference);
     };
-    const isWhole = await walkManifests(
-      protocol,
-      {
-        onRecord: (objectKey, { record }) => {
-          for (const [address, { gen, attempt }] of record?.current?.references ?? []) {
-            if (record !== undefined)
-              note(address, {
-                token: tokenOf(referrerOf(objectKey), attempt),
-                key: record.key,
-                gen,
-              });
-          }
-        },
-        isOver: () => scope.isOver(),
-      },
-      scope.signal,
-    );
-    return isWhole ? found : undefined;
+    for await (const { object, seen } of walkManifests(protocol, scope.signal)) {
+      if (scope.isOver()) return undefined;
+      const { key, current } = seen.record ?? {};
+      for (const [address, { gen, attempt }] of current?.references ?? []) {
+        if (key !== undefined)
+          note(address, { token: tokenOf(referrerOf(object.key), attempt), key, gen });
+      }
+    }
+    return found;
   }
 
   async #keep(address: Address, sidecar: Sidecar, found: readonly FoundReference[]): Promise<void> {

@@ -1,17 +1,21 @@
 import { abortOf } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
-import { mapAll } from '../../../core/concurrency.ts';
+import { batchesOf } from '../../../core/batches.ts';
+import { mapAhead, mapAll } from '../../../core/concurrency.ts';
 import { listSegments } from '../listing/segment-listing.ts';
 import { ReferenceRepair } from '../segments/reference-repair.ts';
 import type { CollectRun } from './collect-run.ts';
 import { finishDrops, readHintWindows, segmentsOf } from './garbage-hints.ts';
 import type { Verdict } from './judge.ts';
-import { look } from './look.ts';
+import { look, lookAt } from './look.ts';
 import { Suspects } from './suspects.ts';
 import { sweep } from './sweep.ts';
 
 /** Segments per batch of a full walk. */
 const WINDOW = 250;
+
+/** Segments judged ahead of that. */
+const SEGMENTS_AHEAD = 64;
 
 /**
  * In a full run: suspects the segments that hints name, then all others, and sweeps the suspects
@@ -32,36 +36,41 @@ export async function walkSegments(run: CollectRun): Promise<void> {
 async function suspectHinted(run: CollectRun, suspects: Suspects): Promise<void> {
   for await (const window of readHintWindows(run)) {
     await mapAll(window, (hint) => finishDrops(run, hint));
-    await suspects.add(await lookAtOwn(run, segmentsOf(window)));
+    const addresses = segmentsOf(window).filter((address) => isToJudge(run, address));
+    await suspect(run, suspects, await look(run, addresses));
   }
 }
 
 /** Returns whether the deadline left time for all. */
 async function suspectAll(run: CollectRun, suspects: Suspects): Promise<boolean> {
   const { protocol, scope } = run;
+  if (scope.isOver()) return false;
   let done = 0;
-  for await (const page of listSegments(protocol, WINDOW, abortOf(scope.signal))) {
+  const verdicts = mapAhead(
+    listSegments(protocol, abortOf(scope.signal)),
+    { count: Math.min(scope.concurrency, SEGMENTS_AHEAD) },
+    ({ address, hasSidecar }) =>
+      hasSidecar && isToJudge(run, address) ? lookAt(run, address) : undefined,
+  );
+  for await (const window of batchesOf(verdicts, { count: WINDOW })) {
     if (scope.isOver()) return false;
-    const withSidecar = page.filter(({ hasSidecar }) => hasSidecar);
-    await suspects.add(
-      await lookAtOwn(
-        run,
-        withSidecar.map(({ address }) => address),
-      ),
+    await suspect(
+      run,
+      suspects,
+      window.filter((verdict) => verdict !== undefined),
     );
-    done += page.length;
+    done += window.length;
     scope.progress('walk segments', done);
   }
   return true;
 }
 
-/** Judges the segments that are this shard's and not counted yet. */
-async function lookAtOwn(run: CollectRun, addresses: readonly Address[]): Promise<Verdict[]> {
-  const { scope, tally } = run;
-  const verdicts = await look(
-    run,
-    addresses.filter((address) => scope.hasSegment(address) && !tally.has(address)),
-  );
-  tally.add(verdicts);
-  return verdicts;
+/** Whether a segment is this shard's and not counted yet. */
+function isToJudge({ scope, tally }: CollectRun, address: Address): boolean {
+  return scope.hasSegment(address) && !tally.has(address);
+}
+
+function suspect(run: CollectRun, suspects: Suspects, verdicts: readonly Verdict[]): Promise<void> {
+  run.tally.add(verdicts);
+  return suspects.add(verdicts);
 }

@@ -1,51 +1,53 @@
 import { abortOf, throwIfAborted } from '../../../core/abort.ts';
-import { slicesOf } from '../../../core/batches.ts';
-import { mapAll } from '../../../core/concurrency.ts';
+import { type AheadBounds, mapAhead } from '../../../core/concurrency.ts';
 import { isUnreadable, type VarveError } from '../../../core/errors.ts';
 import { MANIFEST_KINDS } from '../../contract/manifests.ts';
-import { listPages } from '../../storage/listing.ts';
+import { listObjects } from '../../storage/listing.ts';
+import type { ListedObject } from '../../storage/object-store.ts';
 import { manifestsPrefix } from '../format/keys.ts';
-import type { SeenRecord } from '../tables/manifest-table.ts';
+import { NOTHING_SEEN, type SeenRecord } from '../tables/manifest-table.ts';
 import type { Protocol } from '../tables/protocol.ts';
 
-/** Manifests read per batch. */
-const WINDOW = 64;
+/** How far walks over listed objects read ahead: twice the requests that are under way at most. */
+export const READ_AHEAD: AheadBounds<Pick<ListedObject, 'size'>> = {
+  count: 64,
+  bytes: 32 * 1024 * 1024,
+  bytesOf: ({ size }) => size,
+};
 
-export interface ManifestVisitor {
-  /** Called with each manifest's object, tombstones included. */
-  readonly onRecord: (objectKey: string, seen: SeenRecord) => void;
-  /** Called with the error of an unreadable manifest. Default: it is skipped. */
-  readonly onUnreadable?: (objectKey: string, error: VarveError) => void;
-  /** Whether no more manifests may be read. Default: never. */
-  readonly isOver?: () => boolean;
+/** A manifest's object as it was listed, and then read. */
+export interface WalkedManifest {
+  readonly object: ListedObject;
+  /** What was read; nothing where the object is gone, or cannot be read. */
+  readonly seen: SeenRecord;
+  /** Why it cannot be read. */
+  readonly error?: VarveError;
 }
 
 /**
- * Reads every manifest of the store, by a LIST and a GET each: no index is asked (rule
- * `hint-before-change`). Returns whether that was not cut short.
+ * Reads every manifest of the store, tombstones included, by a LIST and a GET each: no index is
+ * asked (rule `hint-before-change`).
  */
-export async function walkManifests(
+export async function* walkManifests(
   protocol: Protocol,
-  { onRecord, onUnreadable, isOver = () => false }: ManifestVisitor,
   signal: AbortSignal | undefined,
-): Promise<boolean> {
-  const read = async (objectKey: string) => {
+): AsyncGenerator<WalkedManifest, void, undefined> {
+  const read = async (object: ListedObject): Promise<WalkedManifest> => {
+    throwIfAborted(signal);
     try {
-      const seen = await protocol.manifests.readObject(objectKey);
-      if (seen.record !== undefined) onRecord(objectKey, seen);
+      return { object, seen: await protocol.manifests.readObject(object.key) };
     } catch (error) {
       if (!isUnreadable(error)) throw error;
-      onUnreadable?.(objectKey, error);
+      return { object, seen: NOTHING_SEEN, error };
     }
   };
-  for (const kind of MANIFEST_KINDS) {
-    for await (const page of listPages(protocol, manifestsPrefix(kind), abortOf(signal))) {
-      for (const window of slicesOf(page, WINDOW)) {
-        throwIfAborted(signal);
-        if (isOver()) return false;
-        await mapAll(window, ({ key }) => read(key));
-      }
-    }
-  }
-  return true;
+  yield* mapAhead(listManifests(protocol, signal), READ_AHEAD, read);
+}
+
+async function* listManifests(
+  protocol: Protocol,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ListedObject, void, undefined> {
+  for (const kind of MANIFEST_KINDS)
+    yield* listObjects(protocol, manifestsPrefix(kind), abortOf(signal));
 }

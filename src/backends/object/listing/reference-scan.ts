@@ -79,11 +79,12 @@ export class ReferenceScan {
     onDamage: (objectKey: string, error: Error) => void,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const note = (objectKey: string, seen: SeenRecord) => {
-      if (seen.record !== undefined) this.#note(objectKey, seen.record);
+    for await (const { object, seen, error } of walkManifests(this.#protocol, signal)) {
+      if (error !== undefined) onDamage(object.key, error);
+      if (seen.record === undefined) continue;
+      this.#note(object.key, seen.record);
       onRecord(seen);
-    };
-    await walkManifests(this.#protocol, { onRecord: note, onUnreadable: onDamage }, signal);
+    }
   }
 
   of(address: Address): SegmentReferences | undefined {

@@ -20,13 +20,11 @@ export interface ListingBounds extends AbortOptions {
   readonly until?: Address | undefined;
 }
 
-/** Every segment that has a sidecar or data, a page at a time. */
+/** Every segment that has a sidecar or data, in the order of addresses. */
 export async function* listSegments(
   protocol: Protocol,
-  pageSize: number,
-  { from = '', until, signal }: ListingBounds,
-): AsyncGenerator<ListedSegment[], void, undefined> {
-  let page: ListedSegment[] = [];
+  { from = '', until, signal }: ListingBounds = {},
+): AsyncGenerator<ListedSegment, void, undefined> {
   let last: { address: Address; hasSidecar: boolean; generations: Generation[] } | undefined;
   for await (const { key } of listObjects(protocol, SEGMENTS_PREFIX, {
     ...abortOf(signal),
@@ -36,16 +34,11 @@ export async function* listSegments(
     if (parsed === undefined) continue;
     if (until !== undefined && parsed.address >= until) break;
     if (parsed.address !== last?.address) {
-      if (last !== undefined) page.push(last);
+      if (last !== undefined) yield last;
       last = { address: parsed.address, hasSidecar: false, generations: [] };
-      if (page.length === pageSize) {
-        yield page;
-        page = [];
-      }
     }
     if (parsed.generation === undefined) last.hasSidecar = true;
     else last.generations.push(parsed.generation);
   }
-  if (last !== undefined) page.push(last);
-  if (page.length > 0) yield page;
+  if (last !== undefined) yield last;
 }

@@ -9,9 +9,6 @@ import { ReferenceScan } from '../listing/reference-scan.ts';
 import { listSegments } from '../listing/segment-listing.ts';
 import type { Protocol } from '../tables/protocol.ts';
 
-/** Segments per batch. */
-const LISTED = 250;
-
 interface StoredData {
   readonly address: Address;
   readonly generation: Generation;
@@ -63,14 +60,9 @@ async function unneeded(
   signal: AbortSignal | undefined,
 ): Promise<StoredData[]> {
   const found: StoredData[] = [];
-  for await (const page of listSegments(protocol, LISTED, {
-    from,
-    until: scan.until,
-    ...abortOf(signal),
-  })) {
-    const stored = page.flatMap(({ address, generations }) =>
-      generations.map((generation) => ({ address, generation })),
-    );
+  const bounds = { from, until: scan.until, ...abortOf(signal) };
+  for await (const { address, generations } of listSegments(protocol, bounds)) {
+    const stored = generations.map((generation) => ({ address, generation }));
     found.push(...stored.filter((data) => !isNeeded(scan, data)));
   }
   return found;

@@ -3,11 +3,11 @@ import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import type { ManifestKind } from '../../contract/manifests.ts';
 import type { Usage } from '../../contract/usage.ts';
-import { listObjects, listPages } from '../../storage/listing.ts';
-import { GARBAGE_HINTS_PREFIX, MANIFESTS_PREFIX, parseSegmentKey } from '../format/keys.ts';
+import { listPages } from '../../storage/listing.ts';
+import { MANIFESTS_PREFIX, parseSegmentKey } from '../format/keys.ts';
 import { parseGeneration } from '../format/sidecar.ts';
+import { readGarbageHints } from '../listing/hint-listing.ts';
 import type { ListIndex } from '../listing/list-index.ts';
-import { readGarbageHint } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 
@@ -23,11 +23,11 @@ export async function usageOf(
     const logicalBytes = manifests.reduce((sum, { head }) => sum + (head?.logicalBytes ?? 0), 0);
     return { count: manifests.length, logicalBytes };
   };
-  const manifests = {
-    conversation: await ofKind('conversation'),
-    blob: await ofKind('blob'),
-    pin: await ofKind('pin'),
-  };
+  const [conversation, blob, pin] = await Promise.all([
+    ofKind('conversation'),
+    ofKind('blob'),
+    ofKind('pin'),
+  ]);
   let segments = 0;
   let segmentBytes = 0;
   let storedBytes = 0;
@@ -43,6 +43,7 @@ export async function usageOf(
     }
   }
   const garbage = await garbageOf(protocol, abort);
+  const manifests = { conversation, blob, pin };
   return { manifests, segments, segmentBytes, storedBytes, indexBytes, ...garbage };
 }
 
@@ -52,11 +53,8 @@ async function garbageOf(
   abort: AbortOptions,
 ): Promise<Pick<Usage, 'garbageSegments' | 'garbageBytes'>> {
   const hinted = new Set<Address>();
-  for await (const { key } of listObjects(protocol, GARBAGE_HINTS_PREFIX, abort)) {
-    const object = await protocol.store.get(key, abort);
-    if (object === undefined) continue;
-    for (const address of readGarbageHint(object.body, key)?.segments ?? []) hinted.add(address);
-  }
+  for await (const { content } of readGarbageHints(protocol, abort.signal))
+    for (const address of content?.segments ?? []) hinted.add(address);
   const lengths = await mapAll(hinted, async (address) => {
     const sidecar = await unlessUnreadable(protocol.sidecars.read(address));
     if (sidecar === undefined || sidecar.refs.length > 0 || sidecar.hot || sidecar.state === 'gone')

@@ -117,7 +117,7 @@ function declareGc(program: Command): Command {
     )
     .option(
       '--concurrency <n>',
-      'concurrent requests to the storage service of a store on objects (default: 8)',
+      'concurrent requests of a store on objects (default: its own limit, 32)',
       count,
     )
     .addHelpText('after', DURATION_HELP);
