@@ -45,7 +45,7 @@ async function costOf({ prepare, run }: Verb, conversations: number): Promise<Co
   await preparing.close();
   const service = new DepthStore(objects);
   const system = new SystemRandomness();
-  // Half of a chance is none: no report is trimmed.
+  // One report in 16 trims the others; here, no report does.
   const randomness = { nonce: () => system.nonce(), fraction: () => 0.5 };
   const store = new Store(await openObjects(service, { inlineBelow: 64 }, { randomness }));
   const opened = { depth: service.depth, requests: service.requests };
