@@ -1,19 +1,12 @@
 /**
- * Checks that no line of code, comment or document is wider than 100 columns.
- *
- * Exempt is what cannot be broken: in code, a line with a literal of 40 columns or more (in src/
- * only a template: other strings are joined by `+`) and the inside of a template; in documents,
- * tables, code blocks, and a line that ends with a URL.
+ * Checks that no line of code, comment or document is wider than 100 columns, unless it cannot be
+ * broken.
  *
  * Usage: node scripts/lint-lines.mjs [file…; default: every file of the project that git knows]
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import ts from 'typescript';
-
-const WIDTH = 100;
-/** Columns of a literal from which on the formatter may have to leave a line too wide. */
-const WIDE_LITERAL = 40;
+import { WIDTH, wideLines } from './wide-lines.mjs';
 
 const given = process.argv.slice(2);
 const files =
@@ -22,78 +15,15 @@ const files =
 let read = 0;
 let found = 0;
 for (const file of files) {
-  const check = checkOf(file);
-  if (check === undefined) continue;
+  const wide = wideLines(file, () => readFileSync(file, 'utf8'));
+  if (wide === undefined) continue;
   read++;
-  const text = readFileSync(file, 'utf8');
-  const lines = text.split('\n');
-  const isExempt = check(text, lines);
-  for (const [at, line] of lines.entries()) {
-    const width = [...line].length;
-    if (width <= WIDTH || isExempt(at)) continue;
-    found++;
-    console.error(`${file}:${at + 1}: ${width} columns`);
-  }
+  found += wide.length;
+  for (const { line, width } of wide) console.error(`${file}:${line}: ${width} columns`);
 }
 if (read === 0 || found > 0) {
   console.error(`line check: ${found} lines of ${read} files are wider than ${WIDTH} columns`);
   process.exitCode = 1;
 } else {
   console.log(`line check: ${read} files, no line wider than ${WIDTH} columns`);
-}
-
-/**
- * @param {string} file
- * @returns {((text: string, lines: readonly string[]) => (line: number) => boolean) | undefined}
- */
-function checkOf(file) {
-  if (/^src\/.*\.ts$/.test(file)) return exemptTemplates;
-  if (/\.(ts|mjs|cjs)$/.test(file)) return exemptLiterals;
-  if (file.endsWith('.md')) return exemptMarkdown;
-  if (/^\.ci\/|\.sh$/.test(file)) return () => () => false;
-  return undefined;
-}
-
-/** @param {string} text @param {readonly string[]} lines */
-function exemptTemplates(text, lines) {
-  return exemptCode(text, lines, (node) => !ts.isStringLiteral(node));
-}
-
-/** @param {string} text @param {readonly string[]} lines */
-function exemptLiterals(text, lines) {
-  return exemptCode(text, lines, () => true);
-}
-
-/**
- * @param {string} text
- * @param {readonly string[]} lines
- * @param {(node: ts.Node) => boolean} isExempt
- */
-function exemptCode(text, lines, isExempt) {
-  const source = ts.createSourceFile('code.ts', text, ts.ScriptTarget.Latest);
-  /** @type {Set<number>} */
-  const exempt = new Set();
-  /** @param {ts.Node} node */
-  const visit = (node) => {
-    if ((ts.isTemplateExpression(node) || ts.isLiteralExpression(node)) && isExempt(node)) {
-      const start = source.getLineAndCharacterOfPosition(node.getStart(source));
-      const end = source.getLineAndCharacterOfPosition(node.end);
-      const isWide = start.line < end.line || end.character - start.character >= WIDE_LITERAL;
-      if (isWide) for (let at = start.line; at <= end.line; at++) exempt.add(at);
-    }
-    ts.forEachChild(node, visit);
-  };
-  visit(source);
-  return (/** @type {number} */ at) => exempt.has(at) && !/ \/\/ |\/\* /.test(lines[at] ?? '');
-}
-
-/** @param {string} _text @param {readonly string[]} lines */
-function exemptMarkdown(_text, lines) {
-  let isCode = false;
-  const exempt = lines.map((line) => {
-    const isFence = /^\s*```/.test(line);
-    if (isFence) isCode = !isCode;
-    return isFence || isCode || /^\s*\|/.test(line) || /\S{60,}$/.test(line);
-  });
-  return (/** @type {number} */ at) => exempt[at] === true;
 }

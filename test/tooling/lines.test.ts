@@ -1,22 +1,6 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
-
-const script = resolve(import.meta.dirname, '../../scripts/lint-lines.mjs');
-const scratch = mkdtempSync(join(tmpdir(), 'varve-lines-'));
-mkdirSync(join(scratch, 'src'));
-afterAll(() => rmSync(scratch, { recursive: true }));
-
-function lint(name: string, text: string): string {
-  writeFileSync(join(scratch, name), text);
-  const { stdout, stderr } = spawnSync(process.execPath, [script, name], {
-    cwd: scratch,
-    encoding: 'utf8',
-  });
-  return (stdout + stderr).replaceAll(`${name}:`, '');
-}
+import { describe, expect, it } from 'vitest';
+import { wideLines } from '../../scripts/wide-lines.mjs';
+import { runScript } from './scripts.ts';
 
 const words = 'word '.repeat(21).trim();
 
@@ -29,7 +13,7 @@ describe('the line check', () => {
     ['src/string.ts', `call('${words}');\n`],
     ['text.md', `${words}\n`],
   ])('refuses a wide line in %s', (name, text) => {
-    expect(lint(name, text)).toMatch(/^1: \d+ columns\nline check: 1 lines of 1 files/);
+    expect(wideLines(name, () => text)).toEqual([{ line: 1, width: text.length - 1 }]);
   });
 
   it.each([
@@ -40,6 +24,22 @@ describe('the line check', () => {
     ['code.md', `\`\`\`\n${words}\n\`\`\`\n`],
     ['url.md', `See https://example.com/${'x'.repeat(90)}\n`],
   ])('accepts what cannot be broken in %s', (name, text) => {
-    expect(lint(name, text)).toMatch(/^line check: 1 files, no line wider/);
+    expect(wideLines(name, () => text)).toEqual([]);
+  });
+
+  it('ignores files of other kinds', () => {
+    expect(wideLines('data.jsonl', () => words)).toBeUndefined();
+  });
+
+  it('reports each line, and fails where there is one', () => {
+    const files = { 'plain.md': 'Short.\n', 'wide.md': `Short.\n${words}\n` };
+    expect(runScript('lint-lines.mjs', { 'plain.md': files['plain.md'] })).toEqual({
+      status: 0,
+      output: 'line check: 1 files, no line wider than 100 columns\n',
+    });
+    expect(runScript('lint-lines.mjs', files)).toEqual({
+      status: 1,
+      output: 'wide.md:2: 104 columns\nline check: 1 lines of 2 files are wider than 100 columns\n',
+    });
   });
 });
