@@ -22,8 +22,8 @@ import { keyOf, namesOf, readNames } from './process/workload.ts';
 import { expectSound, openStore, packFiles, rejection, scratchFolder } from './support.ts';
 
 const compiled = { agent: '' };
-beforeAll(() => {
-  compiled.agent = compileAgent();
+beforeAll(async () => {
+  compiled.agent = await compileAgent();
 });
 
 async function smallStore(): Promise<LocalBackend> {

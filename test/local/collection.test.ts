@@ -13,8 +13,8 @@ import { keyOf, readNames } from './process/workload.ts';
 import { expectSound, expectSoundNow, openStore, scratchFolder } from './support.ts';
 
 const compiled = { agent: '' };
-beforeAll(() => {
-  compiled.agent = compileAgent();
+beforeAll(async () => {
+  compiled.agent = await compileAgent();
 });
 
 const MINUTE_MS = 60_000;

@@ -27,8 +27,8 @@ const Sqlite = sqliteDriver();
 const SOAK = Number(process.env['VARVE_SOAK'] ?? 1);
 
 const compiled = { agent: '' };
-beforeAll(() => {
-  compiled.agent = compileAgent();
+beforeAll(async () => {
+  compiled.agent = await compileAgent();
 });
 
 describe('several processes on one store', { timeout: 60_000 * SOAK }, () => {

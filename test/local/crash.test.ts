@@ -14,8 +14,8 @@ const SOAK = Number(process.env['VARVE_SOAK'] ?? 1);
 const SEED = Number(process.env['VARVE_SEED'] ?? 1);
 
 const compiled = { agent: '' };
-beforeAll(() => {
-  compiled.agent = compileAgent();
+beforeAll(async () => {
+  compiled.agent = await compileAgent();
 });
 
 /**

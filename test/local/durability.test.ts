@@ -20,8 +20,8 @@ if (obstacle !== undefined)
   );
 
 const compiled = { agent: '' };
-beforeAll(() => {
-  compiled.agent = compileAgent();
+beforeAll(async () => {
+  compiled.agent = await compileAgent();
 });
 
 /**

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -14,16 +15,20 @@ import { blockOf } from './small-store.ts';
 import { expectSound, expectSoundNow, openStore, packFiles, scratchFolder } from './support.ts';
 
 const compiled = { agent: '' };
-beforeAll(() => {
-  compiled.agent = compileAgent();
+beforeAll(async () => {
+  compiled.agent = await compileAgent();
 });
 
 /** The files of a store that hold any of the given bytes, in the clear. */
 function filesWith(path: string, ...needles: (string | Buffer)[]): string[] {
-  return readdirSync(path, { recursive: true, encoding: 'utf8' })
-    .filter((name) => statSync(join(path, name), { throwIfNoEntry: false })?.isFile() ?? false)
+  // Read here, the files would lose the locks that this process has on them (POSIX: by any close).
+  const copy = join(scratchFolder(), 'copy');
+  const { stderr } = spawnSync('cp', ['-R', path, copy], { encoding: 'utf8' });
+  expect(stderr.replaceAll(/^cp: .*No such file or directory\n/gm, '')).toBe('');
+  return readdirSync(copy, { recursive: true, encoding: 'utf8' })
+    .filter((name) => statSync(join(copy, name)).isFile())
     .filter((name) => {
-      const bytes = readFileSync(join(path, name));
+      const bytes = readFileSync(join(copy, name));
       return needles.some((needle) => bytes.includes(needle));
     });
 }

@@ -29,8 +29,8 @@ import { auditAfresh, openStore, scratchFolder } from './support.ts';
  */
 
 const compiled = { agent: '' };
-beforeAll(() => {
-  compiled.agent = compileAgent();
+beforeAll(async () => {
+  compiled.agent = await compileAgent();
 });
 
 /** The findings, and those of a repair, and those after it. */

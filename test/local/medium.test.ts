@@ -51,8 +51,8 @@ function remount(path: string, how: 'ro' | 'rw'): void {
 }
 
 const compiled = { agent: '' };
-beforeAll(() => {
-  compiled.agent = compileAgent();
+beforeAll(async () => {
+  compiled.agent = await compileAgent();
 });
 
 describe.skipIf(obstacle !== undefined)('a full disk', () => {

@@ -7,8 +7,8 @@ import { compileAgent } from './process/compiled.ts';
 
 const PROJECT = resolve(import.meta.dirname, '../..');
 const compiled = { agent: '' };
-beforeAll(() => {
-  if (IS_THOROUGH) compiled.agent = compileAgent();
+beforeAll(async () => {
+  if (IS_THOROUGH) compiled.agent = await compileAgent();
 });
 
 /** The long form is `node scripts/soak.mjs --minutes 10`. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, inject, test } from 'vitest';
 import {
   chooseDriver,
   type Database,
@@ -14,7 +14,7 @@ import {
 import { isWriterAlive } from '../../src/backends/local/database/writer-lock.ts';
 import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { entry, put } from '../conformance/builders.ts';
-import { compileAgent } from './process/compiled.ts';
+import { compile } from './process/compiled.ts';
 import { scratchFolder } from './support.ts';
 
 const THIRTEEN = { name: 'better-sqlite3', version: '13.2.0' };
@@ -71,10 +71,8 @@ describe('the driver', () => {
 });
 
 describe('a process', () => {
-  const compiled = { agent: '' };
-  beforeAll(() => {
-    compiled.agent = compileAgent();
-  });
+  const built = join(inject('runFolder'), 'store');
+  beforeAll(() => compile({ store: 'src/store.ts' }, built));
 
   /**
    * Opens a store in a process that has `driver` as its `better-sqlite3`; returns what the error
@@ -82,8 +80,7 @@ describe('a process', () => {
    */
   function openWith(driver: Readonly<Record<string, string>>): string {
     const project = scratchFolder();
-    cpSync(join(compiled.agent, '../../../../src'), join(project, 'src'), { recursive: true });
-    writeFileSync(join(project, 'package.json'), '{"type":"module"}');
+    cpSync(built, project, { recursive: true });
     mkdirSync(join(project, 'node_modules/better-sqlite3'), { recursive: true });
     for (const [file, text] of Object.entries(driver)) {
       writeFileSync(join(project, 'node_modules/better-sqlite3', file), text);
@@ -95,7 +92,7 @@ describe('a process', () => {
     }
     writeFileSync(
       join(project, 'program.js'),
-      `import { openStore } from './src/store.js';
+      `import { openStore } from './store.js';
       await openStore('./store').catch(({ name, code, message }) => console.log(name, code, message));`,
     );
     const run = spawnSync(process.execPath, ['program.js'], { cwd: project, encoding: 'utf8' });

@@ -23,7 +23,7 @@ const compiled = { agent: '' };
 let server: SharedServer | undefined;
 beforeAll(async () => {
   if (!IS_THOROUGH) return;
-  compiled.agent = compileAgent('test/object/process');
+  compiled.agent = await compileAgent('test/object/process');
   server = await sharedServer();
 }, 120_000);
 afterAll(async () => {

@@ -7,8 +7,8 @@ import { compileAgent } from '../local/process/compiled.ts';
 
 const compiled = { agent: '' };
 const scratch = mkdtempSync(join(tmpdir(), 'varve-lazy-'));
-beforeAll(() => {
-  compiled.agent = compileAgent('test/options/lazy');
+beforeAll(async () => {
+  compiled.agent = await compileAgent('test/options/lazy');
 });
 afterAll(() => {
   rmSync(scratch, { recursive: true });

@@ -1,38 +1,31 @@
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import ts from 'typescript';
+import { existsSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join, parse, resolve } from 'node:path';
+import { build } from 'rolldown';
 import { inject } from 'vitest';
 import type {} from './run-folder.ts';
 
 const PROJECT = resolve(import.meta.dirname, '../../..');
 
-/**
- * What every process needs: these folders are compiled, without checking types, into a folder of
- * their own.
- */
-const SOURCES = ['src', 'test/local/process'];
+/** Files of an agent's folder that a process starts with. */
+const ENTRIES: ReadonlySet<string> = new Set(['agent.ts', 'hooks.ts']);
 
 /**
- * Turns the sources into JavaScript, once a run, so that processes which are to be killed run under
- * plain `node`.
+ * Turns an agent and the sources that it imports into one file of JavaScript, once a run, so that
+ * processes which are to be killed run under plain `node`, and start soon.
  *
- * @param folder the agent's, with an `agent.ts`.
+ * @param folder the agent's, with an `agent.ts`, and a `hooks.ts` where it registers hooks.
  * @returns the compiled agent's path.
  */
-export function compileAgent(folder = 'test/local/process'): string {
+export async function compileAgent(folder = 'test/local/process'): Promise<string> {
   const target = join(inject('runFolder'), folder.replaceAll('/', '-'));
   if (!existsSync(target)) {
     const unfinished = `${target}.${process.pid}`;
-    compile(folder, unfinished);
+    const sources = readdirSync(join(PROJECT, folder)).filter((file) => ENTRIES.has(file));
+    await compile(
+      Object.fromEntries(sources.map((file) => [parse(file).name, join(folder, file)])),
+      unfinished,
+    );
+    symlinkSync(join(PROJECT, 'node_modules'), join(unfinished, 'node_modules'));
     try {
       renameSync(unfinished, target);
     } catch {
@@ -40,27 +33,25 @@ export function compileAgent(folder = 'test/local/process'): string {
       rmSync(unfinished, { recursive: true });
     }
   }
-  return join(target, folder, 'agent.js');
+  return join(target, 'agent.js');
 }
 
-function compile(folder: string, target: string): void {
-  mkdirSync(target, { recursive: true });
+/**
+ * Makes of each source file and what it imports, packages excepted, one file of JavaScript.
+ *
+ * @param sources paths in the project, by the name of the output without its extension.
+ */
+export async function compile(
+  sources: Readonly<Record<string, string>>,
+  target: string,
+): Promise<void> {
+  await build({
+    input: sources,
+    cwd: PROJECT,
+    platform: 'node',
+    external: /^[^./]/,
+    output: { dir: target, format: 'esm' },
+    logLevel: 'warn',
+  });
   writeFileSync(join(target, 'package.json'), '{"type":"module"}');
-  symlinkSync(join(PROJECT, 'node_modules'), join(target, 'node_modules'));
-  for (const source of new Set([...SOURCES, folder])) {
-    for (const file of readdirSync(join(PROJECT, source), { recursive: true, encoding: 'utf8' })) {
-      if (!file.endsWith('.ts')) continue;
-      const { outputText } = ts.transpileModule(readFileSync(join(PROJECT, source, file), 'utf8'), {
-        compilerOptions: {
-          target: ts.ScriptTarget.ES2023,
-          module: ts.ModuleKind.ESNext,
-          verbatimModuleSyntax: true,
-          rewriteRelativeImportExtensions: true,
-        },
-      });
-      const path = join(target, source, file.replace(/\.ts$/, '.js'));
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, outputText);
-    }
-  }
 }

@@ -7,6 +7,7 @@ import type {
   StoredManifest,
 } from '../../../src/backends/contract/manifests.ts';
 import { addressOf } from '../../../src/core/address.ts';
+import { isVarveError } from '../../../src/core/errors.ts';
 
 /**
  * Content that follows from its name alone, so that whoever reads it can check every byte
@@ -77,8 +78,17 @@ export async function readNames(
   backend: Backend,
   key: ManifestKey,
 ): Promise<string[][] | undefined> {
-  const [manifest] = await backend.read([key]);
-  return manifest === undefined ? undefined : verified(backend, manifest);
+  for (;;) {
+    const [manifest] = await backend.read([key]);
+    if (manifest === undefined) return undefined;
+    try {
+      return await verified(backend, manifest);
+    } catch (error) {
+      // Without a grace, what another process replaced meanwhile may be collected already.
+      const [now] = await backend.heads([key]);
+      if (!isVarveError(error, 'NOT_FOUND') || now?.revision === manifest.revision) throw error;
+    }
+  }
 }
 
 async function verified(backend: Backend, manifest: StoredManifest): Promise<string[][]> {
