@@ -43,7 +43,7 @@ describe('varve import and export', () => {
       /^48 conversations, 170 kB in .* s: 48 created\n/,
     );
     expect(here.succeed(['import', SAMPLE, '-s', location])).toMatch(
-      /: 48 unchanged\n0 new segments; the store has 48 conv/,
+      /: 48 unchanged\n0 new segments\n$/,
     );
     expect(here.varve(['import', SAMPLE, '-q', '-s', location])).toMatchObject({
       status: 0,
@@ -59,7 +59,6 @@ describe('varve import and export', () => {
       here.succeed(['import', 'a.jsonl', 'b.jsonl', '--json', '-s', fresh('several')]),
     );
     expect(report).toMatchObject({ records: 3, created: 3, bytes: 75, failed: 0, errors: [] });
-    expect(report.storedBytes).toBeGreaterThan(0);
   });
 
   it('print the conversations asked for, in that order', () => {

@@ -13,7 +13,8 @@ let backend: ObjectBackend;
 beforeEach(async () => {
   store = new MemoryObjectStore();
   backend = await openObjects(store);
-  // Once a process, a writer stores its mark and lists hints of damage.
+  // Once a process, a writer stores its mark, and lists hints of damage when it meets what is there.
+  await commit(backend, put('first', [entry('1', 'first')]));
   await commit(backend, put('first', [entry('1', 'first')]));
 });
 afterEach(() => backend.close());
@@ -51,6 +52,7 @@ describe('a conversation takes', () => {
 
   test('a few more for a stored segment that this process does not know', async () => {
     const other = await openObjects(store);
+    await commit(other, put('other', [entry('1', 'of the other')]));
     await commit(other, put('other', [entry('1', 'of the other')]));
     const work = () => commit(other, put('a', [entry('1', 'first')]));
     expect(await requestsOf(work, other)).toEqual({ put: 2 + 2, get: 1, head: 1 });

@@ -52,7 +52,7 @@ describe('the probe', () => {
       now += 2 * 60 * 60 * 1000;
       await memory.put('probe/young.a', Buffer.from('x'), { kind: 'any' });
       const backend = new ObjectBackend(memory);
-      if (work === 'gc') await backend.collect();
+      if (work === 'gc') await backend.collect({ full: true });
       else for await (const _ of backend.audit({ repair: true })) break;
       await backend.close();
       expect((await memory.list('probe/')).objects.map(({ key }) => key)).toEqual([

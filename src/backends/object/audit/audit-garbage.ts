@@ -48,7 +48,7 @@ export class UnhintedGarbage {
   async #readHints(signal: AbortSignal | undefined): Promise<Set<Address>> {
     const read = new Map<string, ListedHint>();
     const hinted = new Set<Address>();
-    for await (const hint of readGarbageHints(this.#protocol, signal, this.#read)) {
+    for await (const hint of readGarbageHints(this.#protocol, signal, { known: this.#read })) {
       read.set(hint.object.key, hint);
       for (const address of hint.content?.segments ?? []) hinted.add(address);
     }

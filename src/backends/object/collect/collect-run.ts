@@ -8,6 +8,7 @@ import type { Protocol } from '../tables/protocol.ts';
 import { CollectScope } from './collect-scope.ts';
 import { CollectTally } from './collect-tally.ts';
 import { ForeseenDrops } from './foreseen-drops.ts';
+import { HintsAtOnce } from './hints-at-once.ts';
 
 /** The parts of an open store that a collection uses. */
 export interface CollectContext {
@@ -26,14 +27,18 @@ export interface CollectRun extends CollectContext {
   readonly tally: CollectTally;
   /** In a dry run: the references that a run would have dropped by now. */
   readonly foreseen: ForeseenDrops;
+  /** The hints to follow. */
+  readonly hinted: HintsAtOnce;
   remnants: readonly Remnant[];
 }
 
 /** Begins a collection: from here on its deadline counts. */
 export function startRun(context: CollectContext, options: CollectSettings): CollectRun {
+  const scope = new CollectScope(options, context.protocol.clock);
   return {
     ...context,
-    scope: new CollectScope(options, context.protocol.clock),
+    scope,
+    hinted: new HintsAtOnce(context.protocol, scope.signal),
     tally: new CollectTally(),
     foreseen: new ForeseenDrops(),
     remnants: [],

@@ -57,8 +57,9 @@ export async function collectObjects(
   };
 }
 
+/** Each probe does that, too. */
 async function removeProbes({ protocol, scope }: CollectRun): Promise<void> {
-  if (!scope.dryRun) await removeProbeRemains(protocol);
+  if (scope.full && !scope.dryRun) await removeProbeRemains(protocol);
 }
 
 /** Lists name what was deleted, too. */

@@ -2,7 +2,6 @@ import { abortOf } from '../../../core/abort.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { MANIFEST_KINDS } from '../../contract/manifests.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
-import { listObjects } from '../../storage/listing.ts';
 import { isStale, leftBehind, reap } from '../commit/reap.ts';
 import { manifestObjectKey, WRITER_HINTS_PREFIX } from '../format/keys.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
@@ -40,7 +39,8 @@ export async function finishCrashedWriters(run: CollectRun): Promise<void> {
  * left to do for this manifest; a dry run only notes the drops, and returns `false`.
  */
 export async function finishWriter(run: CollectRun, seen: SeenRecord): Promise<boolean> {
-  const { protocol, taker, hints, foreseen } = run;
+  const { protocol, taker, hints, foreseen, hinted } = run;
+  hinted.outdate();
   if (!run.scope.dryRun) return reap(protocol, taker, hints, seen);
   const { record } = seen;
   // An object that a run would have written by now is not stale any more.
@@ -52,10 +52,9 @@ export async function finishWriter(run: CollectRun, seen: SeenRecord): Promise<b
 }
 
 /** The keys of marks that their writers do not renew any more. */
-async function listStaleMarks({ protocol, scope }: CollectRun): Promise<string[]> {
+async function listStaleMarks({ protocol, hinted }: CollectRun): Promise<string[]> {
   const marks: string[] = [];
-  const listed = listObjects(protocol, WRITER_HINTS_PREFIX, abortOf(scope.signal));
-  for await (const { key, lastModified } of listed) {
+  for await (const { key, lastModified } of hinted.below(WRITER_HINTS_PREFIX)) {
     if (protocol.serverClock.earliest() - lastModified > STALE_WRITER_MS) marks.push(key);
   }
   return marks;

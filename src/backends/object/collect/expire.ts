@@ -3,7 +3,6 @@ import { batchesOf } from '../../../core/batches.ts';
 import { mapAhead, mapAll } from '../../../core/concurrency.ts';
 import { type DeleteWrite, MANIFEST_KINDS, type ManifestKey } from '../../contract/manifests.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
-import { listObjects } from '../../storage/listing.ts';
 import type { ListedObject } from '../../storage/object-store.ts';
 import { EXPIRY_HINTS_PREFIX, expiryPrefix, manifestObjectKey } from '../format/keys.ts';
 import type { ManifestRecord } from '../format/manifest-record.ts';
@@ -76,10 +75,10 @@ async function* dueManifests(
 }
 
 async function* dueHints(
-  { protocol, scope }: CollectRun,
+  { hinted, scope }: CollectRun,
   now: number,
 ): AsyncGenerator<ListedObject, void, undefined> {
-  for await (const hint of listObjects(protocol, EXPIRY_HINTS_PREFIX, abortOf(scope.signal))) {
+  for await (const hint of hinted.below(EXPIRY_HINTS_PREFIX)) {
     if (hint.key > `${expiryPrefix(now)}~`) return;
     if (scope.hasObject(hint.key)) yield hint;
   }
@@ -135,6 +134,7 @@ async function deleteExpired(
     }),
   );
   const outcomes = await run.remove(writes);
+  run.hinted.outdate();
   return expired.filter((_, at) => outcomes[at]?.status === 'deleted');
 }
 

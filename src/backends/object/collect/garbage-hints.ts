@@ -1,6 +1,7 @@
 import type { Address } from '../../../core/address.ts';
 import { batchesOf } from '../../../core/batches.ts';
 import { mapAll } from '../../../core/concurrency.ts';
+import { GARBAGE_HINTS_PREFIX } from '../format/keys.ts';
 import { type ListedHint, readGarbageHints } from '../listing/hint-listing.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import type { CollectRun } from './collect-run.ts';
@@ -13,8 +14,11 @@ const WINDOW = 256;
 export async function* readHintWindows(
   run: CollectRun,
 ): AsyncGenerator<ListedHint[], void, undefined> {
-  const { protocol, scope } = run;
-  const hints = readGarbageHints(protocol, scope.signal);
+  const { protocol, scope, hinted } = run;
+  // The walk of a full run takes long.
+  if (scope.full) hinted.outdate();
+  const listed = hinted.below(GARBAGE_HINTS_PREFIX);
+  const hints = readGarbageHints(protocol, scope.signal, { listed });
   for await (const window of batchesOf(hints, { count: WINDOW })) {
     if (scope.isOver()) return;
     yield window;

@@ -1,4 +1,5 @@
 import { throwIfAborted } from '../../../core/abort.ts';
+import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable, isVarveError, VarveError } from '../../../core/errors.ts';
 import type { NewEntry, WriteOutcome } from '../../contract/manifests.ts';
@@ -38,6 +39,8 @@ export class ObjectCommit {
   readonly #outcomes = new Map<WritePlanner, ReadonlyMap<number, WriteOutcome>>();
   /** Of writes that may have happened. */
   readonly #unknown = new Map<WritePlanner, VarveError>();
+  /** New segments that an outcome counts. */
+  readonly #counted = new Set<Address>();
 
   constructor(context: AttemptContext) {
     this.#context = context;
@@ -232,8 +235,8 @@ export class ObjectCommit {
     let newBytes = 0;
     for (const { address } of entries.flatMap(({ segments }) => segments)) {
       const length = stored.get(address);
-      if (length === undefined) continue;
-      stored.delete(address);
+      if (length === undefined || this.#counted.has(address)) continue;
+      this.#counted.add(address);
       newSegments++;
       newBytes += length;
     }

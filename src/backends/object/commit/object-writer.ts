@@ -70,14 +70,16 @@ export class ObjectWriter {
       planners.map(({ attempt }) => attempt.objectKey),
       (before) => this.#protocol.call.wait(before, 'waiting to write'),
     );
+    const context = this.#context();
     try {
       throwIfAborted(signal);
-      const done = await new ObjectCommit(this.#context()).run(planners);
+      const done = await new ObjectCommit(context).run(planners);
       for (const [position, outcome] of done) outcomes[position] = outcome;
     } finally {
       unlock();
     }
     await this.#afterwards(
+      context,
       planners.map(({ attempt }) => attempt),
       planners.flatMap((planner) => planner.writes.map(({ write }) => write)),
     );
@@ -94,7 +96,7 @@ export class ObjectWriter {
     const attempt = new Attempt(this.#protocol, write.key);
     const context = this.#context();
     const outcome = await publishStream(context, attempt, archived, write, entries, fields);
-    await this.#afterwards([attempt], []);
+    await this.#afterwards(context, [attempt], []);
     return outcome;
   }
 
@@ -134,13 +136,17 @@ export class ObjectWriter {
   }
 
   /** What may be done once writes have happened; none of it can make them fail. */
-  async #afterwards(attempts: readonly Attempt[], writes: readonly ManifestWrite[]): Promise<void> {
+  async #afterwards(
+    { stored }: AttemptContext,
+    attempts: readonly Attempt[],
+    writes: readonly ManifestWrite[],
+  ): Promise<void> {
     for (const { objectKey, seen } of attempts) {
       if (seen.record !== undefined) this.#index.note(objectKey, seen.record, seen.etag);
     }
     try {
       await this.#index.flush();
-      await this.#heal(writes);
+      await this.#heal(writes, stored);
     } catch (error) {
       if (!isVarveError(error)) throw error;
     }
@@ -148,20 +154,25 @@ export class ObjectWriter {
 
   /**
    * Writes that changed nothing bring bytes, too: those that are damaged in the store are healed.
+   *
+   * @param stored segments that are new, and so not damaged.
    */
-  async #heal(writes: readonly ManifestWrite[]): Promise<void> {
-    const damaged = await this.#damage.known();
-    if (damaged.size === 0) return;
+  async #heal(
+    writes: readonly ManifestWrite[],
+    stored: ReadonlyMap<Address, unknown>,
+  ): Promise<void> {
     const sources = new Map<Address, NewSegment>();
     for (const write of writes) {
       if (!('entries' in write)) continue;
-      for (const segment of write.entries.flatMap(({ segments }) => segments)) {
-        if (damaged.has(segment.address) && segment.bytes !== null)
+      for (const segment of write.entries.flatMap(({ segments }) => segments))
+        if (segment.bytes !== null && !stored.has(segment.address))
           sources.set(segment.address, segment);
-      }
     }
-    for (const segment of sources.values()) {
-      if (await this.#taker.heal(segment)) await this.#damage.remove(segment.address);
+    if (sources.size === 0) return;
+    const damaged = await this.#damage.known();
+    for (const [address, segment] of sources) {
+      if (damaged.has(address) && (await this.#taker.heal(segment)))
+        await this.#damage.remove(address);
     }
   }
 }

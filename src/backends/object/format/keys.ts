@@ -11,6 +11,7 @@ import type { Generation } from './sidecar.ts';
 export const DESCRIPTOR_KEY = name('varve.json');
 export const SEGMENTS_PREFIX = 'segments/';
 export const MANIFESTS_PREFIX = 'manifests/';
+export const HINTS_PREFIX = 'hints/';
 export const GARBAGE_HINTS_PREFIX = 'hints/releases/';
 export const WRITER_HINTS_PREFIX = 'hints/writers/';
 export const EXPIRY_HINTS_PREFIX = 'hints/expiries/';

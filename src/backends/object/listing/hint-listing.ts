@@ -19,13 +19,19 @@ export interface ListedHint {
  * All hints at garbage. One that is gone is empty: a collection has done what it asks for.
  *
  * @param known hints that were read before, by key: they never change.
+ * @param listed the hints, where they are listed already.
  */
 export function readGarbageHints(
   protocol: Protocol,
   signal: AbortSignal | undefined,
-  known: ReadonlyMap<string, ListedHint> = new Map(),
+  {
+    known = new Map(),
+    listed = listObjects(protocol, GARBAGE_HINTS_PREFIX, abortOf(signal)),
+  }: {
+    readonly known?: ReadonlyMap<string, ListedHint>;
+    readonly listed?: AsyncIterable<ListedObject>;
+  } = {},
 ): AsyncGenerator<ListedHint, void, undefined> {
-  const listed = listObjects(protocol, GARBAGE_HINTS_PREFIX, abortOf(signal));
   return mapAhead(listed, READ_AHEAD, async (object) => {
     const before = known.get(object.key);
     if (before !== undefined) return before;

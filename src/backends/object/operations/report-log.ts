@@ -64,8 +64,8 @@ async function putReport(
   options: AbortOptions,
 ): Promise<void> {
   for (let attempt = 1; ; attempt++) {
-    const result = await store.put(key, body, { kind: 'absent' }, options);
-    // The name is used once: a refusal means that an earlier try has stored it.
+    // The name is used once, so there is nothing to replace.
+    const result = await store.put(key, body, { kind: 'any' }, options);
     if (result.outcome !== 'unknown') return;
     if (attempt === WRITE_ATTEMPTS) {
       throw new VarveError('OUTCOME_UNKNOWN', `the report ${key} may not have been stored`, {

@@ -1,5 +1,4 @@
 import { Option } from 'commander';
-import type { Usage } from '../../../backends/contract/usage.ts';
 import { isVarveError, VarveError } from '../../../core/errors.ts';
 import type {
   ImportCounts,
@@ -7,7 +6,7 @@ import type {
   ImportReport,
 } from '../../../manifest/transfer/import.ts';
 import type { Store } from '../../../store.ts';
-import { bytes, counted, number, seconds, timesSmaller } from '../../messages/human.ts';
+import { bytes, counted, number, seconds } from '../../messages/human.ts';
 import type { AddCommand } from '../../session/command.ts';
 import { EXIT } from '../../session/exit-codes.ts';
 import { type Session, sharingOption } from '../../session/session.ts';
@@ -86,8 +85,7 @@ async function importAll(
     throw error;
   }
   progress.stop();
-  const durationMs = performance.now() - startedAt;
-  await summarise(session, sources, reports, { usage: await store.usage(), durationMs });
+  await summarise(session, sources, reports, performance.now() - startedAt);
 }
 
 async function importOne(
@@ -111,16 +109,11 @@ function printErrors(session: Session, source: Source, { errors, failed }: Impor
     session.warn(`${source.name}: … and ${counted(failed - errors.length, 'line')} more`);
 }
 
-interface Measured {
-  readonly usage: Usage;
-  readonly durationMs: number;
-}
-
 async function summarise(
   session: Session,
   sources: readonly Source[],
   reports: readonly ImportReport[],
-  { usage, durationMs }: Measured,
+  durationMs: number,
 ): Promise<void> {
   const all = total(reports);
   const errors = reports.flatMap((report, index) =>
@@ -138,18 +131,11 @@ async function summarise(
   const outcomes = OUTCOMES.filter((outcome) => all[outcome] > 0).map(
     (outcome) => `${number(all[outcome])} ${outcome}`,
   );
-  const { count, logicalBytes } = usage.manifests.conversation;
-  const smaller = timesSmaller(logicalBytes, usage.storedBytes);
-  await session.report(
-    { ...all, storedBytes: usage.storedBytes, durationMs: Math.round(durationMs), errors },
-    [
-      `${counted(all.records, 'conversation')}, ${bytes(all.bytes)} in ` +
-        `${seconds(durationMs)}: ${outcomes.join(', ') || 'nothing to store'}`,
-      `${counted(all.newSegments, 'new segment')}${all.newSegments > 0 ? ` of ${bytes(all.newBytes)}` : ''}; ` +
-        `the store has ${counted(count, 'conversation')}, ${bytes(logicalBytes)}, in ` +
-        `${bytes(usage.storedBytes)}${smaller && ` (${smaller})`}`,
-    ],
-  );
+  await session.report({ ...all, durationMs: Math.round(durationMs), errors }, [
+    `${counted(all.records, 'conversation')}, ${bytes(all.bytes)} in ` +
+      `${seconds(durationMs)}: ${outcomes.join(', ') || 'nothing to store'}`,
+    `${counted(all.newSegments, 'new segment')}${all.newSegments > 0 ? ` of ${bytes(all.newBytes)}` : ''}`,
+  ]);
   if (all.failed > 0) session.exitCode = all.failed < all.records ? EXIT.partial : EXIT.failure;
 }
 
