@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
 import type { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { addressOf } from '../../src/core/address.ts';
@@ -184,6 +184,31 @@ describe('an erasure', () => {
     index.close();
     expect(await erasure).toMatchObject({ isComplete: true, remnants: [] });
     expect(filesWith(path, ...TRACES)).toEqual([]);
+  });
+
+  test('without a deadline is patient for a minute, and then says so', async () => {
+    const path = scratchFolder();
+    const backend = await openStore(path);
+    await putSecret(backend);
+    const index = openSqlite(join(path, 'varve.db'), { readonly: true });
+    index.exec('BEGIN');
+    index.prepare('SELECT count(*) FROM manifest').get();
+    await commit(backend, remove(SECRET.id));
+    // Every look at the clock takes 10 seconds.
+    const clock = vi.spyOn(performance, 'now');
+    let seconds = 0;
+    clock.mockImplementation(() => {
+      seconds += 10;
+      return seconds * 1000;
+    });
+    try {
+      const { isComplete, remnants } = await backend.collect({ erase: true });
+      expect(isComplete).toBe(false);
+      expect(remnants?.map(({ location }) => location)).toEqual([join(path, 'varve.db-wal')]);
+    } finally {
+      clock.mockRestore();
+      index.close();
+    }
   });
 
   test('takes what collections, failed commits and lost processes left behind', async () => {

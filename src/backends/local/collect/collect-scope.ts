@@ -16,6 +16,10 @@ export class CollectScope {
     this.#end = performance.now() + deadlineMs;
   }
 
+  get hasDeadline(): boolean {
+    return this.#end < Number.POSITIVE_INFINITY;
+  }
+
   /** Whether no further step may begin. */
   get isOver(): boolean {
     return performance.now() >= this.#end;

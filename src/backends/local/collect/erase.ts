@@ -6,7 +6,7 @@ import { removeStrayFile, strayFiles } from '../audit/check-stray-files.ts';
 import type { MaintenanceContext } from '../commit/maintenance-context.ts';
 import { emptyWriteAheadLog, rewriteFile } from '../database/index-upkeep.ts';
 import { packPath } from '../files/pack-files.ts';
-import { BODIES } from '../format/schema.ts';
+import { BODIES, ZONE_ROWS } from '../format/schema.ts';
 import type { CollectScope } from './collect-scope.ts';
 import { rebuildFingerprints } from './fingerprint-rebuild.ts';
 import { stainedPacks } from './stained-packs.ts';
@@ -55,10 +55,14 @@ export async function forgetUnusedNames(
   signal?: AbortSignal,
 ): Promise<void> {
   await index.database.write(() => {
+    // Zones whose manifests were deleted or have other names by now; then names without zones.
+    index.database.run(
+      `DELETE FROM zone WHERE NOT EXISTS (
+         SELECT 1 FROM manifest WHERE id BETWEEN zone * ${ZONE_ROWS} AND zone * ${ZONE_ROWS} + ${ZONE_ROWS - 1}
+         AND (application = zone.name OR model = zone.name))`,
+    );
     const { changes } = index.database.run(
-      `DELETE FROM name WHERE id NOT IN (
-         SELECT application FROM manifest WHERE application IS NOT NULL
-         UNION SELECT model FROM manifest WHERE model IS NOT NULL)`,
+      'DELETE FROM name WHERE NOT EXISTS (SELECT 1 FROM zone WHERE zone.name = name.id)',
     );
     if (changes > 0) index.bumpEpoch();
   }, signal);
@@ -73,10 +77,10 @@ export async function forgetUnusedNames(
 async function scrubIndex(
   { index }: MaintenanceContext,
   scope: CollectScope,
-  { deadlineMs, signal }: CollectOptions,
+  { signal }: CollectOptions,
 ): Promise<boolean> {
   const end = performance.now() + PATIENCE_MS;
-  const isLate = () => (deadlineMs === undefined ? performance.now() >= end : scope.isOver);
+  const isLate = () => (scope.hasDeadline ? scope.isOver : performance.now() >= end);
   await index.database.write(() => index.bumpErasures(), signal);
   for (const step of [
     () => rewriteFile(index.database),

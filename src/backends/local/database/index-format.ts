@@ -1,6 +1,13 @@
 import { dirname } from 'node:path';
 import { VarveError } from '../../../core/errors.ts';
-import { APPLICATION_ID, CREATED, FORMAT_VERSION, SCHEMA } from '../format/schema.ts';
+import {
+  APPLICATION_ID,
+  CREATED,
+  FILL_ZONES,
+  FORMAT_VERSION,
+  SCHEMA,
+  ZONE_TABLE,
+} from '../format/schema.ts';
 import { assertNoPacks } from './index-file.ts';
 import { migrate } from './migrations.ts';
 import type { SqlConnection } from './sql-connection.ts';
@@ -55,6 +62,19 @@ export function upgrade(connection: SqlConnection, path: string): void {
       connection.execute(migrate(dirname(path), version));
       connection.execute(`PRAGMA user_version = ${version + 1}`);
     }
+  });
+}
+
+/**
+ * Adds the table of zones to an index without one, unless another process has. Older versions
+ * keep it without knowing it, so it needs no format of its own.
+ */
+export function addZones(connection: SqlConnection): void {
+  if (connection.hasTable('zone')) return;
+  exclusively(connection, () => {
+    if (connection.hasTable('zone')) return;
+    connection.execute(ZONE_TABLE);
+    connection.execute(FILL_ZONES);
   });
 }
 

@@ -8,7 +8,7 @@ import { FORMAT_VERSION } from '../format/schema.ts';
 import { CACHE_KIB, connect } from './connect.ts';
 import { IndexDatabase } from './index-database.ts';
 import { assertNoPacks, type IndexOptions, prepareFolder } from './index-file.ts';
-import { createSchema, readFormat, upgrade } from './index-format.ts';
+import { addZones, createSchema, readFormat, upgrade } from './index-format.ts';
 import { standInFor } from './migrations.ts';
 import { SqlConnection } from './sql-connection.ts';
 import { openSqlite } from './sqlite-driver.ts';
@@ -89,6 +89,7 @@ function setUp(connection: SqlConnection, path: string, readOnly: boolean): numb
     if (readOnly) connection.execute(standInFor(format));
     else upgrade(connection, path);
   }
+  if (!readOnly) addZones(connection);
   connection.execute(`PRAGMA cache_size = -${CACHE_KIB}`);
   return readOnly ? format : FORMAT_VERSION;
 }

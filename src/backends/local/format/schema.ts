@@ -78,6 +78,32 @@ export const LEASE_TABLE = `
   CREATE TABLE IF NOT EXISTS lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
 `;
 
+/** Rows of `manifest`, by id, that make a zone. */
+export const ZONE_ROWS = 64;
+
+/**
+ * Zones with manifests that have a name as application or model, or had it: what a list by a rare
+ * name looks at. Kept by triggers, so that versions that do not know the table keep it, too. Not in
+ * the schema, because a store of such a version gets it when it is opened for writing.
+ */
+export const ZONE_TABLE = `
+  CREATE TABLE IF NOT EXISTS zone (name INTEGER NOT NULL, zone INTEGER NOT NULL, PRIMARY KEY (name, zone)) WITHOUT ROWID;
+  CREATE TRIGGER IF NOT EXISTS zone_insert AFTER INSERT ON manifest BEGIN
+    INSERT OR IGNORE INTO zone SELECT new.application, new.id / ${ZONE_ROWS} WHERE new.application IS NOT NULL;
+    INSERT OR IGNORE INTO zone SELECT new.model, new.id / ${ZONE_ROWS} WHERE new.model IS NOT NULL;
+  END;
+  CREATE TRIGGER IF NOT EXISTS zone_update AFTER UPDATE OF application, model ON manifest BEGIN
+    INSERT OR IGNORE INTO zone SELECT new.application, new.id / ${ZONE_ROWS} WHERE new.application IS NOT old.application;
+    INSERT OR IGNORE INTO zone SELECT new.model, new.id / ${ZONE_ROWS} WHERE new.model IS NOT old.model;
+  END;
+`;
+
+/** Enters the zones of all manifests that there are. */
+export const FILL_ZONES = `
+  INSERT OR IGNORE INTO zone SELECT application, id / ${ZONE_ROWS} FROM manifest WHERE application IS NOT NULL;
+  INSERT OR IGNORE INTO zone SELECT model, id / ${ZONE_ROWS} FROM manifest WHERE model IS NOT NULL;
+`;
+
 /**
  * The schema of the index. Integers are narrow on purpose (SQLite stores 0, 1 and NULL in no
  * bytes), and no segment has a row: one `block` row covers hundreds, found by the first record id
@@ -145,4 +171,4 @@ export const SCHEMA = `
   );
   CREATE TABLE run_page (id INTEGER PRIMARY KEY AUTOINCREMENT, entries BLOB NOT NULL);
 
-  ${VOID_TABLE}${OWNED_PACKS}${DAMAGE_TABLE}${HOLD_TABLE}${REPORT_TABLE}${LEASE_TABLE}`;
+  ${VOID_TABLE}${OWNED_PACKS}${DAMAGE_TABLE}${HOLD_TABLE}${REPORT_TABLE}${LEASE_TABLE}${ZONE_TABLE}`;

@@ -46,12 +46,8 @@ export function readHeads(
   filter: ListFilter,
   cursor: ListCursor | undefined,
 ): Page<ManifestHead, ListCursor> {
-  const { rows, isLast } = listPage(index, kind, filter, cursor);
-  const last = rows.at(-1);
-  return {
-    items: rows.map((row) => index.manifests.head(row)),
-    next: isLast || last === undefined ? undefined : { id: last.id, created: last.created },
-  };
+  const { rows, next } = listPage(index, kind, filter, cursor);
+  return { items: rows.map((row) => index.manifests.head(row)), next };
 }
 
 /** @throws `NOT_FOUND` when it was collected; `CORRUPT`. */

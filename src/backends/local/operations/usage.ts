@@ -11,15 +11,15 @@ import type { LocalIndex } from '../tables/local-index.ts';
 /** Sums up the store from its index, in one snapshot. */
 export function localUsage({ root, packs }: StoreFolder, index: LocalIndex): Usage {
   const { database } = index;
-  const byKind = new Map(
-    database
-      .all<{ kind: number; count: number; bytes: number }>(
-        'SELECT kind, count(*) AS count, sum(bytes) AS bytes FROM manifest GROUP BY kind',
-      )
-      .map(({ kind, count, bytes }) => [kind, { count, logicalBytes: bytes }]),
-  );
-  const of = (kind: ManifestKind) =>
-    byKind.get(KIND_NUMBERS[kind]) ?? { count: 0, logicalBytes: 0 };
+  const of = (kind: ManifestKind) => {
+    // Most are conversations, so they are summed in the order of the table; others by their index.
+    const isOther = kind !== 'conversation';
+    return database.get<{ count: number; logicalBytes: number }>(
+      `SELECT count(*) AS count, coalesce(sum(bytes), 0) AS logicalBytes FROM manifest
+       WHERE ${isOther ? 'kind = ? AND kind <> 0' : '+kind = ?'}`,
+      KIND_NUMBERS[kind],
+    ) as { count: number; logicalBytes: number };
+  };
   const stored = database.get<{ records: number | null; raw: number | null; dead: number | null }>(
     'SELECT sum(records) AS records, sum(raw) AS raw, sum(dead) AS dead FROM block WHERE space = ?',
     SEGMENTS,

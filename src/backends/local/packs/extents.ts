@@ -79,8 +79,9 @@ export function takeOver(
 /** Drops the extents of a block that only repeat the extent before them. */
 export function joinExtents(database: IndexDatabase, space: Space, block: number): void {
   const firsts = database.all<{ first: number }>(
-    'SELECT first FROM extent WHERE block = ? ORDER BY first',
+    'SELECT first FROM extent WHERE block = ? AND space = ? ORDER BY first',
     block,
+    space,
   );
   for (const { first } of firsts.slice(1)) {
     const previous = database.value<number>(

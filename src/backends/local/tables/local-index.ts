@@ -31,6 +31,7 @@ export class LocalIndex {
   /** Segments that an audit found damaged, by record id. */
   damaged: ReadonlySet<number> = new Set();
   #epoch = -1;
+  #hasZones = false;
   #erasures: number | undefined;
 
   constructor(root: string, database: IndexDatabase, packs: PackReader) {
@@ -45,6 +46,12 @@ export class LocalIndex {
     this.segments = new SegmentResolver(this.records, this.segmentFingerprints, this.ledger);
     this.log = new LogTail(database, this.records);
     database.onRollback(() => this.#invalidate());
+  }
+
+  /** Whether the index has the table `zone`: an older one gets it when it is opened for writing. */
+  get hasZones(): boolean {
+    this.#hasZones ||= this.database.hasTable('zone');
+    return this.#hasZones;
   }
 
   /** Updates the caches to the snapshot of the transaction that has just begun. */
