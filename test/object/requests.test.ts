@@ -13,7 +13,7 @@ let backend: ObjectBackend;
 beforeEach(async () => {
   store = new MemoryObjectStore();
   backend = await openObjects(store);
-  // Once a process, a writer stores its mark, and lists hints of damage when it meets what is there.
+  // Once a process, a writer stores its mark, and lists hints of damage when it meets old segments.
   await commit(backend, put('first', [entry('1', 'first')]));
   await commit(backend, put('first', [entry('1', 'first')]));
 });

@@ -1,6 +1,7 @@
 import type { Backend } from '../../backends/contract/backend.ts';
 import type { BackupOptions, BackupReport } from '../../backends/contract/backup.ts';
-import { assertEmpty, copyContent, isEmpty } from './copy-content.ts';
+import { CopiedManifests } from './copied-manifests.ts';
+import { assertEmpty, copyContent } from './copy-content.ts';
 import { prepareReplica } from './replica-folder.ts';
 
 /**
@@ -20,10 +21,21 @@ export async function backUp(
     await prepareReplica(folder, source.location, source.identity),
   );
   try {
-    // A bucket that was lost and created again must not take its backup with it.
-    if (await isEmpty(source))
-      await assertEmpty(target, `there is nothing in ${source.location} to back up, and`);
-    const report = await copyContent(source, target, options);
+    const copied = await CopiedManifests.load(folder, source, target);
+    let isWhole = false;
+    const hooks = {
+      copied,
+      // A bucket that was lost and created again must not take its backup with it.
+      onNothing: () =>
+        assertEmpty(target, `there is nothing in ${source.location} to back up, and`),
+    };
+    let report: BackupReport;
+    try {
+      report = await copyContent(source, target, options, hooks);
+      isWhole = true;
+    } finally {
+      await copied.save(folder, isWhole);
+    }
     // Collects what an older backup had and the store no longer has.
     await target.collect({ graceMs: 0, signal: options.signal });
     return { ...report, location: folder };

@@ -3,7 +3,7 @@ import type { BackupOptions, BackupReport } from '../../backends/contract/backup
 import { MANIFEST_KINDS, type ManifestKey } from '../../backends/contract/manifests.ts';
 import { invalid } from '../../core/arguments.ts';
 import { VarveError } from '../../core/errors.ts';
-import { replicate } from './replication.ts';
+import { type ReplicationHooks, replicate } from './replication.ts';
 
 /**
  * Copies the content of one store to another, and reports the copy.
@@ -15,12 +15,14 @@ export async function copyContent(
   source: Backend,
   target: Backend,
   options: BackupOptions,
+  hooks?: ReplicationHooks,
 ): Promise<BackupReport> {
   const started = performance.now();
   const { manifests, copiedBytes, unreadable, listFault } = await replicate(
     source,
     target,
     options,
+    hooks,
   );
   if (listFault !== undefined) {
     throw new VarveError(listFault.code, `everything else was copied: ${listFault.message}`, {
@@ -36,11 +38,6 @@ export async function copyContent(
     copiedBytes,
     durationMs: performance.now() - started,
   };
-}
-
-/** Whether a store holds no manifest. */
-export async function isEmpty(backend: Backend): Promise<boolean> {
-  return (await firstOf(backend)) === undefined;
 }
 
 /**

@@ -10,6 +10,7 @@ import type {
 } from '../../backends/contract/manifests.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { isUnreadable, isVarveError } from '../../core/errors.ts';
+import type { CopiedManifests } from './copied-manifests.ts';
 import { EntryCopier } from './entry-copier.ts';
 
 /** A manifest of more bytes is copied by itself, as a stream. */
@@ -24,13 +25,16 @@ export class ManifestCopier {
   readonly unreadable: ManifestKey[] = [];
   readonly #source: Backend;
   readonly #target: Backend;
+  readonly #copied: CopiedManifests;
   readonly #abort: AbortOptions;
   readonly #entries: EntryCopier;
   readonly #counts = { manifests: 0, changed: 0 };
 
-  constructor(source: Backend, target: Backend, abort: AbortOptions) {
+  /** @param copied what is known to be in the target already. */
+  constructor(source: Backend, target: Backend, copied: CopiedManifests, abort: AbortOptions) {
     this.#source = source;
     this.#target = target;
+    this.#copied = copied;
     this.#abort = abort;
     this.#entries = new EntryCopier(source, target, abort);
   }
@@ -44,8 +48,12 @@ export class ManifestCopier {
   async copy(heads: readonly ManifestHead[]): Promise<string[]> {
     const present: string[] = [];
     let small: ManifestKey[] = [];
-    for (const { key, logicalBytes } of heads) {
-      if (logicalBytes <= LARGE_BYTES) small.push(key);
+    const isCopied = await this.#findCopied(heads);
+    for (const [at, { key, logicalBytes }] of heads.entries()) {
+      if (isCopied[at]) {
+        present.push(key.id);
+        this.#counts.manifests++;
+      } else if (logicalBytes <= LARGE_BYTES) small.push(key);
       else {
         present.push(...(await this.#copySmall(small)));
         small = [];
@@ -53,6 +61,23 @@ export class ManifestCopier {
       }
     }
     return [...present, ...(await this.#copySmall(small))];
+  }
+
+  /** Which of them the target is known to have as they are now, and can read. */
+  async #findCopied(heads: readonly ManifestHead[]): Promise<boolean[]> {
+    try {
+      const keys = heads.map(({ key }) => key);
+      // The manifests and not only their heads, so that a copy that lost files is noticed.
+      const stored = this.#copied.isEmpty ? [] : await this.#target.read(keys, this.#abort);
+      return heads.map((head, at) => {
+        const there = stored[at];
+        return there !== undefined && this.#copied.has(head, there);
+      });
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      // Copying them finds out which.
+      return [];
+    }
   }
 
   /** Copies manifests together, in one commit. */
@@ -136,6 +161,9 @@ export class ManifestCopier {
       const outcome = outcomes[at] as WriteOutcome;
       const steps = holdSteps(manifest, heads[at]?.hold, outcome, writes[at]);
       allSteps.push(...steps);
+      const head = heads[at];
+      if (steps.length === 0 && head !== undefined && isResult(outcome, head))
+        this.#copied.add(manifest, head);
       this.#counts.manifests++;
       if (outcome.status !== 'unchanged' || steps.length > 0) this.#counts.changed++;
     }
@@ -192,6 +220,11 @@ function fieldsOf({
     ...(model !== undefined && { model: model.toWellFormed() }),
     ...(expiresAt !== undefined && { expiresAt }),
   };
+}
+
+/** Whether a head is of what a write made, or found to be there. */
+function isResult(outcome: WriteOutcome, { revision }: ManifestHead): boolean {
+  return outcome.status !== 'failed' && outcome.revision === revision;
 }
 
 function isHeld(outcome: WriteOutcome): boolean {

@@ -16,6 +16,7 @@ import { type AbortOptions, abortOf } from '../../core/abort.ts';
 import { batchesOf, slicesOf } from '../../core/batches.ts';
 import type { VarveError } from '../../core/errors.ts';
 import { listReadable } from '../list-readable.ts';
+import { CopiedManifests } from './copied-manifests.ts';
 import { ManifestCopier } from './manifest-copier.ts';
 
 /** Manifests that are read and committed together, fewer when they are long. */
@@ -38,6 +39,14 @@ export interface ReplicationReport {
   readonly listFault: VarveError | undefined;
 }
 
+/** How a backup differs from a restoration. */
+export interface ReplicationHooks {
+  /** What is known to be in the target already. Default: nothing. */
+  readonly copied?: CopiedManifests;
+  /** Called when the source has no manifest at all, before any is deleted from the target. */
+  readonly onNothing?: () => Promise<void>;
+}
+
 /**
  * Makes the target hold every manifest of the source with its entries, fields and hold, and no
  * others. Segments that the target already has are not fetched from the source. Revisions, times of
@@ -48,10 +57,12 @@ export async function replicate(
   source: Backend,
   target: Backend,
   options: BackupOptions = {},
+  { copied = CopiedManifests.none(), onNothing = async () => {} }: ReplicationHooks = {},
 ): Promise<ReplicationReport> {
   const abort = abortOf(options.signal);
-  const copier = new ManifestCopier(source, target, abort);
-  let deleted = 0;
+  const copier = new ManifestCopier(source, target, copied, abort);
+  /** By kind, the ids that the source has, where its list is whole. */
+  const whole = new Map<ManifestKind, ReadonlySet<string>>();
   let listFault: VarveError | undefined;
   for (const kind of MANIFEST_KINDS) {
     const present = new Set<string>();
@@ -68,8 +79,11 @@ export async function replicate(
     }
     listFault ??= fault;
     // What the list left out may still be in the source.
-    if (fault === undefined) deleted += await deleteOthers(target, kind, present, abort);
+    if (fault === undefined) whole.set(kind, present);
   }
+  if (MANIFEST_KINDS.every((kind) => whole.get(kind)?.size === 0)) await onNothing();
+  let deleted = 0;
+  for (const [kind, present] of whole) deleted += await deleteOthers(target, kind, present, abort);
   return { ...copier.tally, deleted, unreadable: copier.unreadable, listFault };
 }
 
