@@ -57,6 +57,8 @@ export default defineConfig({
         test: {
           name: 'cli',
           include: ['test/cli/**/*.test.ts'],
+          // Tests leave nothing in the caches of whoever runs them.
+          env: { NODE_DISABLE_COMPILE_CACHE: '1' },
           globalSetup: ['test/cli/build.ts'],
         },
       },

@@ -2,8 +2,7 @@
  * Puts a service of the bench behind `memory:` locations of the build that is measured: it counts
  * requests and bytes, and answers in rounds. All stores in memory are the same one then.
  */
-import { pathToFileURL } from 'node:url';
-import { DIST } from './library.mjs';
+import { importInternal } from './library.mjs';
 import { ObjectTable } from './object-table.mjs';
 import { Rounds } from './rounds.mjs';
 
@@ -34,8 +33,7 @@ export class CountedMemory {
 
   /** Takes over the memory store of the build. */
   static async install() {
-    const file = pathToFileURL(`${DIST}/backends/storage/memory-store.js`).href;
-    const { MemoryObjectStore } = await import(file);
+    const { MemoryObjectStore } = await importInternal('backends/storage/memory-store');
     const service = new CountedMemory();
     Object.assign(MemoryObjectStore.prototype, service.#methods());
     return service;

@@ -30,10 +30,23 @@ export async function importVarve() {
 }
 
 /**
+ * A module of a build that the package does not export.
+ *
+ * @param {string} path below `src/`, without an extension.
+ * @param {string} dist
+ */
+export async function importInternal(path, dist = DIST) {
+  const file = join(dist, `${path}.js`);
+  if (!existsSync(file))
+    throw new Error(`the build in ${dist} has no ${path}: run npm run build -- --internals`);
+  return import(pathToFileURL(file).href);
+}
+
+/**
  * The SQLite driver of this project's build.
  *
  * @returns {Promise<typeof import('../../src/backends/local/database/sqlite-driver.ts')>}
  */
 export async function importSqliteDriver() {
-  return import(pathToFileURL(join(PROJECT, 'dist/backends/local/database/sqlite-driver.js')).href);
+  return importInternal('backends/local/database/sqlite-driver', join(PROJECT, 'dist'));
 }

@@ -4,19 +4,14 @@
  * nobody else did, in 8 tries.
  */
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { PROJECT } from './library.mjs';
+import { importInternal } from './library.mjs';
 
 const TRIES = 8;
 
 /** @param {string} location */
 export async function openPlain(location) {
-  const dist = process.env['VARVE_DIST'] ?? join(PROJECT, 'dist');
-  const load = (/** @type {string} */ path) =>
-    import(pathToFileURL(join(dist, 'backends/storage', path)).href);
-  const { openS3Objects } = await load('s3/open-s3-objects.js');
-  const { RequestMeter } = await load('request-meter.js');
+  const { openS3Objects } = await importInternal('backends/storage/s3/open-s3-objects');
+  const { RequestMeter } = await importInternal('backends/storage/request-meter');
   const meter = new RequestMeter();
   /** @type {import('../../src/backends/storage/object-store.ts').ObjectStore} */
   const objects = await openS3Objects(location, meter);

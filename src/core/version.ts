@@ -1,25 +1,14 @@
 import { readFileSync } from 'node:fs';
 
-let known: string | undefined;
+/** What the build puts in the place of this name. */
+declare const BUNDLED_VERSION: string | undefined;
 
-/**
- * The version of this package. package.json is two folders up from both src/core and dist/core; in
- * a bundle it is missing or belongs to another package.
- */
+/** The version of this package. */
 export function version(): string {
-  known ??= read();
-  return known;
+  return typeof BUNDLED_VERSION === 'string' ? BUNDLED_VERSION : versionOfSources();
 }
 
-function read(): string {
-  try {
-    const { name, version } = JSON.parse(
-      readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
-    );
-    return name === 'varve' ? String(version) : UNKNOWN;
-  } catch {
-    return UNKNOWN;
-  }
+function versionOfSources(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return JSON.parse(readFileSync(file, 'utf8')).version;
 }
-
-const UNKNOWN = 'unknown';

@@ -21,7 +21,8 @@ export interface Result {
 
 export interface RunOptions {
   readonly input?: string | Uint8Array;
-  readonly env?: Readonly<Record<string, string>>;
+  /** Of these, `undefined` unsets. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
 /** A temporary folder for the tests of one file, and the command line as a user has it there. */

@@ -1,21 +1,20 @@
 import { execFile } from 'node:child_process';
-import { dirname, join, resolve } from 'node:path';
+import { symlinkSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { beforeAll, expect, test } from 'vitest';
-import { IS_THOROUGH, leftOut } from '../thorough.ts';
-import { compileAgent } from './process/compiled.ts';
+import { expect, test } from 'vitest';
+import { leftOut } from '../thorough.ts';
+import { compile } from './process/compiled.ts';
+import { scratchFolder } from './support.ts';
 
 const PROJECT = resolve(import.meta.dirname, '../..');
-const compiled = { agent: '' };
-beforeAll(async () => {
-  if (IS_THOROUGH) compiled.agent = await compileAgent();
-});
-
 /** The long form is `node scripts/soak.mjs --minutes 10`. */
 test.skipIf(leftOut('the soak of a local store'))(
   'writers, collectors, an eraser and an auditor, all killed at random, leave all that was acknowledged',
   async () => {
-    const root = resolve(dirname(compiled.agent), '../../..');
+    const library = scratchFolder();
+    await compile({ index: 'src/index.ts' }, library);
+    symlinkSync(join(PROJECT, 'node_modules'), join(library, 'node_modules'));
     const { stdout } = await promisify(execFile)(
       process.execPath,
       [
@@ -25,7 +24,7 @@ test.skipIf(leftOut('the soak of a local store'))(
         '--seed',
         process.env['VARVE_SEED'] ?? '1',
       ],
-      { env: { ...process.env, VARVE_DIST: join(root, 'src') } },
+      { env: { ...process.env, VARVE_DIST: library } },
     );
     const report = JSON.parse(stdout) as {
       done: Record<string, number>;
