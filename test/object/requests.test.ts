@@ -73,8 +73,61 @@ test('an import writes each shared sidecar once, however many conversations shar
   const writes = Array.from({ length: 200 }, (_, at) =>
     put(`c${at}`, [entry('1', `shared ${at % 5}`)]),
   );
-  // And a rollup of what was written.
-  expect(await requestsOf(() => backend.commit(writes))).toEqual({ put: 2 * 200 + 2 * 5 });
+  // Once a process, a writer of many looks whether the first of them is there.
+  expect(await requestsOf(() => backend.commit(writes))).toEqual({ put: 2 * 200 + 2 * 5, get: 1 });
+});
+
+describe('an import of what is there', () => {
+  const writesOf = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, at) =>
+      put(`c${from + at}`, [entry('1', `shared ${(from + at) % 5}`), entry('2')]),
+    );
+
+  test('reads each conversation once, and looks once at each segment', async () => {
+    await backend.commit(writesOf(0, 200));
+    const again = await openObjects(store);
+    const work = () => again.commit(writesOf(0, 200));
+    expect(await requestsOf(work, again)).toEqual({ get: 200, head: 5, list: 1 });
+    expect(await requestsOf(work, again)).toEqual({ get: 200 });
+    await again.close();
+  });
+
+  test('goes on where it was cut off, and what is new costs as much as ever', async () => {
+    const writes = writesOf(0, 500);
+    await backend.commit(writes.slice(0, 100));
+    const again = await openObjects(store);
+    // Two windows beyond the last that is there, at most; mark, list of damage, rollup.
+    const requests = await requestsOf(() => again.commit(writes), again);
+    expect(requests.get).toBeLessThan(100 + 2 * 64 + 10);
+    expect(requests.put).toBeLessThan(2 * 400 + 2 * 5 + 10);
+    const more = await requestsOf(() => again.commit(writesOf(500, 700)), again);
+    expect(more.get).toBeUndefined();
+    await again.close();
+  });
+
+  test('is learnt from the first that are there', async () => {
+    const fresh = await openObjects(store);
+    // A process that has seen nothing yet looks at one.
+    expect((await requestsOf(() => fresh.commit(writesOf(0, 100)), fresh)).get).toBeLessThan(10);
+    await backend.commit(writesOf(100, 300));
+    await fresh.commit(writesOf(100, 200));
+    // A rollup.
+    expect((await requestsOf(() => fresh.commit(writesOf(200, 300)), fresh)).put).toBe(1);
+    await fresh.close();
+  });
+
+  test('finds what is damaged there, and stores all others', async () => {
+    await backend.commit(writesOf(0, 40));
+    await store.put('manifests/conversation/c3.json', Buffer.from('damage'), { kind: 'any' });
+    const again = await openObjects(store);
+    const outcomes = await again.commit(writesOf(0, 80));
+    expect(outcomes.map(({ status }) => status)).toEqual(
+      Array.from({ length: 80 }, (_, at) =>
+        at === 3 ? 'failed' : at < 40 ? 'unchanged' : 'created',
+      ),
+    );
+    await again.close();
+  });
 });
 
 test('an append touches only what is new', async () => {

@@ -12,6 +12,7 @@ import type { Protocol } from '../tables/protocol.ts';
 import type { Announced, Attempt, Committed, Needs, Planned, Taken } from './attempt.ts';
 import { dropReferences, type ManifestDrops } from './drop-references.ts';
 import { withHeartbeats } from './heartbeat.ts';
+import type { StoredGuess } from './stored-guess.ts';
 import type { WritePlan } from './write-planner.ts';
 
 /** What the attempts of one call share. */
@@ -19,6 +20,7 @@ export interface AttemptContext {
   readonly protocol: Protocol;
   readonly taker: SegmentTaker;
   readonly hints: Hints;
+  readonly guess: StoredGuess;
   /** Canonical bytes of each segment that was stored new. */
   readonly stored: Map<Address, number>;
   /** References that are dropped and whose tokens have yet to leave the sidecars. */

@@ -53,13 +53,17 @@ export class ObjectCommit {
    * @throws it, when it kept all of them.
    */
   async run(planners: readonly WritePlanner[]): Promise<Map<number, WriteOutcome>> {
-    const { protocol } = this.#context;
+    const { protocol, guess } = this.#context;
+    const guessing = planners.filter((planner) => planner.guessesAbsence);
     const backoff = new Backoff(protocol);
     const isOpen = (planner: WritePlanner) =>
       !this.#outcomes.has(planner) && !this.#unknown.has(planner);
     let failure: VarveError | undefined;
     try {
-      let open = planners;
+      await guess.lookAhead(guessing, (planner) =>
+        this.#unlessUnreadable(planner, planner.attempt.look()),
+      );
+      let open = planners.filter(isOpen);
       for (let round = 1; open.length > 0; round++) {
         if (round > 2) await backoff.pause('committing');
         throwIfAborted(protocol.call.signal);
@@ -74,6 +78,7 @@ export class ObjectCommit {
       const begun = planners.filter(isOpen).map(({ attempt }) => attempt);
       await abandon(this.#context, begun, failure);
     }
+    guess.learn(guessing.map((planner) => this.#firstStatusOf(planner)));
     await drop(this.#context);
     const [thrown = failure] = planners.flatMap((planner) => this.#unknown.get(planner) ?? []);
     if (thrown !== undefined && this.#outcomes.size === 0) throw thrown;
@@ -206,6 +211,11 @@ export class ObjectCommit {
       this.#outcomes.set(planner, planner.failAll(withAdvice(error)));
       return undefined;
     }
+  }
+
+  #firstStatusOf(planner: WritePlanner): WriteOutcome['status'] | undefined {
+    const [first] = planner.writes;
+    return first && this.#outcomes.get(planner)?.get(first.position)?.status;
   }
 
   #outcomesOf(

@@ -23,12 +23,14 @@ import type { AttemptContext } from './attempt-steps.ts';
 import type { PlacedWrite } from './fold.ts';
 import { ObjectCommit } from './object-commit.ts';
 import { publishStream } from './publication.ts';
+import { StoredGuess } from './stored-guess.ts';
 import { WritePlanner } from './write-planner.ts';
 
 /** What all calls of an open store share of its writers. */
 export class WriterMemory {
   /** Manifests that are being written. */
   readonly mutex = new KeyedMutex();
+  readonly guess = new StoredGuess();
   lastArchived: ArchivedAt = [0, 0];
 }
 
@@ -130,6 +132,7 @@ export class ObjectWriter {
       protocol: this.#protocol,
       taker: this.#taker,
       hints: this.#hints,
+      guess: this.#memory.guess,
       stored: new Map(),
       drops: [],
     };

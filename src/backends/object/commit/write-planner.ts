@@ -46,6 +46,11 @@ export class WritePlanner {
     this.#archived = archived;
   }
 
+  /** Whether it plans to create the manifest although it has not looked whether there is one. */
+  get guessesAbsence(): boolean {
+    return !this.attempt.hasLooked && this.writes[0]?.write.operation === 'put';
+  }
+
   plan(now: number, spillAbove: number): WritePlan {
     const { attempt } = this;
     const current = attempt.seen.record?.current;

@@ -55,6 +55,8 @@ export class StoredGenerations extends LRUCache<Address, Generation> {
 export class SegmentTaker {
   readonly #protocol: Protocol;
   readonly #stored: StoredGenerations;
+  /** Looks at data that this call has under way, by key. */
+  readonly #looking = new Map<string, Promise<unknown>>();
 
   constructor(protocol: Protocol, stored: StoredGenerations) {
     this.#protocol = protocol;
@@ -105,7 +107,13 @@ export class SegmentTaker {
    */
   async isStored(address: Address, gen: Generation): Promise<boolean> {
     if (this.#stored.get(address) === gen) return true;
-    if ((await this.#protocol.store.head(segmentKey(address, gen))) === undefined) return false;
+    const key = segmentKey(address, gen);
+    let looking = this.#looking.get(key);
+    if (looking === undefined) {
+      looking = this.#protocol.store.head(key).finally(() => this.#looking.delete(key));
+      this.#looking.set(key, looking);
+    }
+    if ((await looking) === undefined) return false;
     this.#stored.set(address, gen);
     return true;
   }
