@@ -32,7 +32,7 @@ const LOCAL = wingsOf('backends/local', {
   commit: ['format', 'files', 'database', 'packs', 'tables'],
   audit: ['format', 'files', 'database', 'fingerprints', 'packs', 'tables', 'commit'],
   collect: ['format', 'files', 'database', 'packs', 'tables', 'commit', 'audit'],
-  operations: ['format', 'files', 'database', 'packs', 'tables'],
+  operations: ['format', 'files', 'database', 'packs', 'tables', 'commit'],
   salvage: ['format', 'files', 'database', 'packs', 'tables', 'commit'],
 });
 

@@ -43,6 +43,7 @@ import { checkpoint, withSmallCache } from './database/index-upkeep.ts';
 import { type CompleteLocalOptions, completeOptions, type LocalOptions } from './local-options.ts';
 import { closeFiles, type LocalComponents, type OpenedFiles, openFiles } from './opening.ts';
 import { backUp } from './operations/backup.ts';
+import { deleteInBulk, isBulkDelete } from './operations/bulk-delete.ts';
 import { assertUsable } from './operations/health.ts';
 import { LocalLifecycle } from './operations/local-lifecycle.ts';
 import { acquireLease } from './operations/named-lease.ts';
@@ -120,9 +121,7 @@ export class LocalBackend implements Backend {
     options: AbortOptions = {},
   ): Promise<WriteOutcome[]> {
     this.#lifecycle.assertWritable();
-    return commitTaken(writes, (taken) =>
-      this.#queue.commit(taken, this.#lifecycle.begin(options)),
-    );
+    return commitTaken(writes, (taken) => this.#enqueue(taken, this.#lifecycle.begin(options)));
   }
 
   async publish(
@@ -270,7 +269,16 @@ export class LocalBackend implements Backend {
   ): Promise<WriteOutcome[]> {
     this.assertOpen();
     throwIfAborted(signal);
-    return this.#queue.commit(writes, signal);
+    return this.#enqueue(writes, signal);
+  }
+
+  #enqueue(
+    writes: readonly LocalWrite[],
+    signal: AbortSignal | undefined,
+  ): Promise<WriteOutcome[]> {
+    return isBulkDelete(writes)
+      ? deleteInBulk(this.#snapshots, this.#queue, writes, signal)
+      : this.#queue.commit(writes, signal);
   }
 
   #each<Item, Result>(

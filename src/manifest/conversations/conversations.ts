@@ -272,8 +272,9 @@ export class Conversations {
   }
 
   /**
-   * Deletes many conversations in one commit. Returns the ids that were deleted, in order; the
-   * others did not exist, or `onFailure` received the reason why they stay.
+   * Deletes many conversations, in a local store some hundreds in a commit. Returns the ids that
+   * were deleted, in order; the others did not exist, or `onFailure` received the reason why they
+   * stay. When it is aborted or fails, some may be deleted: calling it again goes on.
    *
    * ```ts
    * const onFailure = (id: string, error: Error) => console.warn(id, error.message);

@@ -28,10 +28,7 @@ export function* listExpired(
   now: number,
   scope: CollectScope,
 ): Generator<readonly ManifestRow[], void, undefined> {
-  const rowsOf = (ids: readonly number[]) =>
-    ids.flatMap(
-      (id) => index.database.get<ManifestRow>('SELECT * FROM manifest WHERE id = ?', id) ?? [],
-    );
+  const rowsOf = (ids: readonly number[]) => ids.flatMap((id) => index.manifests.at(id) ?? []);
   for (const ids of listExpiredIds(index, now, scope)) {
     for (const batch of slicesOf(ids, BATCH)) {
       const due = rowsOf(batch).filter(({ id }) => index.holds.find(id) === undefined);

@@ -8,6 +8,9 @@ import type { LocalWrite } from './local-write.ts';
 /** A group takes commits until it has this many writes. */
 const GROUP_WRITES = 4096;
 
+/** A delete counts as this many: it may have to read a whole block. */
+const DELETE_WEIGHT = 16;
+
 /** The commits that wait, and the loop that commits them, one group after the other. */
 export class CommitQueue {
   readonly #store: CommitStore;
@@ -53,7 +56,7 @@ export class CommitQueue {
         continue;
       }
       commits.push(next);
-      writes += next.writes.length;
+      for (const { operation } of next.writes) writes += operation === 'delete' ? DELETE_WEIGHT : 1;
     }
     return commits;
   }

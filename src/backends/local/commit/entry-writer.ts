@@ -150,7 +150,9 @@ export class EntryWriter {
     if (row === undefined) return [];
     return this.#index.manifests.bodies(row).flatMap((body) => {
       try {
-        return [{ body, segments: new Set(this.body(row, body).segments) }];
+        // It may still be in an open block.
+        if (body >= this.#firstBody) this.#bodyBlocks.flush();
+        return [{ body, segments: this.#index.references(body, this.#index.manifests.key(row)) }];
       } catch (error) {
         if (isUnreadable(error)) return [];
         throw error;

@@ -13,6 +13,9 @@ const SNAPSHOT_ATTEMPTS = 10;
 /** Items read in one snapshot, before other work gets its turn. */
 export const TURN_ITEMS = 64;
 
+/** After this time in ms, other work gets its turn in any case. */
+const TURN_MS = 20;
+
 /** Reads of an open store: each sees the index as it is at one moment. */
 export class Snapshots {
   readonly #index: LocalIndex;
@@ -52,12 +55,11 @@ export class Snapshots {
     map: (index: LocalIndex, item: Item) => Result,
   ): Promise<Result[]> {
     const results: Result[] = [];
-    for (let start = 0; start < items.length || start === 0; start += TURN_ITEMS) {
-      if (start > 0) await nextTurn();
+    do {
+      if (results.length > 0) await nextTurn();
       throwIfAborted(signal);
-      const turn = items.slice(start, start + TURN_ITEMS);
-      results.push(...this.take((index) => turn.map((item) => map(index, item))));
-    }
+      results.push(...this.take((index) => mapTurn(index, items, results.length, map)));
+    } while (results.length < items.length);
     return results;
   }
 
@@ -79,6 +81,22 @@ export class Snapshots {
       await nextTurn();
     }
   }
+}
+
+/** Maps the items of one turn, from the one at `start` on. */
+function mapTurn<Item, Result>(
+  index: LocalIndex,
+  items: readonly Item[],
+  start: number,
+  map: (index: LocalIndex, item: Item) => Result,
+): Result[] {
+  const end = performance.now() + TURN_MS;
+  const results: Result[] = [];
+  for (const item of items.slice(start, start + TURN_ITEMS)) {
+    results.push(map(index, item));
+    if (performance.now() > end) break;
+  }
+  return results;
 }
 
 /** A part of a listing; `next` is where the next one begins, `undefined` at the end. */

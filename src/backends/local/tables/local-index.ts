@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { VarveError } from '../../../core/errors.ts';
 import type { IndexDatabase } from '../database/index-database.ts';
 import type { PackReader } from '../files/pack-files.ts';
@@ -16,6 +17,14 @@ import { NameTable } from './name-table.ts';
 import { ReferenceLedger } from './reference-ledger.ts';
 import { SegmentResolver } from './segment-resolver.ts';
 
+/** References of bodies that are kept in memory: about 4 MB. */
+const CACHED_REFERENCES = 100_000;
+
+/** What a body references. */
+interface References extends Pick<BodyRecord, 'owner'> {
+  readonly segments: ReadonlySet<number>;
+}
+
 /** The tables of the index through one connection, and their caches. */
 export class LocalIndex {
   readonly database: IndexDatabase;
@@ -30,6 +39,10 @@ export class LocalIndex {
   readonly log: LogTail;
   /** Segments that an audit found damaged, by record id. */
   damaged: ReadonlySet<number> = new Set();
+  readonly #references = new LRUCache<number, References>({
+    maxSize: CACHED_REFERENCES,
+    sizeCalculation: ({ segments }) => segments.size + 1,
+  });
   #epoch = -1;
   #hasZones = false;
   #erasures: number | undefined;
@@ -106,20 +119,32 @@ export class LocalIndex {
     const place = this.records.locate(BODIES, id);
     if (place === undefined) throw new VarveError('CORRUPT', `manifest body ${id} is missing`);
     const record = decodeBodyRecord(this.records.stored(place), `manifest body ${id}`);
-    // The bodies of an upload carry the mark of the manifest that they are uploaded for.
-    if (owner.kind !== 'upload' && record.owner !== ownerMark(owner)) {
-      throw new VarveError(
-        'CORRUPT',
-        `the index is damaged: manifest body ${id} is not of ${owner.kind} ` +
-          `${JSON.stringify(owner.id)}`,
-      );
-    }
+    assertOwner(record, id, owner);
     return record;
+  }
+
+  /**
+   * The segments that a body references. Those read last are kept: who deletes many manifests reads
+   * all before it takes the lock.
+   *
+   * @throws as {@link body}.
+   */
+  references(id: number, owner: LocalKey): ReadonlySet<number> {
+    const known = this.#references.get(id);
+    if (known !== undefined) {
+      assertOwner(known, id, owner);
+      return known.segments;
+    }
+    const { owner: mark, segments } = this.body(id, owner);
+    const references = { owner: mark, segments: new Set(segments) };
+    this.#references.set(id, references);
+    return references.segments;
   }
 
   /** Forgets what a rolled-back transaction has left in the caches. */
   #invalidate(): void {
     this.records.clear();
+    this.#references.clear();
     this.names.invalidate();
     this.holds.invalidate();
     this.ledger.discard();
@@ -129,4 +154,15 @@ export class LocalIndex {
     this.log.forget();
     this.#epoch = -1;
   }
+}
+
+/** @throws `CORRUPT` when a body is that of another manifest. */
+function assertOwner(body: Pick<BodyRecord, 'owner'>, id: number, owner: LocalKey): void {
+  // The bodies of an upload carry the mark of the manifest that they are uploaded for.
+  if (owner.kind === 'upload' || body.owner === ownerMark(owner)) return;
+  throw new VarveError(
+    'CORRUPT',
+    `the index is damaged: manifest body ${id} is not of ${owner.kind} ` +
+      `${JSON.stringify(owner.id)}`,
+  );
 }

@@ -94,10 +94,24 @@ export class ManifestTable {
     const recent = staged?.get(manifestName(key));
     if (recent !== undefined) candidates.unshift(recent);
     for (const candidate of candidates) {
-      const row = this.#database.get<ManifestRow>('SELECT * FROM manifest WHERE id = ?', candidate);
+      const row = this.at(candidate);
       if (row !== undefined && row.kind === kind && row.name.equals(name)) return row;
     }
     return undefined;
+  }
+
+  /** The row of that id. */
+  at(id: number): ManifestRow | undefined {
+    return this.#database.get<ManifestRow>('SELECT * FROM manifest WHERE id = ?', id);
+  }
+
+  /** Record id of the first entry; `undefined` when there is none. */
+  firstBody(row: ManifestRow): number | undefined {
+    if (row.body !== null || row.entries === null) return row.body ?? undefined;
+    return this.#database.value<number>(
+      'SELECT body FROM entry WHERE manifest = ? ORDER BY number LIMIT 1',
+      row.id,
+    );
   }
 
   /** Record ids of all entries, in order, or only that of the last. */
@@ -239,7 +253,7 @@ export class ManifestTable {
       row.id,
     );
     this.#addEntries(row.id, 1, bodies.slice(1), null);
-    return this.#row(row.id);
+    return this.at(row.id) as ManifestRow;
   }
 
   /** Adds entries to the end. */
@@ -266,7 +280,7 @@ export class ManifestTable {
       row.id,
     );
     this.#addEntries(row.id, before, bodies, nonce);
-    return this.#row(row.id);
+    return this.at(row.id) as ManifestRow;
   }
 
   remove(row: ManifestRow): void {
@@ -292,13 +306,6 @@ export class ManifestTable {
       entryCount: countEntries(row),
       ...(hold !== undefined && { hold }),
     };
-  }
-
-  #row(id: number): ManifestRow {
-    return this.#database.get<ManifestRow>(
-      'SELECT * FROM manifest WHERE id = ?',
-      id,
-    ) as ManifestRow;
   }
 
   #find(name: string | undefined): number | null | undefined {
