@@ -78,13 +78,19 @@ const GEAR = Int32Array.from({ length: 256 }, (_, byte) =>
  * @throws `INVALID_ARGUMENT` when the options contradict the rules of {@link ChunkerOptions}.
  */
 export function cutPoints(bytes: Uint8Array, options: ChunkerOptions = TEXT_CHUNKS): number[] {
+  return [...cuts(bytes, options)];
+}
+
+/** {@link cutPoints}, one after the other. */
+export function* cuts(
+  bytes: Uint8Array,
+  options: ChunkerOptions,
+): Generator<number, void, undefined> {
   const masks = masksOf(options);
-  const cuts: number[] = [];
   for (let start = 0; start < bytes.length; ) {
     start = nextCut(bytes, start, bytes.length, options, masks);
-    cuts.push(start);
+    yield start;
   }
-  return cuts;
 }
 
 /**

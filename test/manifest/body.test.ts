@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Locator, NewEntry, StoredEntry } from '../../src/backends/contract/manifests.ts';
-import { decodeEntry, encodeEntry, entryHead, spillOf } from '../../src/manifest/content/body.ts';
+import { finish } from '../../src/core/steps.ts';
+import { decodeEntry, encodingEntry, entryHead, spillOf } from '../../src/manifest/content/body.ts';
 import { ESCAPES } from '../../src/manifest/content/json-escapes.ts';
 import { RecordEncoder } from '../../src/manifest/content/record.ts';
 import { REFERENCE } from '../../src/manifest/content/reference.ts';
@@ -22,8 +23,9 @@ function stored(entry: NewEntry): StoredEntry {
   };
 }
 
-function encode(line: string, shape: Partial<Parameters<typeof encodeEntry>[0]> = {}): NewEntry {
-  return encodeEntry({ ...SHAPE, ...shape }, new RecordEncoder(10).encode(Buffer.from(line)));
+function encode(line: string, shape: Partial<Parameters<typeof encodingEntry>[0]> = {}): NewEntry {
+  const record = new RecordEncoder(10).encode(Buffer.from(line));
+  return finish(encodingEntry({ ...SHAPE, ...shape }, record));
 }
 
 describe('the body of an entry', () => {
@@ -111,7 +113,7 @@ describe('the body of an entry', () => {
     const line = Buffer.from(
       `{"messages":["raw / slash in here","esc\\/aped slash here","caf\\u00e9 and more"]}`,
     );
-    const fresh = encodeEntry(SHAPE, new RecordEncoder(10).encode(line));
+    const fresh = finish(encodingEntry(SHAPE, new RecordEncoder(10).encode(line)));
     const used = new RecordEncoder(10);
     used.encode(
       Buffer.from(
@@ -119,7 +121,7 @@ describe('the body of an entry', () => {
       ),
     );
     used.content.beginBatch();
-    const again = encodeEntry(SHAPE, used.encode(line));
+    const again = finish(encodingEntry(SHAPE, used.encode(line)));
     expect(again.body).toEqual(fresh.body);
     expect(again.segments.map(({ address }) => address)).toEqual(
       fresh.segments.map(({ address }) => address),

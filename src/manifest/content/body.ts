@@ -5,8 +5,9 @@ import type {
   StoredEntry,
 } from '../../backends/contract/manifests.ts';
 import { ByteReader, ByteWriter } from '../../cas/codec/varint.ts';
-import { ADDRESS_BYTES, type Address, addressOf } from '../../core/address.ts';
+import { ADDRESS_BYTES, type Address } from '../../core/address.ts';
 import { VarveError } from '../../core/errors.ts';
+import { addressing, StepMeter, type Steps } from '../../core/steps.ts';
 import { chunkSegments } from './content-encoder.ts';
 import { STYLE_COUNT } from './json-escapes.ts';
 import { REFERENCE, type Reference } from './reference.ts';
@@ -106,16 +107,19 @@ function sharedStyle(references: readonly Reference[]): number {
 }
 
 /** Encodes an entry for the backend. */
-export function encodeEntry(
+export function* encodingEntry(
   shape: EntryShape,
   { text, references }: Skeleton<Reference>,
-): NewEntry {
+): Steps<NewEntry> {
   const style = sharedStyle(references);
   const common = REFERENCE.text + style;
   const segments: NewSegment[] = [];
   const exceptions: number[] = [];
+  const meter = new StepMeter();
   for (let index = 0; index < references.length; index++) {
     const reference = references[index] as Reference;
+    if (reference.isLong) yield* reference.reading(common);
+    else if (meter.add(reference.rawBytes)) yield;
     if (reference.digest !== undefined || !reference.writtenAlsoBy(common)) exceptions.push(index);
     for (const segment of reference.segments) segments.push(segment);
   }
@@ -150,12 +154,12 @@ export function encodeEntry(
   }
   flags |= FLAG.spilled;
   const spilled = body.subarray(2);
-  const chunks = chunkSegments(spilled);
+  const chunks = yield* chunkSegments(spilled);
   for (const chunk of chunks) segments.push(chunk);
   const spill = new ByteWriter(64);
   spill.bytes(Uint8Array.of(VERSION, flags));
   spill.varint(chunks.length);
-  spill.hex(addressOf(spilled));
+  spill.hex(yield* addressing(spilled));
   return { body: spill.finish(), segments };
 }
 
@@ -218,7 +222,7 @@ export function spillOf(
 }
 
 /**
- * Decodes what {@link encodeEntry} encoded.
+ * Decodes what {@link encodingEntry} encoded.
  *
  * @param spilled - the payload, for entries that have a {@link spillOf}
  * @throws `CORRUPT` when the body is damaged, `UNSUPPORTED_FORMAT` when a newer Varve wrote it.

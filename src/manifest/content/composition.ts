@@ -1,4 +1,5 @@
 import { VarveError } from '../../core/errors.ts';
+import { finish, STEP_BYTES, type Steps } from '../../core/steps.ts';
 import type { Skeleton, StoredReference } from './body.ts';
 import type { LoadedEntry } from './content-reader.ts';
 import { ID_MARKER, JsonScanner, REFERENCE_MARKER, TYPED_MARKER } from './json-scanner.ts';
@@ -23,12 +24,15 @@ export interface Split<R> {
   readonly ends: readonly number[];
 }
 
-const scanner = new JsonScanner({ skeleton: true });
+const sharedScanner = new JsonScanner({ skeleton: true });
 
 /** `undefined` when the skeleton has no array of messages. */
-export function splitAtMessages<R>(skeleton: Skeleton<R>): Split<R> | undefined {
+export function* splitting<R>(skeleton: Skeleton<R>): Steps<Split<R> | undefined> {
+  // While a long skeleton waits for its next step, others may be scanned.
+  const isLong = skeleton.text.length > STEP_BYTES;
+  const scanner = isLong ? new JsonScanner({ skeleton: true }) : sharedScanner;
   try {
-    scanner.scan(skeleton.text, Number.POSITIVE_INFINITY);
+    yield* scanner.scanning(skeleton.text, Number.POSITIVE_INFINITY);
   } catch (error) {
     throw new VarveError('CORRUPT', "a conversation's skeleton is not JSON: run an audit", {
       cause: error,
@@ -36,7 +40,7 @@ export function splitAtMessages<R>(skeleton: Skeleton<R>): Split<R> | undefined 
   }
   const open = messagesAt(scanner, skeleton.text);
   if (open < 0) return undefined;
-  const ends = elementEnds(skeleton.text, open);
+  const ends = yield* findingEnds(skeleton.text, open);
   const [head, rest] = splitSkeleton(skeleton, open + 1);
   const [messages, tail] = splitSkeleton(rest, (ends.at(-1) ?? open + 1) - open - 1);
   return { head, messages, tail, ends: ends.map((end) => end - open - 1) };
@@ -66,13 +70,13 @@ export function joinSkeletons<R>(pieces: readonly Skeleton<R>[]): Skeleton<R> {
 }
 
 /** @throws `CORRUPT` when the entries do not form a conversation. */
-export function compose(entries: readonly LoadedEntry[]): Composition<StoredReference> {
+export function* composing(entries: readonly LoadedEntry[]): Steps<Composition<StoredReference>> {
   const first = entries.findLastIndex(({ kind }) => kind === 'record');
   const record = entries[first];
   if (record === undefined) throw damaged('does not begin with a whole record');
   if (first === entries.length - 1)
     return { pieces: [record], terminator: record.terminator, lead: record.lead };
-  const split = splitAtMessages(record);
+  const split = yield* splitting(record);
   if (split === undefined) throw damaged('has messages added where no array is');
   let { head, tail } = split;
   let { terminator } = record;
@@ -98,10 +102,20 @@ export function compose(entries: readonly LoadedEntry[]): Composition<StoredRefe
  * elements.
  */
 export function elementEnds(text: Buffer, open: number): number[] {
+  return finish(findingEnds(text, open));
+}
+
+/** {@link elementEnds} in steps. */
+function* findingEnds(text: Buffer, open: number): Steps<number[]> {
   const ends: number[] = [];
   let depth = 0;
   let last = -1;
+  let pause = open + STEP_BYTES;
   for (let at = open + 1; at < text.length; at++) {
+    if (at > pause) {
+      yield;
+      pause = at + STEP_BYTES;
+    }
     const byte = text[at] as number;
     if (byte === 0x22) {
       at++;

@@ -1,3 +1,5 @@
+import { finish, STEP_BYTES, type Steps, textStep } from '../../core/steps.ts';
+
 /**
  * How JSON writers escape strings. Each writer makes a set of independent choices, so a style is a
  * set of bits. No bit set is the style of `JSON.stringify` (also of Python with
@@ -206,6 +208,18 @@ export function escapeText(text: Buffer, style: EscapeStyle): Buffer {
   return raw;
 }
 
+/** {@link escapeText} in steps; the pieces belong together. */
+export function* escaping(text: Buffer, style: EscapeStyle): Steps<Buffer[]> {
+  const pieces: Buffer[] = [];
+  for (let start = 0; start < text.length; ) {
+    const end = textStep(text, start);
+    pieces.push(escapeText(text.subarray(start, end), style));
+    start = end;
+    if (start < text.length) yield;
+  }
+  return pieces;
+}
+
 /** A parsed JSON string, without its quotes. */
 export interface Unescaped {
   /** UTF-8. */
@@ -219,58 +233,112 @@ export interface Unescaped {
  * lone surrogates (which UTF-8 cannot encode), needless or mixed escapes.
  */
 export function unescapeText(raw: Buffer): Unescaped | undefined {
-  const length = raw.length;
-  const text = Buffer.allocUnsafe(length);
-  let out = 0;
-  let style = 0;
-  let separators = false;
-  for (let at = 0; at < length; ) {
-    const byte = raw[at] as number;
-    if (byte !== 0x5c) {
-      text[out++] = byte;
-      at++;
-      continue;
-    }
-    const letter = raw[at + 1] as number;
-    if (letter !== 0x75) {
-      if (letter === 0x2f) style |= ESCAPES.slash;
-      text[out++] = SHORT_MEANINGS[letter] as number;
-      at += 2;
-      continue;
-    }
-    const unit = codeUnit(raw, at + 2);
-    if (hasUpperHex(raw, at + 2)) style |= ESCAPES.upperHex;
-    at += 6;
-    if (unit < 0x80) {
-      style |= HEX_STYLE[unit] as number;
-      text[out++] = unit;
-    } else if (unit < 0x800) {
-      style |= ESCAPES.ascii;
-      text[out++] = 0xc0 | (unit >>> 6);
-      text[out++] = 0x80 | (unit & 0x3f);
-    } else if (unit < 0xd800 || unit > 0xdfff) {
-      if (unit === 0x2028 || unit === 0x2029) separators = true;
-      else style |= ESCAPES.ascii;
-      text[out++] = 0xe0 | (unit >>> 12);
-      text[out++] = 0x80 | ((unit >>> 6) & 0x3f);
-      text[out++] = 0x80 | (unit & 0x3f);
-    } else {
-      if (unit > 0xdbff || raw[at] !== 0x5c || raw[at + 1] !== 0x75) return undefined;
-      const low = codeUnit(raw, at + 2);
-      if (low < 0xdc00 || low > 0xdfff) return undefined;
+  const unescaped = new Unescaper(raw).advance(raw.length);
+  if (unescaped === undefined) return undefined;
+  return escapeText(unescaped.text, unescaped.style).equals(raw) ? unescaped : undefined;
+}
+
+/** {@link unescapeText} in steps. */
+export function* unescaping(raw: Buffer): Steps<Unescaped | undefined> {
+  if (raw.length <= STEP_BYTES) return unescapeText(raw);
+  const unescaper = new Unescaper(raw);
+  let unescaped: Unescaped | undefined;
+  for (let limit = STEP_BYTES; !unescaper.isDone; limit += STEP_BYTES) {
+    unescaped = unescaper.advance(Math.min(limit, raw.length));
+    if (unescaped === undefined) return undefined;
+    yield;
+  }
+  const { text, style } = unescaped as Unescaped;
+  let compared = 0;
+  for (let start = 0; start < text.length; ) {
+    const end = textStep(text, start);
+    const escaped = escapeText(text.subarray(start, end), style);
+    if (!escaped.equals(raw.subarray(compared, compared + escaped.length))) return undefined;
+    compared += escaped.length;
+    start = end;
+    yield;
+  }
+  return compared === raw.length ? unescaped : undefined;
+}
+
+/** Unescapes raw bytes and finds the only style that may reproduce them. */
+class Unescaper {
+  readonly #raw: Buffer;
+  readonly #text: Buffer;
+  #at = 0;
+  #out = 0;
+  #style = 0;
+  #separators = false;
+
+  constructor(raw: Buffer) {
+    this.#raw = raw;
+    this.#text = Buffer.allocUnsafe(raw.length);
+  }
+
+  get isDone(): boolean {
+    return this.#at >= this.#raw.length;
+  }
+
+  /**
+   * Unescapes as far as `limit`, or to the end of the escape there. Returns what it has by then;
+   * `undefined` when there is no style.
+   */
+  advance(limit: number): Unescaped | undefined {
+    const raw = this.#raw;
+    const text = this.#text;
+    let out = this.#out;
+    let style = this.#style;
+    let at = this.#at;
+    while (at < limit) {
+      const byte = raw[at] as number;
+      if (byte !== 0x5c) {
+        text[out++] = byte;
+        at++;
+        continue;
+      }
+      const letter = raw[at + 1] as number;
+      if (letter !== 0x75) {
+        if (letter === 0x2f) style |= ESCAPES.slash;
+        text[out++] = SHORT_MEANINGS[letter] as number;
+        at += 2;
+        continue;
+      }
+      const unit = codeUnit(raw, at + 2);
       if (hasUpperHex(raw, at + 2)) style |= ESCAPES.upperHex;
       at += 6;
-      style |= ESCAPES.ascii;
-      const point = 0x10000 + ((unit & 0x3ff) << 10) + (low & 0x3ff);
-      text[out++] = 0xf0 | (point >>> 18);
-      text[out++] = 0x80 | ((point >>> 12) & 0x3f);
-      text[out++] = 0x80 | ((point >>> 6) & 0x3f);
-      text[out++] = 0x80 | (point & 0x3f);
+      if (unit < 0x80) {
+        style |= HEX_STYLE[unit] as number;
+        text[out++] = unit;
+      } else if (unit < 0x800) {
+        style |= ESCAPES.ascii;
+        text[out++] = 0xc0 | (unit >>> 6);
+        text[out++] = 0x80 | (unit & 0x3f);
+      } else if (unit < 0xd800 || unit > 0xdfff) {
+        if (unit === 0x2028 || unit === 0x2029) this.#separators = true;
+        else style |= ESCAPES.ascii;
+        text[out++] = 0xe0 | (unit >>> 12);
+        text[out++] = 0x80 | ((unit >>> 6) & 0x3f);
+        text[out++] = 0x80 | (unit & 0x3f);
+      } else {
+        if (unit > 0xdbff || raw[at] !== 0x5c || raw[at + 1] !== 0x75) return undefined;
+        const low = codeUnit(raw, at + 2);
+        if (low < 0xdc00 || low > 0xdfff) return undefined;
+        if (hasUpperHex(raw, at + 2)) style |= ESCAPES.upperHex;
+        at += 6;
+        style |= ESCAPES.ascii;
+        const point = 0x10000 + ((unit & 0x3ff) << 10) + (low & 0x3ff);
+        text[out++] = 0xf0 | (point >>> 18);
+        text[out++] = 0x80 | ((point >>> 12) & 0x3f);
+        text[out++] = 0x80 | ((point >>> 6) & 0x3f);
+        text[out++] = 0x80 | (point & 0x3f);
+      }
     }
+    this.#at = at;
+    this.#out = out;
+    this.#style = style;
+    if (this.#separators && (style & ESCAPES.ascii) === 0) style |= ESCAPES.lineSeparators;
+    return { text: text.subarray(0, out), style };
   }
-  if (separators && (style & ESCAPES.ascii) === 0) style |= ESCAPES.lineSeparators;
-  const used = text.subarray(0, out);
-  return escapeText(used, style).equals(raw) ? { text: used, style } : undefined;
 }
 
 /**
@@ -279,30 +347,44 @@ export function unescapeText(raw: Buffer): Unescaped | undefined {
  * one style.
  */
 export function forbiddenEscapes(raw: Buffer): EscapeStyle {
-  const length = raw.length;
+  return finish(forbidding(raw));
+}
+
+/** {@link forbiddenEscapes} in steps. */
+export function* forbidding(raw: Buffer): Steps<EscapeStyle> {
   let forbidden = 0;
-  for (let at = 0; at < length; ) {
-    const byte = raw[at] as number;
-    if (byte !== 0x5c) {
-      forbidden |= RAW_FORBIDS[byte] as number;
-      at++;
-      continue;
+  for (let at = 0; at < raw.length; ) {
+    const start = at;
+    const limit = Math.min(raw.length, start + STEP_BYTES);
+    while (at < limit) {
+      const byte = raw[at] as number;
+      if (byte !== 0x5c) {
+        forbidden |= RAW_FORBIDS[byte] as number;
+        at++;
+        continue;
+      }
+      const letter = raw[at + 1] as number;
+      if (letter !== 0x75) {
+        if (letter !== 0x2f) forbidden |= RAW_FORBIDS[SHORT_MEANINGS[letter] as number] as number;
+        at += 2;
+        continue;
+      }
+      if (hasLowerHex(raw, at + 2)) forbidden |= ESCAPES.upperHex;
+      at += 6;
     }
-    const letter = raw[at + 1] as number;
-    if (letter !== 0x75) {
-      if (letter !== 0x2f) forbidden |= RAW_FORBIDS[SHORT_MEANINGS[letter] as number] as number;
-      at += 2;
-      continue;
-    }
-    if (hasLowerHex(raw, at + 2)) forbidden |= ESCAPES.upperHex;
-    at += 6;
-  }
-  if ((forbidden & ESCAPES.ascii) !== 0) {
-    for (let at = raw.indexOf(0xe2); at >= 0; at = raw.indexOf(0xe2, at + 1)) {
-      if (isLineSeparator(raw, at)) return forbidden | ESCAPES.lineSeparators;
-    }
+    if ((forbidden & ESCAPES.ascii) !== 0 && hasLineSeparator(raw, start, at))
+      forbidden |= ESCAPES.lineSeparators;
+    if (at < raw.length) yield;
   }
   return forbidden;
+}
+
+/** Whether a line separator begins in this part of a text. */
+function hasLineSeparator(raw: Buffer, start: number, end: number): boolean {
+  const part = raw.subarray(start, end);
+  for (let at = part.indexOf(0xe2); at >= 0; at = part.indexOf(0xe2, at + 1))
+    if (isLineSeparator(raw, start + at)) return true;
+  return false;
 }
 
 function codeUnit(raw: Buffer, at: number): number {

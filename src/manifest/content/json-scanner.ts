@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { VarveError } from '../../core/errors.ts';
+import { finish, STEP_BYTES, type Steps, textStep } from '../../core/steps.ts';
 
 /**
  * Validates one JSON text (RFC 8259, exactly what `JSON.parse` accepts) whose top level is an
@@ -114,13 +115,21 @@ export class JsonScanner {
    * @throws `MALFORMED_INPUT` with the byte offset and the reason when `JSON.parse` would refuse
    *   it, when it is not valid UTF-8, or when the top level is not an object.
    */
-  scan(bytes: Buffer, longAt: number, typedAt: readonly number[] = []): void {
+  scan(bytes: Buffer, longAt: number, typedAt?: readonly number[]): void {
+    finish(this.scanning(bytes, longAt, typedAt));
+  }
+
+  /** {@link scan} in steps; until the last one, the scanner is for these bytes alone. */
+  *scanning(bytes: Buffer, longAt: number, typedAt: readonly number[] = []): Steps<void> {
     this.#bytes = bytes;
     this.spanCount = 0;
     this.fieldStarts.fill(-1);
-    if (!isUtf8(bytes))
-      throw new VarveError('MALFORMED_INPUT', `byte ${invalidUtf8At(bytes)}: not valid UTF-8`);
+    for (let start = 0; start < bytes.length; ) {
+      start = checkUtf8(bytes, start);
+      if (start < bytes.length) yield;
+    }
     const end = bytes.length;
+    let pause = STEP_BYTES;
     let typedIndex = 0;
     let stack = this.#stack;
     let depth = 0;
@@ -131,6 +140,10 @@ export class JsonScanner {
 
     for (;;) {
       // A value starts at `at`.
+      if (at >= pause) {
+        yield;
+        pause = at + STEP_BYTES;
+      }
       let closed = true;
       if (depth === 1 && field !== 0) this.fieldStarts[field] = at;
       if (this.#skeleton && bytes[at] === TYPED_MARKER) at++;
@@ -138,6 +151,10 @@ export class JsonScanner {
       if (first === 0x22) {
         const start = at + 1;
         at = this.#string(start);
+        while (at < 0) {
+          yield;
+          at = this.#restOfString(-at);
+        }
         if (at - 1 - start >= longAt)
           this.#note(start, at - 1, this.#escaped ? SPAN.escaped : SPAN.plain);
       } else if (first === OBJECT || first === ARRAY) {
@@ -147,7 +164,7 @@ export class JsonScanner {
           tokens = true;
           this.#note(at, at, SPAN.typed);
         }
-        const tokensEnd = tokens ? this.#tokens(at, longAt) : -1;
+        const tokensEnd = tokens ? yield* this.#tokens(at, longAt) : -1;
         if (tokensEnd >= 0) {
           at = tokensEnd;
         } else {
@@ -192,6 +209,10 @@ export class JsonScanner {
         if (bytes[at] !== 0x22) this.#fail(at, 'expected a key in double quotes');
         const start = at + 1;
         at = this.#string(start);
+        while (at < 0) {
+          yield;
+          at = this.#restOfString(-at);
+        }
         const size = at - 1 - start;
         if (depth === 1) field = this.#fieldOf(start, at - 1);
         tokensKey =
@@ -233,16 +254,27 @@ export class JsonScanner {
     return at;
   }
 
-  /** Returns the offset after the closing quote of the string whose text starts at `start`. */
+  /**
+   * Returns the offset after the closing quote of the string whose text starts at `start`. When
+   * that takes more than a step, returns the negated offset from which {@link #restOfString} goes
+   * on.
+   */
   #string(start: number): number {
+    this.#escaped = false;
+    return this.#restOfString(start);
+  }
+
+  #restOfString(from: number): number {
     const bytes = this.#bytes;
     const classes = this.#classes;
-    const end = bytes.length;
-    let at = start;
-    this.#escaped = false;
+    const end = Math.min(bytes.length, from + STEP_BYTES);
+    let at = from;
     for (;;) {
       while (at < end && classes[bytes[at] as number] === ORDINARY) at++;
-      if (at >= end) this.#fail(at, 'the string does not end');
+      if (at >= end) {
+        if (at < bytes.length) return -at;
+        this.#fail(at, 'the string does not end');
+      }
       const kind = classes[bytes[at] as number];
       if (kind === QUOTE) return at + 1;
       if (kind === CONTROL) this.#fail(at, 'a control character in a string must be escaped');
@@ -318,9 +350,10 @@ export class JsonScanner {
    * Returns the end of the array at `open` when it is written as a token array (ids from 0 to
    * 2^32−1, no leading zeros, one kind of separator), otherwise −1.
    */
-  #tokens(open: number, longAt: number): number {
+  *#tokens(open: number, longAt: number): Steps<number> {
     const bytes = this.#bytes;
     let at = open + 1;
+    let pause = at + STEP_BYTES;
     if (bytes[at] === 0x5d) return at + 1;
     let count = 0;
     let spaced = false;
@@ -339,6 +372,9 @@ export class JsonScanner {
       if (count === 1) spaced = space;
       if (space !== spaced) return -1;
       if (space) at++;
+      if (at < pause) continue;
+      yield;
+      pause = at + STEP_BYTES;
     }
     if (count * 4 >= longAt) this.#note(open + 1, at, spaced ? SPAN.spacedTokens : SPAN.tokens);
     return at + 1;
@@ -366,6 +402,18 @@ function isDigit(byte: number | undefined): boolean {
 function grown<T extends Uint8Array<ArrayBuffer> | Float64Array<ArrayBuffer>>(from: T, into: T): T {
   into.set(from);
   return into;
+}
+
+/**
+ * Checks a few steps of text from `start` on; checking is fast. Returns where the next ones begin.
+ *
+ * @throws `MALFORMED_INPUT` with the offset of the first character that is not valid UTF-8.
+ */
+function checkUtf8(bytes: Buffer, start: number): number {
+  const end = textStep(bytes, start, 8 * STEP_BYTES);
+  const part = bytes.subarray(start, end);
+  if (isUtf8(part)) return end;
+  throw new VarveError('MALFORMED_INPUT', `byte ${start + invalidUtf8At(part)}: not valid UTF-8`);
 }
 
 /** The offset of the first character that is not valid UTF-8. */

@@ -1,7 +1,8 @@
 import { MAX_ID_BYTES, type ManifestFields } from '../../backends/contract/manifests.ts';
 import { checkText } from '../../core/arguments.ts';
+import { finish, STEP_BYTES, StepMeter, type Steps } from '../../core/steps.ts';
 import type { Skeleton } from './body.ts';
-import { ContentEncoder } from './content-encoder.ts';
+import { base64Start, ContentEncoder, type Referring } from './content-encoder.ts';
 import { parseCreated } from './created.ts';
 import {
   FIELD,
@@ -12,11 +13,16 @@ import {
   SPAN,
   TYPED_MARKER,
 } from './json-scanner.ts';
-import type { Reference } from './reference.ts';
+import { Reference } from './reference.ts';
 import { Slab } from './slab.ts';
 
 /** A longer model or application name is not stored as a filter field. */
 const LONGEST_FIELD_BYTES = 512;
+
+const ARRAY = 0x5b;
+
+/** What a span costs besides its bytes, as bytes of a step. */
+const SPAN_BYTES = 256;
 
 /** A conversation's line, split into a skeleton and references. */
 export interface ConversationRecord extends Skeleton<Reference> {
@@ -25,6 +31,8 @@ export interface ConversationRecord extends Skeleton<Reference> {
   readonly fields: Omit<ManifestFields, 'logicalBytes'>;
   readonly hasMessages: boolean;
   readonly nonEmpty: boolean;
+  /** Where the array of messages is in the line, brackets included. */
+  readonly messages: { readonly start: number; readonly end: number } | undefined;
   /** The JSON text as it was given. */
   readonly line: Buffer;
 }
@@ -56,27 +64,37 @@ export class RecordEncoder {
    *   invalid. The result refers to `line`, which must not change until the record is committed.
    */
   encode(line: Buffer, options: EncodeOptions = {}): ConversationRecord {
-    const scanner = this.#scanner;
-    scanner.scan(line, this.#longAt, options.typedAt);
+    return finish(this.encoding(line, options));
+  }
+
+  /** {@link encode} in steps. */
+  *encoding(line: Buffer, options: EncodeOptions = {}): Steps<ConversationRecord> {
+    // While a long line waits for its next step, others may be encoded.
+    const scanner = line.length > STEP_BYTES ? new JsonScanner() : this.#scanner;
+    yield* scanner.scanning(line, this.#longAt, options.typedAt);
     const written = idOf(scanner, line);
     const id = options.id ?? written;
     if (id !== undefined) checkId(id);
     const idStart = scanner.fieldStarts[FIELD.id] as number;
     const idEnd = scanner.fieldEnds[FIELD.id] as number;
     const marked = id !== undefined && id === written && isWrittenPlainly(line, idStart, idEnd, id);
-    const { text, references } = this.#skeleton(
+    const { text, references } = yield* this.#skeleton(
+      scanner,
       line,
       marked ? idStart + 1 : -1,
       marked ? idEnd - 1 : -1,
     );
-    const at = messagesAt(scanner, line);
+    const field = messagesField(scanner, line);
+    const at = field === undefined ? -1 : (scanner.fieldStarts[field] as number);
     const open = options.typedAt?.includes(at) ? -1 : at;
     const nonEmpty = open >= 0 && !closesAfter(line, open);
+    const end = field === undefined ? -1 : (scanner.fieldEnds[field] as number);
     return {
       id,
       fields: fieldsOf(scanner, line),
       hasMessages: open >= 0,
       nonEmpty,
+      messages: open < 0 ? undefined : { start: open, end },
       line,
       text,
       references,
@@ -84,16 +102,26 @@ export class RecordEncoder {
   }
 
   /** Replaces the noted spans of a line with markers, and its id if it has one. */
-  #skeleton(line: Buffer, idStart: number, idEnd: number): Skeleton<Reference> {
-    const { starts, ends, kinds, spanCount } = this.#scanner;
+  *#skeleton(
+    scanner: JsonScanner,
+    line: Buffer,
+    idStart: number,
+    idEnd: number,
+  ): Steps<Skeleton<Reference>> {
+    const { starts, ends, kinds, spanCount } = scanner;
+    const meter = new StepMeter();
     const references: Reference[] = [];
     // Adds one marker per span and one for the id; removes the spans.
     let size = line.length + spanCount + 1;
     for (let index = 0; index < spanCount; index++) {
       const start = starts[index] as number;
-      const reference = start === idStart ? undefined : this.#refer(line, index);
-      if (reference !== undefined) references.push(reference);
+      const length = (ends[index] as number) - start;
+      if (start !== idStart && kinds[index] !== SPAN.typed) {
+        const reference = this.#refer(scanner, line, index);
+        references.push(reference instanceof Reference ? reference : yield* reference);
+      }
       size -= (ends[index] as number) - (starts[index] as number);
+      if (meter.add(length + SPAN_BYTES)) yield;
     }
     const text = this.#slab.take(size);
     let out = 0;
@@ -122,20 +150,31 @@ export class RecordEncoder {
     return { text: text.subarray(0, out), references };
   }
 
-  /** Makes the reference for a span; narrows the span of a data URL to its payload. */
-  #refer(line: Buffer, index: number): Reference | undefined {
-    const { starts, ends, kinds } = this.#scanner;
+  #refer({ starts, ends, kinds }: JsonScanner, line: Buffer, index: number): Referring {
     const kind = kinds[index];
-    if (kind === SPAN.typed) return undefined;
     const start = starts[index] as number;
     const raw = line.subarray(start, ends[index]);
     if (kind === SPAN.tokens || kind === SPAN.spacedTokens)
       return this.content.tokens(raw, kind === SPAN.spacedTokens);
     if (kind === SPAN.escaped) return this.content.string(raw, true);
-    const payload = this.content.base64Start(raw);
+    const payload = base64Start(raw);
     if (payload < 0) return this.content.string(raw, false);
-    starts[index] = start + payload;
-    return this.content.base64(raw.subarray(payload));
+    return this.#dataUrl(raw, payload, () => {
+      starts[index] = start + payload;
+    });
+  }
+
+  /** Makes the reference for the payload of a data URL; for the whole when it is not canonical. */
+  *#dataUrl(raw: Buffer, payload: number, narrow: () => void): Steps<Reference> {
+    const referring = this.content.base64(raw.subarray(payload));
+    const reference =
+      referring instanceof Reference || referring === undefined ? referring : yield* referring;
+    if (reference !== undefined) {
+      narrow();
+      return reference;
+    }
+    const whole = this.content.string(raw, false);
+    return whole instanceof Reference ? whole : yield* whole;
   }
 }
 
@@ -212,10 +251,16 @@ function stringOf(line: Buffer, start: number, end: number): string {
 
 /** Offset of the bracket of the array of messages in scanned text; −1 when there is none. */
 export function messagesAt(scanner: JsonScanner, text: Buffer): number {
-  const messages = scanner.fieldStarts[FIELD.messages] as number;
-  if (messages >= 0 && text[messages] === 0x5b) return messages;
-  const conversations = scanner.fieldStarts[FIELD.conversations] as number;
-  return conversations >= 0 && text[conversations] === 0x5b ? conversations : -1;
+  const field = messagesField(scanner, text);
+  return field === undefined ? -1 : (scanner.fieldStarts[field] as number);
+}
+
+/** The field that holds the array of messages in scanned text. */
+function messagesField(scanner: JsonScanner, text: Buffer): FieldCode | undefined {
+  return [FIELD.messages, FIELD.conversations].find((field) => {
+    const start = scanner.fieldStarts[field] as number;
+    return start >= 0 && text[start] === ARRAY;
+  });
 }
 
 /** Whether the array that opens at `open` is empty. */

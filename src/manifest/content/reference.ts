@@ -1,6 +1,7 @@
 import type { NewSegment } from '../../backends/contract/manifests.ts';
 import type { Address } from '../../core/address.ts';
-import { type EscapeStyle, forbiddenEscapes } from './json-escapes.ts';
+import { STEP_BYTES, type Steps } from '../../core/steps.ts';
+import { type EscapeStyle, forbiddenEscapes, forbidding } from './json-escapes.ts';
 
 /**
  * How to get the raw bytes of a JSON text from a reference's content. Codes from {@link
@@ -41,14 +42,34 @@ export class Reference {
     this.#raw = raw;
   }
 
+  /** How long the raw bytes are. */
+  get rawBytes(): number {
+    return this.#raw.length;
+  }
+
+  /** Whether {@link writtenAlsoBy} needs several steps: then {@link reading} comes before it. */
+  get isLong(): boolean {
+    return this.#raw.length > STEP_BYTES;
+  }
+
+  /** Reads the raw bytes where that is needed to compare the content with a code. */
+  *reading(code: number): Steps<void> {
+    if (this.#forbidden < 0 && this.#mayBeWrittenBy(code) && code !== this.code)
+      this.#forbidden = yield* forbidding(this.#raw);
+  }
+
   /** Whether `code` also reproduces the raw bytes from this content. */
   writtenAlsoBy(code: number): boolean {
     if (code === this.code) return true;
-    if (code < REFERENCE.text || this.code < REFERENCE.text) return false;
-    const own = this.code - REFERENCE.text;
+    if (!this.#mayBeWrittenBy(code)) return false;
     const other: EscapeStyle = code - REFERENCE.text;
-    if ((own & other) !== own) return false;
     if (this.#forbidden < 0) this.#forbidden = forbiddenEscapes(this.#raw);
     return (this.#forbidden & other) === 0;
+  }
+
+  #mayBeWrittenBy(code: number): boolean {
+    if (code < REFERENCE.text || this.code < REFERENCE.text) return false;
+    const own = this.code - REFERENCE.text;
+    return (own & (code - REFERENCE.text)) === own;
   }
 }

@@ -2,6 +2,7 @@ import { tokenSegmentIds } from '../../cas/token-segment.ts';
 import type { AbortOptions } from '../../core/abort.ts';
 import { VarveError } from '../../core/errors.ts';
 import { parseJson } from '../../core/json.ts';
+import { inTurns, joining, STEP_BYTES, StepMeter, type Steps } from '../../core/steps.ts';
 import type { StoredReference } from './body.ts';
 import { type Composition, visitSkeleton } from './composition.ts';
 import type { ContentReader } from './content-reader.ts';
@@ -84,18 +85,39 @@ export async function renderValue(
       output.push(Buffer.from(`{"${nonce}":`));
     },
   });
-  const value = parse(output, id);
-  return typedArraysIn(composition) || placeholders > 0 ? fillIn(value, nonce, tokens) : value;
+  const isFilled = typedArraysIn(composition) || placeholders > 0;
+  return inTurns(parsing(output, id, isFilled ? { nonce, tokens } : undefined), options?.signal);
+}
+
+/** Token arrays, and the placeholder that stands for them. */
+interface Fillings {
+  readonly nonce: string;
+  readonly tokens: readonly Buffer[];
+}
+
+/** Parsing is one step, however long. */
+function* parsing(
+  pieces: readonly Buffer[],
+  id: string,
+  fillings: Fillings | undefined,
+): Steps<object> {
+  const bytes = yield* joining(pieces);
+  const isLong = bytes.length > STEP_BYTES;
+  if (isLong) yield;
+  const text = decode(bytes, id);
+  if (isLong) yield;
+  const value = parse(text, id);
+  if (isLong) yield;
+  return fillings === undefined ? value : yield* fillingIn(value, fillings);
 }
 
 function typedArraysIn({ pieces }: Composition<StoredReference>): boolean {
   return pieces.some(({ text }) => text.includes(3));
 }
 
-function parse(pieces: readonly Buffer[], id: string): object {
-  let text: string;
+function decode(bytes: Buffer, id: string): string {
   try {
-    text = Buffer.concat(pieces).toString('utf8');
+    return bytes.toString('utf8');
   } catch (error) {
     throw new VarveError(
       'TOO_LARGE',
@@ -104,6 +126,9 @@ function parse(pieces: readonly Buffer[], id: string): object {
       { cause: error },
     );
   }
+}
+
+function parse(text: string, id: string): object {
   return parseJson(text, (cause) => {
     const message = `conversation ${JSON.stringify(id)} is stored as invalid JSON: run an audit`;
     return new VarveError('CORRUPT', message, { cause });
@@ -112,24 +137,21 @@ function parse(pieces: readonly Buffer[], id: string): object {
 
 type Container = Record<string, unknown>;
 
+/** What a key of a value costs to look at, as bytes of a step. */
+const KEY_BYTES = 32;
+
 /** Replaces placeholders with token arrays. Keeps its own stack, because nesting has no limit. */
-function fillIn(root: object, nonce: string, tokens: readonly Buffer[]): object {
-  const replacement = (value: object): unknown => {
-    if (Array.isArray(value) && value.length === 2 && value[0] === nonce) {
-      return Array.from(tokenSegmentIds(tokens[value[1]] as Buffer));
-    }
-    const inner = Object.hasOwn(value, nonce) ? (value as Container)[nonce] : undefined;
-    if (!Array.isArray(inner)) return value;
-    return inner[0] === nonce
-      ? tokenSegmentIds(tokens[inner[1]] as Buffer)
-      : Uint32Array.from(inner as number[]);
-  };
+function* fillingIn(root: object, { nonce, tokens }: Fillings): Steps<object> {
+  const meter = new StepMeter();
   const open: object[] = [root];
   for (let container = open.pop(); container !== undefined; container = open.pop()) {
     for (const key of Object.keys(container)) {
+      if (meter.add(KEY_BYTES)) yield;
       const value = (container as Container)[key];
       if (typeof value !== 'object' || value === null) continue;
-      const filled = replacement(value);
+      const filled = isPlaceholder(value, nonce)
+        ? yield* replacing(value, { nonce, tokens })
+        : value;
       // A plain assignment to __proto__ would set the prototype.
       if (filled !== value)
         Object.defineProperty(container, key, {
@@ -142,4 +164,27 @@ function fillIn(root: object, nonce: string, tokens: readonly Buffer[]): object 
     }
   }
   return root;
+}
+
+function isPlaceholder(value: object, nonce: string): boolean {
+  if (Array.isArray(value)) return value.length === 2 && value[0] === nonce;
+  return Object.hasOwn(value, nonce) && Array.isArray((value as Container)[nonce]);
+}
+
+/** What a placeholder stands for. */
+function* replacing(value: object, { nonce, tokens }: Fillings): Steps<unknown> {
+  if (Array.isArray(value)) return yield* arrayOf(tokenSegmentIds(tokens[value[1]] as Buffer));
+  const inner = (value as Container)[nonce] as unknown[];
+  return inner[0] === nonce
+    ? tokenSegmentIds(tokens[inner[1] as number] as Buffer)
+    : Uint32Array.from(inner as number[]);
+}
+
+function* arrayOf(ids: Uint32Array): Steps<number[]> {
+  const array: number[] = [];
+  for (let at = 0; at < ids.length; at++) {
+    array.push(ids[at] as number);
+    if (at % STEP_BYTES === STEP_BYTES - 1) yield;
+  }
+  return array;
 }

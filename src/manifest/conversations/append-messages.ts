@@ -2,12 +2,15 @@ import type { Backend } from '../../backends/contract/backend.ts';
 import type { StoredEntry, WriteOutcome } from '../../backends/contract/manifests.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { VarveError } from '../../core/errors.ts';
+import { inTurns, joining } from '../../core/steps.ts';
 import { entryHead, LINE_FEED, type Skeleton } from '../content/body.ts';
 import type { Reference } from '../content/reference.ts';
 import { pauseAfter, WRITE_ATTEMPTS } from './contention.ts';
 import type { AppendOptions } from './conversation-options.ts';
 import { conversationKey } from './conversation-reader.ts';
 import { extensionEntry } from './conversation-writer.ts';
+
+const COMMA = Buffer.from(',');
 
 /** Messages to append. */
 export interface Extension {
@@ -49,9 +52,9 @@ export async function appendMessages(
     }
     if (added.text.length === 0)
       return { status: 'unchanged', revision, newSegments: 0, newBytes: 0 };
-    const separated = state.nonEmpty
-      ? { ...added, text: Buffer.concat([Buffer.from(','), added.text]) }
-      : added;
+    const text = state.nonEmpty ? await inTurns(joining([COMMA, added.text])) : added.text;
+    const separated = { ...added, text };
+    const entry = await inTurns(extensionEntry(separated, undefined, LINE_FEED, true));
     const [outcome] = await backend.commit(
       [
         {
@@ -61,7 +64,7 @@ export async function appendMessages(
           ifRevision: ifRevision ?? revision,
           ...(idempotencyKey !== undefined && { idempotencyKey }),
           logicalBytes: bytes + (state.nonEmpty ? 1 : 0),
-          entries: [extensionEntry(separated, undefined, LINE_FEED, true)],
+          entries: [entry],
         },
       ],
       abort,

@@ -6,13 +6,9 @@ import type {
 } from '../../backends/contract/manifests.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
+import { inTurns, joining } from '../../core/steps.ts';
 import type { StoredReference } from '../content/body.ts';
-import {
-  type Composition,
-  compose,
-  joinSkeletons,
-  splitAtMessages,
-} from '../content/composition.ts';
+import { type Composition, composing, joinSkeletons, splitting } from '../content/composition.ts';
 import { ContentReader } from '../content/content-reader.ts';
 import { lostContent } from '../content/lost-content.ts';
 import { renderText, renderValue } from '../content/render.ts';
@@ -77,7 +73,8 @@ export class ConversationReader {
           `revisions, not ${revision}`,
       );
     }
-    return compose(await this.#content.entries(manifest.entries.slice(0, revision), options));
+    const entries = await this.#content.entries(manifest.entries.slice(0, revision), options);
+    return inTurns(composing(entries), options?.signal);
   }
 
   /** The JSON text, in pieces. */
@@ -119,8 +116,11 @@ export class ConversationReader {
       }),
     );
     return {
-      split: splitAtMessages({ text, references: addressed }),
-      text: async () => Buffer.concat(await this.text(manifest, composition, options)),
+      split: await inTurns(splitting({ text, references: addressed }), options?.signal),
+      text: async () => {
+        const pieces = await this.text(manifest, composition, options);
+        return inTurns(joining(pieces), options?.signal);
+      },
       knew: (line) => this.#knew(manifest, line, options),
     };
   }

@@ -3,6 +3,7 @@ import type {
   ManifestFields,
   ManifestWrite,
   NewEntry,
+  PutWrite,
   Revision,
   StoredManifest,
   WriteFailure,
@@ -10,9 +11,10 @@ import type {
 } from '../../backends/contract/manifests.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
+import { inTurns, joining, StepMeter, type Steps } from '../../core/steps.ts';
 import {
   type EntryShape,
-  encodeEntry,
+  encodingEntry,
   LINE_FEED,
   NOTHING,
   type Skeleton,
@@ -62,24 +64,8 @@ export class ConversationWriter {
   }
 
   async #put(records: readonly RecordToWrite[], options: WriteOptions): Promise<WriteOutcome[]> {
-    const ifExists = options.ifExists === 'append' ? 'error' : options.ifExists;
-    const condition = options.ifRevision === undefined ? {} : { ifRevision: options.ifRevision };
-    const writes: ManifestWrite[] = [];
-    for (const record of records) {
-      const fields: ManifestFields = {
-        ...record.record.fields,
-        logicalBytes: logicalBytes(record),
-      };
-      const key = conversationKey(record.id);
-      writes.push({
-        operation: 'put',
-        key,
-        ifExists,
-        ...condition,
-        fields,
-        entries: [recordEntry(record)],
-      });
-    }
+    const encoded = inTurns(putsOf(records, options), options.signal);
+    const writes = encoded instanceof Promise ? await encoded : encoded;
     const outcomes = await this.#backend.commit(writes, options);
     for (const [index, outcome] of outcomes.entries()) {
       if (outcome.status !== 'failed' || !isVarveError(outcome.error, 'ALREADY_EXISTS')) continue;
@@ -101,7 +87,8 @@ export class ConversationWriter {
       id,
       undefined,
       async (manifest, composition) => {
-        const text = Buffer.concat(await this.#reader.text(manifest, composition, options));
+        const pieces = await this.#reader.text(manifest, composition, options);
+        const text = await inTurns(joining(pieces), options.signal);
         return sameMeaning(text, record.line) ? manifest.revision : undefined;
       },
       options,
@@ -186,13 +173,15 @@ export class ConversationWriter {
     for (const next of records) {
       try {
         const entry =
-          history === undefined ? recordEntry(next) : await continuingEntry(history, next);
+          history === undefined
+            ? await inTurns(recordEntry(next), options.signal)
+            : await continuingEntry(history, next, options);
         steps.push(
           entry === undefined ? 'unchanged' : history === undefined ? 'created' : 'appended',
         );
         if (entry === undefined) continue;
         entries.push(entry);
-        history = historyOf(next.record, history);
+        history = await historyOf(next.record, history, options);
         last = next;
       } catch (error) {
         if (!isVarveError(error)) throw error;
@@ -271,9 +260,27 @@ function lostRace(error: VarveError): boolean {
   return ['CONFLICT', 'ALREADY_EXISTS', 'NOT_FOUND'].includes(error.code);
 }
 
-function recordEntry({ record, terminator, lead }: RecordToWrite): NewEntry {
+function* putsOf(
+  records: readonly RecordToWrite[],
+  { ifExists: given, ifRevision }: WriteOptions,
+): Steps<PutWrite[]> {
+  const ifExists = given === 'append' ? 'error' : given;
+  const condition = ifRevision === undefined ? {} : { ifRevision };
+  const meter = new StepMeter();
+  const writes: PutWrite[] = [];
+  for (const record of records) {
+    const fields: ManifestFields = { ...record.record.fields, logicalBytes: logicalBytes(record) };
+    const key = conversationKey(record.id);
+    const entries = [yield* recordEntry(record)];
+    writes.push({ operation: 'put', key, ifExists, ...condition, fields, entries });
+    if (meter.add(record.record.text.length)) yield;
+  }
+  return writes;
+}
+
+function recordEntry({ record, terminator, lead }: RecordToWrite): Steps<NewEntry> {
   const { hasMessages, nonEmpty } = record;
-  return encodeEntry(
+  return encodingEntry(
     { kind: 'record', hasMessages, nonEmpty, terminator, lead, envelope: undefined },
     record,
   );
@@ -283,11 +290,15 @@ function recordEntry({ record, terminator, lead }: RecordToWrite): NewEntry {
 async function continuingEntry(
   history: History,
   next: RecordToWrite,
+  options: AbortOptions,
 ): Promise<NewEntry | undefined> {
-  const step = await continuation(history, next.record);
+  const { signal } = options;
+  const step = await continuation(history, next.record, options);
   if (step.status === 'unchanged') return undefined;
-  if (step.status === 'rewrite') return recordEntry(next);
-  return extensionEntry(step.skeleton, step.envelope, next.terminator, next.record.nonEmpty);
+  if (step.status === 'rewrite') return inTurns(recordEntry(next), signal);
+  const { skeleton, envelope } = step;
+  const { terminator, record } = next;
+  return inTurns(extensionEntry(skeleton, envelope, terminator, record.nonEmpty), signal);
 }
 
 /**
@@ -299,8 +310,8 @@ export function extensionEntry(
   envelope: EntryShape['envelope'],
   terminator: Buffer,
   nonEmpty: boolean,
-): NewEntry {
-  return encodeEntry(
+): Steps<NewEntry> {
+  return encodingEntry(
     {
       kind: 'extend',
       hasMessages: true,

@@ -13,13 +13,14 @@ import { isBytes, itemsOf, listOf } from '../../core/arguments.ts';
 import { batchesOf } from '../../core/batches.ts';
 import { VarveError } from '../../core/errors.ts';
 import { globMatcher } from '../../core/glob.ts';
-import { LINE_FEED, NOTHING } from '../content/body.ts';
-import { joinSkeletons, splitAtMessages } from '../content/composition.ts';
+import { addressing, inTurns, joining, STEP_BYTES, type Steps } from '../../core/steps.ts';
+import { LINE_FEED, NOTHING, type StoredReference } from '../content/body.ts';
+import { type Composition, joinSkeletons, splitting } from '../content/composition.ts';
 import { jsonText } from '../content/json-writer.ts';
 import { checkId, RecordEncoder } from '../content/record.ts';
-import { appendMessages } from './append-messages.ts';
+import { appendMessages, type Extension } from './append-messages.ts';
 import type { Conversation } from './conversation.ts';
-import { lineOfText, messagesText } from './conversation-json.ts';
+import { encodingMessages, lineOfText, messagesText } from './conversation-json.ts';
 import {
   APPEND_OPTIONS,
   type AppendOptions,
@@ -104,7 +105,8 @@ export class Conversations {
   async put(conversation: object | Uint8Array, options?: PutOptions): Promise<PutReceipt> {
     const { id, ...how } = PUT_OPTIONS.read('conversations.put', options);
     this.#encoder.content.beginBatch();
-    const record = this.#take(conversation, id);
+    const taken = inTurns(this.#taking(conversation, id), how.signal);
+    const record = taken instanceof Promise ? await taken : taken;
     const [outcome] = await this.#writer.write([record], how);
     return receipt(record.id, outcome as WriteOutcome);
   }
@@ -140,7 +142,8 @@ export class Conversations {
         'record' in taken ? taken.record.line.length : 0,
     };
     this.#encoder.content.beginBatch();
-    for await (const batch of batchesOf(this.#takeAll(conversations), bounds)) {
+    const taken = this.#takeAll(conversations, options.signal);
+    for await (const batch of batchesOf(taken, bounds)) {
       yield* this.#putBatch(batch, options);
       this.#encoder.content.beginBatch();
     }
@@ -148,11 +151,12 @@ export class Conversations {
 
   async *#takeAll(
     conversations: Iterable<object> | AsyncIterable<object>,
+    signal: AbortSignal | undefined,
   ): AsyncGenerator<RecordToWrite | PutFailure, void, undefined> {
     for await (const conversation of itemsOf('conversations are', conversations)) {
       let taken: RecordToWrite | PutFailure;
       try {
-        taken = this.#take(conversation, undefined);
+        taken = await inTurns(this.#taking(conversation, undefined), signal);
       } catch (error) {
         taken = { id: undefined, status: 'failed', error: asVarveError(error) };
       }
@@ -202,11 +206,10 @@ export class Conversations {
     return this.#reader.read(
       id,
       revision,
-      async (manifest, composition) =>
-        Buffer.concat([
-          ...(await this.#reader.text(manifest, composition, abort)),
-          composition.terminator,
-        ]),
+      async (manifest, composition) => {
+        const pieces = await this.#reader.text(manifest, composition, abort);
+        return inTurns(joining([...pieces, composition.terminator]), abort.signal);
+      },
       abort,
     );
   }
@@ -236,14 +239,17 @@ export class Conversations {
       options,
     );
     if (idempotencyKey !== undefined) checkNonce(idempotencyKey);
-    const { line, typedAt } = messagesText(messages);
     this.#encoder.content.beginBatch();
-    const added = splitAtMessages(this.#encoder.encode(line, { typedAt }))?.messages;
-    if (added === undefined)
-      throw new VarveError('INVALID_ARGUMENT', 'the messages to append must be an array');
-    const extension = { added, bytes: line.length - '{"messages":[]}'.length };
+    const taken = inTurns(this.#takingMessages(messages), abort.signal);
+    const extension = taken instanceof Promise ? await taken : taken;
     const condition = { ifRevision, idempotencyKey };
     return receipt(id, await appendMessages(this.#backend, id, extension, condition, abort));
+  }
+
+  *#takingMessages(messages: readonly unknown[] | Uint8Array): Steps<Extension> {
+    const text = yield* messagesText(messages);
+    const added = yield* encodingMessages(messages, text, this.#encoder);
+    return { added, bytes: text.line.length - '{"messages":[]}'.length };
   }
 
   /**
@@ -313,7 +319,7 @@ export class Conversations {
       undefined,
       async (manifest, composition) => ({
         ...headOf(manifest),
-        messages: splitAtMessages(joinSkeletons(composition.pieces))?.ends.length ?? 0,
+        messages: await messagesIn(composition, abort),
         ...(await sizesOf(manifest, this.#backend, abort)),
         inlineBytes: manifest.entries.reduce((sum, { body }) => sum + body.length, 0),
       }),
@@ -357,13 +363,24 @@ export class Conversations {
     }
   }
 
-  #take(conversation: object | Uint8Array, id: string | undefined): RecordToWrite {
+  /** Reads the conversation in the first step. */
+  *#taking(conversation: object | Uint8Array, id: string | undefined): Steps<RecordToWrite> {
     if (id !== undefined) checkId(id);
     const { line, typedAt } = isBytes(conversation)
-      ? { line: lineOfText(conversation), typedAt: [] }
+      ? { line: yield* lineOfText(conversation), typedAt: [] }
       : jsonText(conversation);
-    const record = this.#encoder.encode(line, { typedAt, ...(id !== undefined && { id }) });
-    return { id: record.id ?? derivedId(line, 1), record, terminator: LINE_FEED, lead: NOTHING };
+    // The encoder works on from here in steps of its own; the value has been read.
+    if (line.length > STEP_BYTES) yield;
+    const record = yield* this.#encoder.encoding(line, {
+      typedAt,
+      ...(id !== undefined && { id }),
+    });
+    return {
+      id: record.id ?? derivedId(yield* addressing(line), 1),
+      record,
+      terminator: LINE_FEED,
+      lead: NOTHING,
+    };
   }
 
   async *#putBatch(
@@ -388,6 +405,14 @@ function receipt(id: string, outcome: WriteOutcome): PutReceipt {
   if (outcome.status === 'failed') throw outcome.error;
   const { status, revision, newSegments, newBytes } = outcome as WriteSuccess;
   return { id, status, revision, newSegments, newBytes } as PutReceipt;
+}
+
+async function messagesIn(
+  { pieces }: Composition<StoredReference>,
+  { signal }: AbortOptions,
+): Promise<number> {
+  const split = await inTurns(splitting(joinSkeletons(pieces)), signal);
+  return split?.ends.length ?? 0;
 }
 
 function wasDeleted(outcome: WriteOutcome): boolean {

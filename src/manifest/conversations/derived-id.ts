@@ -1,4 +1,4 @@
-import { addressOf } from '../../core/address.ts';
+import type { Address } from '../../core/address.ts';
 
 /**
  * Makes ids for records without one: `line-` and the first 32 hex digits of the SHA-256 of the
@@ -6,8 +6,8 @@ import { addressOf } from '../../core/address.ts';
  * importing the same file again finds the same ids. If two different records ever had the same
  * digits, their content would distinguish them.
  */
-export function derivedId(line: Buffer, occurrence: number): string {
-  const id = `line-${addressOf(line).slice(0, 32)}`;
+export function derivedId(address: Address, occurrence: number): string {
+  const id = `line-${address.slice(0, 32)}`;
   return occurrence === 1 ? id : `${id}-${occurrence}`;
 }
 

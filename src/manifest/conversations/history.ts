@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { AbortOptions } from '../../core/abort.ts';
 import type { Address } from '../../core/address.ts';
 import { isVarveError, VarveError } from '../../core/errors.ts';
 import { parseJson } from '../../core/json.ts';
+import { inTurns } from '../../core/steps.ts';
 import type { EntryShape, Skeleton } from '../content/body.ts';
-import { type Split, splitAtMessages, splitSkeleton } from '../content/composition.ts';
+import { type Split, splitSkeleton, splitting } from '../content/composition.ts';
 import type { ConversationRecord } from '../content/record.ts';
 import type { Reference } from '../content/reference.ts';
 
@@ -35,9 +37,14 @@ export type Continuation =
   | { readonly status: 'rewrite' };
 
 /** Makes a history of a record, given the one before it. */
-export function historyOf(record: ConversationRecord, before: History | undefined): History {
+export async function historyOf(
+  record: ConversationRecord,
+  before: History | undefined,
+  { signal }: AbortOptions,
+): Promise<History> {
+  const skeleton = { text: record.text, references: record.references.map(addressed) };
   return {
-    split: splitAtMessages({ text: record.text, references: record.references.map(addressed) }),
+    split: await inTurns(splitting(skeleton), signal),
     text: async () => record.line,
     knew: async (line) =>
       covers(record.line, line) || (before !== undefined && (await before.knew(line))),
@@ -55,8 +62,9 @@ export function historyOf(record: ConversationRecord, before: History | undefine
 export async function continuation(
   stored: History,
   record: ConversationRecord,
+  { signal }: AbortOptions,
 ): Promise<Continuation> {
-  const added = splitAtMessages(record);
+  const added = await inTurns(splitting(record), signal);
   if (stored.split === undefined || added === undefined) {
     if (deepEqual(parse(await stored.text()), parse(record.line))) return { status: 'unchanged' };
     throw conflict(record.id, 'one of the two has no array of messages');

@@ -1,12 +1,14 @@
 import type { Backend } from '../../backends/contract/backend.ts';
 import type { WriteOutcome } from '../../backends/contract/manifests.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
+import type { Address } from '../../core/address.ts';
 import { slicesOf } from '../../core/batches.ts';
 import { type ByteSource, piecesOf } from '../../core/byte-source.ts';
 import { VarveError } from '../../core/errors.ts';
 import type { OnEvent, ProgressEvent } from '../../core/events.ts';
 import type { OptionKinds } from '../../core/options/option-kinds.ts';
 import { declareOptions } from '../../core/options/options.ts';
+import { addressing, inTurns, StepMeter, type Steps } from '../../core/steps.ts';
 import { Work } from '../../core/work.ts';
 import { NOTHING } from '../content/body.ts';
 import { RecordEncoder } from '../content/record.ts';
@@ -124,7 +126,7 @@ async function importAll(
   try {
     for await (const batch of readJsonl(piecesOf(source, settings.signal), { maxRecordBytes })) {
       // Reads and encodes the next batch while this one is being committed.
-      const prepared = importer.prepare(batch);
+      const prepared = await inTurns(importer.preparing(batch), settings.signal);
       await committing;
       committing = importer.commit(prepared);
       // A failure is reported where it is awaited.
@@ -171,16 +173,19 @@ class Importer {
     this.#writer = new ConversationWriter(backend, new ConversationReader(backend));
   }
 
-  prepare({ records, lead }: JsonlBatch): Prepared[] {
+  /** Encodes the records of a batch. */
+  *preparing({ records, lead }: JsonlBatch): Steps<Prepared[]> {
     throwIfAborted(this.#options.signal);
+    const meter = new StepMeter();
     this.#encoder.content.beginBatch();
     if (lead.length > 0) this.#lead = lead;
     this.#counts.bytes += lead.length;
     const prepared: Prepared[] = [];
     for (const source of records) {
-      const taken = this.#take(source);
+      const taken = yield* this.#taking(source);
       prepared.push({ source, taken });
       if (taken instanceof VarveError && this.#stops) break;
+      if (meter.add(source.bytes.length)) yield;
     }
     return prepared;
   }
@@ -224,12 +229,12 @@ class Importer {
     return this.#options.onError !== 'skip';
   }
 
-  #take(source: JsonlRecord): RecordToWrite | VarveError {
+  *#taking(source: JsonlRecord): Steps<RecordToWrite | VarveError> {
     try {
-      const record = this.#encoder.encode(source.bytes);
+      const record = yield* this.#encoder.encoding(source.bytes);
       const lead = this.#lead;
       this.#lead = NOTHING;
-      const id = record.id ?? this.#deriveId(source.bytes);
+      const id = record.id ?? this.#deriveId(yield* addressing(source.bytes));
       return { id, record, terminator: source.terminator, lead };
     } catch (error) {
       if (error instanceof VarveError) return error;
@@ -237,10 +242,10 @@ class Importer {
     }
   }
 
-  #deriveId(bytes: Buffer): string {
-    const id = derivedId(bytes, 1);
+  #deriveId(address: Address): string {
+    const id = derivedId(address, 1);
     const occurrence = this.#occurrences.count(id);
-    return occurrence === 1 ? id : derivedId(bytes, occurrence);
+    return occurrence === 1 ? id : derivedId(address, occurrence);
   }
 
   #count(

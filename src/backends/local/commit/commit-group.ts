@@ -33,6 +33,11 @@ export class CommitGroup {
     return this.#deserted.signal;
   }
 
+  /** The writes of those that have not left. */
+  get writes(): LocalWrite[] {
+    return this.#commits.flatMap((commit) => (this.#left.has(commit) ? [] : commit.writes));
+  }
+
   /**
    * Applies the writes of those that have not left. From now on they may be in the store, so they
    * cannot leave: only the transaction says what became of them.

@@ -1,3 +1,4 @@
+import { inTurns } from '../../../core/steps.ts';
 import { toVarveError } from '../../../core/system/system-error.ts';
 import type { PackOwner } from '../packs/pack-owner.ts';
 import type { LocalIndex } from '../tables/local-index.ts';
@@ -6,6 +7,7 @@ import type { CommitGroup } from './commit-group.ts';
 import { CommitLog } from './commit-log.ts';
 import { type CommitTuning, EntryWriter } from './entry-writer.ts';
 import { ManifestWriter } from './manifest-writer.ts';
+import { preparing } from './prepared-blocks.ts';
 
 /**
  * How writes get into the store. The words of this folder:
@@ -32,13 +34,15 @@ export async function commitGroup(
   { index, owner, tuning, clock }: CommitStore,
 ): Promise<void> {
   try {
+    // Check and compress what can be foreseen, in turns with other work.
+    const prepared = await inTurns(preparing(group.writes, index, tuning.segments));
     // Wait for this process's turn and a pack of its own, then for the write lock of the index.
     const outcomes = await owner.append((appender) => {
       // Synchronous from here on: nobody else writes, and no transaction is open across an await.
       index.refresh();
       const now = clock();
       const log = new CommitLog(index, appender, tuning.bodies.level);
-      const entries = new EntryWriter(index, appender, tuning, now);
+      const entries = new EntryWriter(index, appender, tuning, now, prepared);
       const manifests = new ManifestWriter(index, log, now);
 
       // Plan and carry out each write. Rows change, and full blocks go to the pack on the way.

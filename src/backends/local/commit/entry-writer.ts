@@ -1,8 +1,6 @@
-import { packTokens } from '../../../cas/codec/token-codec.ts';
 import type { Address } from '../../../core/address.ts';
 import { isUnreadable } from '../../../core/errors.ts';
 import type { NewEntry, NewSegment } from '../../contract/manifests.ts';
-import { checkedBytes } from '../../contract/write-validation.ts';
 import type { PackAppender } from '../files/pack-files.ts';
 import { type BodyRecord, encodeBodyRecord } from '../format/body-record.ts';
 import { BODIES, SEGMENTS } from '../format/schema.ts';
@@ -11,17 +9,16 @@ import type { LocalIndex } from '../tables/local-index.ts';
 import { type LocalKey, type ManifestRow, ownerMark } from '../tables/manifest-table.ts';
 import { segmentEntry } from '../tables/segment-resolver.ts';
 import { Healing } from './healing.ts';
+import { type CheckedSegment, checkedSegment, type PreparedBlocks } from './prepared-blocks.ts';
 
 export interface CommitTuning {
   readonly segments: BlockTuning;
   readonly bodies: BlockTuning;
 }
 
-interface PlannedSegment {
+interface PlannedSegment extends CheckedSegment {
   readonly address: Address;
   readonly record: number;
-  /** Canonical bytes. */
-  readonly bytes: Uint8Array;
   readonly tokens: boolean;
 }
 
@@ -54,14 +51,22 @@ export class EntryWriter {
   #nextBody: number;
   readonly #newSegments = new Map<Address, number>();
   readonly #healing: Healing;
+  readonly #prepared: PreparedBlocks;
   #isChanged = false;
 
   /** Make it when the transaction begins. */
-  constructor(index: LocalIndex, appender: PackAppender, tuning: CommitTuning, now: number) {
+  constructor(
+    index: LocalIndex,
+    appender: PackAppender,
+    tuning: CommitTuning,
+    now: number,
+    prepared: PreparedBlocks,
+  ) {
     const { database } = index;
     this.#index = index;
     this.#now = now;
-    this.#segmentBlocks = new BlockStager(database, appender, SEGMENTS, tuning.segments);
+    this.#prepared = prepared;
+    this.#segmentBlocks = new BlockStager(database, appender, SEGMENTS, tuning.segments, prepared);
     this.#bodyBlocks = new BlockStager(database, appender, BODIES, tuning.bodies);
     this.#segmentBlockBytes = tuning.segments.blockBytes;
     this.#firstSegment = database.meta('next_segment');
@@ -93,12 +98,8 @@ export class EntryWriter {
         }
         const tokens = segment.encoding === 'tokens';
         const record = next++;
-        segments.set(segment.address, {
-          address: segment.address,
-          record,
-          bytes: checkedBytes(segment),
-          tokens,
-        });
+        const checked = this.#prepared.find(segment) ?? checkedSegment(segment);
+        segments.set(segment.address, { ...checked, address: segment.address, record, tokens });
         return record;
       });
       return { segments: records, body: entry.body };
@@ -113,13 +114,8 @@ export class EntryWriter {
    */
   store({ entries, segments }: PlannedEntries, owner: LocalKey): number[] {
     this.#isChanged = true;
-    for (const { address, record, bytes, tokens } of segments.values()) {
-      this.#segmentBlocks.add({
-        id: record,
-        bytes: tokens ? packTokens(bytes) : bytes,
-        tokens,
-        address,
-      });
+    for (const { address, record, stored, tokens } of segments.values()) {
+      this.#segmentBlocks.add({ id: record, bytes: stored, tokens, address });
       this.#newSegments.set(address, record);
       this.#nextSegment = record + 1;
     }
@@ -203,8 +199,7 @@ export class EntryWriter {
 
   #healOne(record: number, segment: NewSegment): void {
     if (segment.bytes === null || !this.#healing.needs(record)) return;
-    const tokens = segment.encoding === 'tokens';
-    const bytes = checkedBytes(segment);
-    this.#healing.take(record, segment.address, tokens ? packTokens(bytes) : bytes, tokens);
+    const { stored } = checkedSegment(segment);
+    this.#healing.take(record, segment.address, stored, segment.encoding === 'tokens');
   }
 }

@@ -45,11 +45,24 @@ export interface BlockRecord {
   readonly address?: Address;
 }
 
-/** Encodes records, which must be in ascending order of ids. */
-export function encodeBlock(space: Space, records: readonly BlockRecord[], level: number): Buffer {
-  const directory = encodeDirectory(space, records);
+/** The frame of the block of these records. */
+export function blockFrame(space: Space, records: readonly BlockRecord[], level: number): Buffer {
   const as = sealedAs(space, records[0]?.id, records.at(-1)?.id);
-  const frame = encodeSealed(Buffer.concat(records.map((record) => record.bytes)), as, { level });
+  return encodeSealed(Buffer.concat(records.map((record) => record.bytes)), as, { level });
+}
+
+/**
+ * Encodes records, which must be in ascending order of ids.
+ *
+ * @param frame their {@link blockFrame}.
+ */
+export function encodeBlock(
+  space: Space,
+  records: readonly BlockRecord[],
+  level: number,
+  frame: Buffer = blockFrame(space, records, level),
+): Buffer {
+  const directory = encodeDirectory(space, records);
   const block = Buffer.allocUnsafe(BLOCK_HEADER_BYTES + directory.length + frame.length);
   BLOCK_MAGIC.copy(block, 0);
   block[4] = VERSION;

@@ -10,6 +10,12 @@ export interface BlockTuning {
   readonly level: number;
 }
 
+/** Frames of blocks that were made before the transaction. */
+export interface PreparedFrames {
+  /** The frame of exactly these records, if there is one. */
+  frameOf(records: readonly BlockRecord[]): Buffer | undefined;
+}
+
 /**
  * Collects records of one space into blocks, appends these to a pack and enters them into the
  * index.
@@ -19,14 +25,22 @@ export class BlockStager {
   readonly #appender: PackAppender;
   readonly #space: Space;
   readonly #tuning: BlockTuning;
+  readonly #prepared: PreparedFrames | undefined;
   #records: BlockRecord[] = [];
   #bytes = 0;
 
-  constructor(database: IndexDatabase, appender: PackAppender, space: Space, tuning: BlockTuning) {
+  constructor(
+    database: IndexDatabase,
+    appender: PackAppender,
+    space: Space,
+    tuning: BlockTuning,
+    prepared?: PreparedFrames,
+  ) {
     this.#database = database;
     this.#appender = appender;
     this.#space = space;
     this.#tuning = tuning;
+    this.#prepared = prepared;
   }
 
   /** Adds a record; ids must ascend. */
@@ -55,7 +69,8 @@ export class BlockStager {
   /** Writes records as one block and returns its id; the caller enters the extents. */
   write(records: readonly BlockRecord[]): number {
     const raw = records.reduce((total, record) => total + record.bytes.length, 0);
-    const block = encodeBlock(this.#space, records, this.#tuning.level);
+    const frame = this.#prepared?.frameOf(records);
+    const block = encodeBlock(this.#space, records, this.#tuning.level, frame);
     const start = this.#appender.append(block);
     const { lastInsertRowid } = this.#database.run(
       'INSERT INTO block (space, pack, start, length, raw, records) VALUES (?, ?, ?, ?, ?, ?)',
