@@ -16,6 +16,7 @@ import * as live from './suites/live.mjs';
 import * as maintenance from './suites/maintenance.mjs';
 import * as memory from './suites/memory.mjs';
 import * as objects from './suites/objects.mjs';
+import * as price from './suites/price.mjs';
 import * as scale from './suites/scale.mjs';
 import * as tuning from './suites/tuning.mjs';
 import { describeCorpus } from './support/files.mjs';
@@ -30,7 +31,7 @@ import { machineFacts } from './support/machine.mjs';
  */
 
 /** @type {Record<string, Suite>} */
-const SUITES = { corpora, get, growth, live, maintenance, memory, objects, scale, tuning };
+const SUITES = { corpora, get, growth, live, maintenance, memory, objects, price, scale, tuning };
 
 const [name = '', ...args] = process.argv.slice(2);
 const suite = SUITES[name];

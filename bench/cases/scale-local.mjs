@@ -57,7 +57,8 @@ const steps = {
       const onProgress = (/** @type {{ conversations: number }} */ { conversations }) => {
         exported = conversations;
       };
-      const { cpuMs } = await costOf(() => count(store.exportJsonl({ onProgress })));
+      const end = performance.now() + budgetMs;
+      const { cpuMs } = await costOf(() => count(store.exportJsonl({ onProgress }), end, 1));
       figures['export, µs each'] = (cpuMs * 1000) / exported;
     }
     if (wanted('du --by model, µs each')) {
@@ -114,10 +115,11 @@ async function perRow(name, list, lookedAt = 1) {
 /**
  * @param {AsyncIterable<unknown>} items
  * @param {number} [end] by `performance.now()`
+ * @param {number} [every] how many items there are between two looks at the time
  */
-async function count(items, end = Number.POSITIVE_INFINITY) {
+async function count(items, end = Number.POSITIVE_INFINITY, every = 100) {
   let seen = 0;
-  for await (const _ of items) if (++seen % 100 === 0 && performance.now() > end) break;
+  for await (const _ of items) if (++seen % every === 0 && performance.now() > end) break;
   return seen;
 }
 
