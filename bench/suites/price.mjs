@@ -16,7 +16,7 @@ export const options = /** @type {const} */ ({
   'get-price': { type: 'string', default: '0.0004' },
 });
 
-/** The default prices are for so many requests. */
+/** The default prices are for this many requests. */
 const PRICED = 1_000;
 
 const MS_PER_HOUR = 3_600_000;
