@@ -34,6 +34,11 @@ export interface ObjectStoreOptions {
    * each change of one object is a call. Default: 60,000.
    */
   readonly timeoutMs?: number | undefined;
+  /**
+   * Where audits and full collections of stores with more than a million references make a folder
+   * for sorting them. Default: the folder of the system for temporary files (`TMPDIR`).
+   */
+  readonly temporaryFolder?: string | undefined;
 }
 
 /** The kinds of {@link ObjectStoreOptions}. */
@@ -45,6 +50,7 @@ export function objectStoreKinds(is: OptionKinds) {
     compressionLevel: is.whole(1, 19),
     leaseMs: is.number(1000),
     timeoutMs: is.number(1),
+    temporaryFolder: is.text,
   };
 }
 

@@ -205,8 +205,8 @@ export const RETENTION_SCENARIOS: readonly ScriptedScenario[] = [
         patches: [
           patch(
             'remnants.ts',
-            'if ((announced?.size ?? 0) > 0) return true;',
-            'if (scan.of(address) !== undefined) return true;',
+            'if (announced.size > 0) return true;',
+            'if (committed.size + announced.size + references.dropped.size > 0) return true;',
           ),
         ],
       },

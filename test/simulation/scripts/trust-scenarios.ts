@@ -183,16 +183,14 @@ export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
         patches: [
           patch(
             'suspects.ts',
-            'if (suspects.get(address)?.gen !== reference.gen || ',
-            'if (address || ',
+            'reference.gen === gen && !this.#run.foreseen',
+            'reference.gen !== gen && !this.#run.foreseen',
           ),
         ],
       },
       {
         name: 'spares what is named, but does not count it',
-        patches: [
-          patch('suspects.ts', 'if (isUsable(sidecar)) {', 'if (isUsable(sidecar)) return; else {'),
-        ],
+        patches: [patch('suspects.ts', 'if (isInUse) {', 'if (isInUse) return; else {')],
       },
       {
         name: 'spares what is condemned, but leaves it condemned',
@@ -200,7 +198,7 @@ export const TRUST_SCENARIOS: readonly ScriptedScenario[] = [
           patch(
             'suspects.ts',
             '} else await this.#repair.move(',
-            '} else if (holds.length < 0) await this.#repair.move(',
+            '} else if (confirmed.length < 0) await this.#repair.move(',
           ),
         ],
       },

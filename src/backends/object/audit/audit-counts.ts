@@ -30,12 +30,13 @@ async function tooFew(
   // A sidecar that has given its generation up counts nothing any more: its references are moved.
   if (!isUsable(sidecar)) return [];
   const known = new Set(sidecar.refs);
-  const suspects = [...(references?.committed ?? [])].filter(
+  const suspects = [...references.committed].filter(
     ([token, { gen }]) => gen === sidecar.gen && !known.has(token),
   );
-  const confirmed = await mapAll(suspects, async ([token, { key, gen }]) =>
-    (await scan.isCommitted(address, token, gen)) && !(await isCounted(protocol, address, token))
-      ? [{ token, key }]
+  const confirmed = await mapAll(suspects, async ([token, reference]) =>
+    (await scan.isCommitted(address, token, reference)) &&
+    !(await isCounted(protocol, address, token))
+      ? [{ token, key: reference.key }]
       : [],
   );
   const uncounted = confirmed.flat();
@@ -43,7 +44,7 @@ async function tooFew(
   const message =
     `segment ${address} counts ${counted(uncounted.length)} too few: it could be collected ` +
     'although it is in use';
-  const manifests = firstOf(uncounted.map(({ key }) => key));
+  const manifests = firstOf(uncounted);
   const tokens = uncounted.map(({ token }) => token);
   return [
     {
@@ -55,9 +56,9 @@ async function tooFew(
 
 async function tooMany(
   context: SegmentAuditContext,
-  { address, sidecar }: SidecarEvidence,
+  { address, references, sidecar }: SidecarEvidence,
 ): Promise<Diagnosis[]> {
-  const leaked = await context.scan.leaked(address, sidecar.refs);
+  const leaked = await context.scan.leaked(references, sidecar.refs);
   if (leaked.length === 0) return [];
   const message =
     `segment ${address} counts ${counted(leaked.length)} that no manifest has: it could ` +

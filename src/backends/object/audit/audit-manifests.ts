@@ -7,32 +7,29 @@ import type { SeenRecord } from '../tables/manifest-table.ts';
 import type { AuditContext, AuditRun } from './audit-run.ts';
 import type { Diagnosis } from './diagnosis.ts';
 
-/**
- * Scans all manifests. Reports those that cannot be read, once, and in the first pass what crashed
- * writers left in them.
- */
+/** Scans all manifests. Reports unreadable ones, and what crashed writers left in others. */
 export async function* auditManifests(
   run: AuditRun,
   scan: ReferenceScan,
-  isFirstPass: boolean,
 ): AsyncGenerator<Finding, void, undefined> {
   const { context, unreadableManifests } = run;
   const unreadable: Diagnosis[] = [];
   const stale: Diagnosis[] = [];
   await scan.run(
-    (seen) => {
-      const { record } = seen;
-      if (isFirstPass && record !== undefined && isStale(context.protocol, seen))
-        stale.push(staleWriter(context, seen, record));
-    },
-    (objectKey, error) => {
-      if (!unreadableManifests.has(objectKey))
+    {
+      onRecord: (seen) => {
+        const { record } = seen;
+        if (record !== undefined && isStale(context.protocol, seen))
+          stale.push(staleWriter(context, seen, record));
+      },
+      onUnreadable: (objectKey, error) => {
         unreadable.push(unreadableManifest(objectKey, error));
-      unreadableManifests.add(objectKey);
+        unreadableManifests.add(objectKey);
+      },
     },
     run.options.signal,
   );
-  if (isFirstPass) run.tally.manifests = scan.manifests;
+  run.tally.manifests = scan.manifests;
   run.progress('reading manifests', scan.manifests);
   yield* run.report([...unreadable, ...stale].map((diagnosis) => [diagnosis]));
 }

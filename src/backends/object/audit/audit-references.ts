@@ -61,13 +61,15 @@ async function brokenReferences(
 ): Promise<BrokenReference[]> {
   const isProtected = (gen: Generation) =>
     sidecar === undefined || (sidecar.gen === gen && isUsable(sidecar));
-  const broken = await mapAll(references?.committed ?? [], async ([token, { key, gen }]) => {
+  const broken = await mapAll(references.committed, async ([token, reference]) => {
+    const { gen } = reference;
     const isListed = generations.includes(gen);
     if (isListed && isProtected(gen)) return [];
     const isStored =
       isListed || (await protocol.store.head(segmentKey(address, gen))) !== undefined;
     if (isStored && isProtected(gen)) return [];
-    return (await scan.isCommitted(address, token, gen)) ? [{ token, key, gen, isStored }] : [];
+    const isCommitted = await scan.isCommitted(address, token, reference);
+    return isCommitted ? [{ token, key: reference.key, gen, isStored }] : [];
   });
   return broken.flat();
 }
@@ -76,6 +78,6 @@ function about(address: Address, references: readonly FoundReference[]) {
   return {
     address,
     location: segmentKey(address, (references[0] as FoundReference).gen),
-    manifests: firstOf(references.map(({ key }) => key)),
+    manifests: firstOf(references),
   };
 }

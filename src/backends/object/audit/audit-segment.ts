@@ -1,5 +1,6 @@
 import { isUnreadable } from '../../../core/errors.ts';
 import type { Sidecar } from '../format/sidecar.ts';
+import type { SegmentReferences } from '../listing/reference-scan.ts';
 import type { ListedSegment } from '../listing/segment-listing.ts';
 import { findWrongCounts } from './audit-counts.ts';
 import { verifyData } from './audit-data.ts';
@@ -11,6 +12,8 @@ import type { SegmentAuditContext } from './segment-evidence.ts';
 /** What an audit found out about one segment. */
 export interface SegmentAudit {
   readonly listed: ListedSegment;
+  /** How many committed manifests reference it. */
+  readonly held: number;
   readonly sidecar: Sidecar | undefined;
   readonly diagnoses: readonly Diagnosis[];
   /** Canonical bytes that were read and re-hashed. */
@@ -21,11 +24,13 @@ export interface SegmentAudit {
 export async function auditSegment(
   context: SegmentAuditContext,
   listed: ListedSegment,
+  references: SegmentReferences,
   isSampled: boolean,
 ): Promise<SegmentAudit> {
   const { address, generations } = listed;
-  const evidence = { address, generations, references: context.scan.of(address) };
-  const unverified = { listed, sidecar: undefined, verifiedBytes: 0 };
+  const evidence = { address, generations, references };
+  const held = references.committed.size;
+  const unverified = { listed, held, sidecar: undefined, verifiedBytes: 0 };
   let sidecar: Sidecar | undefined;
   try {
     sidecar = await context.protocol.sidecars.read(address);
@@ -47,5 +52,5 @@ export async function auditSegment(
     ...findDeadGenerations(context, known),
   ];
   const { verifiedBytes, damage } = await verifyData(context, known, isSampled);
-  return { listed, sidecar, diagnoses: [...diagnoses, ...damage], verifiedBytes };
+  return { listed, held, sidecar, diagnoses: [...diagnoses, ...damage], verifiedBytes };
 }

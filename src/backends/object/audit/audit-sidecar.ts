@@ -17,11 +17,9 @@ export function findDataWithoutSidecar(
   { address, generations, references }: SegmentEvidence,
 ): Diagnosis[] {
   return generations.flatMap((gen) => {
-    const held = [...(references?.committed ?? [])].filter(
-      ([, reference]) => reference.gen === gen,
-    );
+    const held = [...references.committed].filter(([, reference]) => reference.gen === gen);
     if (held.length === 0) {
-      const isAnnounced = (references?.announced.size ?? 0) > 0;
+      const isAnnounced = references.announced.size > 0;
       return isAnnounced ? [] : [orphan(context, address, gen, 'has no sidecar')];
     }
     const finding = {
@@ -29,7 +27,7 @@ export function findDataWithoutSidecar(
       message: `segment ${address} has data, but no sidecar`,
       address,
       location: segmentKey(address, gen),
-      manifests: firstOf(held.map(([, { key }]) => key)),
+      manifests: firstOf(held.map(([, reference]) => reference)),
       repair: REBUILD,
       harmful: false,
     } as const;
@@ -44,7 +42,7 @@ export function findDeadGenerations(
   context: SegmentAuditContext,
   { address, generations, references, sidecar }: SidecarEvidence,
 ): Diagnosis[] {
-  const held = new Set([...(references?.committed.values() ?? [])].map(({ gen }) => gen));
+  const held = new Set([...references.committed.values()].map(({ gen }) => gen));
   return generations
     .filter((gen) => (gen !== sidecar.gen || sidecar.state === 'gone') && !held.has(gen))
     .map((gen) => orphan(context, address, gen, 'belongs to a generation that is over'));
@@ -56,14 +54,14 @@ export function unreadableSidecar(
   { address, generations, references }: SegmentEvidence,
   { code, message }: VarveError,
 ): Diagnosis {
-  const held = [...(references?.committed ?? [])];
+  const held = [...references.committed];
   const heldGenerations = held.map(([, reference]) => reference.gen);
   const isListed = (generation: Generation) => generations.includes(generation);
   const gen = heldGenerations.find(isListed) ?? heldGenerations[0] ?? generations[0];
   // A sidecar that a newer version wrote is not damaged.
   const canRebuild = gen !== undefined && code === 'CORRUPT';
   const rebuild = async (generation: Generation): Promise<boolean> => {
-    const refs = [...held.map(([token]) => token), ...(references?.announced ?? [])];
+    const refs = [...held.map(([token]) => token), ...references.announced];
     if (refs.length === 0) await hints.write({ segments: [address], manifests: [] });
     return protocol.sidecars.replaceDamaged(address, newContent(protocol, generation, refs));
   };

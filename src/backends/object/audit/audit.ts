@@ -9,9 +9,8 @@ import { cool } from './cool.ts';
 /**
  * Verifies an object store against its manifests, which are the truth. Its words:
  *
- * - A *scan* reads all manifests and keeps the references to a range of segments. One *pass* scans
- *   and then audits the segments of that range; there is one pass, unless there are more references
- *   than fit in memory.
+ * - A *scan* reads all manifests and sorts their references by segment, on disk where there are
+ *   many. They are compared with the segments as these are listed, which is in the same order.
  * - A *diagnosis* is a finding and its repair. What a scan found is older than what is read later,
  *   so a diagnosis is made only after its manifests were read again.
  * - To *cool* a hot segment is to name its references in the sidecar again.
@@ -23,11 +22,12 @@ export async function* auditObjects(
   const { protocol, hints } = context;
   const started = protocol.clock.monotonic();
   const run = new AuditRun(context, options);
-  for (let from: string | undefined = ''; from !== undefined; ) {
-    const scan: ReferenceScan = new ReferenceScan(protocol, { from });
-    yield* auditManifests(run, scan, from === '');
-    yield* auditSegments(run, scan, from);
-    from = scan.until;
+  const scan = new ReferenceScan(protocol);
+  try {
+    yield* auditManifests(run, scan);
+    yield* auditSegments(run, scan);
+  } finally {
+    scan.close();
   }
   if (options.repair && run.knowsAllReferences)
     await cool(protocol, hints, run.toCool, options.signal);

@@ -1,7 +1,7 @@
 import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { HOT_REFERENCES, type Sidecar, type Token } from '../format/sidecar.ts';
-import { ReferenceScan } from '../listing/reference-scan.ts';
+import { nothingOf, ReferenceScan, type SegmentReferences } from '../listing/reference-scan.ts';
 import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { drop, restore } from '../tables/sidecar-changes.ts';
@@ -42,14 +42,20 @@ export async function cool(
   const name = `${COOLER}${protocol.randomness.nonce()}`;
   const cooling = await placeGuards(protocol, addresses, name);
   if (cooling.length === 0) return;
-  const scan = await scanReferences(protocol, cooling, signal);
-  // Nobody knows what an unreadable manifest references, so the guards stay, and nothing is lost.
-  if (scan === undefined) return;
-  await hintUnreferenced(hints, scan, cooling);
-  await mapAll(cooling, async (address) => {
-    const leaked = await nameReferences(protocol, scan, address);
-    await endCooling(protocol, address, name, leaked);
-  });
+  const scan = new ReferenceScan(protocol, { only: new Set(cooling) });
+  try {
+    // Nobody knows what an unreadable manifest references, so the guards stay, and nothing is lost.
+    if (!(await readsAll(scan, signal))) return;
+    const found = new Map([...scan.inOrder()].map((each) => [each.address, each]));
+    const segments = cooling.map((address) => found.get(address) ?? nothingOf(address));
+    await hintUnreferenced(hints, segments);
+    await mapAll(segments, async (references) => {
+      const leaked = await nameReferences(protocol, scan, references);
+      await endCooling(protocol, references.address, name, leaked);
+    });
+  } finally {
+    scan.close();
+  }
 }
 
 /** Returns the segments that have the guard now. */
@@ -65,34 +71,23 @@ async function placeGuards(
   return begun.flat();
 }
 
-/** Returns `undefined` when a manifest cannot be read. */
-async function scanReferences(
-  protocol: Protocol,
-  cooling: readonly Address[],
-  signal: AbortSignal | undefined,
-): Promise<ReferenceScan | undefined> {
-  const scan = new ReferenceScan(protocol, {
-    only: new Set(cooling),
-    most: Number.POSITIVE_INFINITY,
-  });
+/** Returns whether every manifest can be read. */
+async function readsAll(scan: ReferenceScan, signal: AbortSignal | undefined): Promise<boolean> {
   let isComplete = true;
-  await scan.run(
-    () => {},
-    () => {
-      isComplete = false;
-    },
-    signal,
-  );
-  return isComplete ? scan : undefined;
+  const onUnreadable = () => {
+    isComplete = false;
+  };
+  await scan.run({ onUnreadable }, signal);
+  return isComplete;
 }
 
 async function hintUnreferenced(
   hints: Hints,
-  scan: ReferenceScan,
-  cooling: readonly Address[],
+  segments: readonly SegmentReferences[],
 ): Promise<void> {
-  const segments = cooling.filter((address) => tokensOf(scan, address).length === 0);
-  if (segments.length > 0) await hints.write({ segments, manifests: [] });
+  const unreferenced = segments.filter((each) => tokensOf(each).length === 0);
+  if (unreferenced.length === 0) return;
+  await hints.write({ segments: unreferenced.map(({ address }) => address), manifests: [] });
 }
 
 /**
@@ -101,11 +96,11 @@ async function hintUnreferenced(
 async function nameReferences(
   { sidecars }: Protocol,
   scan: ReferenceScan,
-  address: Address,
+  references: SegmentReferences,
 ): Promise<ReadonlySet<Token>> {
-  const tokens = tokensOf(scan, address);
-  const sidecar = await sidecars.change(address, restore(tokens));
-  return new Set(await scan.leaked(address, sidecar?.refs ?? []));
+  const tokens = tokensOf(references);
+  const sidecar = await sidecars.change(references.address, restore(tokens));
+  return new Set(await scan.leaked(references, sidecar?.refs ?? []));
 }
 
 async function endCooling(
@@ -120,9 +115,8 @@ async function endCooling(
   );
 }
 
-function tokensOf(scan: ReferenceScan, address: Address): Token[] {
-  const { committed, announced } = scan.of(address) ?? {};
-  return [...(committed?.keys() ?? []), ...(announced ?? [])];
+function tokensOf({ committed, announced }: SegmentReferences): Token[] {
+  return [...committed.keys(), ...announced];
 }
 
 function beginCooling(name: string): SidecarChange {

@@ -19,13 +19,14 @@ export interface Diagnosis {
 const WAITING = 'none: it waits until every manifest can be read';
 
 /** The manifests that a finding names. */
-export function firstOf(keys: readonly ManifestKey[]): ManifestKey[] {
-  return keys.slice(0, MOST_NAMED_MANIFESTS);
+export function firstOf(references: readonly { readonly key: ManifestKey }[]): ManifestKey[] {
+  // The keys of others are not even looked up.
+  return references.slice(0, MOST_NAMED_MANIFESTS).map(({ key }) => key);
 }
 
 /** The committed manifests that reference a segment. */
-export function referrersOf(references: SegmentReferences | undefined): ManifestKey[] {
-  return firstOf([...(references?.committed.values() ?? [])].map(({ key }) => key));
+export function referrersOf({ committed }: SegmentReferences): ManifestKey[] {
+  return firstOf([...committed.values()]);
 }
 
 /** The same diagnosis where manifests cannot be read: what these reference is not known. */

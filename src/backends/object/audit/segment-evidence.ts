@@ -18,8 +18,8 @@ export interface SegmentEvidence {
   readonly address: Address;
   /** Those whose data was listed. */
   readonly generations: readonly Generation[];
-  /** What the scanned manifests say of it; `undefined` when none names it. */
-  readonly references: SegmentReferences | undefined;
+  /** What the scanned manifests say of it. */
+  readonly references: SegmentReferences;
 }
 
 /** The same, where the sidecar can be read. */

@@ -27,10 +27,14 @@ export async function walkSegments(run: CollectRun): Promise<void> {
   const suspects = new Suspects(run, new ReferenceRepair(protocol, taker, hints), (addresses) =>
     sweep(run, addresses),
   );
-  await suspectHinted(run, suspects);
-  if (!scope.isOver()) await suspects.sweepUnnamed();
-  const isWhole = await suspectAll(run, suspects);
-  if (isWhole && !scope.isOver()) await suspects.sweepUnnamed();
+  try {
+    await suspectHinted(run, suspects);
+    if (!scope.isOver()) await suspects.sweepUnnamed();
+    const isWhole = await suspectAll(run, suspects);
+    if (isWhole && !scope.isOver()) await suspects.sweepUnnamed();
+  } finally {
+    suspects.close();
+  }
 }
 
 async function suspectHinted(run: CollectRun, suspects: Suspects): Promise<void> {

@@ -1,8 +1,11 @@
 import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
-import { MANIFEST_KINDS, type ManifestKey } from '../../contract/manifests.ts';
-import { listPages } from '../../storage/listing.ts';
-import { manifestsPrefix, referrerOf } from '../format/keys.ts';
+import { VarveError } from '../../../core/errors.ts';
+import { LineSorter } from '../../../core/sorting/line-sorter.ts';
+import { TemporaryFolder } from '../../../core/sorting/temporary-folder.ts';
+import { TextLog } from '../../../core/sorting/text-log.ts';
+import type { ManifestKey, ManifestKind } from '../../contract/manifests.ts';
+import { manifestObjectKey, referrerOf } from '../format/keys.ts';
 import type { ManifestRecord } from '../format/manifest-record.ts';
 import {
   type AttemptId,
@@ -15,6 +18,7 @@ import type { SeenRecord } from '../tables/manifest-table.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import { walkManifests } from './manifest-walk.ts';
+import { ReferrerKeys } from './referrer-keys.ts';
 
 /** A committed manifest's reference. */
 export interface CommittedReference {
@@ -24,6 +28,7 @@ export interface CommittedReference {
 
 /** Everything that the manifests say about one segment. */
 export interface SegmentReferences {
+  readonly address: Address;
   /** References of committed content. */
   readonly committed: Map<Token, CommittedReference>;
   /** References of attempts in progress: the sidecar may contain them, or not. */
@@ -34,66 +39,87 @@ export interface SegmentReferences {
 
 /** Which references a scan keeps. */
 export interface ScanScope {
-  /** Skips segments with a lower address. Default: none. */
-  readonly from?: string;
-  /** Only these segments. Default: all. */
-  readonly only?: ReadonlySet<Address>;
-  /** Most references kept, at least 1. Default: that of the store's settings. */
-  readonly most?: number;
+  /** Only those to these segments. Default: all. */
+  readonly only?: { has(address: Address): boolean } | undefined;
+}
+
+/** What a scan reports on the way. */
+export interface ScanVisitor {
+  readonly onRecord?: (seen: SeenRecord) => void;
+  /** Called with the error of an unreadable manifest. Default: it is skipped. */
+  readonly onUnreadable?: (objectKey: string, error: Error) => void;
+  /** Whether no more manifests may be read. Default: never. */
+  readonly isOver?: () => boolean;
 }
 
 /**
- * The references to segments, read from the manifests themselves: the truth that counts are
- * repaired from (rule `hint-before-change`: no index is asked). If there are more than fit in
- * memory, those of the highest addresses are left to another scan.
+ * The references to segments, read from the manifests themselves in one pass: the truth that counts
+ * are repaired from (rule `hint-before-change`: no index is asked). They are kept as lines, sorted
+ * by segment; more than fit in memory go to a temporary folder. Close it afterwards.
  */
 export class ReferenceScan {
-  readonly #protocol: Protocol;
-  readonly #from: string;
-  readonly #only: ReadonlySet<Address> | undefined;
-  readonly #most: number;
-  readonly #segments = new Map<Address, SegmentReferences>();
-  #kept = 0;
-  #until: Address | undefined;
-  readonly #objectKeys = new Map<string, string>();
+  /** Manifests with content. */
   manifests = 0;
+  readonly #protocol: Protocol;
+  readonly #scope: ScanScope;
+  readonly #folder: TemporaryFolder;
+  readonly #lines: LineSorter;
+  readonly #names: TextLog;
+  readonly #referrers: ReferrerKeys;
+  #isWhole = false;
 
-  constructor(
-    protocol: Protocol,
-    { from = '', only, most = protocol.settings.scannedReferences }: ScanScope = {},
-  ) {
+  constructor(protocol: Protocol, scope: ScanScope = {}) {
+    const { scannedReferences, temporaryFolder } = protocol.settings;
     this.#protocol = protocol;
-    this.#from = from;
-    this.#only = only;
-    this.#most = most;
+    this.#scope = scope;
+    this.#folder = new TemporaryFolder(temporaryFolder);
+    this.#lines = new LineSorter(this.#folder, scannedReferences, protocol.randomness);
+    this.#names = new TextLog(this.#folder, protocol.randomness);
+    this.#referrers = new ReferrerKeys(protocol, scannedReferences);
   }
 
-  /** The lowest address that was skipped for lack of memory; `undefined` when none was. */
-  get until(): Address | undefined {
-    return this.#until;
+  /** Runs written to the temporary folder. */
+  get runs(): number {
+    return this.#lines.runs.length;
   }
 
-  /** Reads every manifest; calls back with each record, and with errors of unreadable ones. */
+  /** Reads every manifest. Returns whether that was not cut short. */
   async run(
-    onRecord: (seen: SeenRecord) => void,
-    onDamage: (objectKey: string, error: Error) => void,
+    { onRecord = () => {}, onUnreadable = () => {}, isOver = () => false }: ScanVisitor,
     signal: AbortSignal | undefined,
-  ): Promise<void> {
+  ): Promise<boolean> {
     for await (const { object, seen, error } of walkManifests(this.#protocol, signal)) {
-      if (error !== undefined) onDamage(object.key, error);
+      if (isOver()) return false;
+      if (error !== undefined) onUnreadable(object.key, error);
       if (seen.record === undefined) continue;
       this.#note(object.key, seen.record);
+      if (this.#lines.isFull) {
+        await this.#lines.makeRoom();
+        this.#names.store();
+      }
       onRecord(seen);
     }
+    this.#isWhole = true;
+    return true;
   }
 
-  of(address: Address): SegmentReferences | undefined {
-    return this.#segments.get(address);
-  }
-
-  /** Every segment that committed content references. */
-  *referenced(): Iterable<Address> {
-    for (const [address, { committed }] of this.#segments) if (committed.size > 0) yield address;
+  /**
+   * What the manifests say of each segment that one of them names, in the order of addresses.
+   *
+   * @throws `IO` when a temporary file is damaged; `INTERNAL` when the manifests were not all read.
+   */
+  *inOrder(): Generator<SegmentReferences, void, undefined> {
+    if (!this.#isWhole) throw new VarveError('INTERNAL', 'a scan was asked before it had ended');
+    let segment: SegmentReferences | undefined;
+    for (const line of this.#lines.sorted()) {
+      const address = line.slice(0, ADDRESS_LENGTH) as Address;
+      if (segment?.address !== address) {
+        if (segment !== undefined) yield segment;
+        segment = nothingOf(address);
+      }
+      this.#decode(line, segment);
+    }
+    if (segment !== undefined) yield segment;
   }
 
   /**
@@ -101,11 +127,12 @@ export class ReferenceScan {
    * only after the `pending` that names it is stored, and manifests leave tombstones: so a token
    * that no manifest names can never be committed.
    */
-  async leaked(address: Address, tokens: readonly Token[]): Promise<Token[]> {
-    const known = this.#segments.get(address);
+  async leaked(
+    { address, committed, announced, dropped }: SegmentReferences,
+    tokens: readonly Token[],
+  ): Promise<Token[]> {
     const strangers = tokens.filter(
-      (token) =>
-        !known?.committed.has(token) && !known?.announced.has(token) && !known?.dropped.has(token),
+      (token) => !committed.has(token) && !announced.has(token) && !dropped.has(token),
     );
     const leaked = await mapAll(strangers, async (token) =>
       (await this.#isLeaked(address, token)) ? [token] : [],
@@ -113,10 +140,13 @@ export class ReferenceScan {
     return leaked.flat();
   }
 
-  /** Whether a manifest's stored content references the segment at that generation now. */
-  async isCommitted(address: Address, token: Token, gen: Generation): Promise<boolean> {
-    const objectKey = await this.#objectKeyOf(referrerOfToken(token));
-    if (objectKey === undefined) return false;
+  /** Whether the stored content of a reference's manifest has that very reference now. */
+  async isCommitted(
+    address: Address,
+    token: Token,
+    { key, gen }: CommittedReference,
+  ): Promise<boolean> {
+    const objectKey = manifestObjectKey(key);
     const seen = await unlessUnreadable(this.#protocol.manifests.readObject(objectKey));
     const reference = seen?.record?.current?.references.get(address);
     return (
@@ -126,55 +156,45 @@ export class ReferenceScan {
     );
   }
 
+  /** Removes what the scan has on disk. */
+  close(): void {
+    this.#folder.remove();
+  }
+
   #note(objectKey: string, { key, current, pending, dropped }: ManifestRecord): void {
+    const isWanted = (address: Address) => this.#scope.only?.has(address) ?? true;
     const referrer = referrerOf(objectKey);
     if (current !== undefined) this.manifests++;
+    let position: string | undefined;
     for (const [address, { gen, attempt }] of current?.references ?? []) {
-      this.#keep(address)?.committed.set(tokenOf(referrer, attempt), { key, gen });
+      if (!isWanted(address)) continue;
+      position ??= encodePosition(this.#names.add(`${key.kind} ${key.id}`));
+      this.#lines.add(`${address}c${position}${tokenOf(referrer, attempt)} ${gen}`);
     }
     for (const { attempt, adds } of pending) {
-      for (const address of adds) this.#keep(address)?.announced.add(tokenOf(referrer, attempt));
+      for (const address of adds)
+        if (isWanted(address)) this.#lines.add(`${address}a${tokenOf(referrer, attempt)}`);
     }
     for (const { address, attempt } of dropped)
-      this.#keep(address)?.dropped.add(tokenOf(referrer, attempt));
-    if (this.#kept > this.#most) this.#narrow();
+      if (isWanted(address)) this.#lines.add(`${address}d${tokenOf(referrer, attempt)}`);
   }
 
-  /** Where to keep one more reference to a segment; `undefined` when it is skipped. */
-  #keep(address: Address): SegmentReferences | undefined {
-    if (address < this.#from || (this.#until !== undefined && address >= this.#until))
-      return undefined;
-    if (this.#only !== undefined && !this.#only.has(address)) return undefined;
-    this.#kept++;
-    const known = this.#segments.get(address);
-    if (known !== undefined) return known;
-    const entry = {
-      committed: new Map<Token, CommittedReference>(),
-      announced: new Set<Token>(),
-      dropped: new Set<Token>(),
-    };
-    this.#segments.set(address, entry);
-    return entry;
-  }
-
-  /**
-   * Drops the upper half, but never the lowest address: it may have more references than fit in
-   * memory.
-   */
-  #narrow(): void {
-    const addresses = [...this.#segments.keys()].sort();
-    let kept = 0;
-    this.#until =
-      addresses.find((address) => {
-        const size = sizeOf(this.#segments.get(address) as SegmentReferences);
-        const isLeftOut = kept > 0 && kept + size > this.#most / 2;
-        if (!isLeftOut) kept += size;
-        return isLeftOut;
-      }) ?? this.#until;
-    for (const address of addresses) {
-      if (this.#until !== undefined && address >= this.#until) this.#segments.delete(address);
+  #decode(line: string, { committed, announced, dropped }: SegmentReferences): void {
+    const rest = line.slice(ADDRESS_LENGTH + 1);
+    switch (line[ADDRESS_LENGTH]) {
+      case 'c': {
+        const position = Number.parseInt(rest.slice(0, POSITION_LENGTH), 36);
+        const end = rest.indexOf(' ', POSITION_LENGTH);
+        const token = rest.slice(POSITION_LENGTH, end) as Token;
+        committed.set(token, new ScannedReference(this.#names, position, rest.slice(end + 1)));
+        break;
+      }
+      case 'a':
+        announced.add(rest as Token);
+        break;
+      default:
+        dropped.add(rest as Token);
     }
-    this.#kept = kept;
   }
 
   /**
@@ -182,29 +202,47 @@ export class ReferenceScan {
    * now.
    */
   async #isLeaked(address: Address, token: Token): Promise<boolean> {
-    const objectKey = await this.#objectKeyOf(referrerOfToken(token));
+    const objectKey = await this.#referrers.objectKeyOf(referrerOfToken(token));
     if (objectKey === undefined) return true;
     const seen = await unlessUnreadable(this.#protocol.manifests.readObject(objectKey));
     // An unreadable manifest may need it.
     if (seen === undefined) return false;
     return seen.record === undefined || !namesToken(seen.record, objectKey, address, token);
   }
+}
 
-  /** Lists the keys when one is asked for first, and again for a referrer that came since. */
-  async #objectKeyOf(referrer: string): Promise<string | undefined> {
-    if (!this.#objectKeys.has(referrer)) {
-      for (const kind of MANIFEST_KINDS) {
-        for await (const page of listPages(this.#protocol, manifestsPrefix(kind))) {
-          for (const { key } of page) this.#objectKeys.set(referrerOf(key), key);
-        }
-      }
-    }
-    return this.#objectKeys.get(referrer);
+/** A reference whose manifest's name is looked up when somebody asks. */
+class ScannedReference implements CommittedReference {
+  readonly gen: Generation;
+  readonly #names: TextLog;
+  readonly #position: number;
+
+  constructor(names: TextLog, position: number, gen: string) {
+    this.#names = names;
+    this.#position = position;
+    this.gen = gen as Generation;
+  }
+
+  get key(): ManifestKey {
+    const name = this.#names.at(this.#position);
+    const end = name.indexOf(' ');
+    return { kind: name.slice(0, end) as ManifestKind, id: name.slice(end + 1) };
   }
 }
 
-function sizeOf({ committed, announced, dropped }: SegmentReferences): number {
-  return committed.size + announced.size + dropped.size;
+/** Digits of an address. */
+const ADDRESS_LENGTH = 64;
+
+/** Digits of a position in base 36: references sort by it, as their manifests are listed. */
+const POSITION_LENGTH = 9;
+
+function encodePosition(position: number): string {
+  return position.toString(36).padStart(POSITION_LENGTH, '0');
+}
+
+/** What manifests say of a segment that none of them names. */
+export function nothingOf(address: Address): SegmentReferences {
+  return { address, committed: new Map(), announced: new Set(), dropped: new Set() };
 }
 
 function namesToken(

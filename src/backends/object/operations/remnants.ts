@@ -5,7 +5,8 @@ import { isUnreadable } from '../../../core/errors.ts';
 import type { Remnant } from '../../contract/collection.ts';
 import { segmentKey, sidecarKey } from '../format/keys.ts';
 import type { Generation, Sidecar } from '../format/sidecar.ts';
-import { ReferenceScan } from '../listing/reference-scan.ts';
+import { nothingOf, ReferenceScan, type SegmentReferences } from '../listing/reference-scan.ts';
+import { withReferences } from '../listing/referenced-segments.ts';
 import { listSegments } from '../listing/segment-listing.ts';
 import type { Protocol } from '../tables/protocol.ts';
 
@@ -24,60 +25,58 @@ export async function findRemnants(
   protocol: Protocol,
   signal: AbortSignal | undefined,
 ): Promise<Remnant[]> {
-  const suspects: StoredData[] = [];
-  for (let from: string | undefined = ''; from !== undefined; ) {
-    const scan: ReferenceScan = new ReferenceScan(protocol, { from });
-    await read(scan, signal);
-    suspects.push(...(await unneeded(protocol, scan, from, signal)));
-    from = scan.until;
-  }
+  const suspects = await unneeded(protocol, signal);
   if (suspects.length === 0) return [];
   // A writer announces before it stores, so a second scan shows what became needed since the first
   // one.
   const again = new ReferenceScan(protocol, {
     only: new Set(suspects.map(({ address }) => address)),
-    most: Number.POSITIVE_INFINITY,
   });
-  await read(again, signal);
-  const left = suspects.filter((data) => !isNeeded(again, data));
-  const remnants = await mapAll(left, (data) => describe(protocol, again, data, signal));
-  return [...new Map(remnants.flat().map((remnant) => [remnant.location, remnant])).values()];
+  try {
+    await again.run({}, signal);
+    const found = new Map([...again.inOrder()].map((each) => [each.address, each]));
+    const remnants = await mapAll(suspects, async (data) => {
+      const references = found.get(data.address) ?? nothingOf(data.address);
+      return isNeeded(references, data) ? [] : describe(protocol, again, references, data, signal);
+    });
+    return [...new Map(remnants.flat().map((remnant) => [remnant.location, remnant])).values()];
+  } finally {
+    again.close();
+  }
 }
 
-/** The sidecars show what a damaged manifest needs. */
-function read(scan: ReferenceScan, signal: AbortSignal | undefined): Promise<void> {
-  return scan.run(
-    () => {},
-    () => {},
-    signal,
-  );
-}
-
+/** Stored data that no manifest needs. The sidecars show what a damaged manifest needs. */
 async function unneeded(
   protocol: Protocol,
-  scan: ReferenceScan,
-  from: string,
   signal: AbortSignal | undefined,
 ): Promise<StoredData[]> {
-  const found: StoredData[] = [];
-  const bounds = { from, until: scan.until, ...abortOf(signal) };
-  for await (const { address, generations } of listSegments(protocol, bounds)) {
-    const stored = generations.map((generation) => ({ address, generation }));
-    found.push(...stored.filter((data) => !isNeeded(scan, data)));
+  const scan = new ReferenceScan(protocol);
+  try {
+    await scan.run({}, signal);
+    const found: StoredData[] = [];
+    const segments = withReferences(listSegments(protocol, abortOf(signal)), scan.inOrder());
+    for await (const { listed, references } of segments) {
+      const { address, generations } = listed;
+      const stored = generations.map((generation) => ({ address, generation }));
+      found.push(...stored.filter((data) => !isNeeded(references, data)));
+    }
+    return found;
+  } finally {
+    scan.close();
   }
-  return found;
 }
 
 /** Whether a manifest references the data, or a writer is about to reference the segment. */
-function isNeeded(scan: ReferenceScan, { address, generation }: StoredData): boolean {
-  const { committed, announced } = scan.of(address) ?? {};
-  if ((announced?.size ?? 0) > 0) return true;
-  return [...(committed?.values() ?? [])].some(({ gen }) => gen === generation);
+function isNeeded(references: SegmentReferences, { generation }: StoredData): boolean {
+  const { committed, announced } = references;
+  if (announced.size > 0) return true;
+  return [...committed.values()].some(({ gen }) => gen === generation);
 }
 
 async function describe(
   protocol: Protocol,
   scan: ReferenceScan,
+  references: SegmentReferences,
   { address, generation }: StoredData,
   signal: AbortSignal | undefined,
 ): Promise<Remnant[]> {
@@ -94,10 +93,7 @@ async function describe(
   if ((sidecar.guards ?? []).length > 0)
     return [{ address, location: sidecarKey(address), reason: HELD }];
   const { refs } = sidecar;
-  const gone = new Set([
-    ...(await scan.leaked(address, refs)),
-    ...(scan.of(address)?.dropped ?? []),
-  ]);
+  const gone = new Set([...(await scan.leaked(references, refs)), ...references.dropped]);
   // Every other counted reference belongs to a damaged manifest.
   if (!sidecar.hot && refs.some((token) => !gone.has(token))) return [];
   return [{ address, location: key, reason: FORGOTTEN }];

@@ -13,10 +13,10 @@ export interface ProtocolSettings {
   readonly compressionLevel: number;
   /** A manifest with more bytes of inline bodies stores them in segments. */
   readonly spillAbove: number;
-  /**
-   * Most references that an audit keeps in memory; with more it reads the manifests several times.
-   */
+  /** Most references that a scan of all manifests keeps in memory; more go to temporary files. */
   readonly scannedReferences: number;
+  /** As in `ObjectStoreOptions`. */
+  readonly temporaryFolder?: string | undefined;
 }
 
 /** What the protocol builds on. */
