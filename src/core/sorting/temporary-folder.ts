@@ -33,7 +33,7 @@ export class TemporaryFolder {
     return join(this.#path, name);
   }
 
-  /** @throws `NO_SPACE` unless the disk has room for so many bytes, and some more for others. */
+  /** @throws `NO_SPACE` unless the disk has room for these bytes, and for some of others. */
   assertRoomFor(bytes: number): void {
     const { bavail, bsize } = this.use(() => statfsSync(this.#path ?? this.#parent));
     if (bavail * bsize >= bytes + LEFT_FREE) return;

@@ -1,21 +1,17 @@
-import { type AbortOptions, abortOf, throwIfAborted } from '../../../core/abort.ts';
+import { type AbortOptions, abortOf } from '../../../core/abort.ts';
 import type { Address } from '../../../core/address.ts';
-import { slicesOf } from '../../../core/batches.ts';
-import { mapAll } from '../../../core/concurrency.ts';
-import { MANIFEST_KINDS, type ManifestHead } from '../../contract/manifests.ts';
+import type { ManifestHead } from '../../contract/manifests.ts';
 import type { ManifestSurvey, SurveyedSegment } from '../../contract/usage.ts';
-import { listObjects, listPages } from '../../storage/listing.ts';
-import { manifestsPrefix, parseSegmentKey, SEGMENTS_PREFIX } from '../format/keys.ts';
+import { parseSegmentKey } from '../format/keys.ts';
 import { headOfRecord, type ManifestContent } from '../format/manifest-record.ts';
 import { type Generation, parseGeneration } from '../format/sidecar.ts';
+import { walkManifests } from '../listing/manifest-walk.ts';
+import { listSegmentObjects } from '../listing/segment-listing.ts';
 import type { Protocol } from '../tables/protocol.ts';
-import { unlessUnreadable } from '../tables/unreadable.ts';
-
-/** Manifests read per batch. */
-const WINDOW = 64;
 
 /** A segment's data in a listing, and the number of manifests that reference it. */
 interface KnownSegment {
+  readonly address: Address;
   readonly generation: Generation;
   readonly storedBytes: number;
   manifests: number;
@@ -27,15 +23,18 @@ interface KeptManifest {
   readonly bodyBytes: number;
   /** Size of its object. */
   readonly storedBytes: number;
-  readonly uses: ReadonlyMap<Address, number>;
-  /** Segments that contain its bodies. */
-  readonly spilled: ReadonlySet<Address>;
+  /** Segments that its entries name. */
+  readonly used: readonly KnownSegment[];
+  /** How often each of them is named. */
+  readonly uses: readonly number[];
+  /** Segments that contain its bodies, and nothing else of it. */
+  readonly spilled: readonly KnownSegment[];
 }
 
 /**
  * Surveys what manifests occupy, with a listing of the segments and one GET per manifest; reads no
  * sidecar. The number of referrers of a segment is known only at the end, so the references of all
- * manifests are in memory: about 100 bytes each, and as much per segment.
+ * manifests are in memory: about 20 bytes each, and 300 per manifest and per segment.
  */
 export async function* surveyObjects(
   protocol: Protocol,
@@ -43,23 +42,17 @@ export async function* surveyObjects(
 ): AsyncGenerator<ManifestSurvey, void, undefined> {
   const known = await measureSegments(protocol, signal);
   const kept: KeptManifest[] = [];
-  for (const kind of MANIFEST_KINDS) {
-    for await (const page of listPages(protocol, manifestsPrefix(kind), abortOf(signal))) {
-      for (const window of slicesOf(page, WINDOW)) {
-        throwIfAborted(signal);
-        await mapAll(window, async ({ key, size }) => {
-          const content = await readContent(protocol, key, signal);
-          if (content === undefined) return;
-          for (const address of content.manifest.references.keys()) {
-            const segment = known.get(address);
-            if (segment !== undefined) segment.manifests++;
-          }
-          kept.push(keep(content.head, content.manifest, size));
-        });
-      }
+  for await (const { object, seen } of walkManifests(protocol, signal)) {
+    const { key, current } = seen.record ?? {};
+    // An audit reports unreadable manifests.
+    if (key === undefined || current === undefined) continue;
+    for (const address of current.references.keys()) {
+      const segment = known.get(address);
+      if (segment !== undefined) segment.manifests++;
     }
+    kept.push(keep(headOfRecord(key, current), current, object.size, known));
   }
-  for (const manifest of kept) yield surveyOf(manifest, known);
+  for (const manifest of kept) yield surveyOf(manifest);
 }
 
 /**
@@ -71,65 +64,66 @@ async function measureSegments(
   signal: AbortSignal | undefined,
 ): Promise<Map<Address, KnownSegment>> {
   const known = new Map<Address, KnownSegment>();
-  for await (const { key, size } of listObjects(protocol, SEGMENTS_PREFIX, abortOf(signal))) {
+  for await (const { key, size } of listSegmentObjects(protocol, abortOf(signal))) {
     const segment = parseSegmentKey(key);
     if (segment?.generation === undefined) continue;
-    known.set(segment.address, { generation: segment.generation, storedBytes: size, manifests: 0 });
+    const { address, generation } = segment;
+    known.set(address, { address, generation, storedBytes: size, manifests: 0 });
   }
   return known;
 }
 
-/** An audit reports unreadable manifests. */
-async function readContent(
-  protocol: Protocol,
-  objectKey: string,
-  signal: AbortSignal | undefined,
-): Promise<{ head: ManifestHead; manifest: ManifestContent } | undefined> {
-  const seen = await unlessUnreadable(
-    protocol.manifests.readObject(objectKey, undefined, abortOf(signal)),
-  );
-  const record = seen?.record;
-  return (
-    record?.current && { head: headOfRecord(record.key, record.current), manifest: record.current }
-  );
-}
-
-function keep(head: ManifestHead, { entries }: ManifestContent, storedBytes: number): KeptManifest {
-  const uses = new Map<Address, number>();
-  const spilled = new Set<Address>();
+function keep(
+  head: ManifestHead,
+  { entries }: ManifestContent,
+  storedBytes: number,
+  known: ReadonlyMap<Address, KnownSegment>,
+): KeptManifest {
+  const uses = new Map<KnownSegment, number>();
+  const spilled = new Set<KnownSegment>();
   let bodyBytes = 0;
   for (const { body, segments } of entries) {
     bodyBytes += body.kind === 'inline' ? body.bytes.length : body.length;
-    if (body.kind === 'spilled') for (const { address } of body.parts) spilled.add(address);
-    for (const address of segments) uses.set(address, (uses.get(address) ?? 0) + 1);
+    for (const address of segments) {
+      const segment = known.get(address);
+      if (segment !== undefined) uses.set(segment, (uses.get(segment) ?? 0) + 1);
+    }
+    for (const { address } of body.kind === 'spilled' ? body.parts : []) {
+      const segment = known.get(address);
+      if (segment !== undefined) spilled.add(segment);
+    }
   }
-  return { head, bodyBytes, storedBytes, uses, spilled };
+  return {
+    head,
+    bodyBytes,
+    storedBytes,
+    used: [...uses.keys()],
+    uses: [...uses.values()],
+    spilled: [...spilled].filter((segment) => !uses.has(segment)),
+  };
 }
 
-function surveyOf(
-  { head, bodyBytes, storedBytes, uses, spilled }: KeptManifest,
-  known: ReadonlyMap<Address, KnownSegment>,
-): ManifestSurvey {
+function surveyOf({
+  head,
+  bodyBytes,
+  storedBytes,
+  used,
+  uses,
+  spilled,
+}: KeptManifest): ManifestSurvey {
   let bodyStoredBytes = storedBytes;
-  for (const address of spilled) {
-    const segment = uses.has(address) ? undefined : known.get(address);
-    if (segment !== undefined)
-      bodyStoredBytes += segment.storedBytes / Math.max(1, segment.manifests);
-  }
-  const segments = [...uses].flatMap(([address, count]): SurveyedSegment[] => {
-    const segment = known.get(address);
-    if (segment === undefined) return [];
+  for (const segment of spilled)
+    bodyStoredBytes += segment.storedBytes / Math.max(1, segment.manifests);
+  const segments = used.map((segment, at): SurveyedSegment => {
     const references = Math.max(1, segment.manifests);
-    return [
-      {
-        address,
-        ...parseGeneration(segment.generation),
-        storedBytes: segment.storedBytes,
-        references,
-        share: 1 / references,
-        uses: count,
-      },
-    ];
+    return {
+      address: segment.address,
+      ...parseGeneration(segment.generation),
+      storedBytes: segment.storedBytes,
+      references,
+      share: 1 / references,
+      uses: uses[at] as number,
+    };
   });
   return { head, bodyBytes, bodyStoredBytes, segments };
 }
