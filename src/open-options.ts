@@ -35,14 +35,6 @@ export interface OpenOptions {
 }
 
 export const OPEN_OPTIONS = declareOptions<OpenOptions>()({
-  // What most callers give, the command line among them.
-  plain: {
-    create: isFlag,
-    readOnly: isFlag,
-    onWarning: isFunction,
-    onEvent: isFunction,
-    signal: isSignal,
-  },
   members: (is: OptionKinds) => ({
     create: is.flag,
     readOnly: is.flag,
@@ -53,15 +45,3 @@ export const OPEN_OPTIONS = declareOptions<OpenOptions>()({
     local: is.group(localStoreKinds(is)),
   }),
 });
-
-function isFunction(value: unknown): boolean {
-  return typeof value === 'function';
-}
-
-function isSignal(value: unknown): boolean {
-  return value instanceof AbortSignal;
-}
-
-function isFlag(value: unknown): boolean {
-  return typeof value === 'boolean';
-}

@@ -13,7 +13,6 @@ import { Segments } from './cas/segments.ts';
 import { type AbortOptions, throwIfAborted } from './core/abort.ts';
 import type { ByteSource } from './core/byte-source.ts';
 import { type OnEvent, safely } from './core/events.ts';
-import { provideZod } from './core/options/zod-loader.ts';
 import type { RequestMetrics } from './core/request-metrics.ts';
 import { Work } from './core/work.ts';
 import { auditStore, STORE_AUDIT_OPTIONS, type StoreAuditOptions } from './gc/audit/store-audit.ts';
@@ -27,7 +26,7 @@ import {
   type UsageBreakdown,
   type UsageBreakdownOptions,
 } from './gc/usage/usage-breakdown.ts';
-import { isObjectLocation, pathOf, readLocation } from './location.ts';
+import { pathOf, readLocation } from './location.ts';
 import { Blobs } from './manifest/blobs/blobs.ts';
 import { Conversations } from './manifest/conversations/conversations.ts';
 import { type ExportOptions, exportJsonl } from './manifest/transfer/export.ts';
@@ -56,8 +55,6 @@ export async function openStore(
   options?: OpenOptions,
 ): Promise<Store> {
   const place = readLocation(location);
-  // A store of objects needs zod anyway, so the options share its copy.
-  if (isObjectLocation(place)) provideZod((await import('zod')).z);
   const given = OPEN_OPTIONS.read('openStore', options);
   throwIfAborted(given.signal);
   const onEvent = given.onEvent && safely(given.onEvent);

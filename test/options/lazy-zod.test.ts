@@ -28,10 +28,10 @@ function loadedBy(...steps: string[]): string[] {
   return JSON.parse(stdout) as string[];
 }
 
-it('loads no zod for calls without options, or with nothing but a signal', () => {
-  expect(loadedBy('bare')).toEqual([]);
+it('a store in a directory loads no zod, with and without options', () => {
+  expect(loadedBy('bare', 'options')).toEqual([]);
 });
 
-it('loads zod for the first call that has other options', () => {
-  expect(loadedBy('options')).not.toEqual([]);
+it('a store of objects loads zod for what it reads from the service', () => {
+  expect(loadedBy('objects')).not.toEqual([]);
 });

@@ -71,14 +71,10 @@ describe('a declaration that differs from its interface does not compile', () =>
     });
   });
 
-  it('when it does not name those that may not be left out, or what needs no zod instead of a signal', () => {
+  it('when it does not name those that may not be left out', () => {
     // @ts-expect-error required
     declareOptions<{ readonly signal?: AbortSignal; readonly every: string }>()({
       members: (is: OptionKinds) => ({ signal: is.signal, every: is.text }),
-    });
-    // @ts-expect-error plain
-    declareOptions<{ readonly name?: string }>()({
-      members: (is: OptionKinds) => ({ name: is.text }),
     });
   });
 });

@@ -33,12 +33,14 @@ export type ProgressCallback = (progress: { phase: string; done: number; total: 
 export function collectWorkKinds(is: OptionKinds) {
   return {
     full: is.flag,
-    shard: is
-      .record({ index: is.whole(0), count: is.whole(1) })
-      .refine(({ index, count }) => index < count, {
-        path: ['index'],
-        error: 'less than shard.count',
-      }),
+    shard: is.record(
+      { index: is.whole(0), count: is.whole(1) },
+      {
+        member: 'index',
+        isOne: ({ index, count }) => index < count,
+        what: 'less than shard.count',
+      },
+    ),
     concurrency: is.whole(1),
     onProgress: is.callback<ProgressCallback>(),
     signal: is.signal,

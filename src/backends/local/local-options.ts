@@ -59,7 +59,6 @@ const LOCAL_STORE_OPTIONS = declareOptions<LocalStoreOptions>()({
     packBytes: 64 * 1024 * 1024,
     inlineBelow: 512,
   },
-  plain: {},
   members: localStoreKinds,
 });
 

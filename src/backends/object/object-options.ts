@@ -63,7 +63,6 @@ export const OBJECT_STORE_OPTIONS = declareOptions<ObjectStoreOptions>()({
     leaseMs: 30_000,
     timeoutMs: 60_000,
   },
-  plain: {},
   members: objectStoreKinds,
 });
 

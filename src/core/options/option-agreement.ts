@@ -1,20 +1,15 @@
-import type { z } from 'zod';
-import type { Schema } from './option-kinds.ts';
-
-/** The schema of each option, by name. */
-export type OptionMembers = Readonly<Record<string, Schema>>;
+import type { Kinds, ValueOf } from './option-kinds.ts';
 
 /**
  * Compares the members of a declaration with its interface: no further requirement when they agree;
  * otherwise a type that nobody can satisfy, whose name shows the difference.
  */
-export type Agreement<Interface, Members extends OptionMembers> = ([
+export type Agreement<Interface, Members extends Kinds> = ([
   Differences<Interface, Members>,
 ] extends [never]
   ? unknown
   : { readonly interfaceAndMembersDifferIn: Differences<Interface, Members>; readonly is: never }) &
-  Named<'required', RequiredKey<Interface>> &
-  Named<'plain', 'signal' extends keyof Interface ? never : keyof Interface>;
+  Named<'required', RequiredKey<Interface>>;
 
 /** Requires a declaration to list an option when there are such keys. */
 type Named<Option extends string, Keys> = [Keys] extends [never]
@@ -40,9 +35,9 @@ export type OptionsRead<Interface, Defaults> = {
 type Defined<T> = Exclude<T, undefined>;
 
 /** Names that only one side has, or whose types differ. */
-type Differences<Interface, Members extends OptionMembers> = {
+type Differences<Interface, Members extends Kinds> = {
   [Key in keyof Interface | keyof Members]-?: Key extends keyof Interface & keyof Members
-    ? Same<Plain<Defined<Interface[Key]>>, Plain<z.input<Members[Key]>>> extends true
+    ? Same<Plain<Defined<Interface[Key]>>, Plain<ValueOf<Members[Key]>>> extends true
       ? never
       : Key
     : Key;
@@ -63,7 +58,7 @@ type Whole =
   | Iterable<unknown>
   | AsyncIterable<unknown>;
 
-/** Removes `readonly` and `| undefined`, which schemas do not express. */
+/** Removes `readonly` and `| undefined`, which kinds do not express. */
 export type Plain<T> = T extends readonly (infer Item)[]
   ? Plain<Item>[]
   : T extends Whole

@@ -2,7 +2,6 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VarveError } from '../../core/errors.ts';
 import { parseJson } from '../../core/json.ts';
-import { loadZod } from '../../core/options/zod-loader.ts';
 import { toVarveError } from '../../core/system/system-error.ts';
 
 /** Names the store of which the folder is a backup. */
@@ -91,11 +90,12 @@ async function readMark(folder: string): Promise<Mark | undefined> {
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw toVarveError(error, `reading ${join(folder, MARK_FILE)}`);
   }
-  const zod = loadZod();
-  const schema = zod.object({
-    v: zod.literal(1),
-    location: zod.string(),
-    identity: zod.string().optional(),
+  // Backups of directories need no zod.
+  const { z } = await import('zod');
+  const schema = z.object({
+    v: z.literal(1),
+    location: z.string(),
+    identity: z.string().optional(),
   });
   try {
     return schema.parse(parseJson(text));

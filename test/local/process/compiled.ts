@@ -50,6 +50,7 @@ export async function compile(
     cwd: PROJECT,
     platform: 'node',
     external: /^[^./]/,
+    transform: { target: 'node20.19', define: { BUNDLED_VERSION: '"of tests"' } },
     output: { dir: target, format: 'esm' },
     logLevel: 'warn',
   });

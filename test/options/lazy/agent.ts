@@ -32,7 +32,16 @@ const STEPS: Readonly<Record<string, () => Promise<unknown>>> = {
     const reader = await openStore(folder, { readOnly: true, create: false, onWarning: () => {} });
     await reader.close();
   },
-  options: () => store.conversations.put(one('a'), { ifExists: 'skip' }),
+  options: async () => {
+    await store.conversations.put(one('a'), { ifExists: 'skip' });
+    for await (const _ of store.conversations.list({ limit: 1, model: 'm' })) break;
+    await store.gc.run({ grace: '1h', shard: { index: 0, count: 2 } });
+  },
+  objects: async () => {
+    const objects = await openStore('memory:');
+    await objects.conversations.put(one('a'));
+    await objects.close();
+  },
 };
 
 for (const step of steps) await STEPS[step]?.();

@@ -89,7 +89,6 @@ const LONGEST_TIMEOUT_MS = 3_600_000;
 const S3_CONFIG = declareOptions<S3Config>()({
   required: ['bucket'],
   secret: ['credentials', 'endpoint'],
-  plain: {},
   defaults: {
     prefix: '',
     allowVersioned: false,
