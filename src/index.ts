@@ -54,7 +54,12 @@ export type {
   SalvageOptions,
   SalvageReport,
 } from './backends/contract/rescue.ts';
-export type { ManifestSurvey, SurveyedSegment, Usage } from './backends/contract/usage.ts';
+export type {
+  CountedUsage,
+  ManifestSurvey,
+  SurveyedSegment,
+  Usage,
+} from './backends/contract/usage.ts';
 export type { PinFilter, PinHead, PinStat, SegmentReceipt } from './cas/pins.ts';
 export type { PutSegmentOptions, Segments } from './cas/segments.ts';
 export type { AbortOptions } from './core/abort.ts';

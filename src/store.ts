@@ -7,7 +7,7 @@ import {
   type BackupReport,
 } from './backends/contract/backup.ts';
 import { ABORT_OPTIONS } from './backends/contract/manifests.ts';
-import type { Usage } from './backends/contract/usage.ts';
+import type { CountedUsage, Usage } from './backends/contract/usage.ts';
 import type { S3Config } from './backends/storage/s3/s3-location.ts';
 import { Segments } from './cas/segments.ts';
 import { type AbortOptions, throwIfAborted } from './core/abort.ts';
@@ -186,6 +186,20 @@ export class Store implements AsyncDisposable {
    */
   async usage(options?: AbortOptions): Promise<Usage> {
     return this.backend.usage(ABORT_OPTIONS.read('usage', options));
+  }
+
+  /**
+   * What {@link usage} found when it was counted last, for two requests however much is stored. A
+   * full collection and an audit count a store of objects; a store in a directory is counted now.
+   *
+   * ```ts
+   * const { countedAt, usage } = (await store.lastUsage()) ?? {};
+   * ```
+   *
+   * @returns `undefined` when nothing has counted it yet.
+   */
+  async lastUsage(options?: AbortOptions): Promise<CountedUsage | undefined> {
+    return this.backend.lastUsage(ABORT_OPTIONS.read('lastUsage', options));
   }
 
   /**

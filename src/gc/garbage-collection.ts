@@ -6,10 +6,11 @@ import {
   collectWorkKinds,
   type ProgressCallback,
 } from '../backends/contract/collection.ts';
-import type { AbortOptions } from '../core/abort.ts';
+import { type AbortOptions, abortOf } from '../core/abort.ts';
 import { type Duration, parseDuration } from '../core/duration.ts';
 import type { OptionKinds } from '../core/options/option-kinds.ts';
 import { declareOptions } from '../core/options/options.ts';
+import { leaveCount } from './leave-count.ts';
 import type { HistoryOptions, RunLog, RunReport } from './run-log.ts';
 import { type Schedule, type ScheduleOptions, scheduleKinds, startSchedule } from './schedule.ts';
 
@@ -104,9 +105,12 @@ export class GarbageCollection {
   async run(options?: GarbageCollectionOptions): Promise<CollectReport> {
     const given = RUN_OPTIONS.read('gc.run', options);
     const collecting = toCollectOptions(given);
-    return this.#runs.record('gc', given, (work) =>
-      this.#backend.collect(work.watching(collecting)),
-    );
+    return this.#runs.record('gc', given, async (work) => {
+      const report = await this.#backend.collect(work.watching(collecting));
+      const hasSeenAll = collecting.full && report.isComplete && !collecting.shard?.index;
+      if (hasSeenAll) await leaveCount(this.#backend, abortOf(given.signal));
+      return report;
+    });
   }
 
   /**

@@ -302,6 +302,24 @@ export function describeCollection(fixture: Fixture): void {
   });
 
   describe('usage', () => {
+    test('that was counted last is that of the count, with its time', async () => {
+      const { backend } = fixture;
+      expect(backend.format).toBeGreaterThan(0);
+      await commit(backend, put('a', [entry('1', 'x')]));
+      const before = await backend.lastUsage();
+      // A backend that counts when it is asked has no count to leave.
+      expect(before === undefined).toBe(backend.recount !== undefined);
+      await backend.recount?.();
+      const { garbageSegments, ...usage } = await backend.usage();
+      const last = await backend.lastUsage();
+      expect(last?.usage.manifests).toEqual(usage.manifests);
+      expect(last).toMatchObject({ usage: { segments: usage.segments, garbageSegments } });
+      expect(Math.abs((last?.countedAt ?? 0) - Date.now())).toBeLessThan(60_000);
+      const counts = async () => (await backend.lastUsage())?.usage.manifests.conversation.count;
+      await commit(backend, put('b', [entry('1', 'x')]));
+      expect(await counts()).toBe(backend.recount === undefined ? 2 : 1);
+    });
+
     test('counts manifests by kind, distinct segments, and garbage', async () => {
       const { backend } = fixture;
       const [x, y] = [randomBytes(1, 1000), randomBytes(2, 2000)];

@@ -40,7 +40,7 @@ import {
   takeLocators,
 } from '../../src/backends/contract/read-validation.ts';
 import { KEPT_REPORTS, type Lease, type ReportLog } from '../../src/backends/contract/reports.ts';
-import type { ManifestSurvey, Usage } from '../../src/backends/contract/usage.ts';
+import type { CountedUsage, ManifestSurvey, Usage } from '../../src/backends/contract/usage.ts';
 import { commitTaken, publishTaken } from '../../src/backends/contract/write-intake.ts';
 import {
   checkedBytes,
@@ -82,6 +82,7 @@ export interface ModelOptions {
  */
 export class ModelBackend implements Backend {
   readonly location = 'model:';
+  readonly format = 1;
   readonly capabilities: BackendCapabilities;
   readonly reports: ReportLog;
   readonly #store: ModelStore;
@@ -319,6 +320,10 @@ export class ModelBackend implements Backend {
   async health(options?: AbortOptions): Promise<Health> {
     this.#check(options);
     return { healthy: true, latencyMs: 0 };
+  }
+
+  async lastUsage(options?: AbortOptions): Promise<CountedUsage> {
+    return { countedAt: this.#now(), usage: await this.usage(options) };
   }
 
   async usage(options?: AbortOptions): Promise<Usage> {

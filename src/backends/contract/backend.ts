@@ -38,7 +38,7 @@ import type {
   WriteOutcome,
 } from './manifests.ts';
 import type { Lease, ReportLog } from './reports.ts';
-import type { ManifestSurvey, Usage } from './usage.ts';
+import type { CountedUsage, ManifestSurvey, Usage } from './usage.ts';
 
 /** Whether a store can be used now. */
 export interface Health {
@@ -75,6 +75,8 @@ export interface Backend {
    * backup} distinguishes them.
    */
   readonly identity?: string | undefined;
+  /** Version of the stored form, counted for each kind of store. */
+  readonly format: number;
 
   /**
    * Executes the writes, each whole or not at all, in order where they concern one key; durable
@@ -169,6 +171,15 @@ export interface Backend {
 
   /** What is stored, and what it occupies. */
   usage(options?: AbortOptions): Promise<Usage>;
+
+  /**
+   * As {@link usage}, for a few requests however much is stored: what was counted last, and when;
+   * `undefined` when it never was.
+   */
+  lastUsage(options?: AbortOptions): Promise<CountedUsage | undefined>;
+
+  /** Counts, for {@link lastUsage}; absent where that counts itself. */
+  recount?(options?: AbortOptions): Promise<void>;
 
   /**
    * Checks with one cheap read whether the store answers and is still the one that was opened.

@@ -23,6 +23,13 @@ export interface Usage {
   readonly garbageBytes: number;
 }
 
+/** A usage, and when it was counted. */
+export interface CountedUsage {
+  /** Milliseconds since the epoch. */
+  readonly countedAt: number;
+  readonly usage: Usage;
+}
+
 /** A segment as one manifest uses it. */
 export interface SurveyedSegment extends SegmentDescription {
   /**

@@ -30,7 +30,7 @@ import type {
 } from '../contract/manifests.ts';
 import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../contract/read-validation.ts';
 import type { Lease, ReportLog } from '../contract/reports.ts';
-import type { ManifestSurvey, Usage } from '../contract/usage.ts';
+import type { CountedUsage, ManifestSurvey, Usage } from '../contract/usage.ts';
 import { whileOpen } from '../contract/while-open.ts';
 import { commitTaken, type PublishWrite, publishTaken } from '../contract/write-intake.ts';
 import { auditLocal } from './audit/audit.ts';
@@ -73,6 +73,7 @@ type StoreParts = OpenedFiles & Omit<MaintenanceContext, 'commit'>;
 export class LocalBackend implements Backend {
   readonly capabilities: BackendCapabilities;
   readonly location: string;
+  readonly format: number;
   readonly reports: ReportLog;
   readonly #parts: StoreParts;
   readonly #queue: CommitQueue;
@@ -88,6 +89,7 @@ export class LocalBackend implements Backend {
     const { segmentBlockBytes, bodyBlockBytes } = options;
     const { root } = files.folder;
     this.location = `file:${root}`;
+    this.format = files.database.value<number>('PRAGMA user_version') ?? 0;
     this.capabilities = {
       writable: !readOnly,
       multiMachine: false,
@@ -225,6 +227,10 @@ export class LocalBackend implements Backend {
       if (this.capabilities.writable) checkpoint(this.#parts.database);
       return this.#snapshots.take((index) => localUsage(this.#parts.folder, index));
     });
+  }
+
+  async lastUsage(options: AbortOptions = {}): Promise<CountedUsage> {
+    return { countedAt: this.#parts.clock(), usage: await this.usage(options) };
   }
 
   async *survey(options: AbortOptions = {}): AsyncIterable<ManifestSurvey> {

@@ -35,7 +35,7 @@ import type {
 } from '../contract/manifests.ts';
 import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../contract/read-validation.ts';
 import type { Lease, ReportLog } from '../contract/reports.ts';
-import type { ManifestSurvey, Usage } from '../contract/usage.ts';
+import type { CountedUsage, ManifestSurvey, Usage } from '../contract/usage.ts';
 import { whileOpen } from '../contract/while-open.ts';
 import { commitTaken, type PublishWrite, publishTaken } from '../contract/write-intake.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
@@ -45,6 +45,7 @@ import { auditObjects } from './audit/audit.ts';
 import { type CallScope, Calls, StoreMemory } from './call-scope.ts';
 import { collectObjects } from './collect/collect.ts';
 import type { CollectContext } from './collect/collect-run.ts';
+import { DESCRIPTOR_FORMAT } from './format/descriptor.ts';
 import { headOfRecord } from './format/manifest-record.ts';
 import { ordered } from './listing/list-order.ts';
 import {
@@ -52,6 +53,7 @@ import {
   type ObjectBackendOptions,
   type ObjectComponents,
 } from './object-options.ts';
+import { lastUsage, recount } from './operations/counted-usage.ts';
 import { assertSame } from './operations/identity.ts';
 import { acquireLease } from './operations/named-lease.ts';
 import { ObjectReportLog } from './operations/report-log.ts';
@@ -64,6 +66,7 @@ export class ObjectBackend implements Backend {
   readonly capabilities: BackendCapabilities;
   readonly location: string;
   readonly identity: string | undefined;
+  readonly format: number;
   readonly reports: ReportLog;
   readonly #store: ObjectStore;
   readonly #calls: Calls;
@@ -80,6 +83,7 @@ export class ObjectBackend implements Backend {
     const { clock = new SystemClock(), randomness = new SystemRandomness() } = components;
     this.location = store.location;
     this.identity = components.identity;
+    this.format = components.format ?? DESCRIPTOR_FORMAT;
     this.capabilities = {
       writable: !readOnly,
       multiMachine: true,
@@ -220,6 +224,18 @@ export class ObjectBackend implements Backend {
   async usage(options: AbortOptions = {}): Promise<Usage> {
     const { protocol, index } = this.#long(options);
     return usageOf(protocol, index, options);
+  }
+
+  async lastUsage(options: AbortOptions = {}): Promise<CountedUsage | undefined> {
+    return lastUsage(this.#short(options).protocol, options);
+  }
+
+  recount(options: AbortOptions = {}): Promise<void> {
+    return this.#lifecycle.run(() => {
+      this.#lifecycle.assertWritable();
+      const { protocol, index } = this.#long(options);
+      return recount(protocol, index, options);
+    });
   }
 
   async health(options: AbortOptions = {}): Promise<Health> {

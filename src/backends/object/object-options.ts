@@ -100,6 +100,8 @@ export interface ObjectComponents {
   readonly retries?: Retries;
   /** See `Backend.identity`. */
   readonly identity?: string;
+  /** Of the store that is open. Default: the newest. */
+  readonly format?: number;
   /** Keeps from writing to a service that is unfit. Default: nothing does. */
   readonly watch?: ServiceWatch | undefined;
 }

@@ -61,9 +61,9 @@ export async function openObjects(
       seen = await createStore(objects, clock.now(), probe && [probedService(probe)]);
     else if (probe !== undefined) seen = await rememberProbe(objects, seen, probe);
     const { descriptor, object } = seen;
-    const identity = descriptor.created;
+    const { created: identity, format } = descriptor;
     const watch = readOnly ? undefined : watchOf(object, isTried, clock, randomness);
-    return new ObjectBackend(store, options, { identity, watch, ...components });
+    return new ObjectBackend(store, options, { identity, format, watch, ...components });
   } catch (error) {
     await store.close();
     throw error;

@@ -5,8 +5,10 @@ import {
   type Finding,
 } from '../../backends/contract/audit.ts';
 import type { ManifestKey } from '../../backends/contract/manifests.ts';
+import { abortOf } from '../../core/abort.ts';
 import type { OptionKinds } from '../../core/options/option-kinds.ts';
 import { declareOptions } from '../../core/options/options.ts';
+import { leaveCount } from '../leave-count.ts';
 import { auditContent, type Readers } from './content-audit.ts';
 
 /** Options of an audit of a store. */
@@ -40,6 +42,7 @@ export async function* auditStore(
     if (step.value.harmful) for (const key of step.value.manifests) reported.add(nameOf(key));
     yield step.value;
   }
+  await leaveCount(readers.backend, abortOf(options.signal));
   if (!deep) return step.value;
   let found = 0;
   for await (const finding of auditContent(readers, (key) => reported.has(nameOf(key)), options)) {

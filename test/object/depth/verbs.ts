@@ -30,6 +30,7 @@ export interface Verb {
 export const CONSTANT = [
   'Store.close',
   'Store.health',
+  'Store.lastUsage',
   'Store.metrics',
   'Conversations.delete',
   'Segments.get',

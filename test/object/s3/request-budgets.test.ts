@@ -76,6 +76,23 @@ describe('varve', () => {
     expect(await countOf(['rm', 'first'])).toBe(6 + 2 * 2);
   });
 
+  it('info takes 2, and shows the totals of the last count', async () => {
+    expect((await varve(['info'])).output).toMatch(/format +2\ntotals +not counted yet: du counts/);
+    await varve(['import', '-'], many(100));
+    await varve(['gc', '--full']);
+    const { requests, output } = await varve(['info']);
+    expect(requests).toHaveLength(2);
+    expect(output).toMatch(/format +2\nconversations +101\n(.*\n)+counted +20\d\d-/);
+    await varve(['put'], conversation('more', 'hi'));
+    expect(JSON.parse((await varve(['info', '--json'])).output)).toMatchObject({
+      conversations: 101,
+    });
+    await varve(['audit']);
+    expect(JSON.parse((await varve(['info', '--json'])).output)).toMatchObject({
+      conversations: 102,
+    });
+  });
+
   it('gc with nothing to do takes 3', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
     expect(await countOf(['gc'])).toBe(3);

@@ -17,6 +17,8 @@ export const WRITER_HINTS_PREFIX = 'hints/writers/';
 export const EXPIRY_HINTS_PREFIX = 'hints/expiries/';
 export const DAMAGE_HINTS_PREFIX = 'hints/damaged/';
 export const REPORTS_PREFIX = 'reports/';
+/** What was counted last. */
+export const USAGE_KEY = name('index/usage.json');
 const LEASES_PREFIX = 'leases/';
 
 const SIDECAR_SUFFIX = '.meta';

@@ -30,7 +30,8 @@ async function print(session: Session, ids: readonly string[]): Promise<void> {
 
 async function save(session: Session, ids: readonly string[], output: string): Promise<void> {
   const store = await session.open('read');
-  const size = ids.length > 0 ? 0 : (await store.usage()).manifests.conversation.logicalBytes;
+  const last = ids.length > 0 ? undefined : await store.lastUsage({ signal: session.signal });
+  const size = last?.usage.manifests.conversation.logicalBytes ?? 0;
   const progress = await session.progress('exporting', 'bytes');
   let counts = { conversations: 0, bytes: 0 };
   const pieces = store.exportJsonl({

@@ -17,13 +17,16 @@ export const addInfo: AddCommand = (program, run) => {
     run(command, async (session) => {
       if (health) return printHealth(session);
       const store = await session.open('read');
-      const { manifests, storedBytes } = await store.usage({ signal: session.signal });
+      const counted = await store.lastUsage({ signal: session.signal });
+      const { manifests, storedBytes } = counted?.usage ?? {};
       const { multiMachine, inlineBelow } = store.backend.capabilities;
       const info = {
         location: store.location,
-        conversations: manifests.conversation.count,
-        blobs: manifests.blob.count,
-        pins: manifests.pin.count,
+        format: store.backend.format,
+        countedAt: counted && new Date(counted.countedAt).toISOString(),
+        conversations: manifests?.conversation.count,
+        blobs: manifests?.blob.count,
+        pins: manifests?.pin.count,
         storedBytes,
         multiMachine,
         inlineBelow,
@@ -32,10 +35,9 @@ export const addInfo: AddCommand = (program, run) => {
         info,
         table([
           ['location', info.location],
-          ['conversations', number(info.conversations)],
-          ['blobs', number(info.blobs)],
-          ['pins', number(info.pins)],
-          ['stored', bytes(storedBytes)],
+          ['format', String(info.format)],
+          // Those of a directory are of now.
+          ...totals(info, store.backend.recount !== undefined),
           ['shared by', multiMachine ? 'processes on many machines' : 'processes on this machine'],
           ['inline below', bytes(inlineBelow)],
         ]),
@@ -43,6 +45,28 @@ export const addInfo: AddCommand = (program, run) => {
     }),
   );
 };
+
+interface Totals {
+  readonly countedAt?: string | undefined;
+  readonly conversations?: number | undefined;
+  readonly blobs?: number | undefined;
+  readonly pins?: number | undefined;
+  readonly storedBytes?: number | undefined;
+}
+
+/** Rows of what was counted last. */
+function totals(info: Totals, isDated: boolean): string[][] {
+  const { countedAt, conversations = 0, blobs = 0, pins = 0, storedBytes = 0 } = info;
+  if (countedAt === undefined)
+    return [['totals', 'not counted yet: du counts now; gc --full and audit leave their count']];
+  return [
+    ['conversations', number(conversations)],
+    ['blobs', number(blobs)],
+    ['pins', number(pins)],
+    ['stored', bytes(storedBytes)],
+    ...(isDated ? [['counted', countedAt]] : []),
+  ];
+}
 
 async function printHealth(session: Session): Promise<void> {
   const { healthy, latencyMs, error } = await healthOf(session);
