@@ -1,13 +1,15 @@
+import { randomBytes } from 'node:crypto';
 import { appendFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { ManifestWrite } from '../../src/backends/contract/manifests.ts';
 import { openSqlite } from '../../src/backends/local/database/sqlite-driver.ts';
 import { PackReader } from '../../src/backends/local/files/pack-files.ts';
 import { StoreFolder } from '../../src/backends/local/files/store-folder.ts';
 import { decodeBlockDirectory } from '../../src/backends/local/format/block.ts';
 import type { LocalBackend } from '../../src/backends/local/local-backend.ts';
-import { append, commit, contentOf, entry, put, remove } from '../conformance/builders.ts';
+import { RecordStore } from '../../src/backends/local/packs/record-store.ts';
+import { append, commit, contentOf, entry, put, remove, segment } from '../conformance/builders.ts';
 import { times } from '../thorough.ts';
 import { Random } from './process/random.ts';
 import { expectSoundNow, openStore, packFiles, scratchFolder } from './support.ts';
@@ -203,6 +205,38 @@ describe('fields that are not numbers', () => {
     const [failed, created] = await backend.commit([write, put('right', [entry('1', 's')])]);
     expect(failed).toMatchObject({ status: 'failed', error: { code: 'INVALID_ARGUMENT' } });
     expect(created).toMatchObject({ status: 'created', newSegments: 1 });
+    await expectSoundNow(backend);
+  });
+});
+
+describe('a full collection of a large pack', () => {
+  const LARGE = 300_000;
+  /** A conversation that takes a block of its own, which does not compress. */
+  const large = (number: number) => put(`c${number}`, [entry('b', segment(randomBytes(LARGE)))]);
+
+  test('waits until 5 % of it are dead, but an erasure does not', async () => {
+    const path = scratchFolder();
+    const backend = await openStore(path);
+    await backend.commit(Array.from({ length: 30 }, (_, number) => large(number)));
+    const full = { graceMs: 0, full: true } as const;
+    await commit(backend, remove('c3'));
+    const waiting = await backend.collect(full);
+    expect(waiting).toMatchObject({ collectedSegments: 1, rewrittenPacks: 0, freedBytes: 0 });
+    expect(waiting.deadBytes).toBeGreaterThan(LARGE);
+    await commit(backend, remove('c4'));
+    const whole = vi.spyOn(RecordStore.prototype, 'readBlock');
+    onTestFinished(() => whole.mockRestore());
+    const worth = await backend.collect(full);
+    expect(worth).toMatchObject({ rewrittenPacks: 1, deadBytes: 0 });
+    expect(worth.freedBytes).toBeGreaterThan(2 * LARGE - 10_000);
+    // What is full and alive is copied as it is.
+    expect(whole).toHaveBeenCalledTimes(28);
+    await commit(backend, remove('c5'));
+    expect(await backend.collect(full)).toMatchObject({ rewrittenPacks: 0 });
+    const erased = await backend.collect({ erase: true });
+    expect(erased).toMatchObject({ remnants: [], deadBytes: 0, isComplete: true });
+    expect(erased.freedBytes).toBeGreaterThan(LARGE - 10_000);
+    expectExactBooks(path);
     await expectSoundNow(backend);
   });
 });

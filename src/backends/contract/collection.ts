@@ -8,7 +8,10 @@ import { declareOptions } from '../../core/options/options.ts';
 
 /** Options of all collections. */
 export interface CollectWorkOptions extends AbortOptions {
-  /** Free all space that can be freed, at the cost of more rewriting. Default: false. */
+  /**
+   * Look at everything, and free more space at the cost of more rewriting: in a directory, from 5 %
+   * of a pack on. Default: false.
+   */
   readonly full?: boolean | undefined;
   /**
    * Do only this share of the work. Shards of one `count` are disjoint and together do all of it,

@@ -41,8 +41,12 @@ export function collectLines(report: CollectReport): string[] {
         'the grace period',
     );
   }
-  if (report.deadBytes > 0)
-    lines.push(`${bytes(report.deadBytes)} of disk are dead space; --full frees them`);
+  if (report.deadBytes > 0) {
+    lines.push(
+      `${bytes(report.deadBytes)} of disk are dead space: --full frees it where it is 5 % of a ` +
+        'file, --erase frees all',
+    );
+  }
   // An erasure reports in its remnants why it is incomplete.
   if (!report.isComplete && report.remnants === undefined)
     lines.push('stopped at the deadline: the next run continues from there');

@@ -8,7 +8,7 @@ import { CollectRun } from './collect-run.ts';
 import { cutoffOf } from './collect-scope.ts';
 import { finishErasure, forgetUnusedNames } from './erase.ts';
 import { deleteExpired } from './expire.ts';
-import { rebuildFingerprints } from './fingerprint-rebuild.ts';
+import { areFingerprintsDue, rebuildFingerprints } from './fingerprint-rebuild.ts';
 import { compactLog, isLogDue } from './log-compaction.ts';
 import { deadBytes, rewriteReasons, share, surveyPacks } from './pack-survey.ts';
 import { removeEmptyPacks, rewritePacks } from './rewrite.ts';
@@ -120,7 +120,12 @@ async function compactDueLog(run: CollectRun): Promise<void> {
 
 async function dropStaleFingerprints({ context, scope, options }: CollectRun): Promise<void> {
   const { full, signal } = options;
-  if (full && scope.isFirst && !scope.isOver) await rebuildFingerprints(context, signal);
+  if (!full || !scope.isFirst || scope.isOver) return;
+  const isDue = context.index.database.snapshot(() => {
+    context.index.refresh();
+    return areFingerprintsDue(context.index);
+  });
+  if (isDue) await rebuildFingerprints(context, signal);
 }
 
 async function dropUnusedNames({ context, options }: CollectRun): Promise<void> {

@@ -5,6 +5,20 @@ import { SEGMENTS } from '../format/schema.ts';
 import type { BlockPlace } from '../packs/record-store.ts';
 import type { LocalIndex } from '../tables/local-index.ts';
 
+/** Whether a full collection rebuilds the fingerprints. */
+export function areFingerprintsDue(index: LocalIndex): boolean {
+  const { database } = index;
+  const segments = database.value<number>(
+    'SELECT sum(records) FROM block WHERE space = ?',
+    SEGMENTS,
+  );
+  const manifests = database.value<number>('SELECT count(*) FROM manifest');
+  return (
+    index.segmentFingerprints.isWasteful(segments ?? 0) ||
+    index.manifestFingerprints.isWasteful(manifests ?? 0)
+  );
+}
+
 /**
  * Merges the fingerprint runs of each kind into one and drops what belongs to records and manifests
  * that are gone.

@@ -7,6 +7,12 @@ import type { CollectScope } from './collect-scope.ts';
 /** A pack with a smaller live share is rewritten. */
 const LIVE_RATIO = 0.7;
 
+/** The same for a full collection: it rewrites at most 20 bytes for each that it frees. */
+const FULL_LIVE_RATIO = 0.95;
+
+/** A full collection rewrites a pack of up to this size for any dead byte, because it is fast. */
+const FAST_PACK_BYTES = 4 * 1024 * 1024;
+
 /** A pack with this many blocks below a quarter of the full size is rewritten, too. */
 const SMALL_BLOCKS = 64;
 
@@ -127,7 +133,13 @@ function isMostlyDead({ live, size }: PackSurvey): boolean {
 function isDue(pack: PackSurvey, full: boolean, packBytes: number): boolean {
   const { size, small } = pack;
   if (!full) return isMostlyDead(pack) || (small >= SMALL_BLOCKS && isScattered(pack));
-  return deadIn(pack) > 0 || isScattered(pack) || (small > 0 && size < packBytes / 4);
+  return isDeadEnough(pack) || isScattered(pack) || (small > 0 && size < packBytes / 4);
+}
+
+/** Whether a full collection rewrites a pack for its dead bytes alone. */
+function isDeadEnough(pack: PackSurvey): boolean {
+  const { live, size } = pack;
+  return deadIn(pack) > 0 && (live < size * FULL_LIVE_RATIO || size <= FAST_PACK_BYTES);
 }
 
 /**
@@ -142,5 +154,5 @@ function isScattered({ blocks, ideal }: PackSurvey): boolean {
 
 /** Whether a full rewrite gains anything: a small last pack alone does not justify it. */
 function isWorthwhile(due: readonly PackSurvey[]): boolean {
-  return due.length > 1 || due.some((pack) => deadIn(pack) > 0 || pack.small > 2);
+  return due.length > 1 || due.some((pack) => isDeadEnough(pack) || pack.small > 2);
 }

@@ -39,23 +39,39 @@ export function rewriteBlocks(
     bytes = 0;
   };
   for (const block of group) {
-    const live = liveRecords(index, block);
+    const live = liveContent(index, block, blockTuning.blockBytes);
     if (live === undefined) continue;
-    const size = live.reduce((total, record) => total + record.bytes.length, 0);
+    if ('whole' in live) {
+      const target = stager.copy(live.whole, block.raw, live.records);
+      replaceBlock(index, block.id, target);
+      joinExtents(index.database, space, target);
+      continue;
+    }
+    const size = live.records.reduce((total, record) => total + record.bytes.length, 0);
     if (bytes > 0 && bytes + size > blockTuning.blockBytes) flush();
     sources.push(block.id);
-    records.push(...live);
+    records.push(...live.records);
     bytes += size;
   }
   if (sources.length > 0) flush();
 }
 
+/** What is alive in a block: records, or all of it, as it is stored, and how many records. */
+type LiveContent =
+  | { readonly records: readonly BlockRecord[] }
+  | { readonly whole: Buffer; readonly records: number };
+
 /**
  * The records of a block that are not swept, and to which the index leads. Swept ones lose their
- * last trace in the index. `undefined` when another process has rewritten the block, or when it is
- * damaged: then it stays where it is, and an audit reports it.
+ * last trace in the index. A block that is full, and in which all is alive, need not be compressed
+ * again. `undefined` when another process has rewritten the block, or when it is damaged: then it
+ * stays where it is, and an audit reports it.
  */
-function liveRecords(index: LocalIndex, block: BlockRow): BlockRecord[] | undefined {
+function liveContent(
+  index: LocalIndex,
+  block: BlockRow,
+  blockBytes: number,
+): LiveContent | undefined {
   if (index.database.get('SELECT 1 FROM block WHERE id = ?', block.id) === undefined)
     return undefined;
   try {
@@ -74,12 +90,14 @@ function liveRecords(index: LocalIndex, block: BlockRow): BlockRecord[] | undefi
     const swept = sweptRecords(index, block.space, ids).filter((id) => held.has(id));
     const gone = new Set(swept);
     const slots = own.filter((slot) => !gone.has(ids[slot] as number));
+    if (slots.length === directory.records && block.raw > blockBytes / 2)
+      return { whole: index.records.readBlock(block), records: slots.length };
     // Where nothing is alive, damage to the rest does not matter.
-    const live =
+    const records =
       slots.length === 0 ? [] : recordsOf(directory, index.records.readPayload(block), slots);
     for (const id of swept)
       index.database.run('DELETE FROM state WHERE space = ? AND record = ?', block.space, id);
-    return live;
+    return { records };
   } catch (error) {
     if (isUnreadable(error)) return undefined;
     throw error;

@@ -18,6 +18,12 @@ const LARGEST_MERGED = 512 * 1024;
 /** Runs with fewer entries belong to the smallest size class. */
 const SMALLEST_CLASS = 8;
 
+/** A rebuild is worth it when a sixteenth of all entries are of what is gone, … */
+const STALE_SHARE = 16;
+
+/** … or when a quarter of them are outside of the largest run. */
+const SCATTERED_SHARE = 4;
+
 /**
  * Finds ids by fingerprints of hashes: a log-structured merge tree (O'Neil et al., 1996) inside
  * SQLite, merged by size class.
@@ -101,6 +107,15 @@ export class FingerprintIndex {
    */
   rebuild(isAlive: (id: number) => boolean): void {
     if (this.#runs.length > 0) this.#merge(this.#runs, isAlive);
+  }
+
+  /** Whether a {@link rebuild} is worth it, for so many ids that are not gone. */
+  isWasteful(alive: number): boolean {
+    const { entries } = this;
+    const largest = Math.max(0, ...this.#runs.map((run) => run.entries));
+    return (
+      (entries - alive) * STALE_SHARE > entries || (entries - largest) * SCATTERED_SHARE > entries
+    );
   }
 
   get entries(): number {

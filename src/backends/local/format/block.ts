@@ -219,13 +219,7 @@ export function decodeBlockPayload(
   directory: BlockDirectory,
   what: string,
 ): Uint8Array {
-  const { directoryBytes, frameBytes } = decodeBlockHeader(block, what);
-  const start = BLOCK_HEADER_BYTES + directoryBytes;
-  const frame = block.subarray(start, start + frameBytes);
-  const expected = block.subarray(CHECKED_HEADER_BYTES + CHECKSUM_BYTES, BLOCK_HEADER_BYTES);
-  if (frame.length !== frameBytes || !expected.equals(checksum(frame))) {
-    throw new VarveError('CORRUPT', `${what}: the block does not match its checksum`);
-  }
+  const frame = frameOf(block, what);
   const { space, ids } = directory;
   const raw = decodeSealed(frame, sealedAs(space, ids[0], ids.at(-1)), what);
   if (raw.length !== directory.offsets[directory.records]) {
@@ -235,6 +229,20 @@ export function decodeBlockPayload(
     );
   }
   return raw;
+}
+
+/**
+ * The frame of a whole block.
+ *
+ * @throws `CORRUPT` when it does not match its checksum.
+ */
+export function frameOf(block: Buffer, what: string): Buffer {
+  const { directoryBytes, frameBytes } = decodeBlockHeader(block, what);
+  const start = BLOCK_HEADER_BYTES + directoryBytes;
+  const frame = block.subarray(start, start + frameBytes);
+  const expected = block.subarray(CHECKED_HEADER_BYTES + CHECKSUM_BYTES, BLOCK_HEADER_BYTES);
+  if (frame.length === frameBytes && expected.equals(checksum(frame))) return frame;
+  throw new VarveError('CORRUPT', `${what}: the block does not match its checksum`);
 }
 
 /** A block is what it holds, in whatever pack it lies. */

@@ -71,6 +71,11 @@ export class BlockStager {
     const raw = records.reduce((total, record) => total + record.bytes.length, 0);
     const frame = this.#prepared?.frameOf(records);
     const block = encodeBlock(this.#space, records, this.#tuning.level, frame);
+    return this.copy(block, raw, records.length);
+  }
+
+  /** As {@link write}, for a block as it is stored; `raw`: bytes of its records. */
+  copy(block: Buffer, raw: number, records: number): number {
     const start = this.#appender.append(block);
     const { lastInsertRowid } = this.#database.run(
       'INSERT INTO block (space, pack, start, length, raw, records) VALUES (?, ?, ?, ?, ?, ?)',
@@ -79,7 +84,7 @@ export class BlockStager {
       start,
       block.length,
       raw,
-      records.length,
+      records,
     );
     return Number(lastInsertRowid);
   }

@@ -10,6 +10,7 @@ import {
   decodeBlockDirectory,
   decodeBlockHeader,
   decodeBlockPayload,
+  frameOf,
 } from '../format/block.ts';
 import type { Space } from '../format/schema.ts';
 
@@ -145,6 +146,15 @@ export class RecordStore {
     const directory = decodeBlockDirectory(bytes, what);
     this.#directories.set(block.id, directory);
     return decodeBlockPayload(bytes, directory, what);
+  }
+
+  /** A whole block as it is stored, verified against its checksums. */
+  readBlock(block: BlockPlace): Buffer {
+    const bytes = this.#packs.read(block.pack, block.start, block.length);
+    const what = this.#nameOf(block);
+    this.#directories.set(block.id, decodeBlockDirectory(bytes, what));
+    frameOf(bytes, what);
+    return bytes;
   }
 
   /** A record's bytes as stored in its block: tokens are varint-coded. */

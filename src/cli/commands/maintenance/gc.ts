@@ -67,7 +67,10 @@ function declareGc(program: Command): Command {
         .argParser(duration)
         .default(DAY_MS, '24h'),
     )
-    .option('--full', 'free all space that can be freed, at the cost of rewriting more')
+    .option(
+      '--full',
+      'free more space: walk everything, and rewrite files with 5 % of dead space, not 30 %',
+    )
     .addOption(
       new Option(
         '--every <duration>',
