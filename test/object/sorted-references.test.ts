@@ -95,6 +95,26 @@ test('an audit finds the same however few references it may keep in memory', asy
   );
 });
 
+test('a repair leaves the same however few references it may keep in memory', async () => {
+  const left = async (description: Parameters<typeof build>[0], most?: number) => {
+    const store = await build(description);
+    const backend = new ObjectBackend(store, most === undefined ? {} : { scannedReferences: most });
+    let repaired = 0;
+    for await (const finding of backend.audit({ repair: true }))
+      repaired += finding.repaired ? 1 : 0;
+    await backend.close();
+    const { findings } = await audit(store);
+    // Generations are new ones, at random.
+    return { repaired, findings: findings.map(({ kind, address }) => ({ kind, address })) };
+  };
+  await fc.assert(
+    fc.asyncProperty(STORES, fc.integer({ min: 1, max: 20 }), async (description, most) => {
+      expect(await left(description, most)).toEqual(await left(description));
+    }),
+    { numRuns: 15 },
+  );
+});
+
 /** Counts how often each manifest is read. */
 class ManifestReads extends StoreDecorator {
   readonly counts = new Map<string, number>();
