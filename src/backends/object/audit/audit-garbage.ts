@@ -40,9 +40,16 @@ export class UnhintedGarbage {
     const confirmed = await mapAll(garbage.filter(isUnhinted), async ({ listed, sidecar }) => {
       const { address } = listed;
       const now = await unlessUnreadable(this.#protocol.sidecars.read(address));
-      return now?.nonce === sidecar?.nonce ? [this.#diagnose(address)] : [];
+      return now?.nonce === sidecar?.nonce ? [address] : [];
     });
-    return confirmed.flat();
+    const segments = confirmed.flat();
+    let writing: Promise<void> | undefined;
+    // One hint names all of them.
+    const hint = () => {
+      writing ??= this.#hints.write({ segments, manifests: [] });
+      return writing;
+    };
+    return segments.map((address) => unhinted(address, hint));
   }
 
   async #readHints(signal: AbortSignal | undefined): Promise<Set<Address>> {
@@ -55,26 +62,26 @@ export class UnhintedGarbage {
     this.#read = read;
     return hinted;
   }
+}
 
-  #diagnose(address: Address): Diagnosis {
-    return {
-      finding: {
-        kind: 'unindexed',
-        message:
-          `segment ${address} is garbage, but no hint names it: only a full collection would ` +
-          'find it',
-        address,
-        location: sidecarKey(address),
-        manifests: [],
-        repair: 'write a hint',
-        harmful: false,
-      },
-      mend: async () => {
-        await this.#hints.write({ segments: [address], manifests: [] });
-        return true;
-      },
-    };
-  }
+function unhinted(address: Address, hint: () => Promise<void>): Diagnosis {
+  return {
+    finding: {
+      kind: 'unindexed',
+      message:
+        `segment ${address} is garbage, but no hint names it: only a full collection would ` +
+        'find it',
+      address,
+      location: sidecarKey(address),
+      manifests: [],
+      repair: 'write a hint',
+      harmful: false,
+    },
+    mend: async () => {
+      await hint();
+      return true;
+    },
+  };
 }
 
 /** Whether a collection could take the segment, or has begun to. */
