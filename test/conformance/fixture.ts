@@ -20,6 +20,11 @@ export interface ConformanceOptions {
   readonly open: () => Promise<OpenedBackend>;
   /** Runs of the comparison with the model; each has a store of its own. Default: 25. */
   readonly modelRuns?: number;
+  /**
+   * Whether the store has segments that no writer named: then the comparison with the model leaves
+   * out how many there are. Default: false.
+   */
+  readonly hasOwnSegments?: boolean;
   /** Manifests in the tests of long lists. Default: 3,000. */
   readonly manyManifests?: number;
   /**

@@ -7,17 +7,20 @@ import { ObjectWriter, WriterMemory } from './commit/object-writer.ts';
 import { DamageMemory, DamageNotes } from './listing/damage-notes.ts';
 import { ListIndex } from './listing/list-index.ts';
 import { ListMemory } from './listing/list-memory.ts';
-import { type SegmentCache, SegmentReader, segmentCache } from './segments/segment-reader.ts';
+import { SegmentReader } from './segments/segment-reader.ts';
 import { SegmentTaker, StoredGenerations } from './segments/segment-taker.ts';
 import type { Foundation } from './tables/foundation.ts';
 import { Hints, WriterMark } from './tables/hints.ts';
-import { ManifestTable } from './tables/manifest-table.ts';
+import { ManifestTable, RecordMemory } from './tables/manifest-table.ts';
+import { PageTable } from './tables/page-table.ts';
 import type { Protocol } from './tables/protocol.ts';
+import { type SegmentCache, segmentCache } from './tables/segment-cache.ts';
 import { SidecarMemory, SidecarTable } from './tables/sidecar-table.ts';
 
 /** What an open store remembers from one call to the next. */
 export class StoreMemory {
   readonly link: Link = { isDown: false };
+  readonly records = new RecordMemory();
   readonly sidecars = new SidecarMemory();
   readonly generations = new StoredGenerations();
   readonly segments: SegmentCache;
@@ -49,7 +52,8 @@ export class CallScope {
     this.protocol = {
       ...foundation,
       sidecars: new SidecarTable(foundation, memory.sidecars),
-      manifests: new ManifestTable(foundation),
+      manifests: new ManifestTable(foundation, memory.records),
+      pages: new PageTable(foundation, memory.segments),
     };
     this.taker = new SegmentTaker(this.protocol, memory.generations);
     this.reader = new SegmentReader(this.protocol, memory.segments);

@@ -4,7 +4,7 @@ import type { Clock, Randomness } from '../../core/system/clock.ts';
 import type { Retries } from '../storage/decorators/retries.ts';
 import type { RequestMeter } from '../storage/request-meter.ts';
 import type { ServiceWatch } from '../storage/service-watch.ts';
-import type { ProtocolSettings } from './tables/foundation.ts';
+import type { PageSizes, ProtocolSettings } from './tables/foundation.ts';
 
 const LONGEST_INLINE_BYTES = 1024 * 1024;
 
@@ -74,18 +74,35 @@ export interface ObjectBackendOptions extends ObjectStoreOptions {
   readonly signal?: AbortSignal | undefined;
   /** As in {@link ProtocolSettings}. Default: 64 KiB. */
   readonly spillAbove?: number | undefined;
+  /** As in {@link ProtocolSettings}. */
+  readonly pageSizes?: PageSizes | undefined;
   /** As in {@link ProtocolSettings}. Default: 1,000,000. */
   readonly scannedReferences?: number | undefined;
 }
+
+/**
+ * A record carries its entries with every append, and a page takes some six requests: so records
+ * hold 4 KiB of entries on average, and pages are made of at least eight.
+ */
+const PAGE_SIZES: PageSizes = {
+  firstAbove: 32 * 1024,
+  above: 8 * 1024,
+  entries: 8,
+  fanIn: 8,
+  most: 3 * 1024 * 1024,
+  keys: 128,
+};
 
 /** The options with defaults for those that are left out. */
 export function completeOptions({
   readOnly = false,
   spillAbove = 64 * 1024,
   scannedReferences = 1_000_000,
+  pageSizes = PAGE_SIZES,
   ...options
 }: ObjectBackendOptions) {
-  return { ...OBJECT_STORE_OPTIONS.complete(options), readOnly, spillAbove, scannedReferences };
+  const given = OBJECT_STORE_OPTIONS.complete(options);
+  return { ...given, readOnly, spillAbove, scannedReferences, pageSizes };
 }
 
 /** What a store of objects is made of, besides the objects. */

@@ -143,6 +143,22 @@ export const RULES = {
       'A dead deleter leaves references that sidecars count, and the erased content would stay ' +
       'in the bucket.',
   },
+  'read-pages': {
+    sentence:
+      'Who asks what a manifest references reads its pages, too. A manifest with a page that ' +
+      'cannot be read counts as unreadable.',
+    reason:
+      'What only a page references would look like garbage, or its tokens like those that no ' +
+      'manifest has.',
+  },
+  'page-leaves-last': {
+    sentence:
+      'What a dropped page references leaves the sidecars before the page does. A page that was ' +
+      'merged into another takes nothing with it.',
+    reason:
+      'The page is the only list of what it references: without it, those tokens stay for ever. ' +
+      'The merged page still needs them.',
+  },
 } as const satisfies Readonly<Record<string, ProtocolRule>>;
 
 /** The name of a rule of the protocol. */

@@ -122,7 +122,7 @@ export const MANIFEST_DAMAGES: readonly Damage[] = [
 
 /** A manifest's frame with the header of a later version. */
 function newerManifest(): Buffer {
-  const header = Buffer.from('{"v":2}');
+  const header = Buffer.from('{"v":3}');
   const out = new ByteWriter(32);
   out.varint(header.length);
   out.bytes(header);

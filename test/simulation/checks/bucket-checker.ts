@@ -5,7 +5,13 @@ import {
   sidecarKey,
 } from '../../../src/backends/object/format/keys.ts';
 import { decodeRecord } from '../../../src/backends/object/format/manifest-codec.ts';
-import type { ManifestRecord } from '../../../src/backends/object/format/manifest-record.ts';
+import {
+  type HeldReference,
+  heldOf,
+  type ManifestRecord,
+  pagesOf,
+} from '../../../src/backends/object/format/manifest-record.ts';
+import { decodePage } from '../../../src/backends/object/format/page.ts';
 import { decodeSegment } from '../../../src/backends/object/format/segment-data.ts';
 import {
   decodeSidecar,
@@ -33,10 +39,14 @@ export type RecordObserver = (
  * moment: what is committed can be read, and is counted.
  */
 export class BucketChecker {
+  /** What each manifest's object has, with the entries of its pages. */
   readonly records = new Map<string, ManifestRecord>();
+  /** What each manifest has committed references to, pages and their references included. */
+  readonly held = new Map<string, readonly HeldReference[]>();
   readonly sidecars = new Map<Address, Sidecar>();
   /** Generations whose data is stored and undamaged. */
   readonly data = new Map<string, Address>();
+  readonly #bytes = new Map<string, Uint8Array>();
   /** Generations whose data is stored and damaged, and those whose data was ever damaged. */
   readonly damaged = new Map<string, Address>();
   readonly everDamaged = new Set<string>();
@@ -73,7 +83,7 @@ export class BucketChecker {
    */
   beginErasure(): { readonly assertDone: () => void; readonly end: () => void } {
     const needed = new Set<string>();
-    for (const record of this.records.values()) addNeeded(needed, record);
+    for (const key of this.records.keys()) this.#addNeeded(needed, key);
     this.#needed.add(needed);
     return {
       assertDone: () => {
@@ -102,10 +112,11 @@ export class BucketChecker {
   #observeRecord(key: string, object: BucketObject | undefined, process: string): void {
     check(object !== undefined, () => `${key} was deleted: a manifest leaves a tombstone`);
     this.#assertFresh(key, object);
-    const now = decodeRecord(object.body, key, undefined);
+    const { record: now, held } = this.#withPages(key, decodeRecord(object.body, key, undefined));
     const before = this.records.get(key);
     this.records.set(key, now);
-    for (const needed of this.#needed) addNeeded(needed, now);
+    this.held.set(key, held);
+    for (const needed of this.#needed) this.#addNeeded(needed, key);
     const referrer = referrerOf(key);
     for (const { attempt, adds } of now.pending) {
       for (const address of adds) this.#announced.add(`${address} ${tokenOf(referrer, attempt)}`);
@@ -113,6 +124,33 @@ export class BucketChecker {
     }
     if (this.#isFaultless && before !== undefined) this.#assertOrderly(key, before, now, process);
     this.#onRecord(key, before, now, process);
+  }
+
+  /** The record with the entries of its pages, and all that it references. */
+  #withPages(
+    objectKey: string,
+    record: ManifestRecord,
+  ): { readonly record: ManifestRecord; readonly held: readonly HeldReference[] } {
+    const { current } = record;
+    if (current === undefined) return { record, held: [] };
+    const pages = pagesOf(current).map((address) => {
+      const gen = current.references.get(address)?.gen;
+      const dataKey = gen === undefined ? '' : segmentKey(address, gen);
+      const bytes = this.#bytes.get(dataKey);
+      check(bytes !== undefined, () => `${objectKey} has the page ${dataKey}, which is not stored`);
+      return decodePage(bytes, referrerOf(objectKey), dataKey);
+    });
+    const entries = [...pages.flatMap((page) => page.entries), ...current.entries];
+    const held = [...heldOf(current.references), ...pages.flatMap((page) => page.references)];
+    const references = new Map(held.map(({ address, ...reference }) => [address, reference]));
+    return { record: { ...record, current: { ...current, entries, references } }, held };
+  }
+
+  #addNeeded(needed: Set<string>, objectKey: string): void {
+    for (const { address, gen } of this.held.get(objectKey) ?? [])
+      needed.add(segmentKey(address, gen));
+    for (const { adds } of this.records.get(objectKey)?.pending ?? [])
+      for (const address of adds) needed.add(address);
   }
 
   /** Only its owner ends an attempt, and `dropped` names a reference until its token is gone. */
@@ -160,7 +198,7 @@ export class BucketChecker {
       return;
     }
     check(this.#named.has(key), () => `${key} was written before a sidecar named that generation`);
-    decodeSegment(object.body, address, generation);
+    this.#bytes.set(key, decodeSegment(object.body, address, generation));
     this.data.set(key, address);
   }
 
@@ -219,8 +257,8 @@ export class BucketChecker {
    * reference or keeps the segment without names.
    */
   #assertReadable(): void {
-    for (const [objectKey, { current }] of this.records) {
-      for (const [address, { gen, attempt }] of current?.references ?? []) {
+    for (const [objectKey, held] of this.held) {
+      for (const { address, gen, attempt } of held) {
         const what = () => `${objectKey} references ${address.slice(0, 8)} at ${gen}`;
         check(this.isStored(segmentKey(address, gen)), () => `${what()}, whose data is not there`);
         const sidecar = this.sidecars.get(address);
@@ -238,9 +276,4 @@ export class BucketChecker {
       }
     }
   }
-}
-
-function addNeeded(needed: Set<string>, { current, pending }: ManifestRecord): void {
-  for (const [address, { gen }] of current?.references ?? []) needed.add(segmentKey(address, gen));
-  for (const { adds } of pending) for (const address of adds) needed.add(address);
 }

@@ -120,10 +120,10 @@ function assertClean({ checker }: Simulation): void {
     () => `${[...checker.damaged.keys()].join(', ')} is left damaged`,
   );
   const references = new Map<string, Set<Token>>();
-  for (const [objectKey, { current, pending, dropped }] of checker.records) {
+  for (const [objectKey, { pending, dropped }] of checker.records) {
     check(pending.length === 0, () => `${objectKey} is left with an attempt under way`);
     check(dropped.length === 0, () => `${objectKey} is left with references to drop`);
-    for (const [address, { gen, attempt }] of current?.references ?? []) {
+    for (const { address, gen, attempt } of checker.held.get(objectKey) ?? []) {
       const dataKey = segmentKey(address, gen);
       const tokens = references.get(dataKey) ?? new Set();
       references.set(dataKey, tokens.add(tokenOf(referrerOf(objectKey), attempt)));

@@ -6,6 +6,7 @@ import type { ProtocolBuild } from '../simulator/protocol-build.ts';
 import { Scheduler, settled } from '../simulator/scheduler.ts';
 import { SeededRandom } from '../simulator/seeded-random.ts';
 import { Simulation } from '../simulator/simulation.ts';
+import { SMALL_PAGES } from '../simulator/small-pages.ts';
 import {
   ChosenNetwork,
   commute,
@@ -25,6 +26,8 @@ export interface Scenario {
   /** What each process does, all at the same time. */
   readonly processes: readonly Step[];
   readonly spillAbove?: number;
+  /** Whether every append makes a page. Default: false. */
+  readonly hasPages?: boolean;
   /** Whether every heartbeat counts as missed: any attempt may be fenced. Default: false. */
   readonly hasMissedHeartbeats?: boolean;
   /**
@@ -121,7 +124,9 @@ async function perform(
 ): Promise<{ trace: string[]; violation: Error | undefined; isRedundant: boolean }> {
   const scheduler = new Scheduler();
   const trace: string[] = [];
-  const backend = { ...SETTINGS, spillAbove: scenario.spillAbove ?? 64 * 1024 };
+  const { spillAbove, hasPages = false } = scenario;
+  const pageSizes = hasPages ? SMALL_PAGES : undefined;
+  const backend = { ...SETTINGS, spillAbove, pageSizes };
   const simulation = new Simulation(build, scheduler, {
     seed: 1,
     isFaultless: false,

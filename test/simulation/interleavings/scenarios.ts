@@ -65,6 +65,9 @@ const sequence =
     for (const step of steps) await step(simulation, client);
   };
 
+/** A manifest with pages, the next of which replaces those before. */
+const grown = sequence(put(A), append(A), append(A, []), append(A));
+
 /** Garbage: a segment that was referenced and is not any more. */
 const garbage = sequence(put(A), remove(A));
 
@@ -91,6 +94,13 @@ const ALONE: readonly Pick<Scenario, 'name' | 'setup' | 'processes'>[] = [
   { name: 'collect what has expired', setup: expiring(A, EPOCH), processes: [collect] },
   { name: 'erase', setup: garbage, processes: [erase] },
   { name: 'cool', setup: sequence(hotAndUnreferenced, put(A)), processes: [repair] },
+];
+
+/** The same where every append makes a page. */
+const ALONE_WITH_PAGES: readonly Pick<Scenario, 'name' | 'setup' | 'processes'>[] = [
+  { name: 'append that merges pages', setup: grown, processes: [append(A)] },
+  { name: 'replace of pages', setup: grown, processes: [put(A, SEGMENTS.slice(1, 2))] },
+  { name: 'delete of pages', setup: grown, processes: [remove(A)] },
 ];
 
 /** Pairs that are explored once more, with a fault at any one of their requests. */
@@ -125,6 +135,20 @@ const COOLING: readonly Pick<Scenario, 'name' | 'setup' | 'processes'>[] = [
     name: 'put beside a cooler and a repair that collects',
     setup: sequence(hotAndUnreferenced, put(A)),
     processes: [repair, sequence(repair, collectFully)],
+  },
+];
+
+/** Appends that make and merge pages, beside what else concerns pages. */
+const PAGES: readonly Pick<Scenario, 'name' | 'setup' | 'processes'>[] = [
+  { name: 'append beside append', setup: grown, processes: [append(A), append(A, [])] },
+  { name: 'append beside delete', setup: grown, processes: [append(A), remove(A)] },
+  { name: 'append beside replace', setup: grown, processes: [append(A), put(A)] },
+  { name: 'append beside read', setup: grown, processes: [sequence(append(A), collect), read(A)] },
+  { name: 'append beside repair', setup: grown, processes: [append(A), repair] },
+  {
+    name: 'delete beside put of what a page references',
+    setup: grown,
+    processes: [sequence(remove(A), collect), put(B)],
   },
 ];
 
@@ -200,6 +224,18 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   { name: 'put beside erasure', setup: garbage, processes: [put(B), erase] },
   { name: 'delete beside erasure', setup: put(A), processes: [remove(A), erase] },
+  ...ALONE_WITH_PAGES.map((scenario) => ({
+    ...scenario,
+    name: `${scenario.name}, with a fault`,
+    hasPages: true,
+    faults: 1,
+  })),
   ...ALONE.map((scenario) => ({ ...scenario, name: `${scenario.name}, with a fault`, faults: 1 })),
+  ...PAGES.map((scenario) => ({
+    ...scenario,
+    name: `${scenario.name}, with pages`,
+    hasPages: true,
+    preemptions: 1,
+  })),
   ...FAULTY.map((scenario) => ({ ...scenario, name: `${scenario.name}, with a fault`, faults: 1 })),
 ];

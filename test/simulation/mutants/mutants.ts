@@ -155,7 +155,7 @@ export const SEARCHED_MUTANTS: readonly SearchedMutant[] = [
     patches: [
       patch(
         'attempt.ts',
-        'if (current?.references.get(address)?.attempt !== attempt) dropped.push({ address, attempt });',
+        'dropped.push({ address, attempt, ...(goesWhole && { page: gen }) });',
         '',
       ),
     ],
@@ -166,8 +166,51 @@ export const SEARCHED_MUTANTS: readonly SearchedMutant[] = [
     patches: [
       patch(
         'attempt.ts',
-        'if (current?.references.get(address)?.attempt !== attempt) dropped.push({ address, attempt });',
-        'dropped.push({ address, attempt });',
+        'if (kept.has(nameOfReference({ address, attempt }))) continue;\nconst goesWhole',
+        'const goesWhole',
+      ),
+    ],
+  },
+  {
+    rule: 'drop-what-is-replaced',
+    name: 'drops what merged pages reference',
+    workload: 'pages',
+    patches: [
+      patch('attempt.ts', 'pages.has(address) && !absorbed.has(address)', 'pages.has(address)'),
+      patch(
+        'drop-references.ts',
+        'found.filter((each) => !kept.has(nameOfReference(each)))',
+        'found.filter(() => kept.size >= 0)',
+      ),
+    ],
+  },
+  {
+    rule: 'drop-what-is-replaced',
+    name: 'forgets what a page references when it is dropped',
+    workload: 'pages',
+    patches: [patch('attempt.ts', '...(goesWhole && { page: gen })', '')],
+  },
+  {
+    rule: 'drop-what-is-replaced',
+    name: 'leaves references of the record out of a page',
+    workload: 'pages',
+    patches: [
+      patch(
+        'paging.ts',
+        '...read.flatMap((each) => each.references), ...references]',
+        '...read.flatMap((each) => each.references)]',
+      ),
+    ],
+  },
+  {
+    rule: 'read-pages',
+    name: 'asks the record only what it references',
+    workload: 'pages',
+    patches: [
+      patch(
+        'references.ts',
+        'current && (await pages.readAll(objectKey, current, pagesOf(current)))',
+        'current && (await pages.readAll(objectKey, current, []))',
       ),
     ],
   },

@@ -7,7 +7,14 @@ import type { SimulatedProcess } from '../simulator/simulated-process.ts';
 import { Simulation } from '../simulator/simulation.ts';
 import { type DataSet, drawDataSet, drawTask, populate, type Task } from './tasks.ts';
 import { type FaultRates, NO_FAULTS, UnreliableNetwork } from './unreliable-network.ts';
-import { drawProcessFaults, drawRates, drawSkew, type Workload, workloadOf } from './workloads.ts';
+import {
+  drawProcessFaults,
+  drawRates,
+  drawSkew,
+  pageSizesOf,
+  type Workload,
+  workloadOf,
+} from './workloads.ts';
 
 /** What happened in one schedule. */
 export interface ScheduleResult {
@@ -54,6 +61,7 @@ export async function runSchedule(build: ProtocolBuild, seed: number): Promise<S
       concurrency: random.pick([2, 32]),
       spillAbove: random.chance(0.2) && workload.operations.damage === 0 ? 2 : 64 * 1024,
       cacheBytes: random.chance(0.5) ? 0 : 100_000,
+      pageSizes: pageSizesOf(workload),
       scannedReferences: random.chance(0.3) ? 2 : 1000,
     },
   });

@@ -1,4 +1,6 @@
+import type { PageSizes } from '../../../src/backends/object/tables/foundation.ts';
 import type { SeededRandom } from '../simulator/seeded-random.ts';
+import { SMALL_PAGES } from '../simulator/small-pages.ts';
 import type { FaultRates, ProcessFault } from './unreliable-network.ts';
 
 export type WorkloadName =
@@ -10,7 +12,8 @@ export type WorkloadName =
   | 'retention'
   | 'erasure'
   | 'shards'
-  | 'damage';
+  | 'damage'
+  | 'pages';
 
 /**
  * What the processes of a schedule do, on what, and which faults they meet. The fewer manifests,
@@ -34,6 +37,8 @@ export interface Workload {
   readonly usesPins?: boolean;
   /** Whether every manifest is stored before the processes start. Default: false. */
   readonly isPopulated?: boolean;
+  /** Whether every append makes pages. Default: false. */
+  readonly hasPages?: boolean;
   /** Whether an erasure runs as soon as all processes have stopped. Default: false. */
   readonly endsWithErasure?: boolean;
 }
@@ -220,7 +225,37 @@ const WORKLOADS: readonly Workload[] = [
     faultFactor: 1,
     pauses: 0.2,
   },
+  // Conversations that grow, beside what ends them and what counts their references.
+  {
+    name: 'pages',
+    isPopulated: true,
+    hasPages: true,
+    keys: [1, 1, 2],
+    segments: [1, 2, 3],
+    operations: {
+      ...NONE,
+      put: 3,
+      append: 24,
+      delete: 3,
+      conditional: 1,
+      hold: 1,
+      lift: 1,
+      read: 4,
+      collect: 5,
+      deadline: 1,
+      erase: 1,
+      audit: 5,
+    },
+    isSlow: false,
+    faultFactor: 1,
+    pauses: 0.2,
+  },
 ];
+
+/** The sizes of pages; `undefined`: as in production, where schedules are too short for pages. */
+export function pageSizesOf({ hasPages = false }: Workload): PageSizes | undefined {
+  return hasPages ? SMALL_PAGES : undefined;
+}
 
 /** The workload of a seed's schedule. */
 export function workloadOf(seed: number): Workload {

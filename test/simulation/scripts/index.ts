@@ -2,6 +2,7 @@ import { COLLECTION_SCENARIOS } from './collection-scenarios.ts';
 import { COOLING_SCENARIOS } from './cooling-scenarios.ts';
 import { DAMAGE_SCENARIOS } from './damage-scenarios.ts';
 import { OUTCOME_SCENARIOS } from './outcome-scenarios.ts';
+import { PAGE_SCENARIOS } from './page-scenarios.ts';
 import { REFERENCE_SCENARIOS } from './reference-scenarios.ts';
 import { RETENTION_SCENARIOS } from './retention-scenarios.ts';
 import type { ScriptedScenario } from './scripted-scenario.ts';
@@ -15,4 +16,5 @@ export const SCRIPTED_SCENARIOS: readonly ScriptedScenario[] = [
   ...DAMAGE_SCENARIOS,
   ...RETENTION_SCENARIOS,
   ...TRUST_SCENARIOS,
+  ...PAGE_SCENARIOS,
 ];

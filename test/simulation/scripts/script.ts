@@ -3,6 +3,7 @@ import type { Client, SignalSource } from '../simulator/client.ts';
 import type { ProtocolBuild } from '../simulator/protocol-build.ts';
 import { Scheduler } from '../simulator/scheduler.ts';
 import { Simulation } from '../simulator/simulation.ts';
+import { SMALL_PAGES } from '../simulator/small-pages.ts';
 import {
   type InterceptedRequest,
   type RequestPattern,
@@ -37,8 +38,11 @@ export class Script {
   readonly #scheduler = new Scheduler();
   readonly #network: ScriptedNetwork;
 
-  /** `isFaultless`: no process crashes and no request is late. */
-  constructor(build: ProtocolBuild, isFaultless = true) {
+  /**
+   * `isFaultless`: no process crashes and no request is late. `hasPages`: every append makes a
+   * page.
+   */
+  constructor(build: ProtocolBuild, isFaultless = true, { hasPages = false } = {}) {
     this.#network = new ScriptedNetwork(this.#scheduler, build);
     this.simulation = new Simulation(build, this.#scheduler, {
       seed: 1,
@@ -49,6 +53,7 @@ export class Script {
         timeoutMs: TIMEOUT_MS,
         compressionLevel: 1,
         cacheBytes: 0,
+        pageSizes: hasPages ? SMALL_PAGES : undefined,
       },
     });
   }

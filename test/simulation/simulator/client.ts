@@ -147,8 +147,11 @@ export class Client {
         sample,
         ...this.#abort(),
       })) {
+        const { everDamaged } = this.#simulation.checker;
         const isDamage =
-          kind === 'corrupt-data' && this.#simulation.checker.everDamaged.has(location ?? '');
+          (kind === 'corrupt-data' && everDamaged.has(location ?? '')) ||
+          // A page of the manifest.
+          (kind === 'corrupt-manifest' && [...everDamaged].some((key) => message.includes(key)));
         check(!harmful || isDamage, () => `an audit found a loss: ${kind}: ${message}`);
         findings.push(`${kind}: ${message}`);
       }

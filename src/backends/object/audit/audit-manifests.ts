@@ -4,6 +4,8 @@ import { manifestObjectKey, manifestOfObjectKey } from '../format/keys.ts';
 import type { ManifestRecord } from '../format/manifest-record.ts';
 import type { ReferenceScan } from '../listing/reference-scan.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
+import { withPages } from '../tables/references.ts';
+import { unlessUnreadable } from '../tables/unreadable.ts';
 import type { AuditContext, AuditRun } from './audit-run.ts';
 import type { Diagnosis } from './diagnosis.ts';
 
@@ -66,7 +68,8 @@ function staleWriter(
     },
     mend: async () => {
       // The hint that the writer stored for what it drops may be lost.
-      await hints.announceGarbage([{ objectKey, dropped }]);
+      const inPages = (await unlessUnreadable(withPages(protocol, objectKey, dropped))) ?? [];
+      await hints.announceGarbage([{ objectKey, dropped: [...dropped, ...inPages] }]);
       return reap(protocol, taker, hints, seen);
     },
   };

@@ -1,9 +1,9 @@
 import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { MARKED, TO_MARK } from '../../contract/findings.ts';
+import type { FoundReference } from '../commit/reference-repair.ts';
 import { segmentKey } from '../format/keys.ts';
 import type { Generation, Sidecar } from '../format/sidecar.ts';
-import type { FoundReference } from '../segments/reference-repair.ts';
 import { isUsable } from '../tables/sidecar-changes.ts';
 import { type Diagnosis, firstOf } from './diagnosis.ts';
 import type { SegmentAuditContext, SegmentEvidence } from './segment-evidence.ts';

@@ -1,7 +1,7 @@
 import type { Address } from '../../../core/address.ts';
+import type { ReferenceRepair } from '../commit/reference-repair.ts';
 import type { Generation, Sidecar } from '../format/sidecar.ts';
 import type { ReferenceScan, SegmentReferences } from '../listing/reference-scan.ts';
-import type { ReferenceRepair } from '../segments/reference-repair.ts';
 import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
 

@@ -5,6 +5,8 @@ import { deleteAll } from '../../storage/delete-all.ts';
 import { isStale, leftBehind, reap } from '../commit/reap.ts';
 import { manifestObjectKey, WRITER_HINTS_PREFIX } from '../format/keys.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
+import { withPages } from '../tables/references.ts';
+import { unlessUnreadable } from '../tables/unreadable.ts';
 import type { CollectRun } from './collect-run.ts';
 
 /** A writer that has not renewed its mark for this long, in ms, has ended, or is idle. */
@@ -46,7 +48,13 @@ export async function finishWriter(run: CollectRun, seen: SeenRecord): Promise<b
   // An object that a run would have written by now is not stale any more.
   if (record !== undefined && !foreseen.hasTouched(record.key)) {
     const left = leftBehind(protocol, record, seen);
-    if (left !== undefined) foreseen.add(record.key, left.dropped);
+    if (left !== undefined)
+      foreseen.add(record.key, [
+        ...left.dropped,
+        ...((await unlessUnreadable(
+          withPages(protocol, manifestObjectKey(record.key), left.dropped),
+        )) ?? []),
+      ]);
   }
   return false;
 }

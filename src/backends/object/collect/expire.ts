@@ -8,6 +8,7 @@ import { EXPIRY_HINTS_PREFIX, expiryPrefix, manifestObjectKey } from '../format/
 import type { ManifestRecord } from '../format/manifest-record.ts';
 import { READ_AHEAD } from '../listing/manifest-walk.ts';
 import { readExpiryHint } from '../tables/hints.ts';
+import { readReferences } from '../tables/references.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import type { CollectRun } from './collect-run.ts';
 
@@ -91,7 +92,7 @@ async function expireWindow(
 ): Promise<void> {
   const read = await readManifests(run, window);
   const deleted = await deleteExpired(run, expiredOf(run, read, now));
-  count(run, deleted);
+  await count(run, deleted);
   if (!run.scope.dryRun) await deleteSpentHints(run, read, deleted, now);
 }
 
@@ -138,16 +139,16 @@ async function deleteExpired(
   return expired.filter((_, at) => outcomes[at]?.status === 'deleted');
 }
 
-function count({ scope, tally, foreseen }: CollectRun, deleted: readonly ManifestRecord[]): void {
+async function count(
+  { protocol, scope, tally, foreseen }: CollectRun,
+  deleted: readonly ManifestRecord[],
+): Promise<void> {
   for (const { key, current } of deleted) {
     tally.expired.count++;
     tally.expired.bytes += current?.logicalBytes ?? 0;
     if (!scope.dryRun) continue;
-    const references = [...(current?.references ?? [])];
-    foreseen.add(
-      key,
-      references.map(([address, { attempt }]) => ({ address, attempt })),
-    );
+    const found = await unlessUnreadable(readReferences(protocol, manifestObjectKey(key)));
+    if (found !== undefined) foreseen.add(key, found.committed);
   }
   scope.progress('expire', tally.expired.count);
 }

@@ -9,7 +9,8 @@ import type { Generation } from '../format/sidecar.ts';
 import { SegmentFault, type SegmentTaker } from '../segments/segment-taker.ts';
 import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
-import type { Announced, Attempt, Committed, Needs, Planned, Taken } from './attempt.ts';
+import { withPages } from '../tables/references.ts';
+import type { Announced, Attempt, Change, Committed, Needs, Planned, Taken } from './attempt.ts';
 import { dropReferences, type ManifestDrops } from './drop-references.ts';
 import { withHeartbeats } from './heartbeat.ts';
 import type { StoredGuess } from './stored-guess.ts';
@@ -28,7 +29,12 @@ export interface AttemptContext {
 }
 
 /** An attempt that has taken everything, and the record that commits it. */
-export type Prepared = Taken<WritePlan> & ReturnType<Attempt['committing']>;
+export interface Prepared<Plan extends Needs & Change = WritePlan>
+  extends Taken<Plan>,
+    ReturnType<Attempt['committing']> {
+  /** What it drops, with all that dropped pages reference. */
+  readonly garbage: readonly DroppedReference[];
+}
 
 /** Returns the generations, of those that a plan would use again, whose data is lost. */
 export async function findLost(
@@ -119,18 +125,23 @@ export async function take<Plan extends Needs>(
 }
 
 /** Makes the record that a commit stores, so that hints at what it drops can be stored first. */
-export function prepare({ attempt, plan }: Taken<WritePlan>): Prepared {
-  return { phase: 'taken', attempt, plan, ...attempt.committing(plan.content, plan.lost) };
+export async function prepare<Plan extends Needs & Change>(
+  { protocol }: AttemptContext,
+  { attempt, plan }: Taken<Plan>,
+): Promise<Prepared<Plan>> {
+  const { change, dropped } = attempt.committing(plan);
+  const inPages = await withPages(protocol, attempt.objectKey, dropped);
+  return { phase: 'taken', attempt, plan, change, dropped, garbage: [...dropped, ...inPages] };
 }
 
 /**
  * Replaces the object by one with the planned content: the commit point. Resolves with `undefined`
  * when the object turned out to be another.
  */
-export async function commit(
+export async function commit<Plan extends Needs & Change>(
   context: AttemptContext,
-  { attempt, plan, change, dropped }: Prepared,
-): Promise<Committed<WritePlan> | undefined> {
+  { attempt, plan, change, dropped }: Prepared<Plan>,
+): Promise<Committed<Plan> | undefined> {
   if (!(await swap(context, attempt, change))) return undefined;
   noteDrops(context, attempt, dropped);
   return { phase: 'committed', attempt, plan };

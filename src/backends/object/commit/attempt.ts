@@ -5,20 +5,41 @@ import { manifestObjectKey, referrerOf } from '../format/keys.ts';
 import {
   type DraftContent,
   type DroppedReference,
+  type HeldReference,
+  heldOf,
   type ManifestContent,
+  nameOfReference,
   type PendingAttempt,
   type RecordChange,
   type Reference,
   withDropped,
 } from '../format/manifest-record.ts';
 import { type AttemptId, type Generation, type Token, tokenOf } from '../format/sidecar.ts';
-import { neededBy } from '../format/spill.ts';
-import { NOTHING_SEEN, type SeenRecord } from '../tables/manifest-table.ts';
+import { neededByContent } from '../format/spill.ts';
+import type { SeenRecord } from '../tables/manifest-table.ts';
 import type { Protocol } from '../tables/protocol.ts';
 
 /** Segments whose references an attempt has yet to take. */
 export interface Needs {
   readonly missing: ReadonlyMap<Address, NewSegment>;
+}
+
+/** What an attempt makes of the content that it saw. */
+export interface Change {
+  /** The new content; `undefined`: the manifest is deleted. */
+  readonly content: DraftContent | undefined;
+  /** The content that references are kept from: what was seen, or that without its pages. */
+  readonly from: ManifestContent | undefined;
+  /** References that new pages have. */
+  readonly moved: readonly HeldReference[];
+  /**
+   * Pages that were read and are not needed any more, and what they reference: it stays where new
+   * pages or the content have it, and is dropped otherwise. Any other page takes all that it
+   * references with it.
+   */
+  readonly absorbed: ReadonlyMap<Address, readonly HeldReference[]>;
+  /** Segments without data: references to them are renewed. */
+  readonly lost: ReadonlySet<Address>;
 }
 
 /**
@@ -53,6 +74,7 @@ export class Attempt {
   readonly objectKey: string;
   readonly #protocol: Protocol;
   readonly #referrer: string;
+  readonly #guess: SeenRecord;
   #id: AttemptId;
   #seen: SeenRecord | undefined;
   readonly #taken = new Map<Address, Generation>();
@@ -62,6 +84,7 @@ export class Attempt {
     this.objectKey = manifestObjectKey(key);
     this.#protocol = protocol;
     this.#referrer = referrerOf(this.objectKey);
+    this.#guess = protocol.manifests.guess(this.objectKey);
     this.#id = protocol.randomness.nonce() as AttemptId;
   }
 
@@ -74,9 +97,12 @@ export class Attempt {
     return tokenOf(this.#referrer, this.#id);
   }
 
-  /** What the last look at the object found; before the first, absence is a guess. */
+  /**
+   * What the last look at the object found; before the first, what this process has read last, or
+   * absence, is a guess.
+   */
   get seen(): SeenRecord {
-    return this.#seen ?? NOTHING_SEEN;
+    return this.#seen ?? this.#guess;
   }
 
   get hasLooked(): boolean {
@@ -150,18 +176,25 @@ export class Attempt {
    * The record with the content committed. References that nothing needs any more, of the content
    * before and of the attempt, go to `dropped` in the same swap (rules `fence-before-dropping` and
    * `drop-what-is-replaced`).
-   *
-   * @param lost segments without data: references to them are renewed.
    */
-  committing(
-    content: DraftContent | undefined,
-    lost: ReadonlySet<Address>,
-  ): { change: RecordChange; dropped: readonly DroppedReference[] } {
+  committing({ content, from, moved, absorbed, lost }: Change): {
+    change: RecordChange;
+    dropped: readonly DroppedReference[];
+  } {
     const { current: before, pending = [], dropped: earlier = [] } = this.seen.record ?? {};
-    const current = content && this.#withReferences(content, before, lost);
+    const current = content && this.#withReferences(content, from, lost);
+    const kept = new Set(
+      [...heldOf(current?.references ?? new Map()), ...moved].map(nameOfReference),
+    );
+    const pages = new Set(before?.pages.map(({ address }) => address));
     const dropped: DroppedReference[] = [];
-    for (const [address, { attempt }] of before?.references ?? []) {
-      if (current?.references.get(address)?.attempt !== attempt) dropped.push({ address, attempt });
+    for (const { address, gen, attempt } of heldOf(before?.references ?? new Map())) {
+      if (kept.has(nameOfReference({ address, attempt }))) continue;
+      const goesWhole = pages.has(address) && !absorbed.has(address);
+      dropped.push({ address, attempt, ...(goesWhole && { page: gen }) });
+    }
+    for (const { address, attempt } of [...absorbed.values()].flat()) {
+      if (!kept.has(nameOfReference({ address, attempt }))) dropped.push({ address, attempt });
     }
     for (const address of this.pending?.adds ?? []) {
       if (current?.references.get(address)?.attempt !== this.#id)
@@ -192,21 +225,19 @@ export class Attempt {
 
   #withReferences(
     content: DraftContent,
-    before: ManifestContent | undefined,
+    from: ManifestContent | undefined,
     lost: ReadonlySet<Address>,
   ): ManifestContent {
     const references = new Map<Address, Reference>();
-    for (const entry of content.entries) {
-      for (const address of neededBy(entry)) {
-        const renewed = lost.has(address) ? this.#reference(address) : undefined;
-        const reference = renewed ?? before?.references.get(address) ?? this.#reference(address);
-        if (reference === undefined)
-          throw new VarveError(
-            'INTERNAL',
-            `segment ${address} is to be committed without a reference`,
-          );
-        references.set(address, reference);
-      }
+    for (const address of neededByContent(content)) {
+      const renewed = lost.has(address) ? this.#reference(address) : undefined;
+      const reference = renewed ?? from?.references.get(address) ?? this.#reference(address);
+      if (reference === undefined)
+        throw new VarveError(
+          'INTERNAL',
+          `segment ${address} is to be committed without a reference`,
+        );
+      references.set(address, reference);
     }
     return { ...content, references };
   }

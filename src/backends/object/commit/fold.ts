@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { type Address, addressOf } from '../../../core/address.ts';
+import type { VarveError } from '../../../core/errors.ts';
 import {
   decideAppend,
   decideDelete,
@@ -24,6 +25,7 @@ import { asVarveError } from '../../contract/write-validation.ts';
 import {
   type ArchivedAt,
   type DraftContent,
+  entryCountOf,
   type RecordEntry,
   revisionOf,
 } from '../format/manifest-record.ts';
@@ -46,6 +48,10 @@ export interface FoldContext {
   readonly archived: ArchivedAt;
   /** Segments of the stored content that cannot be read. */
   readonly lost: ReadonlySet<Address>;
+  /** The idempotency keys in pages of the stored content. Throws why they cannot be read. */
+  readonly olderKeys: () => ReadonlySet<string>;
+  /** Why the stored content still has pages although a put compares it. */
+  readonly unread?: VarveError | undefined;
 }
 
 /** The result of writes to a manifest's content. */
@@ -145,7 +151,9 @@ function put(
   write: PutWrite,
   context: FoldContext,
 ): Step {
-  const status = decidePut(write, content, () => isSame(content as DraftContent, write));
+  const status = decidePut(write, content, () =>
+    isSame(content as DraftContent, write, context.unread),
+  );
   if (status === 'unchanged' || status === 'skipped') return step(content, status, content);
   const revision = revisionOf(context.attempt, position);
   const created: DraftContent = {
@@ -155,6 +163,8 @@ function put(
     updatedAt: context.now,
     archived: content?.archived ?? [context.archived[0], context.archived[1] + position],
     logicalBytes: write.fields.logicalBytes,
+    pages: [],
+    keyPages: [],
     idempotencyKeys: [],
     entries: write.entries.map(recordEntry),
   };
@@ -167,7 +177,7 @@ function append(
   write: AppendWrite,
   context: FoldContext,
 ): Step {
-  const status = decideAppend(write, content, hasTaken);
+  const status = decideAppend(write, content, (key, before) => hasTaken(key, before, context));
   if (status === 'unchanged') return step(content, status, content);
   const before = content as DraftContent;
   const { idempotencyKey, entries, fields = {} } = write;
@@ -208,18 +218,29 @@ function step(
   return { content: after, isChanged: after !== before, outcome };
 }
 
-function hasTaken(idempotencyKey: string, { idempotencyKeys }: DraftContent): boolean {
-  return idempotencyKeys.includes(shortName(idempotencyKey));
+function hasTaken(
+  idempotencyKey: string,
+  { idempotencyKeys, keyPages }: DraftContent,
+  { olderKeys }: FoldContext,
+): boolean {
+  const name = shortName(idempotencyKey);
+  return idempotencyKeys.includes(name) || (keyPages.length > 0 && olderKeys().has(name));
 }
 
-function isSame(content: DraftContent, { fields, entries }: PutWrite): boolean {
+/** @throws `unread` when pages of the content would have to be compared. */
+function isSame(
+  content: DraftContent,
+  { fields, entries }: PutWrite,
+  unread: VarveError | undefined,
+): boolean {
+  if (entryCountOf(content) !== entries.length) return false;
+  if (content.pages.length > 0) throw unread;
   return (
     content.application === fields.application &&
     content.model === fields.model &&
     content.expiresAt === fields.expiresAt &&
     content.logicalBytes === fields.logicalBytes &&
     (fields.createdAt ?? content.createdAt) === content.createdAt &&
-    content.entries.length === entries.length &&
     entries.every((entry, at) => isSameEntry(content.entries[at] as RecordEntry, entry))
   );
 }

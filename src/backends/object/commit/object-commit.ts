@@ -4,6 +4,7 @@ import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable, isVarveError, VarveError } from '../../../core/errors.ts';
 import type { NewEntry, WriteOutcome } from '../../contract/manifests.ts';
 import { Backoff } from '../tables/backoff.ts';
+import { lostPage } from '../tables/references.ts';
 import type { Announced, Planned, Taken } from './attempt.ts';
 import {
   type AttemptContext,
@@ -95,7 +96,7 @@ export class ObjectCommit {
     const announced = await this.#announce(planned);
     const taken = await this.#take(announced);
     throwIfAborted(this.#context.protocol.call.signal);
-    const prepared = taken.map(prepare);
+    const prepared = await this.#prepare(taken);
     await this.#hint(prepared);
     await mapAll(prepared, (each) => this.#commit(each));
   }
@@ -126,21 +127,36 @@ export class ObjectCommit {
 
   /** Returns a plan that does not use lost data again. */
   async #planOf(planner: WritePlanner): Promise<WritePlan> {
-    const { clock, settings } = this.#context.protocol;
     const { attempt } = planner;
     restartIfFenced(this.#context, attempt);
-    const makePlan = () => planner.plan(Math.floor(clock.now()), settings.spillAbove);
-    let plan = makePlan();
+    let plan = await this.#makePlan(planner);
     if (!plan.isChanged && !attempt.hasLooked) {
       // "Nothing to do" has to be true of what is stored, not of what was guessed.
       await attempt.look();
-      plan = makePlan();
+      plan = await this.#makePlan(planner);
     }
     for (;;) {
       const lost = await findLost(this.#context, plan);
       if (lost.length === 0) return plan;
       planner.lose(lost);
-      plan = makePlan();
+      plan = await this.#makePlan(planner);
+    }
+  }
+
+  async #makePlan(planner: WritePlanner): Promise<WritePlan> {
+    const { protocol } = this.#context;
+    const { attempt } = planner;
+    for (;;) {
+      try {
+        return await planner.plan(protocol);
+      } catch (error) {
+        if (!isVarveError(error, 'NOT_FOUND')) throw error;
+        // A page is gone because the manifest has changed, or it is lost (rule
+        // `reread-before-corruption`).
+        const { etag } = attempt.seen;
+        await attempt.look();
+        planner.losePages(attempt.seen.etag === etag ? lostPage(error) : undefined);
+      }
     }
   }
 
@@ -159,11 +175,18 @@ export class ObjectCommit {
     return taken.filter(({ attempt, plan }) => attempt.canReplace(plan.base));
   }
 
+  async #prepare(taken: readonly Taken<WritePlan>[]): Promise<Prepared[]> {
+    const prepared = await mapAll(taken, (each) =>
+      this.#unlessUnreadable(each.plan.planner, prepare(this.#context, each)),
+    );
+    return prepared.filter((each) => each !== undefined);
+  }
+
   /** Writes hints at garbage and at times to expire before the commits that make them true. */
   async #hint(prepared: readonly Prepared[]): Promise<void> {
     const { hints } = this.#context;
     await hints.announceGarbage(
-      prepared.map(({ attempt: { objectKey }, dropped }) => ({ objectKey, dropped })),
+      prepared.map(({ attempt: { objectKey }, garbage }) => ({ objectKey, dropped: garbage })),
     );
     await mapAll(prepared, async ({ attempt, plan: { base, content } }) => {
       const expiresAt = content?.expiresAt;

@@ -4,15 +4,21 @@ import { ByteReader, ByteWriter } from '../../../cas/codec/varint.ts';
 import type { Address } from '../../../core/address.ts';
 import { VarveError } from '../../../core/errors.ts';
 import { MANIFEST_KINDS, type ManifestKey } from '../../contract/manifests.ts';
+import {
+  ADDRESSES,
+  addressesIn,
+  decodeEntries,
+  decodeReferences,
+  ENTRIES,
+  encodeEntries,
+  encodeReferences,
+  POSITION,
+  Positions,
+  REFERENCES,
+} from './entry-codec.ts';
 import { manifestObjectKey } from './keys.ts';
-import type {
-  ManifestContent,
-  ManifestRecord,
-  RecordBody,
-  RecordEntry,
-  Reference,
-} from './manifest-record.ts';
-import type { AttemptId } from './sidecar.ts';
+import { heldOf, type ManifestContent, type ManifestRecord, pagesOf } from './manifest-record.ts';
+import type { AttemptId, Generation } from './sidecar.ts';
 import { assertReadable, decodeJson, type JsonFormat } from './stored-json.ts';
 
 /**
@@ -22,70 +28,78 @@ import { assertReadable, decodeJson, type JsonFormat } from './stored-json.ts';
  */
 const LEVEL = 9;
 
-const count = z.int().min(0);
+const CURRENT = z.strictObject({
+  revision: z.string(),
+  application: z.string().optional(),
+  model: z.string().optional(),
+  createdAt: z.number(),
+  updatedAt: z.number(),
+  expiresAt: z.number().optional(),
+  logicalBytes: z.number(),
+  hold: z.strictObject({ since: z.number(), reason: z.string().optional() }).optional(),
+  archived: z.tuple([z.number(), z.number()]),
+  idempotencyKeys: z.array(z.string()).optional(),
+  holds: REFERENCES,
+  entries: ENTRIES,
+});
+
+/** Position of the address, attempt. */
+const DROPPED = z.tuple([POSITION, z.string()]);
+
 const HEADER = z.strictObject({
   v: z.literal(1),
   kind: z.enum(MANIFEST_KINDS),
   id: z.string(),
-  seq: count,
+  seq: POSITION,
   nonce: z.string(),
   applied: z.array(z.string()),
-  addresses: z.array(z.string().regex(/^[0-9a-f]{64}$/)),
-  current: z
-    .strictObject({
-      revision: z.string(),
-      application: z.string().optional(),
-      model: z.string().optional(),
-      createdAt: z.number(),
-      updatedAt: z.number(),
-      expiresAt: z.number().optional(),
-      logicalBytes: z.number(),
-      hold: z.strictObject({ since: z.number(), reason: z.string().optional() }).optional(),
-      archived: z.tuple([z.number(), z.number()]),
-      idempotencyKeys: z.array(z.string()).optional(),
-      /** Of references: position of the address, generation, attempt. */
-      holds: z.array(z.tuple([count, z.string(), z.string()])),
-      /** The length of an inline body, or a spilled one; then positions of addresses. */
-      entries: z.array(
-        z.tuple([
-          z.union([
-            count,
-            z.strictObject({
-              digest: z.string(),
-              offset: count,
-              length: count,
-              parts: z.array(z.tuple([count, count])),
-            }),
-          ]),
-          z.array(count),
-        ]),
-      ),
-    })
-    .optional(),
+  addresses: ADDRESSES,
+  current: CURRENT.optional(),
   pending: z
     .array(
       z.strictObject({
         nonce: z.string(),
         beat: z.string(),
         leaseMs: z.number(),
-        adds: z.array(count),
+        adds: z.array(POSITION),
       }),
     )
     .optional(),
-  releasing: z.array(z.tuple([count, z.string()])).optional(),
+  releasing: z.array(DROPPED).optional(),
 });
 
-type Header = z.infer<typeof HEADER>;
+/** Version 2 has pages: a reader that does not know them has to refuse the record. */
+const HEADER2 = HEADER.extend({
+  v: z.literal(2),
+  current: CURRENT.extend({
+    /** Position of the address, number of entries. */
+    pages: z.array(z.tuple([POSITION, POSITION])).optional(),
+    keyPages: z.array(POSITION).optional(),
+  }).optional(),
+  /** The third is the generation of a page whose references go with it. */
+  releasing: z.array(z.union([DROPPED, z.tuple([POSITION, z.string(), z.string()])])).optional(),
+});
 
-const FORMAT: JsonFormat<Header> = { name: 'manifest', schema: HEADER };
+type Header = z.infer<typeof HEADER> | z.infer<typeof HEADER2>;
+
+type Current = NonNullable<z.infer<typeof HEADER2>['current']>;
+
+const FORMAT: JsonFormat<Header> = {
+  name: 'manifest',
+  schema: z.discriminatedUnion('v', [HEADER, HEADER2]),
+  newest: 2,
+};
 
 /** @throws `INTERNAL` for a record that {@link decodeRecord} would refuse. */
 export function encodeRecord(record: ManifestRecord): Buffer {
   const addresses = new Positions();
   const bodies: Uint8Array[] = [];
   const { key, seq, nonce, applied, current, pending, dropped } = record;
-  const header: Omit<Header, 'addresses'> = {
-    v: 1,
+  const hasPages =
+    (current !== undefined && pagesOf(current).length > 0) ||
+    dropped.some(({ page }) => page !== undefined);
+  const header = {
+    v: hasPages ? 2 : 1,
     kind: key.kind,
     id: key.id,
     seq,
@@ -104,7 +118,11 @@ export function encodeRecord(record: ManifestRecord): Buffer {
     releasing:
       dropped.length === 0
         ? undefined
-        : dropped.map((each) => [addresses.of(each.address), each.attempt]),
+        : dropped.map(({ address, attempt, page }) => [
+            addresses.of(address),
+            attempt,
+            ...(page === undefined ? [] : [page]),
+          ]),
   };
   const whole = { ...header, addresses: addresses.all };
   const objectKey = manifestObjectKey(key);
@@ -129,12 +147,7 @@ export function decodeRecord(
   if (expected !== undefined && (expected.kind !== key.kind || expected.id !== key.id)) {
     throw new VarveError('CORRUPT', `${objectKey}: holds ${key.kind} ${JSON.stringify(key.id)}`);
   }
-  const addressAt = (position: number): Address => {
-    const address = header.addresses[position];
-    if (address === undefined)
-      throw new VarveError('CORRUPT', `${objectKey}: refers to an address that it does not list`);
-    return address as Address;
-  };
+  const addressAt = addressesIn(header.addresses, objectKey);
   const current = header.current && decodeContent(header.current, addressAt, reader);
   reader.end();
   return {
@@ -149,9 +162,10 @@ export function decodeRecord(
       heartbeatTimeoutMs: leaseMs,
       adds: adds.map(addressAt),
     })),
-    dropped: (header.releasing ?? []).map(([at, nonce]) => ({
+    dropped: (header.releasing ?? []).map(([at, nonce, page]) => ({
       address: addressAt(at),
       attempt: nonce as AttemptId,
+      ...(page !== undefined && { page: page as Generation }),
     })),
   };
 }
@@ -160,77 +174,43 @@ function encodeContent(
   content: ManifestContent,
   addresses: Positions,
   bodies: Uint8Array[],
-): Header['current'] {
-  const { references, entries, idempotencyKeys, archived, ...fields } = content;
+): Current {
+  const { references, entries, pages, keyPages, idempotencyKeys, archived, ...fields } = content;
   return {
     ...fields,
     archived: [...archived],
     idempotencyKeys: idempotencyKeys.length === 0 ? undefined : [...idempotencyKeys],
-    holds: [...references].map(([address, { gen, attempt }]) => [
-      addresses.of(address),
-      gen,
-      attempt,
-    ]),
-    entries: entries.map(({ body, segments }) => {
-      const positions = segments.map(addresses.of);
-      if (body.kind === 'inline') {
-        bodies.push(body.bytes);
-        return [body.bytes.length, positions];
-      }
-      const { digest, offset, length } = body;
-      const parts = body.parts.map((part): [number, number] => [
-        addresses.of(part.address),
-        part.length,
-      ]);
-      return [{ digest, offset, length, parts }, positions];
+    holds: encodeReferences(heldOf(references), addresses),
+    entries: encodeEntries(entries, addresses, bodies),
+    ...(pages.length > 0 && {
+      pages: pages.map((page): [number, number] => [addresses.of(page.address), page.entries]),
     }),
+    ...(keyPages.length > 0 && { keyPages: keyPages.map(addresses.of) }),
   };
 }
 
 function decodeContent(
-  content: NonNullable<Header['current']>,
+  content: Current,
   addressAt: (position: number) => Address,
   reader: ByteReader,
 ): ManifestContent {
-  const { holds, entries, idempotencyKeys = [], ...fields } = content;
+  const { holds, entries, pages = [], keyPages = [], idempotencyKeys = [], ...fields } = content;
+  const references = decodeReferences(holds, addressAt);
   return {
-    ...(fields as unknown as Omit<ManifestContent, 'references' | 'entries' | 'idempotencyKeys'>),
+    ...(fields as unknown as Omit<ManifestContent, keyof Stored>),
+    pages: pages.map(([at, count]) => ({ address: addressAt(at), entries: count })),
+    keyPages: keyPages.map(addressAt),
     idempotencyKeys,
-    references: new Map(
-      holds.map(([at, gen, nonce]) => [addressAt(at), { gen, attempt: nonce } as Reference]),
-    ),
-    entries: entries.map(([body, segments]): RecordEntry => {
-      const decoded: RecordBody =
-        typeof body === 'number'
-          ? { kind: 'inline', bytes: reader.bytes(body) }
-          : {
-              kind: 'spilled',
-              digest: body.digest as Address,
-              offset: body.offset,
-              length: body.length,
-              parts: body.parts.map(([at, length]) => ({ address: addressAt(at), length })),
-            };
-      return { body: decoded, segments: segments.map(addressAt) };
-    }),
+    references: new Map(references.map(({ address, ...reference }) => [address, reference])),
+    entries: decodeEntries(entries, addressAt, reader),
   };
 }
 
-/** Numbers addresses in the order of their first use. */
-class Positions {
-  readonly #positions = new Map<Address, number>();
-
-  /** An arrow function, so that it can be passed to `map`. */
-  readonly of = (address: Address): number => {
-    const known = this.#positions.get(address);
-    if (known !== undefined) return known;
-    this.#positions.set(address, this.#positions.size);
-    return this.#positions.size - 1;
-  };
-
-  get all(): Address[] {
-    return [...this.#positions.keys()];
-  }
-}
+/** The parts of a content that are stored in another form. */
+type Stored = Pick<
+  ManifestContent,
+  'pages' | 'keyPages' | 'idempotencyKeys' | 'references' | 'entries'
+>;
 
 function sealedAs(objectKey: string): SealedAs {
   return { role: 'manifest', identity: objectKey };

@@ -11,6 +11,11 @@ export interface Reference {
   readonly attempt: AttemptId;
 }
 
+/** A reference and its segment. */
+export interface HeldReference extends Reference {
+  readonly address: Address;
+}
+
 /** Part of a body, stored in a segment of the manifest's own. */
 export interface SpilledPart {
   readonly address: Address;
@@ -41,12 +46,31 @@ export interface RecordEntry {
  */
 export type ArchivedAt = readonly [ms: number, count: number];
 
-/** A manifest's committed state. */
+/** Older entries of a manifest, in a segment of their own. */
+export interface EntryPage {
+  readonly address: Address;
+  /** Number of entries. */
+  readonly entries: number;
+}
+
+/**
+ * A manifest's committed state. Its entries are those of its pages, in order, then `entries`. What
+ * it references altogether, `referencesOf` in `tables/references.ts` returns.
+ */
 export interface ManifestContent extends Omit<ManifestHead, 'key' | 'entryCount'> {
   readonly archived: ArchivedAt;
+  /** Pages of older entries. */
+  readonly pages: readonly EntryPage[];
+  /** Pages of older idempotency keys. */
+  readonly keyPages: readonly Address[];
+  /** The newest idempotency keys, oldest first. */
   readonly idempotencyKeys: readonly string[];
+  /** The newest entries. */
   readonly entries: readonly RecordEntry[];
-  /** Every segment that the entries need, including those of spilled bodies. */
+  /**
+   * What the record references itself: pages, and every segment that its `entries` need, including
+   * those of spilled bodies.
+   */
   readonly references: ReadonlyMap<Address, Reference>;
 }
 
@@ -67,6 +91,11 @@ export interface PendingAttempt {
 export interface DroppedReference {
   readonly address: Address;
   readonly attempt: AttemptId;
+  /**
+   * Of a page whose references go with it: its generation. Absent for any other segment, and for a
+   * page whose references the content still has.
+   */
+  readonly page?: Generation;
 }
 
 /**
@@ -133,25 +162,49 @@ export function withDropped(
   dropped: readonly DroppedReference[],
   added: readonly DroppedReference[],
 ): DroppedReference[] {
-  const known = new Set(dropped.map(nameOfDropped));
-  return [...dropped, ...added.filter((each) => !known.has(nameOfDropped(each)))];
+  const known = new Set(dropped.map(nameOfReference));
+  return [...dropped, ...added.filter((each) => !known.has(nameOfReference(each)))];
 }
 
 export function withoutDropped(
   dropped: readonly DroppedReference[],
   done: readonly DroppedReference[],
 ): DroppedReference[] {
-  const gone = new Set(done.map(nameOfDropped));
-  return dropped.filter((each) => !gone.has(nameOfDropped(each)));
+  const gone = new Set(done.map(nameOfReference));
+  return dropped.filter((each) => !gone.has(nameOfReference(each)));
 }
 
-function nameOfDropped({ address, attempt }: DroppedReference): string {
+/** Distinguishes the references of one manifest. */
+export function nameOfReference({
+  address,
+  attempt,
+}: Pick<HeldReference, 'address' | 'attempt'>): string {
   return `${address}.${attempt}`;
 }
 
 export function headOfRecord(key: ManifestKey, content: ManifestContent): ManifestHead {
-  const { archived: _, idempotencyKeys: __, references: ___, entries, ...head } = content;
-  return { key, ...head, entryCount: entries.length };
+  const { archived: _, idempotencyKeys: __, keyPages: ___, references: ____, ...rest } = content;
+  const { pages, entries, ...head } = rest;
+  return { key, ...head, entryCount: entryCountOf({ pages, entries }) };
+}
+
+export function entryCountOf({
+  pages,
+  entries,
+}: Pick<ManifestContent, 'pages' | 'entries'>): number {
+  return pages.reduce((sum, page) => sum + page.entries, entries.length);
+}
+
+/** Every page of a content. */
+export function pagesOf({
+  pages,
+  keyPages,
+}: Pick<ManifestContent, 'pages' | 'keyPages'>): Address[] {
+  return [...pages.map(({ address }) => address), ...keyPages];
+}
+
+export function heldOf(references: ReadonlyMap<Address, Reference>): HeldReference[] {
+  return [...references].map(([address, reference]) => ({ address, ...reference }));
 }
 
 export function revisionOf(attempt: string, write: number): Revision {

@@ -103,6 +103,10 @@ export function referrerOfToken(token: Token): string {
   return token.slice(0, token.lastIndexOf('.'));
 }
 
+export function attemptOfToken(token: Token): AttemptId {
+  return token.slice(token.lastIndexOf('.') + 1) as AttemptId;
+}
+
 /** @throws `INTERNAL` for content that {@link decodeSidecar} would refuse. */
 export function encodeSidecar(content: SidecarContent, nonce: string): Buffer {
   const { gen, state, refs, hot, guards, damaged, since } = content;

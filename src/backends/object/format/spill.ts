@@ -1,6 +1,12 @@
 import { type Address, addressOf } from '../../../core/address.ts';
 import { MAX_SEGMENT_BYTES, type NewSegment } from '../../contract/manifests.ts';
-import type { DraftContent, RecordBody, RecordEntry, SpilledPart } from './manifest-record.ts';
+import {
+  type DraftContent,
+  pagesOf,
+  type RecordBody,
+  type RecordEntry,
+  type SpilledPart,
+} from './manifest-record.ts';
 
 /**
  * Moves the inline bodies of a manifest with more than `above` bytes of them into segments of its
@@ -58,6 +64,14 @@ export function unspill(
 ): Uint8Array {
   const whole = parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts);
   return whole.subarray(offset, offset + length);
+}
+
+/** Every segment that a record with this content references, each once. */
+export function neededByContent(content: DraftContent): Set<Address> {
+  const needed = new Set<Address>();
+  for (const entry of content.entries) for (const address of neededBy(entry)) needed.add(address);
+  for (const address of pagesOf(content)) needed.add(address);
+  return needed;
 }
 
 /** Every segment that an entry needs, each once. */

@@ -5,8 +5,8 @@ import { MANIFEST_KINDS } from '../../contract/manifests.ts';
 import { listObjects } from '../../storage/listing.ts';
 import type { ListedObject } from '../../storage/object-store.ts';
 import { manifestsPrefix } from '../format/keys.ts';
-import { NOTHING_SEEN, type SeenRecord } from '../tables/manifest-table.ts';
 import type { Protocol } from '../tables/protocol.ts';
+import { NOTHING_REFERENCED, readReferences, type SeenReferences } from '../tables/references.ts';
 
 /** How far walks over listed objects read ahead: twice the requests that are under way at most. */
 export const READ_AHEAD: AheadBounds<Pick<ListedObject, 'size'>> = {
@@ -18,15 +18,15 @@ export const READ_AHEAD: AheadBounds<Pick<ListedObject, 'size'>> = {
 /** A manifest's object as it was listed, and then read. */
 export interface WalkedManifest {
   readonly object: ListedObject;
-  /** What was read; nothing where the object is gone, or cannot be read. */
-  readonly seen: SeenRecord;
+  /** What was read; nothing where the object is gone, or it or a page of it cannot be read. */
+  readonly references: SeenReferences;
   /** Why it cannot be read. */
   readonly error?: VarveError;
 }
 
 /**
- * Reads every manifest of the store, tombstones included, by a LIST and a GET each: no index is
- * asked (rule `hint-before-change`).
+ * Reads every manifest of the store, tombstones included, by a LIST, and a GET for each and for
+ * each of its pages: no index is asked (rule `hint-before-change`).
  */
 export async function* walkManifests(
   protocol: Protocol,
@@ -35,10 +35,10 @@ export async function* walkManifests(
   const read = async (object: ListedObject): Promise<WalkedManifest> => {
     throwIfAborted(signal);
     try {
-      return { object, seen: await protocol.manifests.readObject(object.key) };
+      return { object, references: await readReferences(protocol, object.key) };
     } catch (error) {
       if (!isUnreadable(error)) throw error;
-      return { object, seen: NOTHING_SEEN, error };
+      return { object, references: NOTHING_REFERENCED, error };
     }
   };
   yield* mapAhead(listManifests(protocol, signal), READ_AHEAD, read);

@@ -8,7 +8,7 @@ import type { ManifestKey, ManifestKind } from '../../contract/manifests.ts';
 import { manifestObjectKey, referrerOf } from '../format/keys.ts';
 import type { ManifestRecord } from '../format/manifest-record.ts';
 import {
-  type AttemptId,
+  attemptOfToken,
   type Generation,
   referrerOfToken,
   type Token,
@@ -16,6 +16,7 @@ import {
 } from '../format/sidecar.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
 import type { Protocol } from '../tables/protocol.ts';
+import { holds, readReferences, type SeenReferences } from '../tables/references.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import { walkManifests } from './manifest-walk.ts';
 import { ReferrerKeys } from './referrer-keys.ts';
@@ -88,16 +89,16 @@ export class ReferenceScan {
     { onRecord = () => {}, onUnreadable = () => {}, isOver = () => false }: ScanVisitor,
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
-    for await (const { object, seen, error } of walkManifests(this.#protocol, signal)) {
+    for await (const { object, references, error } of walkManifests(this.#protocol, signal)) {
       if (isOver()) return false;
       if (error !== undefined) onUnreadable(object.key, error);
-      if (seen.record === undefined) continue;
-      this.#note(object.key, seen.record);
+      if (references.seen.record === undefined) continue;
+      this.#note(object.key, references);
       if (this.#lines.isFull) {
         await this.#lines.makeRoom();
         this.#names.store();
       }
-      onRecord(seen);
+      onRecord(references.seen);
     }
     this.#isWhole = true;
     return true;
@@ -147,13 +148,9 @@ export class ReferenceScan {
     { key, gen }: CommittedReference,
   ): Promise<boolean> {
     const objectKey = manifestObjectKey(key);
-    const seen = await unlessUnreadable(this.#protocol.manifests.readObject(objectKey));
-    const reference = seen?.record?.current?.references.get(address);
-    return (
-      reference !== undefined &&
-      reference.gen === gen &&
-      tokenOf(referrerOf(objectKey), reference.attempt) === token
-    );
+    const found = await unlessUnreadable(readReferences(this.#protocol, objectKey));
+    const attempt = attemptOfToken(token);
+    return found !== undefined && holds(found, { address, attempt })?.gen === gen;
   }
 
   /** Removes what the scan has on disk. */
@@ -161,20 +158,19 @@ export class ReferenceScan {
     this.#folder.remove();
   }
 
-  #note(objectKey: string, { key, current, pending, dropped }: ManifestRecord): void {
+  #note(objectKey: string, { seen, committed, announced, dropped }: SeenReferences): void {
+    const { key, current } = seen.record as ManifestRecord;
     const isWanted = (address: Address) => this.#scope.only?.has(address) ?? true;
     const referrer = referrerOf(objectKey);
     if (current !== undefined) this.manifests++;
     let position: string | undefined;
-    for (const [address, { gen, attempt }] of current?.references ?? []) {
+    for (const { address, gen, attempt } of committed) {
       if (!isWanted(address)) continue;
       position ??= encodePosition(this.#names.add(`${key.kind} ${key.id}`));
       this.#lines.add(`${address}c${position}${tokenOf(referrer, attempt)} ${gen}`);
     }
-    for (const { attempt, adds } of pending) {
-      for (const address of adds)
-        if (isWanted(address)) this.#lines.add(`${address}a${tokenOf(referrer, attempt)}`);
-    }
+    for (const { address, attempt } of announced)
+      if (isWanted(address)) this.#lines.add(`${address}a${tokenOf(referrer, attempt)}`);
     for (const { address, attempt } of dropped)
       if (isWanted(address)) this.#lines.add(`${address}d${tokenOf(referrer, attempt)}`);
   }
@@ -204,10 +200,14 @@ export class ReferenceScan {
   async #isLeaked(address: Address, token: Token): Promise<boolean> {
     const objectKey = await this.#referrers.objectKeyOf(referrerOfToken(token));
     if (objectKey === undefined) return true;
-    const seen = await unlessUnreadable(this.#protocol.manifests.readObject(objectKey));
+    const found = await unlessUnreadable(readReferences(this.#protocol, objectKey));
     // An unreadable manifest may need it.
-    if (seen === undefined) return false;
-    return seen.record === undefined || !namesToken(seen.record, objectKey, address, token);
+    if (found === undefined) return false;
+    const { committed, announced, dropped } = found;
+    const attempt = attemptOfToken(token);
+    return ![...committed, ...announced, ...dropped].some(
+      (each) => each.address === address && each.attempt === attempt,
+    );
   }
 }
 
@@ -243,20 +243,4 @@ function encodePosition(position: number): string {
 /** What manifests say of a segment that none of them names. */
 export function nothingOf(address: Address): SegmentReferences {
   return { address, committed: new Map(), announced: new Set(), dropped: new Set() };
-}
-
-function namesToken(
-  { current, pending, dropped }: ManifestRecord,
-  objectKey: string,
-  address: Address,
-  token: Token,
-): boolean {
-  const referrer = referrerOf(objectKey);
-  const is = (attempt: AttemptId) => tokenOf(referrer, attempt) === token;
-  const reference = current?.references.get(address);
-  return (
-    (reference !== undefined && is(reference.attempt)) ||
-    pending.some(({ attempt, adds }) => is(attempt) && adds.includes(address)) ||
-    dropped.some((each) => each.address === address && is(each.attempt))
-  );
 }

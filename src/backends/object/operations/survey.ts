@@ -3,7 +3,8 @@ import type { Address } from '../../../core/address.ts';
 import type { ManifestHead } from '../../contract/manifests.ts';
 import type { ManifestSurvey, SurveyedSegment } from '../../contract/usage.ts';
 import { parseSegmentKey } from '../format/keys.ts';
-import { headOfRecord, type ManifestContent } from '../format/manifest-record.ts';
+import { headOfRecord, type ManifestContent, pagesOf } from '../format/manifest-record.ts';
+import { withoutPages } from '../format/page.ts';
 import { type Generation, parseGeneration } from '../format/sidecar.ts';
 import { walkManifests } from '../listing/manifest-walk.ts';
 import { listSegmentObjects } from '../listing/segment-listing.ts';
@@ -42,15 +43,16 @@ export async function* surveyObjects(
 ): AsyncGenerator<ManifestSurvey, void, undefined> {
   const known = await measureSegments(protocol, signal);
   const kept: KeptManifest[] = [];
-  for await (const { object, seen } of walkManifests(protocol, signal)) {
-    const { key, current } = seen.record ?? {};
+  for await (const { object, references } of walkManifests(protocol, signal)) {
+    const { key, current } = references.seen.record ?? {};
     // An audit reports unreadable manifests.
     if (key === undefined || current === undefined) continue;
-    for (const address of current.references.keys()) {
+    for (const address of new Set(references.committed.map((each) => each.address))) {
       const segment = known.get(address);
       if (segment !== undefined) segment.manifests++;
     }
-    kept.push(keep(headOfRecord(key, current), current, object.size, known));
+    const whole = withoutPages(current, references.pages);
+    kept.push(keep(headOfRecord(key, current), whole, pagesOf(current), object.size, known));
   }
   for (const manifest of kept) yield surveyOf(manifest);
 }
@@ -76,11 +78,12 @@ async function measureSegments(
 function keep(
   head: ManifestHead,
   { entries }: ManifestContent,
+  pages: readonly Address[],
   storedBytes: number,
   known: ReadonlyMap<Address, KnownSegment>,
 ): KeptManifest {
   const uses = new Map<KnownSegment, number>();
-  const spilled = new Set<KnownSegment>();
+  const spilled = new Set(pages.flatMap((address) => known.get(address) ?? []));
   let bodyBytes = 0;
   for (const { body, segments } of entries) {
     bodyBytes += body.kind === 'inline' ? body.bytes.length : body.length;

@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import type { Address } from '../../../core/address.ts';
 import { shown } from '../../../core/arguments.ts';
 import { mapAll } from '../../../core/concurrency.ts';
@@ -8,20 +7,17 @@ import type { Locator, SegmentDescription } from '../../contract/manifests.ts';
 import { segmentKey } from '../format/keys.ts';
 import type { RecordBody, RecordEntry, Reference } from '../format/manifest-record.ts';
 import { decodeSegment } from '../format/segment-data.ts';
-import { type Generation, parseGeneration, type Sidecar } from '../format/sidecar.ts';
+import {
+  type Generation,
+  parseGeneration,
+  referrerOfToken,
+  type Sidecar,
+} from '../format/sidecar.ts';
 import { unspill } from '../format/spill.ts';
 import type { Protocol } from '../tables/protocol.ts';
+import type { SegmentCache } from '../tables/segment-cache.ts';
 
 const LOCATOR = /^([0-9a-f]{64})\/([A-Za-z0-9_-]+)$/;
-
-/** A cache of the segments read last. */
-export type SegmentCache = LRUCache<Address, Uint8Array> | undefined;
-
-/** @param bytes its largest size; 0: no cache. */
-export function segmentCache(bytes: number): SegmentCache {
-  if (bytes === 0) return undefined;
-  return new LRUCache({ maxSize: bytes, sizeCalculation: ({ length }) => length + 200 });
-}
 
 /** Reads segments; keeps those read last in memory. */
 export class SegmentReader {
@@ -125,13 +121,18 @@ export class SegmentReader {
     const sidecar = await this.#protocol.sidecars.read(address);
     const isThere = sidecar?.gen === generation && (await this.#isStored(address, sidecar));
     if (!isThere) throw notStored(address);
-    return { address, ...parseGeneration(generation), references: sidecar.refCount };
+    return { address, ...parseGeneration(generation), references: holdersOf(sidecar) };
   }
 
   async #isStored(address: Address, { state, gen }: Sidecar): Promise<boolean> {
     if (state !== 'uploading') return state === 'live';
     return (await this.#protocol.store.head(segmentKey(address, gen))) !== undefined;
   }
+}
+
+/** A manifest with pages may have several references to a segment, and counts once. */
+function holdersOf({ refs }: Sidecar): number {
+  return new Set(refs.map(referrerOfToken)).size;
 }
 
 function locatorOf(address: Address, generation: Generation): Locator {

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { because, VarveError } from '../../../core/errors.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
 import type { RequestOptions } from '../../storage/object-store.ts';
@@ -30,17 +31,37 @@ export type SwapResult =
   /** Not stored, and never will be: the object had changed into this. */
   | { readonly isStored: false; readonly seen: SeenRecord };
 
+/** About the bytes of memory that remembered records take. */
+const REMEMBERED_BYTES = 4 * 1024 * 1024;
+
+/** Records that the calls of an open store saw last, by the keys of their objects. */
+export class RecordMemory extends LRUCache<string, SeenRecord & { readonly bytes: number }> {
+  constructor() {
+    super({ maxSize: REMEMBERED_BYTES, sizeCalculation: ({ bytes }) => 4 * bytes + 2000 });
+  }
+}
+
 /** The objects of manifests, changed by compare-and-swap. */
 export class ManifestTable {
   readonly #foundation: Foundation;
+  readonly #memory: RecordMemory;
 
-  constructor(foundation: Foundation) {
+  constructor(foundation: Foundation, memory: RecordMemory) {
     this.#foundation = foundation;
+    this.#memory = memory;
   }
 
   /** @throws `CORRUPT` when the object is damaged or another manifest's. */
   async read(key: ManifestKey, options: RequestOptions = {}): Promise<SeenRecord> {
     return this.readObject(manifestObjectKey(key), key, options);
+  }
+
+  /**
+   * The object as this process saw it last: the next call may swap it without reading it again.
+   * Only good for a guess.
+   */
+  guess(objectKey: string): SeenRecord {
+    return this.#memory.get(objectKey) ?? NOTHING_SEEN;
   }
 
   /** As {@link read}, for callers that know the object but not the manifest. */
@@ -50,7 +71,10 @@ export class ManifestTable {
     options: RequestOptions = {},
   ): Promise<SeenRecord> {
     const object = await this.#foundation.store.get(objectKey, options);
-    if (object === undefined) return NOTHING_SEEN;
+    if (object === undefined) {
+      this.#memory.delete(objectKey);
+      return NOTHING_SEEN;
+    }
     this.#foundation.serverClock.observe(object.serverTime);
     const record = decodeRecord(object.body, objectKey, expected);
     if (expected === undefined && manifestObjectKey(record.key) !== objectKey) {
@@ -59,7 +83,9 @@ export class ManifestTable {
         `${objectKey}: holds ${record.key.kind} ${JSON.stringify(record.key.id)}`,
       );
     }
-    return { record, etag: object.etag, lastModified: object.lastModified };
+    const { etag, lastModified } = object;
+    this.#memory.set(objectKey, { record, etag, lastModified, bytes: object.body.length });
+    return { record, etag, lastModified };
   }
 
   /**
@@ -88,7 +114,9 @@ export class ManifestTable {
       );
       if (result.outcome === 'stored') {
         this.#foundation.serverClock.observe(result.serverTime);
-        return { isStored: true, seen: { record, etag: result.etag } };
+        const seen = { record, etag: result.etag };
+        this.#memory.set(objectKey, { ...seen, bytes: body.length });
+        return { isStored: true, seen };
       }
       // The first error explains more than the later lack of time.
       if (result.outcome === 'unknown') unknown ??= result.error;

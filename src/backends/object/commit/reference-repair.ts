@@ -2,20 +2,22 @@ import type { Address } from '../../../core/address.ts';
 import { mapAll } from '../../../core/concurrency.ts';
 import { isUnreadable } from '../../../core/errors.ts';
 import type { ManifestKey } from '../../contract/manifests.ts';
-import { manifestObjectKey, referrerOf, segmentKey } from '../format/keys.ts';
+import { manifestObjectKey, segmentKey } from '../format/keys.ts';
 import { decodeSegment } from '../format/segment-data.ts';
 import {
+  attemptOfToken,
   type Generation,
   newGeneration,
   parseGeneration,
   type Token,
-  tokenOf,
 } from '../format/sidecar.ts';
+import type { SegmentTaker } from '../segments/segment-taker.ts';
 import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
+import { holds, readReferences } from '../tables/references.ts';
 import { awaitBytes, restore } from '../tables/sidecar-changes.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
-import type { SegmentTaker } from './segment-taker.ts';
+import { rewritePages } from './page-rewriting.ts';
 
 /** A committed manifest's reference to a segment, as a scan found it. */
 export interface FoundReference {
@@ -45,10 +47,11 @@ export class ReferenceRepair {
     references: readonly FoundReference[],
   ): Promise<FoundReference[]> {
     const confirmed = await mapAll(references, async (reference) => {
-      const seen = await unlessUnreadable(this.#protocol.manifests.read(reference.key));
-      const stored = seen?.record?.current?.references.get(address);
-      const token = stored && tokenOf(referrerOf(manifestObjectKey(reference.key)), stored.attempt);
-      return token === reference.token && stored?.gen === reference.gen ? [reference] : [];
+      const objectKey = manifestObjectKey(reference.key);
+      const found = await unlessUnreadable(readReferences(this.#protocol, objectKey));
+      const attempt = attemptOfToken(reference.token);
+      const stored = found && holds(found, { address, attempt });
+      return stored?.gen === reference.gen ? [reference] : [];
     });
     return confirmed.flat();
   }
@@ -118,25 +121,23 @@ export class ReferenceRepair {
     gen: Generation,
   ): Promise<boolean> {
     const { manifests } = this.#protocol;
-    const referrer = referrerOf(manifestObjectKey(key));
+    const attempt = attemptOfToken(token);
     for (let seen = await manifests.read(key); ; ) {
       const { current, pending = [], dropped = [] } = seen.record ?? {};
-      const reference = current?.references.get(address);
-      if (
-        current === undefined ||
-        reference === undefined ||
-        tokenOf(referrer, reference.attempt) !== token
-      )
-        return true;
-      if (reference.gen === gen) return true;
-      const references = new Map(current.references).set(address, { ...reference, gen });
-      const swapped = await manifests.swap(key, seen, {
-        current: { ...current, references },
-        pending,
-        dropped,
-      });
-      if (swapped.isStored) return true;
-      seen = swapped.seen;
+      if (current === undefined) return true;
+      const reference = current.references.get(address);
+      if (reference?.attempt === attempt && reference.gen !== gen) {
+        const references = new Map(current.references).set(address, { ...reference, gen });
+        const content = { ...current, references };
+        const swapped = await manifests.swap(key, seen, { current: content, pending, dropped });
+        seen = swapped.seen;
+        continue;
+      }
+      if (current.pages.length === 0) return true;
+      const rewriting = { protocol: this.#protocol, taker: this.#taker, hints: this.#hints };
+      return rewritePages(rewriting, key, (each) =>
+        each.address === address && each.attempt === attempt ? { ...each, gen } : each,
+      );
     }
   }
 }
