@@ -341,6 +341,7 @@ export function describeLifecycle(fixture: Fixture): void {
         multiMachine: expect.any(Boolean),
         countsReferencesOf: expect.stringMatching(/^(entries|manifests)$/),
         inlineBelow: expect.any(Number),
+        writesTogether: expect.any(Number),
       });
       expect(capabilities.inlineBelow).toBeGreaterThanOrEqual(0);
     });

@@ -110,6 +110,7 @@ export class ModelBackend implements Backend {
       multiMachine: false,
       countsReferencesOf: options.countsReferencesOf ?? 'entries',
       inlineBelow: options.inlineBelow ?? 256,
+      writesTogether: 8192,
     };
   }
 

@@ -63,6 +63,8 @@ export interface BackendCapabilities {
   readonly countsReferencesOf: 'entries' | 'manifests';
   /** Parts shorter than this many bytes are better kept in the manifest than as segments. */
   readonly inlineBelow: number;
+  /** Most writes that are better committed together than one part after the other. */
+  readonly writesTogether: number;
 }
 
 /** Where a store keeps its manifests and segments: what every implementation promises. */

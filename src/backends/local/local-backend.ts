@@ -66,6 +66,9 @@ import type { ListCursor } from './tables/manifest-list.ts';
 /** What an open store is made of, as commits, collections and audits see it. */
 type StoreParts = OpenedFiles & Omit<MaintenanceContext, 'commit'>;
 
+/** A commit costs two flushes, so few are better; their rows are in memory until then. */
+const WRITES_TOGETHER = 8192;
+
 /**
  * A store in a directory: compressed blocks in pack files, and a SQLite index. docs/local-store.md
  * has its invariants, docs/formats.md its formats.
@@ -95,6 +98,7 @@ export class LocalBackend implements Backend {
       multiMachine: false,
       countsReferencesOf: 'entries',
       inlineBelow,
+      writesTogether: WRITES_TOGETHER,
     };
     const index = new LocalIndex(root, files.database, files.packs);
     const tuning = {

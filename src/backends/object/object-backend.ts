@@ -61,6 +61,11 @@ import { surveyObjects } from './operations/survey.ts';
 import { usageOf } from './operations/usage.ts';
 import { readManifest } from './segments/manifest-reading.ts';
 
+/**
+ * Requests under way are far fewer, and what waits for its turn takes memory, and time of the call.
+ */
+const WRITES_TOGETHER = 1024;
+
 /** A store on an object storage service: docs/protocol.md has its steps and invariants. */
 export class ObjectBackend implements Backend {
   readonly capabilities: BackendCapabilities;
@@ -89,6 +94,7 @@ export class ObjectBackend implements Backend {
       multiMachine: true,
       countsReferencesOf: 'manifests',
       inlineBelow,
+      writesTogether: WRITES_TOGETHER,
     };
     this.#store = store;
     this.#meter = components.meter ?? new RequestMeter();

@@ -90,9 +90,6 @@ export interface ImportReport extends ImportCounts {
 
 const MAX_REPORTED_ERRORS = 100;
 
-/** Most records in a commit. */
-const COMMIT_COUNT = 8192;
-
 /**
  * Stores every record of a JSONL stream as a conversation, in batches, in memory that does not grow
  * with the stream. Importing the same bytes again changes nothing. Records without an id get one
@@ -147,6 +144,7 @@ interface Prepared {
 class Importer {
   readonly #options: ImportSettings;
   readonly #work: Work;
+  readonly #writesTogether: number;
   readonly #encoder: RecordEncoder;
   readonly #writer: ConversationWriter;
   readonly #occurrences = new OccurrenceCounter();
@@ -169,7 +167,9 @@ class Importer {
   constructor(backend: Backend, options: ImportSettings, work: Work) {
     this.#options = options;
     this.#work = work;
-    this.#encoder = new RecordEncoder(backend.capabilities.inlineBelow);
+    const { inlineBelow, writesTogether } = backend.capabilities;
+    this.#writesTogether = writesTogether;
+    this.#encoder = new RecordEncoder(inlineBelow);
     this.#writer = new ConversationWriter(backend, new ConversationReader(backend));
   }
 
@@ -192,7 +192,7 @@ class Importer {
 
   async commit(prepared: readonly Prepared[]): Promise<void> {
     const { signal, ifExists, onProgress } = this.#options;
-    for (const part of slicesOf(prepared, COMMIT_COUNT)) {
+    for (const part of slicesOf(prepared, this.#writesTogether)) {
       const records = part.flatMap(({ taken }) => (taken instanceof VarveError ? [] : [taken]));
       const outcomes = await this.#writer
         .write(records, { ifExists, signal })
