@@ -131,7 +131,9 @@ describe('varve audit', () => {
       .map((line) => JSON.parse(line));
     expect(lines.at(-1).report.unrepaired).toBeGreaterThan(0);
     expect(lines[0].finding).toMatchObject({ harmful: true, repaired: false });
-    expect(here.varve(['export', '-s', location]).status).toBe(5);
+    const exported = here.varve(['export', '-s', location]);
+    expect(exported.status).toBe(5);
+    expect(exported.stderr).toMatch(/^varve: .+ is left out: /m);
   });
 });
 

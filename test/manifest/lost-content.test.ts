@@ -49,6 +49,29 @@ describe('lost content', () => {
     expect(message).toMatch(/ or restore a backup$/);
   });
 
+  it('is left out of an export of all others, which names it at the end', async () => {
+    const others = ['b', 'c'].map((id) => ({ id, messages: [{ role: 'user', content: id }] }));
+    for (const other of others) await store.conversations.put(other);
+    const lines = others.map((other) => `${JSON.stringify(other)}\n`).join('');
+
+    const pieces: Uint8Array[] = [];
+    const exporting = async () => {
+      for await (const piece of store.exportJsonl()) pieces.push(piece);
+    };
+    await expect(exporting()).rejects.toMatchObject({
+      code: 'CORRUPT',
+      message: expect.stringContaining('content of conversation "a" is lost'),
+    });
+    expect(Buffer.concat(pieces).toString()).toBe(lines);
+
+    const failed: unknown[] = [];
+    const onFailure = (id: string, { code }: Error & { code: string }) => failed.push([id, code]);
+    const told: Uint8Array[] = [];
+    for await (const piece of store.exportJsonl({ onFailure })) told.push(piece);
+    expect(Buffer.concat(told).toString()).toBe(lines);
+    expect(failed).toEqual([['a', 'CORRUPT']]);
+  });
+
   it('comes back when it is put again', async () => {
     const messages = [{ role: 'user', content: LONG }];
     expect(await store.conversations.put({ id: 'a', messages })).toMatchObject({

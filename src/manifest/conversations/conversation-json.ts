@@ -3,7 +3,7 @@ import { VarveError } from '../../core/errors.ts';
 import { parseJson } from '../../core/json.ts';
 import { joining, STEP_BYTES, type Steps } from '../../core/steps.ts';
 import type { Skeleton } from '../content/body.ts';
-import { type JsonText, jsonText } from '../content/json-writer.ts';
+import { type JsonText, writingJson } from '../content/json-writer.ts';
 import type { ConversationRecord, RecordEncoder } from '../content/record.ts';
 import type { Reference } from '../content/reference.ts';
 
@@ -34,10 +34,10 @@ const CLOSING = Buffer.from('}');
 /**
  * Makes a record that contains only the messages to append. Reads the messages in the first step.
  *
- * @throws as {@link jsonText}.
+ * @throws as {@link writingJson}.
  */
 export function* messagesText(messages: readonly unknown[] | Uint8Array): Steps<JsonText> {
-  if (!isBytes(messages)) return jsonText({ messages });
+  if (!isBytes(messages)) return yield* writingJson({ messages });
   const text = yield* lineOfText(messages);
   return { line: yield* joining([OPENING, text, CLOSING]), typedAt: [] };
 }

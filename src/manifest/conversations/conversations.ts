@@ -16,7 +16,7 @@ import { globMatcher } from '../../core/glob.ts';
 import { addressing, inTurns, joining, STEP_BYTES, type Steps } from '../../core/steps.ts';
 import { LINE_FEED, NOTHING, type StoredReference } from '../content/body.ts';
 import { type Composition, joinSkeletons, splitting } from '../content/composition.ts';
-import { jsonText } from '../content/json-writer.ts';
+import { writingJson } from '../content/json-writer.ts';
 import { checkId, RecordEncoder } from '../content/record.ts';
 import { appendMessages, type Extension } from './append-messages.ts';
 import type { Conversation } from './conversation.ts';
@@ -368,8 +368,7 @@ export class Conversations {
     if (id !== undefined) checkId(id);
     const { line, typedAt } = isBytes(conversation)
       ? { line: yield* lineOfText(conversation), typedAt: [] }
-      : jsonText(conversation);
-    // The encoder works on from here in steps of its own; the value has been read.
+      : yield* writingJson(conversation);
     if (line.length > STEP_BYTES) yield;
     const record = yield* this.#encoder.encoding(line, {
       typedAt,

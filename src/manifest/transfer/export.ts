@@ -1,11 +1,11 @@
 import type { Backend } from '../../backends/contract/backend.ts';
-import type { ManifestHead, StoredManifest } from '../../backends/contract/manifests.ts';
+import type { ManifestHead, ManifestKey } from '../../backends/contract/manifests.ts';
 import { whileOpen } from '../../backends/contract/while-open.ts';
 import { type AbortOptions, throwIfAborted } from '../../core/abort.ts';
 import { itemsOf } from '../../core/arguments.ts';
 import { batchesOf } from '../../core/batches.ts';
 import { mapAhead, mapAll } from '../../core/concurrency.ts';
-import { isVarveError, VarveError } from '../../core/errors.ts';
+import { isUnreadable, isVarveError, VarveError } from '../../core/errors.ts';
 import type { OnEvent, ProgressEvent } from '../../core/events.ts';
 import type { OptionKinds } from '../../core/options/option-kinds.ts';
 import { declareOptions } from '../../core/options/options.ts';
@@ -24,6 +24,11 @@ export interface ExportOptions extends AbortOptions {
    */
   readonly ids?: Iterable<string> | AsyncIterable<string> | undefined;
   /**
+   * Called for each conversation that cannot be read, and is left out. Default: the first such
+   * failure is thrown, when all others have been exported.
+   */
+  readonly onFailure?: ((id: string, error: VarveError) => void) | undefined;
+  /**
    * Called after each batch with the counts so far; the argument is also the event that `onEvent`
    * of `openStore` receives.
    */
@@ -36,6 +41,7 @@ const EXPORT_OPTIONS = declareOptions<ExportOptions>()({
       isIterable,
       'a list of ids, or another iterable of them',
     ),
+    onFailure: is.callback<NonNullable<ExportOptions['onFailure']>>(),
     onProgress: is.callback<NonNullable<ExportOptions['onProgress']>>(),
     signal: is.signal,
   }),
@@ -69,7 +75,8 @@ const PIECE_BYTES = 1024 * 1024;
  * when another line follows.
  *
  * @throws at the call `INVALID_ARGUMENT` for invalid options; later `NOT_FOUND` for a given id that
- *   is not stored, after everything before it; `CORRUPT`; `UNSUPPORTED_FORMAT`.
+ *   is not stored, after everything before it; without `onFailure`, `CORRUPT` or
+ *   `UNSUPPORTED_FORMAT` for the first conversation that cannot be read, after all others.
  */
 export function exportJsonl(
   backend: Backend,
@@ -110,6 +117,7 @@ async function* exportAll(
   const batches = batchesOf(listed, { count: BATCH_COUNT, bytes: BATCH_BYTES, bytesOf });
   const loaded = mapAhead(batches, { count: BATCHES_AHEAD }, (heads) => exporter.load(heads));
   for await (const conversations of loaded) yield* exporter.lines(conversations);
+  exporter.throwFailure();
   ending.rethrow?.();
 }
 
@@ -132,12 +140,19 @@ class Exporter {
   #lineEnded = true;
   #output = Buffer.allocUnsafe(PIECE_BYTES);
   #length = 0;
+  /** The first failure, unless the caller gave `onFailure`. */
+  #failure: VarveError | undefined;
 
   constructor(backend: Backend, options: ExportOptions, work: Work) {
     this.#work = work;
     this.#backend = backend;
     this.#options = options;
     this.#reader = new ConversationReader(backend);
+  }
+
+  /** @throws the first failure, unless the caller gave `onFailure`. */
+  throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   get counts(): ExportCounts {
@@ -164,12 +179,8 @@ class Exporter {
   /** Loads conversations, without those that were deleted meanwhile. */
   async load(heads: readonly ManifestHead[]): Promise<Loaded[]> {
     throwIfAborted(this.#options.signal);
-    const manifests = await this.#backend.read(
-      heads.map(({ key }) => key),
-      this.#options,
-    );
-    const present = manifests.filter((manifest) => manifest !== undefined);
-    return (await this.#load(present)) ?? (await this.#loadEach(present));
+    const keys = heads.map(({ key }) => key);
+    return (await this.#load(keys)) ?? (await this.#loadEach(keys));
   }
 
   /** Yields their lines, in pieces. */
@@ -199,9 +210,11 @@ class Exporter {
     return output;
   }
 
-  /** Loads all at once; `undefined` when a segment was collected meanwhile. */
-  async #load(manifests: readonly StoredManifest[]): Promise<Loaded[] | undefined> {
+  /** Loads all at once; `undefined` when one cannot be read, or was collected meanwhile. */
+  async #load(keys: readonly ManifestKey[]): Promise<Loaded[] | undefined> {
     try {
+      const read = await this.#backend.read(keys, this.#options);
+      const manifests = read.filter((manifest) => manifest !== undefined);
       const compositions = await mapAll(manifests, (manifest) =>
         this.#reader.composition(manifest, undefined, this.#options),
       );
@@ -218,31 +231,37 @@ class Exporter {
         return { id: manifest.key.id, composition, raw: raw.slice(used - count, used) };
       });
     } catch (error) {
-      if (isVarveError(error, 'NOT_FOUND')) return undefined;
+      if (isVarveError(error, 'NOT_FOUND') || isUnreadable(error)) return undefined;
       throw error;
     }
   }
 
-  /** Loads one by one; reads those that changed again. */
-  async #loadEach(manifests: readonly StoredManifest[]): Promise<Loaded[]> {
+  /** Loads one by one; reads those that changed again, and leaves out what cannot be read. */
+  async #loadEach(keys: readonly ManifestKey[]): Promise<Loaded[]> {
     const loaded: Loaded[] = [];
-    for (const { key } of manifests) {
-      const one = await this.#reader.read(
-        key.id,
-        undefined,
-        async (_, composition) => ({
-          id: key.id,
-          composition,
-          raw: await this.#reader.raw(
-            composition.pieces.flatMap(({ references }) => references),
-            this.#options,
-          ),
-        }),
-        this.#options,
-      );
-      if (one !== undefined) loaded.push(one);
+    for (const { id } of keys) {
+      try {
+        const one = await this.#loadOne(id);
+        if (one !== undefined) loaded.push(one);
+      } catch (error) {
+        if (!isUnreadable(error)) throw error;
+        if (this.#options.onFailure === undefined) this.#failure ??= error;
+        else this.#options.onFailure(id, error);
+      }
     }
     return loaded;
+  }
+
+  #loadOne(id: string): Promise<Loaded | undefined> {
+    return this.#reader.read(
+      id,
+      undefined,
+      async (_, composition) => {
+        const references = composition.pieces.flatMap((piece) => piece.references);
+        return { id, composition, raw: await this.#reader.raw(references, this.#options) };
+      },
+      this.#options,
+    );
   }
 
   #line(
