@@ -35,8 +35,8 @@ export default defineConfig({
   test: {
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    // By default a core stays idle, and of two that is half.
-    maxWorkers: Math.max(2, availableParallelism()),
+    // By default a core stays idle. One more than there are, because some tests wait.
+    maxWorkers: availableParallelism() + 1,
     // The SDK's advice to use a newer Node is not what a test run is about.
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
     projects: [
@@ -60,6 +60,7 @@ export default defineConfig({
           // Tests leave nothing in the caches of whoever runs them.
           env: { NODE_DISABLE_COMPILE_CACHE: '1' },
           globalSetup: ['test/cli/build.ts'],
+          isolate: false,
         },
       },
     ],

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { sampleLines } from '../../examples/demo/generate.mjs';
 import { SAMPLE, Workplace } from './varve.ts';
 
@@ -190,7 +190,8 @@ describe('pipes and signals', () => {
       // More than one batch, and then no end: it waits for more.
       child.stdin.write(lines);
       child.stdin.write(lines.slice(0, -5));
-      await new Promise((resolve) => setTimeout(resolve, 1500));
+      const list = () => here.varve(['ls', '-s', location]).stdout;
+      await vi.waitFor(() => expect(list()).not.toBe(''), { timeout: 25_000, interval: 100 });
       child.kill(signal);
       expect(await once(child, 'exit')).toEqual([status, null]);
       expect(stderr).toMatch(

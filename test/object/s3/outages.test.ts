@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { test as base, describe, expect, vi } from 'vitest';
 import { isVarveError, type RetryEvent, type Store, type StoreEvent } from '../../../src/index.ts';
 import { openStore } from '../../../src/store.ts';
 import { alterJson } from '../damage/stored-objects.ts';
@@ -66,60 +66,82 @@ interface Ended {
   readonly ms: number;
 }
 
-describe('a service that fails', () => {
-  let server: S3Server;
-  let proxy: FaultProxy;
-  let scratch: string;
-  const opened: Store[] = [];
-  beforeEach(async () => {
-    server = await new S3Server().start();
-    proxy = await new FaultProxy(server.port).start();
-    scratch = mkdtempSync(join(tmpdir(), 'varve-outage-'));
-    const store = await open();
+/** A service that can be made to fail, with a store of two conversations. */
+class Outage {
+  readonly server: S3Server;
+  readonly proxy: FaultProxy;
+  readonly scratch = mkdtempSync(join(tmpdir(), 'varve-outage-'));
+  readonly #opened: Store[] = [];
+
+  private constructor(server: S3Server, proxy: FaultProxy) {
+    this.server = server;
+    this.proxy = proxy;
+  }
+
+  static async prepare(): Promise<Outage> {
+    const server = await new S3Server().start();
+    const outage = new Outage(server, await new FaultProxy(server.port).start());
+    const store = await outage.open();
     await store.conversations.put(conversation('a'));
     await store.conversations.put(conversation('b'));
     await store.close();
-  });
-  afterEach(async () => {
-    await Promise.allSettled(opened.splice(0).map((store) => store.close()));
-    await proxy.close();
-    await server.close();
-    rmSync(scratch, { recursive: true, force: true });
-  });
-
-  async function open(
-    options: Parameters<typeof openStore>[1] = {},
-    endpoint = proxy.endpoint,
-  ): Promise<Store> {
-    const location = { bucket: 'bucket', region: 'here-1', endpoint, credentials: CREDENTIALS };
-    const store = await openStore(location, options);
-    opened.push(store);
-    return store;
+    return outage;
   }
 
-  /** Makes the next process probe again. */
-  const forgetProbes = () => alterJson(server.store, 'varve.json', () => ({ probed: [] }));
+  async end(): Promise<void> {
+    await Promise.allSettled(this.#opened.splice(0).map((store) => store.close()));
+    await this.proxy.close();
+    await this.server.close();
+    rmSync(this.scratch, { recursive: true, force: true });
+  }
 
-  const answerAll = (answer: (request: SeenRequest) => ErrorAnswer | 'hang' | undefined) => {
-    server.quirks.answerInstead = answer;
+  readonly open = async (
+    options: Parameters<typeof openStore>[1] = {},
+    endpoint = this.proxy.endpoint,
+  ): Promise<Store> => {
+    const location = { bucket: 'bucket', region: 'here-1', endpoint, credentials: CREDENTIALS };
+    const store = await openStore(location, options);
+    this.#opened.push(store);
+    return store;
   };
-  const isManifestPut = ({ method, key }: SeenRequest) =>
-    method === 'PUT' && key.startsWith('manifests/');
+
+  /** Makes the next process probe again. */
+  readonly forgetProbes = () => alterJson(this.server.store, 'varve.json', () => ({ probed: [] }));
+
+  readonly answerAll = (
+    answer: (request: SeenRequest) => ErrorAnswer | 'hang' | undefined,
+  ): void => {
+    this.server.quirks.answerInstead = answer;
+  };
 
   /** Calls every verb at once. */
-  function callAll(store: Store): Promise<Ended[]> {
-    return Promise.all(
+  readonly callAll = (store: Store): Promise<Ended[]> =>
+    Promise.all(
       Object.entries(VERBS).map(async ([verb, call]) => {
         const began = performance.now();
-        const how = await call(store, scratch).then(
+        const how = await call(store, this.scratch).then(
           () => 'ok',
           (error: unknown) => (isVarveError(error) ? error.code : String(error)),
         );
         return { verb, how, ms: performance.now() - began };
       }),
     );
-  }
+}
 
+const test = base.extend<{ outage: Outage }>({
+  // biome-ignore lint/correctness/noEmptyPattern: the form that vitest reads
+  outage: async ({}, use) => {
+    const outage = await Outage.prepare();
+    await use(outage);
+    await outage.end();
+  },
+});
+
+const isManifestPut = ({ method, key }: SeenRequest) =>
+  method === 'PUT' && key.startsWith('manifests/');
+
+// Together, because they wait most of the time.
+describe.concurrent('a service that fails', () => {
   function assertGaveUp(ended: readonly Ended[], mayEnd: readonly string[]): void {
     for (const { verb, how, ms } of ended) {
       expect(mayEnd, `${verb} ended with ${how}`).toContain(how);
@@ -127,30 +149,32 @@ describe('a service that fails', () => {
     }
   }
 
-  const FAULTS: Record<string, () => void> = {
-    'answers 503 without a body': () => answerAll(() => ({ status: 503 })),
-    'answers SlowDown': () => answerAll(() => ({ status: 503, code: 'SlowDown' })),
-    'answers InternalError': () => answerAll(() => ({ status: 500, code: 'InternalError' })),
-    'takes requests and never answers': () => answerAll(() => 'hang'),
-    'ends connections before it answers': () => {
+  const FAULTS: Record<string, (outage: Outage) => void> = {
+    'answers 503 without a body': ({ answerAll }) => answerAll(() => ({ status: 503 })),
+    'answers SlowDown': ({ answerAll }) => answerAll(() => ({ status: 503, code: 'SlowDown' })),
+    'answers InternalError': ({ answerAll }) =>
+      answerAll(() => ({ status: 500, code: 'InternalError' })),
+    'takes requests and never answers': ({ answerAll }) => answerAll(() => 'hang'),
+    'ends connections before it answers': ({ proxy }) => {
       proxy.choose = () => ({ kind: 'drop-reply' });
     },
-    'resets connections': () => {
+    'resets connections': ({ proxy }) => {
       proxy.choose = () => ({ kind: 'reset' });
     },
-    'ends answers half-way': () => {
+    'ends answers half-way': ({ proxy }) => {
       proxy.choose = () => ({ kind: 'truncate', bytes: 20 });
     },
-    'answers in drops': () => {
+    'answers in drops': ({ proxy }) => {
       proxy.choose = () => ({ kind: 'throttle', bytesPerMs: 0.01 });
     },
   };
 
-  test.each(Object.entries(FAULTS))(
+  test.for(Object.entries(FAULTS))(
     'that %s ends every verb within its deadline',
-    async (_, inject) => {
+    async ([, inject], { outage }) => {
+      const { open, callAll } = outage;
       const store = await open({ objects: { timeoutMs: TIMEOUT_MS, cacheBytes: 0 } });
-      inject();
+      inject(outage);
       assertGaveUp(await callAll(store), OUTAGE);
       const closing = performance.now();
       await store.close();
@@ -158,8 +182,11 @@ describe('a service that fails', () => {
     },
   );
 
-  test('that stores no manifests does not stop readers, and nobody waits for it', async () => {
-    const store = await open({ objects: { timeoutMs: TIMEOUT_MS } });
+  test('that stores no manifests does not stop readers, and nobody waits for it', async ({
+    outage,
+  }) => {
+    const { open, answerAll, callAll } = outage;
+    const store = await open({ objects: { timeoutMs: ANSWERED_MS } });
     answerAll((request) => (isManifestPut(request) ? { status: 503 } : undefined));
     assertGaveUp(await callAll(store), ['ok', ...OUTAGE]);
     const reading = ['get', 'list', 'stat', 'export', 'du', 'info'];
@@ -168,7 +195,8 @@ describe('a service that fails', () => {
       if (reading.includes(verb)) expect({ verb, how }).toEqual({ verb, how: 'ok' });
   });
 
-  test('with SlowDown has done nothing, with a bare 503 it may have', async () => {
+  test('with SlowDown has done nothing, with a bare 503 it may have', async ({ outage }) => {
+    const { open, answerAll } = outage;
     const store = await open({ objects: { timeoutMs: ANSWERED_MS } });
     answerAll((request) =>
       isManifestPut(request) ? { status: 503, code: 'SlowDown' } : undefined,
@@ -186,9 +214,10 @@ describe('a service that fails', () => {
     });
   });
 
-  test.each(['hang', 'throttled'] as const)(
+  test.for(['hang', 'throttled'] as const)(
     '(%s) ends every call as soon as a signal fires',
-    async (how) => {
+    async (how, { outage }) => {
+      const { open, answerAll, callAll, server } = outage;
       const leaving = new AbortController();
       const store = await open({ signal: leaving.signal });
       const before = server.seen.length;
@@ -211,7 +240,10 @@ describe('a service that fails', () => {
     },
   );
 
-  test('fails the opening within its deadline, whichever request has no answer', async () => {
+  test('fails the opening within its deadline, whichever request has no answer', async ({
+    outage,
+  }) => {
+    const { open, answerAll, proxy } = outage;
     answerAll(() => 'hang');
     const closed = await new S3Server().start();
     const { endpoint } = closed;
@@ -225,7 +257,8 @@ describe('a service that fails', () => {
     }
   });
 
-  test("at one of the probe's writes does not fail the opening", async () => {
+  test("at one of the probe's writes does not fail the opening", async ({ outage }) => {
+    const { open, answerAll, forgetProbes, proxy } = outage;
     const answers: (ErrorAnswer | undefined)[] = [
       { status: 503 },
       { status: 503, code: 'SlowDown' },
@@ -249,7 +282,8 @@ describe('a service that fails', () => {
     }
   });
 
-  test("at all of the probe's writes is named as the cause", async () => {
+  test("at all of the probe's writes is named as the cause", async ({ outage }) => {
+    const { open, answerAll, forgetProbes } = outage;
     await forgetProbes();
     answerAll(({ method, key }) =>
       method === 'PUT' && key.includes('probe/') ? { status: 503 } : undefined,
@@ -260,7 +294,8 @@ describe('a service that fails', () => {
     });
   });
 
-  test('is reported while it lasts', async () => {
+  test('is reported while it lasts', async ({ outage }) => {
+    const { open, answerAll } = outage;
     const events: StoreEvent[] = [];
     const store = await open({
       objects: { timeoutMs: 2000 },
@@ -286,8 +321,9 @@ describe('a service that fails', () => {
     }
   });
 
-  test('makes a store unhealthy, and is reported within the deadline', async () => {
-    const store = await open({ readOnly: true, objects: { timeoutMs: TIMEOUT_MS } });
+  test('makes a store unhealthy, and is reported within the deadline', async ({ outage }) => {
+    const { open, answerAll, server } = outage;
+    const store = await open({ readOnly: true, objects: { timeoutMs: ANSWERED_MS } });
     expect(await store.health()).toMatchObject({ healthy: true });
     answerAll(() => 'hang');
     expect(await store.health()).toMatchObject({ healthy: false, error: { code: 'UNAVAILABLE' } });
