@@ -28,9 +28,9 @@ const ROLLUP = 256;
 
 /** @type {Record<string, (archive: Archive) => Requests>} */
 export const FORMULAS = {
-  'put, inline': () => ({ get: 1, put: 2, list: 1, serial: 4 }),
-  'append, inline': () => ({ get: 2, put: 2, list: 1, serial: 5 }),
-  'rm, inline': () => ({ get: 2, put: 2, list: 1, serial: 5 }),
+  'put, inline': () => ({ get: 1, put: 2, serial: 3 }),
+  'append, inline': () => ({ get: 3, put: 2, serial: 5 }),
+  'rm, inline': () => ({ get: 2, put: 2, serial: 4 }),
   // What conversations of a batch share is counted once a batch.
   'import of all': ({ conversations, segments }) => ({
     put: 2 * conversations + 2 * segments + conversations / ROLLUP,
@@ -41,13 +41,20 @@ export const FORMULAS = {
     ...lists(conversations),
     get: conversations + segments,
   }),
-  du: ({ conversations, segments }) => lists(conversations + 3 * segments),
-  'gc, idle': () => ({ get: 1, put: 2, list: 4, serial: 7 }),
-  'gc --full, without garbage': ({ segments }) => ({ ...lists(2 * segments), get: segments }),
+  // Segments are listed in ranges of addresses at once.
+  du: ({ conversations, segments }) => ({
+    list: (conversations + 3 * segments) / LISTED,
+    serial: conversations / LISTED,
+  }),
+  'gc, idle': () => ({ get: 1, put: 1, list: 1, serial: 3 }),
+  'gc --full, without garbage': ({ segments }) => ({
+    get: segments,
+    list: (2 * segments) / LISTED,
+  }),
   'audit, all data': ({ conversations, segments }) => ({
     get: conversations + 2 * segments,
     list: (conversations + 2 * segments) / LISTED,
-    serial: (conversations + 2 * segments) / LISTED,
+    serial: conversations / LISTED,
   }),
   backup: ({ conversations, segments }) => ({
     ...lists(conversations),

@@ -20,7 +20,7 @@ const ARCHIVE = {
 const TOLERANCE = 0.1;
 
 /** Requests that do not depend on the size: a listing has parts, a run leaves a report. */
-const SLACK = { get: 4, head: 4, put: 4, list: 20 };
+const SLACK = { get: 4, head: 4, put: 4, list: 64 };
 
 const LOCATION = 'memory:request-formulas';
 const folder = await mkdtemp(join(tmpdir(), 'varve-formulas-'));
