@@ -18,6 +18,7 @@ import {
   decodeBlockDirectory,
   decodeBlockHeader,
   decodeBlockPayload,
+  decodeBlockPrefix,
   encodeBlock,
 } from '../../src/backends/local/format/block.ts';
 import { decodeBodyRecord, encodeBodyRecord } from '../../src/backends/local/format/body-record.ts';
@@ -86,6 +87,11 @@ describe('a block', () => {
         for (const { id } of wanted) {
           if (!wanted.some((other) => other.id === id + 1))
             expect(directory.slotOf(id + 1)).toBe(-1);
+        }
+        const whole = decodeBlockPayload(block, directory, 'test');
+        for (const end of directory.offsets) {
+          const prefix = decodeBlockPrefix(block, directory, end, 'test');
+          expect(Buffer.compare(prefix.subarray(0, end), whole.subarray(0, end))).toBe(0);
         }
         const { directoryBytes, frameBytes } = decodeBlockHeader(block, 'test');
         expect(BLOCK_HEADER_BYTES + directoryBytes + frameBytes).toBe(block.length);

@@ -15,6 +15,8 @@ export interface Codec {
    * `payload` has another length.
    */
   decode(payload: Uint8Array, rawLength: number, dictionary: Uint8Array | undefined): Uint8Array;
+  /** Returns the first `length` bytes, without decoding the rest. */
+  decodePrefix(payload: Uint8Array, length: number): Uint8Array;
 }
 
 export interface CodecOptions {
@@ -32,10 +34,13 @@ const raw: Codec = {
       throw damaged('raw', `${payload.length} bytes stored where ${rawLength} belong`);
     return payload;
   },
+  decodePrefix: (payload, length) => payload.subarray(0, length),
 };
 
 const compressor = new zstd.CCtx();
 const decompressor = new zstd.DCtx();
+/** Leaves a frame that was decoded in part. */
+const SESSION_ONLY = zstd.ResetDirective.sessionOnly;
 let scratch = Buffer.alloc(0);
 
 const zstandard: Codec = {
@@ -65,6 +70,27 @@ const zstandard: Codec = {
     }
     if (length !== rawLength)
       throw damaged('zstd', `${length} bytes came out where ${rawLength} belong`);
+    return target;
+  },
+  decodePrefix(payload, length) {
+    const target = Buffer.allocUnsafeSlow(length);
+    try {
+      decompressor.reset(SESSION_ONLY);
+      for (let filled = 0, used = 0; filled < length; ) {
+        const [, written, read] = decompressor.decompressStream(
+          target.subarray(filled),
+          payload.subarray(used),
+        );
+        if (written === 0 && read === 0) throw damaged('zstd', `it ends after ${filled} bytes`);
+        filled += written;
+        used += read;
+      }
+    } catch (cause) {
+      if (cause instanceof VarveError) throw cause;
+      throw damaged('zstd', cause instanceof Error ? cause.message : String(cause), cause);
+    } finally {
+      decompressor.reset(SESSION_ONLY);
+    }
     return target;
   },
 };

@@ -79,12 +79,14 @@ export function encodeFrame(raw: Uint8Array, options: FrameOptions = {}): Buffer
  *
  * @param what names the frame in errors: its file and offset, or its key.
  * @param dictionaryOf finds a dictionary by its address; needed only for frames that name one.
+ * @param prefix how many of the first bytes to return, at least. Default: all.
  * @throws `CORRUPT` when it is damaged, `UNSUPPORTED_FORMAT` when a newer Varve wrote it.
  */
 export function decodeFrame(
   frame: Uint8Array,
   what: string,
   dictionaryOf?: (address: Address) => Uint8Array | undefined,
+  prefix?: number,
 ): Uint8Array {
   const reader = new ByteReader(frame, what);
   if (!reader.bytes(MAGIC.length).equals(MAGIC))
@@ -111,6 +113,10 @@ export function decodeFrame(
   const payload = reader.rest();
   let raw: Uint8Array;
   try {
+    // A checksum is of all bytes.
+    const isWhole = dictionary !== undefined || checksum !== undefined;
+    if (prefix !== undefined && prefix < rawLength && !isWhole)
+      return codecOf(codec).decodePrefix(payload, prefix);
     raw = codecOf(codec).decode(payload, rawLength, dictionary);
   } catch (cause) {
     if (cause instanceof VarveError)

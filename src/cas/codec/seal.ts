@@ -22,10 +22,16 @@ export function encodeSealed(raw: Uint8Array, as: SealedAs, options: FrameOption
  * Unwraps what {@link encodeSealed} returned for the same role and identity.
  *
  * @param what names the frame in errors: its file and offset, or its key.
+ * @param prefix how many of the first bytes to return, at least. Default: all.
  * @throws `CORRUPT` when it is damaged, `UNSUPPORTED_FORMAT` when a newer Varve wrote it.
  */
-export function decodeSealed(sealed: Uint8Array, as: SealedAs, what: string): Uint8Array {
-  return decodeFrame(unseal(sealed, as), what);
+export function decodeSealed(
+  sealed: Uint8Array,
+  as: SealedAs,
+  what: string,
+  prefix?: number,
+): Uint8Array {
+  return decodeFrame(unseal(sealed, as), what, undefined, prefix);
 }
 
 /**

@@ -231,6 +231,19 @@ export function decodeBlockPayload(
   return raw;
 }
 
+/** The first `length` bytes, or more, of what {@link decodeBlockPayload} returns. */
+export function decodeBlockPrefix(
+  block: Buffer,
+  { space, ids }: BlockDirectory,
+  length: number,
+  what: string,
+): Uint8Array {
+  const frame = frameOf(block, what);
+  const raw = decodeSealed(frame, sealedAs(space, ids[0], ids.at(-1)), what, length);
+  if (raw.length >= length) return raw;
+  throw new VarveError('CORRUPT', `${what}: the block ends before its directory says`);
+}
+
 /**
  * The frame of a whole block.
  *

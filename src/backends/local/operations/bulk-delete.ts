@@ -33,8 +33,8 @@ export function isBulkDelete(writes: readonly LocalWrite[]): writes is readonly 
 }
 
 /**
- * Deletes many manifests: in the order of their bodies, so that each block is read once, some
- * hundreds in a commit. What takes time, reading what the bodies reference, happens before the
+ * Deletes many manifests: in the reverse order of their bodies, so that each block is read once,
+ * some hundreds in a commit. What takes time, reading what the bodies reference, happens before the
  * commit, so that the lock is held for a short time, and free in between.
  */
 export async function deleteInBulk(
@@ -48,8 +48,9 @@ export async function deleteInBulk(
     const row = manifests.find((writes[at] as LocalDelete).key);
     return { at, row: row?.id ?? 0, body: (row && manifests.firstBody(row)) ?? 0 };
   });
+  // From the last to the first: a block is decoded up to the last body that is asked for, once.
   // Deletes of one manifest stay in their order.
-  placed.sort((a, b) => a.body - b.body || a.at - b.at);
+  placed.sort((a, b) => b.body - a.body || a.at - b.at);
   const outcomes = new Array<WriteOutcome>(writes.length);
   for (const [number, slice] of [...slicesOf(placed, SLICE)].entries()) {
     if (number > 0) await sleep(PAUSE_MS);

@@ -10,6 +10,7 @@ import {
   decodeBlockDirectory,
   decodeBlockHeader,
   decodeBlockPayload,
+  decodeBlockPrefix,
   frameOf,
 } from '../format/block.ts';
 import type { Space } from '../format/schema.ts';
@@ -63,6 +64,9 @@ export class RecordStore {
   });
   /** The block found last in each space: neighbouring ids are mostly in one block. */
   readonly #latest: (FoundBlock | undefined)[] = [];
+
+  /** The begin of the block that was decoded in part last. */
+  #prefix: { readonly block: number; readonly bytes: Uint8Array } | undefined;
 
   constructor(root: string, database: IndexDatabase, packs: PackReader) {
     this.#root = root;
@@ -139,6 +143,25 @@ export class RecordStore {
     return payload;
   }
 
+  /**
+   * The bytes of a record, like {@link stored}. Of the block only what comes before it is decoded,
+   * and kept: who needs one record of a block, or several from the last to the first.
+   */
+  storedAtOnce(place: RecordPlace): Uint8Array {
+    const { block, directory, slot } = place;
+    if (this.#payloads.has(block.id)) return this.stored(place);
+    const end = directory.offsets[slot + 1] as number;
+    if (this.#prefix?.block !== block.id || this.#prefix.bytes.length < end)
+      this.#prefix = { block: block.id, bytes: this.readPrefix(block, directory, end) };
+    return this.#prefix.bytes.subarray(directory.offsets[slot], end);
+  }
+
+  /** The first `length` bytes, or more, of what {@link readPayload} returns. */
+  readPrefix(block: BlockPlace, directory: BlockDirectory, length: number): Uint8Array {
+    const bytes = this.#packs.read(block.pack, block.start, block.length);
+    return decodeBlockPrefix(bytes, directory, length, this.#nameOf(block));
+  }
+
   /** As {@link payload}, from the medium and without the cache. */
   readPayload(block: BlockPlace): Uint8Array {
     const bytes = this.#packs.read(block.pack, block.start, block.length);
@@ -203,6 +226,7 @@ export class RecordStore {
   /** Forgets everything, because block ids of a rolled-back transaction will be reused. */
   clear(): void {
     this.#payloads.clear();
+    this.#prefix = undefined;
     this.#directories.clear();
     this.forgetPlaces();
   }

@@ -10,7 +10,7 @@ import {
 import { type BodyRecord, decodeBodyRecord } from '../format/body-record.ts';
 import { BODIES } from '../format/schema.ts';
 import { LogTail } from '../packs/log-tail.ts';
-import { RecordStore } from '../packs/record-store.ts';
+import { type RecordPlace, RecordStore } from '../packs/record-store.ts';
 import { HoldTable } from './hold-table.ts';
 import { type LocalKey, ManifestTable, ownerMark } from './manifest-table.ts';
 import { NameTable } from './name-table.ts';
@@ -116,9 +116,13 @@ export class LocalIndex {
    * @throws `CORRUPT` when it is missing, damaged, or that of another manifest.
    */
   body(id: number, owner: LocalKey): BodyRecord {
+    return this.#body(id, owner, (place) => this.records.stored(place));
+  }
+
+  #body(id: number, owner: LocalKey, read: (place: RecordPlace) => Uint8Array): BodyRecord {
     const place = this.records.locate(BODIES, id);
     if (place === undefined) throw new VarveError('CORRUPT', `manifest body ${id} is missing`);
-    const record = decodeBodyRecord(this.records.stored(place), `manifest body ${id}`);
+    const record = decodeBodyRecord(read(place), `manifest body ${id}`);
     assertOwner(record, id, owner);
     return record;
   }
@@ -135,7 +139,9 @@ export class LocalIndex {
       assertOwner(known, id, owner);
       return known.segments;
     }
-    const { owner: mark, segments } = this.body(id, owner);
+    const { owner: mark, segments } = this.#body(id, owner, (place) =>
+      this.records.storedAtOnce(place),
+    );
     const references = { owner: mark, segments: new Set(segments) };
     this.#references.set(id, references);
     return references.segments;
