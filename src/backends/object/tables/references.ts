@@ -49,7 +49,7 @@ export const NOTHING_REFERENCED: SeenReferences = {
  *
  * @throws `NOT_FOUND` when a page is not stored; `CORRUPT`, `UNSUPPORTED_FORMAT`.
  */
-export async function referencesOf(
+async function referencesOf(
   { pages }: Pick<RecordTables, 'pages'>,
   { key, current, pending, dropped }: ManifestRecord,
 ): Promise<RecordReferences> {
