@@ -92,7 +92,7 @@ export class LocalBackend implements Backend {
     const { segmentBlockBytes, bodyBlockBytes } = options;
     const { root } = files.folder;
     this.location = `file:${root}`;
-    this.format = files.database.value<number>('PRAGMA user_version') ?? 0;
+    this.format = files.database.format;
     this.capabilities = {
       writable: !readOnly,
       multiMachine: false,
