@@ -16,10 +16,14 @@ const OBJECT = wingsOf('backends/object', {
   tables: ['format', 'backends/storage'],
   segments: ['format', 'tables', 'backends/storage'],
   listing: ['format', 'tables', 'backends/storage'],
-  commit: ['format', 'tables', 'segments', 'listing', 'backends/storage'],
-  operations: ['format', 'tables', 'listing', 'backends/storage'],
-  collect: ['format', 'tables', 'segments', 'listing', 'commit', 'operations', 'backends/storage'],
-  audit: ['format', 'tables', 'segments', 'listing', 'commit', 'backends/storage'],
+  heads: ['format', 'tables', 'listing', 'backends/storage'],
+  commit: ['format', 'tables', 'segments', 'listing', 'heads', 'backends/storage'],
+  operations: ['format', 'tables', 'listing', 'heads', 'backends/storage'],
+  collect: [
+    ...['format', 'tables', 'segments', 'listing', 'heads', 'commit', 'operations'],
+    'backends/storage',
+  ],
+  audit: ['format', 'tables', 'segments', 'listing', 'heads', 'commit', 'backends/storage'],
 });
 
 const LOCAL = wingsOf('backends/local', {

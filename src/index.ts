@@ -54,6 +54,7 @@ export type {
   SalvageOptions,
   SalvageReport,
 } from './backends/contract/rescue.ts';
+export type { UpgradeReport } from './backends/contract/upgrade.ts';
 export type {
   CountedUsage,
   ManifestSurvey,

@@ -7,6 +7,7 @@ import {
   type BackupReport,
 } from './backends/contract/backup.ts';
 import { ABORT_OPTIONS } from './backends/contract/manifests.ts';
+import type { UpgradeReport } from './backends/contract/upgrade.ts';
 import type { CountedUsage, Usage } from './backends/contract/usage.ts';
 import type { S3Config } from './backends/storage/s3/s3-location.ts';
 import { Segments } from './cas/segments.ts';
@@ -233,6 +234,23 @@ export class Store implements AsyncDisposable {
     const path = resolve(pathOf(folder));
     const work = new Work('backup', this.#onEvent);
     return work.run(() => backUp(this.backend, path, openDirectory, work.watching(given)));
+  }
+
+  /**
+   * Brings a store that an earlier version made to the newest format, while it is used. Stop
+   * processes of earlier versions first: they no longer open it. Changes nothing where there is
+   * nothing to do.
+   *
+   * ```ts
+   * const { upgraded } = await store.upgrade();
+   * ```
+   *
+   * @throws `BUSY` while another process upgrades it.
+   */
+  async upgrade(options?: AbortOptions): Promise<UpgradeReport> {
+    const abort = ABORT_OPTIONS.read('upgrade', options);
+    this.backend.assertOpen();
+    return (await this.backend.upgrade?.(abort)) ?? { upgraded: false, changes: [] };
   }
 
   /**

@@ -24,29 +24,32 @@
  */
 
 const LISTED = 1_000;
-const ROLLUP = 256;
+const BATCH = 1_024;
+/** Heads on a page of a list. */
+const PAGE = 4_096;
 
 /** @type {Record<string, (archive: Archive) => Requests>} */
 export const FORMULAS = {
-  'put, inline': () => ({ get: 1, put: 2, serial: 3 }),
-  'append, inline': () => ({ get: 3, put: 2, serial: 5 }),
-  'rm, inline': () => ({ get: 2, put: 2, serial: 4 }),
+  'put, inline': () => ({ get: 1, put: 3, serial: 4 }),
+  'append, inline': () => ({ get: 3, put: 3, serial: 6 }),
+  'rm, inline': () => ({ get: 2, put: 3, serial: 5 }),
   // What conversations of a batch share is counted once a batch.
   'import of all': ({ conversations, segments }) => ({
-    put: 2 * conversations + 2 * segments + conversations / ROLLUP,
+    put: 2 * conversations + 2 * segments + conversations / BATCH + conversations / PAGE,
   }),
-  'ls --limit 10': ({ conversations }) => lists(conversations),
+  'ls --limit 10': () => ({ get: 3, list: 1, serial: 4 }),
   ls: ({ conversations }) => lists(conversations),
   export: ({ conversations, segments }) => ({
     ...lists(conversations),
-    get: conversations + segments,
+    get: conversations + segments + conversations / PAGE,
   }),
   // Segments are listed in ranges of addresses at once.
   du: ({ conversations, segments }) => ({
+    get: 4 + conversations / PAGE,
     list: (conversations + 3 * segments) / LISTED,
-    serial: conversations / LISTED,
+    serial: 4,
   }),
-  'gc, idle': () => ({ get: 1, put: 1, list: 1, serial: 3 }),
+  'gc, idle': () => ({ get: 1, put: 1, list: 2, serial: 4 }),
   'gc --full, without garbage': ({ segments }) => ({
     get: segments,
     list: (2 * segments) / LISTED,
@@ -65,11 +68,11 @@ export const FORMULAS = {
 };
 
 /**
- * Listings follow one another.
+ * A LIST of journals, the catalog, and pages, of which eight are fetched ahead.
  *
- * @param {number} objects
+ * @param {number} conversations
  * @returns {Requests}
  */
-function lists(objects) {
-  return { list: objects / LISTED, serial: objects / LISTED };
+function lists(conversations) {
+  return { get: 3 + conversations / PAGE, list: 1, serial: 3 + conversations / PAGE / 8 };
 }

@@ -96,7 +96,16 @@ describe('what is stored', () => {
     await store.close();
     const { objects } = await server.store.list('');
     expect(new Set(objects.map(({ key }) => key.split('/')[0]))).toEqual(
-      new Set(['varve.json', 'segments', 'manifests', 'index', 'reports', 'hints']),
+      new Set([
+        'varve.json',
+        'segments',
+        'manifests',
+        'index',
+        'heads',
+        'catalog',
+        'reports',
+        'hints',
+      ]),
     );
     for (const { key } of objects) {
       expect(named, key).toContain(key);

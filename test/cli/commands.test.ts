@@ -30,6 +30,7 @@ const LIFE: [args: readonly string[], options?: RunOptions][] = [
   [['rm', 'c1', '-s', 'store']],
   [['du', '-s', 'store']],
   [['info', '-s', 'store']],
+  [['upgrade', '-s', 'store']],
   [['doctor', 'store']],
   [['audit', '-s', 'store']],
   [['gc', '--grace', '0h', '-s', 'store']],

@@ -5,6 +5,7 @@ import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { decodeFrame, encodeFrame } from '../../src/cas/codec/frame.ts';
 import { VarveError } from '../../src/core/errors.ts';
 import { entry, idsOf, put, remove } from '../conformance/builders.ts';
+import { makeFirstFormat } from './first-format.ts';
 
 const ROLLUPS = 'index/conversation/';
 
@@ -12,8 +13,9 @@ const ROLLUPS = 'index/conversation/';
 const MERGED_ROLLUPS = 16;
 
 let store: MemoryObjectStore;
-beforeEach(() => {
+beforeEach(async () => {
   store = new MemoryObjectStore();
+  await makeFirstFormat(store);
 });
 
 /** Works in a process of its own, which opens the store and closes it. Returns its GETs. */

@@ -38,6 +38,7 @@ import type {
   WriteOutcome,
 } from './manifests.ts';
 import type { Lease, ReportLog } from './reports.ts';
+import type { UpgradeReport } from './upgrade.ts';
 import type { CountedUsage, ManifestSurvey, Usage } from './usage.ts';
 
 /** Whether a store can be used now. */
@@ -218,6 +219,14 @@ export interface Backend {
    *   interrupting it, `NO_SPACE`.
    */
   backup?(folder: string, options?: BackupOptions): Promise<BackupReport>;
+
+  /**
+   * Brings the store to the newest format, while it is used; may be repeated. Absent where opening
+   * does that.
+   *
+   * @throws `BUSY` while another process does.
+   */
+  upgrade?(options?: AbortOptions): Promise<UpgradeReport>;
 
   /**
    * @throws `CLOSED` once {@link close} was called: for callers that hand out what they read

@@ -4,6 +4,9 @@ import type { Link } from '../storage/decorators/bounded-store.ts';
 import { requestStack, type SharedLayers } from '../storage/decorators/request-stack.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { ObjectWriter, WriterMemory } from './commit/object-writer.ts';
+import { HeadIndex } from './heads/head-index.ts';
+import { HeadsMemory, type HeadsState } from './heads/heads-memory.ts';
+import { ManifestLists } from './heads/manifest-lists.ts';
 import { DamageMemory, DamageNotes } from './listing/damage-notes.ts';
 import { ListIndex } from './listing/list-index.ts';
 import { ListMemory } from './listing/list-memory.ts';
@@ -26,10 +29,12 @@ export class StoreMemory {
   readonly segments: SegmentCache;
   readonly mark: WriterMark;
   readonly lists = new ListMemory();
+  readonly heads: HeadsMemory;
   readonly damage = new DamageMemory();
   readonly writers = new WriterMemory();
 
-  constructor(randomness: Randomness, cacheBytes: number) {
+  constructor(randomness: Randomness, cacheBytes: number, heads: HeadsState) {
+    this.heads = new HeadsMemory(heads);
     this.segments = segmentCache(cacheBytes);
     this.mark = new WriterMark(randomness);
   }
@@ -45,6 +50,8 @@ export class CallScope {
   readonly reader: SegmentReader;
   readonly hints: Hints;
   readonly index: ListIndex;
+  readonly heads: HeadIndex;
+  readonly lists: ManifestLists;
   readonly damage: DamageNotes;
   readonly writer: ObjectWriter;
 
@@ -58,13 +65,20 @@ export class CallScope {
     this.taker = new SegmentTaker(this.protocol, memory.generations);
     this.reader = new SegmentReader(this.protocol, memory.segments);
     this.hints = new Hints(foundation, memory.mark);
-    this.index = new ListIndex(this.protocol, isWritable, memory.lists);
+    this.index = new ListIndex(
+      this.protocol,
+      isWritable && memory.heads.state !== 'ready',
+      memory.lists,
+    );
+    this.heads = new HeadIndex(this.protocol, isWritable, memory.heads);
+    this.lists = new ManifestLists(this.protocol, this.index, this.heads);
     this.damage = new DamageNotes(this.protocol, memory.damage);
     this.writer = new ObjectWriter(
       this.protocol,
       this.taker,
       this.hints,
       this.index,
+      this.heads,
       this.damage,
       memory.writers,
     );

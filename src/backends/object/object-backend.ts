@@ -35,6 +35,7 @@ import type {
 } from '../contract/manifests.ts';
 import { takeAddresses, takeFilter, takeKeys, takeLocators } from '../contract/read-validation.ts';
 import type { Lease, ReportLog } from '../contract/reports.ts';
+import type { UpgradeReport } from '../contract/upgrade.ts';
 import type { CountedUsage, ManifestSurvey, Usage } from '../contract/usage.ts';
 import { whileOpen } from '../contract/while-open.ts';
 import { commitTaken, type PublishWrite, publishTaken } from '../contract/write-intake.ts';
@@ -47,7 +48,6 @@ import { collectObjects } from './collect/collect.ts';
 import type { CollectContext } from './collect/collect-run.ts';
 import { DESCRIPTOR_FORMAT } from './format/descriptor.ts';
 import { headOfRecord } from './format/manifest-record.ts';
-import { ordered } from './listing/list-order.ts';
 import {
   completeOptions,
   type ObjectBackendOptions,
@@ -58,6 +58,7 @@ import { assertSame } from './operations/identity.ts';
 import { acquireLease } from './operations/named-lease.ts';
 import { ObjectReportLog } from './operations/report-log.ts';
 import { surveyObjects } from './operations/survey.ts';
+import { upgradeObjects } from './operations/upgrade.ts';
 import { usageOf } from './operations/usage.ts';
 import { readManifest } from './segments/manifest-reading.ts';
 
@@ -107,7 +108,7 @@ export class ObjectBackend implements Backend {
         meter: components.meter === undefined ? this.#meter : undefined,
       },
       { clock, serverClock: new ServerClock(clock), randomness, settings },
-      new StoreMemory(randomness, cacheBytes),
+      new StoreMemory(randomness, cacheBytes, components.heads ?? 'none'),
       !readOnly,
     );
     this.#lifecycle = new Lifecycle(store.location, !readOnly, signal);
@@ -169,16 +170,11 @@ export class ObjectBackend implements Backend {
     options: AbortOptions = {},
   ): AsyncIterable<ManifestHead> {
     const taken = takeFilter(kind, filter);
-    const { index, protocol } = this.#long(options);
-    const { signal } = protocol.call;
-    const { manifests, unreadable } = await index.list(kind);
-    for (const { archived: _, ...head } of ordered(manifests, taken)) {
+    const { lists } = this.#long(options);
+    for await (const head of lists.list(kind, taken)) {
       this.assertOpen();
-      throwIfAborted(signal);
       yield head;
     }
-    // At the end, so that callers do not mistake unreadable manifests for deleted ones.
-    for (const error of unreadable) throw error;
   }
 
   async fetch(locators: readonly Locator[], options: AbortOptions = {}): Promise<Uint8Array[]> {
@@ -228,8 +224,8 @@ export class ObjectBackend implements Backend {
   }
 
   async usage(options: AbortOptions = {}): Promise<Usage> {
-    const { protocol, index } = this.#long(options);
-    return usageOf(protocol, index, options);
+    const { protocol, lists } = this.#long(options);
+    return usageOf(protocol, lists, options);
   }
 
   async lastUsage(options: AbortOptions = {}): Promise<CountedUsage | undefined> {
@@ -239,8 +235,8 @@ export class ObjectBackend implements Backend {
   recount(options: AbortOptions = {}): Promise<void> {
     return this.#lifecycle.run(() => {
       this.#lifecycle.assertWritable();
-      const { protocol, index } = this.#long(options);
-      return recount(protocol, index, options);
+      const { protocol, lists } = this.#long(options);
+      return recount(protocol, lists, options);
     });
   }
 
@@ -266,6 +262,14 @@ export class ObjectBackend implements Backend {
     });
   }
 
+  upgrade(options: AbortOptions = {}): Promise<UpgradeReport> {
+    return this.#lifecycle.run(() => {
+      this.#lifecycle.assertWritable();
+      const { protocol, heads, index } = this.#calls.long(this.#lifecycle.beginLong(options));
+      return upgradeObjects(protocol, heads, index, abortOf(protocol.call.signal));
+    });
+  }
+
   assertOpen(): void {
     this.#lifecycle.assertOpen();
   }
@@ -275,10 +279,11 @@ export class ObjectBackend implements Backend {
   }
 
   async #close(): Promise<void> {
-    const { index, hints } = this.#lastWords();
+    const { index, heads, hints } = this.#lastWords();
     try {
       if (this.capabilities.writable) {
         await index.flush(true);
+        await heads.flush(true);
         await hints.close();
       }
     } catch (error) {
@@ -289,13 +294,15 @@ export class ObjectBackend implements Backend {
     }
   }
 
-  #maintenance({ protocol, taker, hints, index, reader }: CallScope): CollectContext {
+  #maintenance({ protocol, taker, hints, index, heads, lists, reader }: CallScope): CollectContext {
     const abort = abortOf(protocol.call.signal);
     return {
       protocol,
       taker,
       hints,
       index,
+      heads,
+      lists,
       forget: (address) => reader.forget(address),
       remove: (writes) => this.commit(writes, abort),
     };

@@ -4,6 +4,7 @@ import type { Clock, Randomness } from '../../core/system/clock.ts';
 import type { Retries } from '../storage/decorators/retries.ts';
 import type { RequestMeter } from '../storage/request-meter.ts';
 import type { ServiceWatch } from '../storage/service-watch.ts';
+import type { HeadsState } from './heads/heads-memory.ts';
 import type { PageSizes, ProtocolSettings } from './tables/foundation.ts';
 
 const LONGEST_INLINE_BYTES = 1024 * 1024;
@@ -121,4 +122,6 @@ export interface ObjectComponents {
   readonly format?: number;
   /** Keeps from writing to a service that is unfit. Default: nothing does. */
   readonly watch?: ServiceWatch | undefined;
+  /** What lists are read from, as the descriptor says. Default: `none`. */
+  readonly heads?: HeadsState;
 }

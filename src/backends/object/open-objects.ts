@@ -7,6 +7,7 @@ import type { ObjectStore } from '../storage/object-store.ts';
 import { probeConditions, recheckConditions } from '../storage/probe.ts';
 import { ServiceWatch } from '../storage/service-watch.ts';
 import { DESCRIPTOR_KEY } from './format/keys.ts';
+import type { HeadsState } from './heads/heads-memory.ts';
 import { ObjectBackend } from './object-backend.ts';
 import {
   OBJECT_STORE_OPTIONS,
@@ -63,7 +64,9 @@ export async function openObjects(
     const { descriptor, object } = seen;
     const { created: identity, format } = descriptor;
     const watch = readOnly ? undefined : watchOf(object, isTried, clock, randomness);
-    return new ObjectBackend(store, options, { identity, format, watch, ...components });
+    const heads: HeadsState = descriptor.format === 1 ? 'none' : (descriptor.journal ?? 'none');
+    const known = { identity, format, watch, heads };
+    return new ObjectBackend(store, options, { ...known, ...components });
   } catch (error) {
     await store.close();
     throw error;

@@ -117,6 +117,32 @@ export const RULES = {
       'A process may die in between: no everyday collection would find its garbage. An index ' +
       'that lacks a manifest would hide its references.',
   },
+  'journal-before-change': {
+    sentence:
+      'A swap that changes what lists show is made only after a journal that names its manifest ' +
+      'and its places is stored. A journal goes only when each change that it names has happened ' +
+      'or can never happen, and what came of them is on pages.',
+    reason:
+      'A list reads pages and journals, not manifests: it would lack the manifest, or show what ' +
+      'it was.',
+  },
+  'page-before-journal-goes': {
+    sentence:
+      'A compaction stores pages, then swaps the very catalog that it has read before it listed ' +
+      'the journals, and only then deletes journals and pages. A list reads the journals first ' +
+      'and the catalog after them, and begins again where something is gone.',
+    reason:
+      'A list would miss what moves from one object to another meanwhile, and what was deleted ' +
+      'would come back.',
+  },
+  'records-decide-lists': {
+    sentence:
+      'A list reads the object of every manifest that a journal names, if any candidate of it ' +
+      'passes the filter, and shows what is stored. Of versions on pages the one with the ' +
+      'greater number is newer, whatever clocks say.',
+    reason:
+      'A journal names changes that may not have happened; a filter on one would hide others.',
+  },
   'keep-later-versions': {
     sentence:
       'What a later version wrote is refused, and stays as it is: no write, repair or collection ' +

@@ -5,10 +5,10 @@ import { decodeFrame, encodeFrame, type FrameOptions } from './frame.ts';
  * because records move from pack to pack and from bucket to bucket.
  */
 export interface SealedAs {
-  readonly role: 'segment' | 'block' | 'manifest' | 'rollup';
+  readonly role: 'segment' | 'block' | 'manifest' | 'rollup' | 'heads' | 'journal' | 'catalog';
   /**
-   * Of a segment its address and generation, of a block the records that it holds, of a manifest
-   * and a rollup the key of its object.
+   * Of a segment its address and generation, of a block the records that it holds, of a manifest,
+   * a rollup, a page of heads, a journal and a catalog the key of its object.
    */
   readonly identity: string;
 }

@@ -19,6 +19,7 @@ import { addInfo } from './maintenance/info.ts';
 import { addPrune } from './maintenance/prune.ts';
 import { addRestore } from './maintenance/restore.ts';
 import { addSalvage } from './maintenance/salvage.ts';
+import { addUpgrade } from './maintenance/upgrade.ts';
 
 /** Every command, in the order of the help text. */
 export const COMMANDS: readonly AddCommand[] = [
@@ -42,4 +43,5 @@ export const COMMANDS: readonly AddCommand[] = [
   addDu,
   addDoctor,
   addInfo,
+  addUpgrade,
 ];

@@ -14,7 +14,8 @@ import {
 } from '../../backends/contract/manifests.ts';
 import { type AbortOptions, abortOf } from '../../core/abort.ts';
 import { batchesOf, slicesOf } from '../../core/batches.ts';
-import type { VarveError } from '../../core/errors.ts';
+import { mapAll } from '../../core/concurrency.ts';
+import { isUnreadable, type VarveError } from '../../core/errors.ts';
 import { listReadable } from '../list-readable.ts';
 import { CopiedManifests } from './copied-manifests.ts';
 import { ManifestCopier } from './manifest-copier.ts';
@@ -83,12 +84,17 @@ export async function replicate(
   }
   if (MANIFEST_KINDS.every((kind) => whole.get(kind)?.size === 0)) await onNothing();
   let deleted = 0;
-  for (const [kind, present] of whole) deleted += await deleteOthers(target, kind, present, abort);
+  for (const [kind, present] of whole)
+    deleted += await deleteOthers(source, target, kind, present, abort);
   return { ...copier.tally, deleted, unreadable: copier.unreadable, listFault };
 }
 
-/** Deletes all manifests of a kind but those named. Returns how many. */
+/**
+ * Deletes all manifests of a kind but those named. Returns how many. What is to be deleted is read
+ * from the source once more: a copy must not lose what a list has only missed.
+ */
 async function deleteOthers(
+  source: Backend,
   target: Backend,
   kind: ManifestKind,
   present: ReadonlySet<string>,
@@ -97,7 +103,11 @@ async function deleteOthers(
   const others: ManifestKey[] = [];
   for await (const { key } of target.list(kind, {}, abort))
     if (!present.has(key.id)) others.push(key);
-  for (const keys of slicesOf(others, TOGETHER)) {
+  let deleted = 0;
+  for (const listed of slicesOf(others, TOGETHER)) {
+    const isGone = await mapAll(listed, (key) => isAbsent(source, key, abort));
+    const keys = listed.filter((_, at) => isGone[at]);
+    deleted += keys.length;
     const writes = keys.flatMap((key): ManifestWrite[] => [
       { operation: 'hold', key, held: false },
       { operation: 'delete', key },
@@ -105,5 +115,16 @@ async function deleteOthers(
     for (const outcome of await target.commit(writes, abort))
       if (outcome.status === 'failed') throw outcome.error;
   }
-  return others.length;
+  return deleted;
+}
+
+/** Whether a store has no such manifest; one that cannot be read is there. */
+async function isAbsent(source: Backend, key: ManifestKey, abort: AbortOptions): Promise<boolean> {
+  try {
+    const [head] = await source.heads([key], abort);
+    return head === undefined;
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    return false;
+  }
 }

@@ -221,30 +221,56 @@ describe('a hint that cannot be read', () => {
 
 describe('a list', () => {
   beforeEach(async () => {
-    // Enough for a rollup.
+    // Enough for a page.
     const writes = Array.from({ length: 20 }, (_, at) => put(`c${at}`, [entry('1')]));
     await store.use((backend) => backend.commit(writes));
   });
 
-  test('is right with rollups that are out of date', async () => {
-    const [rollup = ''] = await store.keys('index/conversation/');
-    const kept = await store.bytes(rollup);
-    await store.use((backend) =>
-      backend.commit([remove('c3'), put('c4', [entry('2')], { ifExists: 'replace' })]),
-    );
-    for (const key of await store.keys('index/conversation/')) await store.write(key, kept);
-    const { ids } = await listed();
-    expect(ids).toHaveLength(21);
-    expect(ids).not.toContain('c3');
-    expect(await store.findings()).toEqual([]);
-  });
+  const objects = async () =>
+    (await Promise.all(['journal/', 'heads/', 'catalog/'].map((each) => store.keys(each)))).flat();
 
-  test('is right without rollups, and with rollups that are damaged', async () => {
-    for (const key of await store.keys('index/')) await store.flip(key);
-    expect((await listed()).ids).toHaveLength(22);
-    await store.objects.delete(await store.keys('index/'));
-    expect((await listed()).ids).toHaveLength(22);
+  test.each(['journal/', 'heads/', 'catalog/'])(
+    'is right where what it reads is damaged or lost: %s',
+    async (prefix) => {
+      for (const harm of ['flip', 'delete'] as const) {
+        // What a lost journal named is found by an audit only.
+        if (harm === 'delete' && prefix === 'journal/') continue;
+        for (const key of await store.keys(`${prefix}conversation`)) {
+          if (harm === 'flip') await store.flip(key);
+          else await store.objects.delete([key]);
+        }
+        expect((await listed()).ids).toHaveLength(22);
+        expect(await store.findings()).toEqual([expect.objectContaining({ kind: 'unindexed' })]);
+        await store.use((backend) => commit(backend, put(`${prefix} ${harm}`, [entry('1')])));
+        store.clock.time += 60 * 60 * 1000;
+        await store.findings({ repair: true });
+        expect(await store.findings()).toEqual([]);
+        await store.use((backend) => commit(backend, remove(`${prefix} ${harm}`)));
+        expect((await listed()).ids).toHaveLength(22);
+      }
+    },
+  );
+
+  test('is put right by a repair where it is wrong', async () => {
+    const before = new Map<string, Buffer>();
+    for (const key of await objects()) before.set(key, await store.bytes(key));
+    await store.use((backend) =>
+      backend.commit([
+        remove('c3'),
+        put('c4', [entry('2')], { ifExists: 'replace' }),
+        put('new', [entry('1')]),
+      ]),
+    );
+    for (const key of await objects()) await store.objects.delete([key]);
+    for (const [key, body] of before) await store.write(key, body);
+    expect((await listed()).ids).toContain('c3');
+    expect(await store.findings()).toEqual([expect.objectContaining({ kind: 'unindexed' })]);
+    await store.findings({ repair: true });
     expect(await store.findings()).toEqual([]);
+    const { ids } = await listed();
+    expect(ids).toHaveLength(22);
+    expect(ids).toContain('new');
+    expect(ids).not.toContain('c3');
   });
 });
 

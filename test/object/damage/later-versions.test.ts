@@ -82,7 +82,7 @@ test('a sidecar with an unknown field is not written, and its segment is not col
 
 test('a descriptor with an unknown field, or of a later format, opens nothing', async () => {
   const descriptor = JSON.parse((await store.bytes('varve.json')).toString());
-  for (const change of [{ journal: true }, { format: 2, journal: true }, { hash: 'blake3' }]) {
+  for (const change of [{ tiers: true }, { format: 3 }, { hash: 'blake3' }]) {
     await store.write('varve.json', JSON.stringify({ ...descriptor, ...change }));
     for (const readOnly of [true, false]) {
       await expect(store.backend({ readOnly })).rejects.toMatchObject({

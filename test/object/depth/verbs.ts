@@ -132,10 +132,21 @@ const SIDECAR = '.meta';
 
 /** Every verb that touches as many objects as there are conversations, or segments. */
 export const VERBS: Readonly<Record<string, Verb>> = {
-  'a list': {
+  'a list without its catalog': {
     shows: ['Conversations.list', 'Holds.list', 'Blobs.list', 'Segments.pins'],
-    prepare: (given) => deleteObjects(given, 'index/'),
+    prepare: (given) => deleteObjects(given, 'catalog/'),
     run: ({ store }) => drain(store.conversations.list()),
+  },
+  'an upgrade': {
+    shows: ['Store.upgrade'],
+    prepare: async (given) => {
+      const { body } = (await given.objects.get('varve.json')) ?? {};
+      const { varve, hash, created } = JSON.parse(Buffer.from(body ?? '').toString());
+      const before = Buffer.from(JSON.stringify({ varve, format: 1, hash, created }));
+      await given.objects.put('varve.json', before, { kind: 'any' });
+      for (const prefix of ['catalog/', 'heads/', 'journal/']) await deleteObjects(given, prefix);
+    },
+    run: ({ store }) => store.upgrade(),
   },
   'an export': {
     shows: ['Store.exportJsonl'],

@@ -55,25 +55,25 @@ const countOf = async (args: readonly string[], input?: string) =>
   (await varve(args, input)).requests.length;
 
 describe('varve', () => {
-  it('put of an inline conversation takes 3 requests', async () => {
-    expect(await countOf(['put'], conversation('a', 'hi'))).toBe(3);
+  it('put of an inline conversation takes 4 requests', async () => {
+    expect(await countOf(['put'], conversation('a', 'hi'))).toBe(4);
   });
 
-  it('put takes 6, and 2 for each new segment', async () => {
-    expect(await countOf(['put'], conversation('a', long('one'), long('two')))).toBe(6 + 2 * 2);
+  it('put takes 5, and 2 for each new segment', async () => {
+    expect(await countOf(['put'], conversation('a', long('one'), long('two')))).toBe(5 + 2 * 2);
   });
 
   it('import of one conversation takes what a put takes, in a store of any size', async () => {
     await varve(['import', '-'], many(300));
-    expect(await countOf(['import', '-'], conversation('a', 'hi'))).toBe(3);
+    expect(await countOf(['import', '-'], conversation('a', 'hi'))).toBe(4);
     const { output } = await varve(['import', '-', '-q'], conversation('b', 'hi'));
     expect(output).toBe('');
   });
 
-  it('rm takes 4, or 6 and 2 for each segment', async () => {
+  it('rm takes 5, or 7 and 2 for each segment', async () => {
     await varve(['put'], conversation('a', 'hi'));
-    expect(await countOf(['rm', 'a'])).toBe(4);
-    expect(await countOf(['rm', 'first'])).toBe(6 + 2 * 2);
+    expect(await countOf(['rm', 'a'])).toBe(5);
+    expect(await countOf(['rm', 'first'])).toBe(7 + 2 * 2);
   });
 
   it('info takes 2, and shows the totals of the last count', async () => {
@@ -93,9 +93,9 @@ describe('varve', () => {
     });
   });
 
-  it('gc with nothing to do takes 3', async () => {
+  it('gc with nothing to do takes 4', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
-    expect(await countOf(['gc'])).toBe(3);
+    expect(await countOf(['gc'])).toBe(4);
     vi.restoreAllMocks();
   });
 });

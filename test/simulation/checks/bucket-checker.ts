@@ -21,6 +21,7 @@ import {
 } from '../../../src/backends/object/format/sidecar.ts';
 import type { Address } from '../../../src/core/address.ts';
 import type { BucketObject } from '../simulator/bucket.ts';
+import type { HeadsChecker } from './heads-checker.ts';
 import { check } from './violation.ts';
 
 /** The process in whose name data is damaged. */
@@ -65,6 +66,7 @@ export class BucketChecker {
   readonly #owners = new Map<string, string>();
   readonly #onRecord: RecordObserver;
   readonly #isFaultless: boolean;
+  readonly #heads: HeadsChecker | undefined;
   /** Whether any segment was ever hot. */
   wasHot = false;
 
@@ -72,7 +74,8 @@ export class BucketChecker {
    * `isFaultless`: no process crashes and no request is late, so that no attempt may be fenced and
    * no reference may be forgotten.
    */
-  constructor(onRecord: RecordObserver, isFaultless: boolean) {
+  constructor(onRecord: RecordObserver, isFaultless: boolean, heads?: HeadsChecker) {
+    this.#heads = heads;
     this.#onRecord = onRecord;
     this.#isFaultless = isFaultless;
   }
@@ -105,14 +108,18 @@ export class BucketChecker {
   observe(key: string, object: BucketObject | undefined, process: string): void {
     if (key.startsWith('manifests/')) this.#observeRecord(key, object, process);
     else if (key.startsWith('segments/')) this.#observeSegment(key, object, process);
-    else return;
+    else {
+      this.#heads?.observe(key, object);
+      return;
+    }
     this.#assertReadable();
   }
 
   #observeRecord(key: string, object: BucketObject | undefined, process: string): void {
     check(object !== undefined, () => `${key} was deleted: a manifest leaves a tombstone`);
     this.#assertFresh(key, object);
-    const { record: now, held } = this.#withPages(key, decodeRecord(object.body, key, undefined));
+    const stored = decodeRecord(object.body, key, undefined);
+    const { record: now, held } = this.#withPages(key, stored);
     const before = this.records.get(key);
     this.records.set(key, now);
     this.held.set(key, held);
@@ -124,6 +131,7 @@ export class BucketChecker {
     }
     if (this.#isFaultless && before !== undefined) this.#assertOrderly(key, before, now, process);
     this.#onRecord(key, before, now, process);
+    this.#heads?.observeRecord(stored);
   }
 
   /** The record with the entries of its pages, and all that it references. */

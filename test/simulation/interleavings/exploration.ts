@@ -1,3 +1,4 @@
+import type { HeadsState } from '../../../src/backends/object/heads/heads-memory.ts';
 import { assertQuiescence } from '../checks/quiescence.ts';
 import { check, Violation } from '../checks/violation.ts';
 import { NO_FAULTS, UnreliableNetwork } from '../schedules/unreliable-network.ts';
@@ -28,6 +29,8 @@ export interface Scenario {
   readonly spillAbove?: number;
   /** Whether every append makes a page. Default: false. */
   readonly hasPages?: boolean;
+  /** What lists are read from. Default: `none`, every manifest's object. */
+  readonly heads?: HeadsState;
   /** Whether every heartbeat counts as missed: any attempt may be fenced. Default: false. */
   readonly hasMissedHeartbeats?: boolean;
   /**
@@ -131,6 +134,7 @@ async function perform(
     seed: 1,
     isFaultless: false,
     wholeSeconds: false,
+    heads: scenario.heads ?? 'none',
     backend,
   });
   const reliable = new UnreliableNetwork(

@@ -59,6 +59,20 @@ const read =
     await client.read(key);
   };
 
+/**
+ * Lists all conversations, or those that are held, or are not. It reads first, so that others may
+ * commit before the list begins.
+ */
+const list =
+  (held?: boolean): Step =>
+  async (_, client) => {
+    await client.read(B);
+    await client.list('conversation', held);
+  };
+
+/** Brings the journals of the process to pages. */
+const close: Step = (_, client) => client.close();
+
 const sequence =
   (...steps: readonly Step[]): Step =>
   async (simulation, client) => {
@@ -151,8 +165,46 @@ const PAGES: readonly Pick<Scenario, 'name' | 'setup' | 'processes'>[] = [
     processes: [sequence(remove(A), collect), put(B)],
   },
 ];
+/**
+ * Lists, and what brings journals to pages. What a list may show depends on what was committed when
+ * it began, whatever keys its requests touch: so no order of requests is left out.
+ */
+const LISTS: readonly Scenario[] = [
+  { name: 'list beside put', processes: [list(), put(A, [])] },
+  { name: 'list beside put and compaction', processes: [list(), sequence(put(A, []), close)] },
+  {
+    name: 'list beside append and compaction',
+    setup: sequence(put(A, []), close),
+    processes: [list(), sequence(append(A, []), close)],
+  },
+  {
+    name: 'list beside delete and compaction',
+    setup: sequence(put(A, []), close),
+    processes: [list(), sequence(remove(A), close)],
+  },
+  {
+    name: 'list of what is held beside hold',
+    setup: sequence(put(A, []), close),
+    processes: [list(true), hold(A, true)],
+  },
+  { name: 'replace beside compaction', setup: put(A, []), processes: [put(A, []), collect] },
+  {
+    name: 'two compactions',
+    setup: sequence(put(A, []), close),
+    processes: [sequence(put(B, []), close), sequence(remove(A), close)],
+  },
+].map((scenario) => ({ ...scenario, preemptions: 2, heads: 'ready' as const }));
 
 export const SCENARIOS: readonly Scenario[] = [
+  ...LISTS,
+  {
+    name: 'replace beside a collection that fences it',
+    heads: 'ready',
+    isLarge: true,
+    hasMissedHeartbeats: true,
+    setup: put(A, []),
+    processes: [put(A), collectFully],
+  },
   { name: 'put beside put of one segment', processes: [put(A), put(B)] },
   { name: 'put beside put of one manifest', processes: [put(A), put(A)] },
   { name: 'put beside collect', setup: garbage, processes: [put(B), collect] },
@@ -238,4 +290,18 @@ export const SCENARIOS: readonly Scenario[] = [
     preemptions: 1,
   })),
   ...FAULTY.map((scenario) => ({ ...scenario, name: `${scenario.name}, with a fault`, faults: 1 })),
+  // With journals, which are requests more: not all of what two processes do is explored.
+  ...ALONE.map((scenario) => ({
+    ...scenario,
+    name: `${scenario.name}, with a fault, with journals`,
+    faults: 1,
+    heads: 'ready' as const,
+  })),
+  ...FAULTY.map((scenario) => ({
+    ...scenario,
+    name: `${scenario.name}, with a fault, with journals`,
+    faults: 1,
+    heads: 'ready' as const,
+    isLarge: true,
+  })),
 ];

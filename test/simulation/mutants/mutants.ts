@@ -304,4 +304,137 @@ export const SEARCHED_MUTANTS: readonly SearchedMutant[] = [
       patch('collect.ts', 'run.remnants = await findRemnants(protocol, scope.signal);', '{}'),
     ],
   },
+  {
+    rule: 'journal-before-change',
+    name: 'stores a journal after the change',
+    patches: [
+      patch('object-commit.ts', 'await this.#context.journal.writePlans(planned);', ''),
+      patch(
+        'object-commit.ts',
+        'await mapAll(prepared, (each) => this.#commit(each));',
+        'await mapAll(prepared, (each) => this.#commit(each)); ' +
+          'await this.#context.journal.writePlans(planned);',
+      ),
+    ],
+  },
+  {
+    rule: 'journal-before-change',
+    name: 'does not store another journal for a change that it plans again',
+    workload: 'lost answers',
+    patches: [
+      patch(
+        'object-commit.ts',
+        'await this.#context.journal.writePlans(planned);',
+        'await this.#context.journal.writePlans(' +
+          'planned.filter(({ attempt }) => !attempt.hasLooked));',
+      ),
+    ],
+  },
+  {
+    rule: 'journal-before-change',
+    name: 'drops a journal of changes that may still come',
+    scenario: 'replace beside compaction',
+    patches: [patch('head-journal.ts', 'record.seq > base &&', 'record.seq >= base &&')],
+  },
+  {
+    rule: 'journal-before-change',
+    name: 'drops a journal of an attempt under way',
+    scenario: 'replace beside a collection that fences it',
+    patches: [
+      patch(
+        'head-journal.ts',
+        '!record.pending.some((each) => each.attempt === attempt)',
+        'attempt !== undefined',
+      ),
+    ],
+  },
+  {
+    rule: 'page-before-journal-goes',
+    name: 'deletes journals before the catalog names their pages',
+    patches: [
+      patch(
+        'compaction.ts',
+        'const written: string[] = [];',
+        'const written: string[] = []; await deleteAll(protocol.store, taken.journals);',
+      ),
+    ],
+  },
+  {
+    rule: 'page-before-journal-goes',
+    name: 'replaces whatever catalog is there',
+    scenario: 'two compactions',
+    patches: [
+      patch(
+        'head-catalogs.ts',
+        "etag === undefined ? ({ kind: 'absent' } as const) : ({ kind: 'match', etag } as const)",
+        "({ kind: 'any' } as const)",
+      ),
+    ],
+  },
+  {
+    rule: 'page-before-journal-goes',
+    name: 'lists pages before journals',
+    scenario: 'list beside put and compaction',
+    patches: [
+      patch(
+        'head-view.ts',
+        'const announced = await readJournals(tables, kind, after);\n' +
+          'const { runs } = await tables.catalogs.read(kind);',
+        'const { runs } = await tables.catalogs.read(kind);\n' +
+          'const announced = await readJournals(tables, kind, after);',
+      ),
+    ],
+  },
+  {
+    rule: 'page-before-journal-goes',
+    name: 'takes a page that is gone for one that it has read',
+    scenario: 'list beside append and compaction',
+    patches: [
+      patch(
+        'head-pages.ts',
+        'if (object === undefined) throw new IndexMoved(key);',
+        'if (object === undefined) return HeadPage.of(IndexMoved ? [] : []);',
+      ),
+    ],
+  },
+  {
+    rule: 'records-decide-lists',
+    name: 'filters on what the pages have',
+    scenario: 'list of what is held beside hold',
+    patches: [
+      patch(
+        'head-list.ts',
+        '[version?.head, ...announced].some(mayPass)',
+        'mayPass(version?.head)',
+      ),
+    ],
+  },
+  {
+    rule: 'records-decide-lists',
+    name: 'shows what a journal announces',
+    scenario: 'list beside put',
+    patches: [
+      patch(
+        'head-list.ts',
+        'return versionAt(id, archived, record).head;',
+        'return versionAt(id, archived, record).head ?? announced?.at(-1);',
+      ),
+      patch(
+        'head-list.ts',
+        'const read = async ({ id, archived }: Candidate)',
+        'const read = async ({ id, archived, announced }: Candidate)',
+      ),
+    ],
+  },
+  {
+    rule: 'records-decide-lists',
+    name: 'takes the version with the later time for the newer one',
+    patches: [
+      patch(
+        'merge-runs.ts',
+        'version.seq > newest.seq',
+        '(version.head?.updatedAt ?? 0) > (newest.head?.updatedAt ?? 0)',
+      ),
+    ],
+  },
 ];

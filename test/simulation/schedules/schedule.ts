@@ -11,6 +11,7 @@ import {
   drawProcessFaults,
   drawRates,
   drawSkew,
+  headsOf,
   pageSizesOf,
   type Workload,
   workloadOf,
@@ -54,6 +55,7 @@ export async function runSchedule(build: ProtocolBuild, seed: number): Promise<S
     seed,
     isFaultless: rates === NO_FAULTS,
     wholeSeconds: random.chance(0.5),
+    heads: headsOf(seed),
     backend: {
       leaseMs: HEARTBEAT_TIMEOUT_MS,
       timeoutMs: TIMEOUT_MS,

@@ -165,7 +165,7 @@ function drawOperation(
     case 'read':
       return logged('read', () => client.read(key));
     case 'list':
-      return logged('list', () => client.list(key.kind));
+      return logged('list', () => client.list(key.kind, random.pick([undefined, true, false])));
     case 'collect': {
       const isFull = random.chance(0.6);
       return logged(`collect${isFull ? ' in full' : ''}`, () => client.collect(isFull));

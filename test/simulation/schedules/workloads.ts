@@ -1,3 +1,4 @@
+import type { HeadsState } from '../../../src/backends/object/heads/heads-memory.ts';
 import type { PageSizes } from '../../../src/backends/object/tables/foundation.ts';
 import type { SeededRandom } from '../simulator/seeded-random.ts';
 import { SMALL_PAGES } from '../simulator/small-pages.ts';
@@ -260,6 +261,11 @@ export function pageSizesOf({ hasPages = false }: Workload): PageSizes | undefin
 /** The workload of a seed's schedule. */
 export function workloadOf(seed: number): Workload {
   return WORKLOADS[seed % WORKLOADS.length] as Workload;
+}
+
+/** Two of three schedules are of a store with journals. */
+export function headsOf(seed: number): HeadsState {
+  return Math.floor(seed / WORKLOADS.length) % 3 === 2 ? 'none' : 'ready';
 }
 
 /** The first `count` seeds of schedules with a workload. */

@@ -1,4 +1,5 @@
 import type { ManifestKey } from '../../../src/backends/contract/manifests.ts';
+import type { HeadsState } from '../../../src/backends/object/heads/heads-memory.ts';
 import type { Client, SignalSource } from '../simulator/client.ts';
 import type { ProtocolBuild } from '../simulator/protocol-build.ts';
 import { Scheduler } from '../simulator/scheduler.ts';
@@ -40,14 +41,19 @@ export class Script {
 
   /**
    * `isFaultless`: no process crashes and no request is late. `hasPages`: every append makes a
-   * page.
+   * page. `heads`: what lists are read from.
    */
-  constructor(build: ProtocolBuild, isFaultless = true, { hasPages = false } = {}) {
+  constructor(
+    build: ProtocolBuild,
+    isFaultless = true,
+    { hasPages = false, heads = 'none' as HeadsState } = {},
+  ) {
     this.#network = new ScriptedNetwork(this.#scheduler, build);
     this.simulation = new Simulation(build, this.#scheduler, {
       seed: 1,
       isFaultless,
       wholeSeconds: false,
+      heads,
       backend: {
         leaseMs: HEARTBEAT_TIMEOUT_MS,
         timeoutMs: TIMEOUT_MS,

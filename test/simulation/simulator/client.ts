@@ -159,21 +159,29 @@ export class Client {
     return isDone ? findings : undefined;
   }
 
-  /** Lists, and checks the list against what was stored meanwhile. */
-  async list(kind: ManifestKind = 'conversation'): Promise<readonly ManifestHead[]> {
+  /**
+   * Lists, and checks the list against what was stored meanwhile.
+   *
+   * @param held only what is held, or is not. Default: both.
+   */
+  async list(
+    kind: ManifestKind = 'conversation',
+    held?: boolean,
+  ): Promise<readonly ManifestHead[]> {
     const listed = new Map<string, ManifestHead>();
     await this.#maintain('listing', async () => {
       const from = this.#simulation.bucket.version;
-      for await (const head of this.#backend.list(kind, {}, this.#abort())) {
+      for await (const head of this.#backend.list(kind, { held }, this.#abort())) {
         const objectKey = manifestObjectKey(head.key);
         check(!listed.has(objectKey), () => `${objectKey} was listed twice`);
         listed.set(objectKey, head);
       }
       const span = { from, to: this.#simulation.bucket.version };
-      for (const objectKey of this.#simulation.checker.records.keys()) {
+      const { records } = this.#simulation.checker;
+      for (const objectKey of new Set([...records.keys(), ...listed.keys()])) {
         if (!objectKey.startsWith(`manifests/${kind}/`)) continue;
         const isTrue = this.#during(objectKey, span).some((state) =>
-          isListedAs(state, listed.get(objectKey)),
+          isListedAs(state, listed.get(objectKey), held),
         );
         check(isTrue, () => `${objectKey} was listed in a state that it did not have meanwhile`);
       }
@@ -264,7 +272,10 @@ export class Client {
 function isListedAs(
   { revision, expiresAt, isHeld }: State,
   head: ManifestHead | undefined,
+  held: boolean | undefined,
 ): boolean {
+  const isLeftOut = revision === undefined || (held !== undefined && held !== isHeld);
+  if (isLeftOut || head === undefined) return isLeftOut && head === undefined;
   return (
     head?.revision === revision &&
     head?.expiresAt === expiresAt &&

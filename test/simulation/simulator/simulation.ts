@@ -1,6 +1,8 @@
+import type { HeadsState } from '../../../src/backends/object/heads/heads-memory.ts';
 import type { ObjectBackendOptions } from '../../../src/backends/object/object-options.ts';
 import { BucketChecker, DAMAGER } from '../checks/bucket-checker.ts';
 import { CommitHistory } from '../checks/commit-history.ts';
+import { HeadsChecker } from '../checks/heads-checker.ts';
 import { TrackedWrites } from '../checks/tracked-writes.ts';
 import { Bucket } from './bucket.ts';
 import { Client, type SignalSource } from './client.ts';
@@ -16,6 +18,8 @@ export interface SimulationOptions {
   /** Whether the server's times are whole seconds. */
   readonly wholeSeconds: boolean;
   readonly backend: ObjectBackendOptions;
+  /** What lists are read from. */
+  readonly heads: HeadsState;
 }
 
 /** What a process starts with. */
@@ -55,6 +59,7 @@ export class Simulation {
     this.checker = new BucketChecker(
       (...change) => this.history.observe(...change),
       options.isFaultless,
+      options.heads === 'ready' ? new HeadsChecker() : undefined,
     );
   }
 
@@ -69,7 +74,7 @@ export class Simulation {
     );
     this.#processes.set(name, process);
     const store = new SimulatedStore(this.bucket, network, process, this.#build);
-    const components = { clock: process, randomness: process };
+    const components = { clock: process, randomness: process, heads: this.#options.heads };
     const backend = new this.#build.ObjectBackend(store, this.#options.backend, components);
     return new Client(this, process, backend, signalOfCall);
   }

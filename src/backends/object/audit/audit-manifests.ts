@@ -6,6 +6,7 @@ import type { ReferenceScan } from '../listing/reference-scan.ts';
 import type { SeenRecord } from '../tables/manifest-table.ts';
 import { withPages } from '../tables/references.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
+import type { HeadAudit } from './audit-heads.ts';
 import type { AuditContext, AuditRun } from './audit-run.ts';
 import type { Diagnosis } from './diagnosis.ts';
 
@@ -13,6 +14,7 @@ import type { Diagnosis } from './diagnosis.ts';
 export async function* auditManifests(
   run: AuditRun,
   scan: ReferenceScan,
+  heads: HeadAudit,
 ): AsyncGenerator<Finding, void, undefined> {
   const { context, unreadableManifests } = run;
   const unreadable: Diagnosis[] = [];
@@ -21,6 +23,7 @@ export async function* auditManifests(
     {
       onRecord: (seen) => {
         const { record } = seen;
+        if (record !== undefined) heads.note(record);
         if (record !== undefined && isStale(context.protocol, seen))
           stale.push(staleWriter(context, seen, record));
       },

@@ -2,6 +2,7 @@ import type { Address } from '../../../core/address.ts';
 import { mapAhead } from '../../../core/concurrency.ts';
 import type { AuditSettings, Finding } from '../../contract/audit.ts';
 import { MARKED, TO_MARK } from '../../contract/findings.ts';
+import type { HeadIndex } from '../heads/head-index.ts';
 import type { SegmentTaker } from '../segments/segment-taker.ts';
 import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
@@ -13,6 +14,7 @@ export interface AuditContext {
   readonly protocol: Protocol;
   readonly taker: SegmentTaker;
   readonly hints: Hints;
+  readonly heads: HeadIndex;
 }
 
 /** Objects audited, and repaired, at once. */

@@ -1,6 +1,7 @@
 import type { AuditReport, AuditSettings, Finding } from '../../contract/audit.ts';
 import { removeProbeRemains } from '../../storage/probe-remains.ts';
 import { ReferenceScan } from '../listing/reference-scan.ts';
+import { HeadAudit } from './audit-heads.ts';
 import { auditManifests } from './audit-manifests.ts';
 import { type AuditContext, AuditRun } from './audit-run.ts';
 import { auditSegments } from './audit-segments.ts';
@@ -22,9 +23,11 @@ export async function* auditObjects(
   const { protocol, hints } = context;
   const started = protocol.clock.monotonic();
   const run = new AuditRun(context, options);
+  const heads = new HeadAudit(run);
   const scan = new ReferenceScan(protocol);
   try {
-    yield* auditManifests(run, scan);
+    yield* auditManifests(run, scan, heads);
+    yield* heads.findings();
     yield* auditSegments(run, scan);
   } finally {
     scan.close();

@@ -1,6 +1,8 @@
 import type { Address } from '../../../core/address.ts';
 import type { CollectSettings, Remnant } from '../../contract/collection.ts';
 import type { DeleteWrite, WriteOutcome } from '../../contract/manifests.ts';
+import type { HeadIndex } from '../heads/head-index.ts';
+import type { ManifestLists } from '../heads/manifest-lists.ts';
 import type { ListIndex } from '../listing/list-index.ts';
 import type { SegmentTaker } from '../segments/segment-taker.ts';
 import type { Hints } from '../tables/hints.ts';
@@ -16,6 +18,8 @@ export interface CollectContext {
   readonly taker: SegmentTaker;
   readonly hints: Hints;
   readonly index: ListIndex;
+  readonly heads: HeadIndex;
+  readonly lists: ManifestLists;
   /** Called with each collected segment: no cache may keep it. */
   readonly forget: (address: Address) => void;
   readonly remove: (writes: readonly DeleteWrite[]) => Promise<WriteOutcome[]>;

@@ -5,6 +5,7 @@ import { type CollectContext, type CollectRun, startRun } from './collect-run.ts
 import { finishCrashedWriters } from './crashed-writers.ts';
 import { expireManifests } from './expire.ts';
 import { followHints } from './follow-hints.ts';
+import { eraseHeads, settleJournals } from './settle-journals.ts';
 import { walkSegments } from './walk-segments.ts';
 
 /**
@@ -23,11 +24,12 @@ import { walkSegments } from './walk-segments.ts';
  *
  * Any process may die between two requests: each step finds what an earlier run left unfinished.
  *
- * The order matters. The first two steps drop references, and the next two sweep what nothing
+ * The order matters. The first three steps drop references, and the next two sweep what nothing
  * references any more. An erasure looks for remnants last, when nothing is left to delete.
  */
 const STEPS: readonly ((run: CollectRun) => Promise<void>)[] = [
   expireManifests,
+  settleJournals,
   finishCrashedWriters,
   walkSegments,
   followHints,
@@ -63,8 +65,11 @@ async function removeProbes({ protocol, scope }: CollectRun): Promise<void> {
 }
 
 /** Lists name what was deleted, too. */
-async function eraseLists({ index, scope }: CollectRun): Promise<void> {
-  if (scope.erase && !scope.dryRun) await index.erase();
+async function eraseLists(run: CollectRun): Promise<void> {
+  const { index, scope } = run;
+  if (!scope.erase || scope.dryRun) return;
+  await index.erase();
+  await eraseHeads(run);
 }
 
 async function reportRemnants(run: CollectRun): Promise<void> {

@@ -19,7 +19,9 @@ const STALE_WRITER_MS = 15 * 60 * 1000;
 export async function finishCrashedWriters(run: CollectRun): Promise<void> {
   const { protocol, scope, tally } = run;
   const marks = await listStaleMarks(run);
-  if ((marks.length === 0 && !scope.full) || scope.isOver()) return;
+  // Where writers keep journals, these name what they may have left.
+  const isNeeded = marks.length > 0 || (scope.full && run.heads.state === 'none');
+  if (!isNeeded || scope.isOver()) return;
   let isAllFinished = true;
   for (const kind of MANIFEST_KINDS) {
     const { unsettled, unreadable } = await run.index.list(kind, abortOf(scope.signal));

@@ -4,6 +4,7 @@ import { mapAhead, mapAll } from '../../../core/concurrency.ts';
 import { type DeleteWrite, MANIFEST_KINDS, type ManifestKey } from '../../contract/manifests.ts';
 import { deleteAll } from '../../storage/delete-all.ts';
 import type { ListedObject } from '../../storage/object-store.ts';
+import type { StoredHead } from '../format/head-version.ts';
 import { EXPIRY_HINTS_PREFIX, expiryPrefix, manifestObjectKey } from '../format/keys.ts';
 import type { ManifestRecord } from '../format/manifest-record.ts';
 import { READ_AHEAD } from '../listing/manifest-walk.ts';
@@ -51,7 +52,7 @@ async function* dueManifests(
   run: CollectRun,
   now: number,
 ): AsyncGenerator<DueManifest, void, undefined> {
-  const { protocol, scope, index } = run;
+  const { protocol, scope, lists } = run;
   const abort = abortOf(scope.signal);
   const hinted = new Set<string>();
   const read = async ({ key: hintKey, lastModified }: ListedObject) => {
@@ -68,9 +69,11 @@ async function* dueManifests(
   }
   if (!scope.full) return;
   for (const kind of MANIFEST_KINDS) {
-    for (const { objectKey, head } of await index.all(kind, abort)) {
-      const isDue = head?.expiresAt !== undefined && head.expiresAt <= now;
-      if (isDue && !hinted.has(objectKey) && scope.hasObject(objectKey)) yield { key: head.key };
+    const isDue = ({ expiresAt = Number.POSITIVE_INFINITY }: StoredHead) => expiresAt <= now;
+    for await (const { id } of lists.placed(kind, isDue)) {
+      const key = { kind, id };
+      const objectKey = manifestObjectKey(key);
+      if (!hinted.has(objectKey) && scope.hasObject(objectKey)) yield { key };
     }
   }
 }

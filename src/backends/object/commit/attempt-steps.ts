@@ -11,6 +11,7 @@ import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { withPages } from '../tables/references.ts';
 import type { Announced, Attempt, Change, Committed, Needs, Planned, Taken } from './attempt.ts';
+import type { CommitJournal } from './commit-journal.ts';
 import { dropReferences, type ManifestDrops } from './drop-references.ts';
 import { withHeartbeats } from './heartbeat.ts';
 import type { StoredGuess } from './stored-guess.ts';
@@ -22,6 +23,7 @@ export interface AttemptContext {
   readonly taker: SegmentTaker;
   readonly hints: Hints;
   readonly guess: StoredGuess;
+  readonly journal: CommitJournal;
   /** Canonical bytes of each segment that was stored new. */
   readonly stored: Map<Address, number>;
   /** References that are dropped and whose tokens have yet to leave the sidecars. */
@@ -58,8 +60,9 @@ export async function announce<Plan extends Needs>(
 ): Promise<Announced<Plan> | undefined> {
   const announced = { phase: 'announced', attempt, plan } as const;
   if (plan.missing.size === 0) return announced;
-  const { hints, protocol } = context;
-  await hints.announceWriter();
+  const { hints, journal, protocol } = context;
+  // A journal that names the manifest is a mark, too.
+  if (!journal.isKept) await hints.announceWriter();
   try {
     const isStored = await swap(context, attempt, attempt.announcing(plan.missing.keys()));
     return isStored ? announced : undefined;

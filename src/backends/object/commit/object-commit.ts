@@ -93,6 +93,7 @@ export class ObjectCommit {
    */
   async #round(planners: readonly WritePlanner[]): Promise<void> {
     const planned = await this.#plan(planners);
+    await this.#context.journal.writePlans(planned);
     const announced = await this.#announce(planned);
     const taken = await this.#take(announced);
     throwIfAborted(this.#context.protocol.call.signal);

@@ -13,6 +13,7 @@ import type {
 import type { PublishWrite } from '../../contract/write-intake.ts';
 import { manifestObjectKey } from '../format/keys.ts';
 import type { ArchivedAt } from '../format/manifest-record.ts';
+import type { HeadIndex } from '../heads/head-index.ts';
 import type { DamageNotes } from '../listing/damage-notes.ts';
 import type { ListIndex } from '../listing/list-index.ts';
 import type { SegmentTaker } from '../segments/segment-taker.ts';
@@ -20,6 +21,7 @@ import type { Hints } from '../tables/hints.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { Attempt } from './attempt.ts';
 import type { AttemptContext } from './attempt-steps.ts';
+import { CommitJournal } from './commit-journal.ts';
 import type { PlacedWrite } from './fold.ts';
 import { ObjectCommit } from './object-commit.ts';
 import { publishStream } from './publication.ts';
@@ -40,6 +42,7 @@ export class ObjectWriter {
   readonly #taker: SegmentTaker;
   readonly #hints: Hints;
   readonly #index: ListIndex;
+  readonly #heads: HeadIndex;
   readonly #damage: DamageNotes;
   readonly #memory: WriterMemory;
 
@@ -48,6 +51,7 @@ export class ObjectWriter {
     taker: SegmentTaker,
     hints: Hints,
     index: ListIndex,
+    heads: HeadIndex,
     damage: DamageNotes,
     memory: WriterMemory,
   ) {
@@ -56,6 +60,7 @@ export class ObjectWriter {
     this.#taker = taker;
     this.#hints = hints;
     this.#index = index;
+    this.#heads = heads;
     this.#damage = damage;
   }
 
@@ -76,6 +81,7 @@ export class ObjectWriter {
     try {
       throwIfAborted(signal);
       const done = await new ObjectCommit(context).run(planners);
+      context.journal.settle();
       for (const [position, outcome] of done) outcomes[position] = outcome;
     } finally {
       unlock();
@@ -98,6 +104,7 @@ export class ObjectWriter {
     const attempt = new Attempt(this.#protocol, write.key);
     const context = this.#context();
     const outcome = await publishStream(context, attempt, archived, write, entries, fields);
+    context.journal.settle();
     await this.#afterwards(context, [attempt], []);
     return outcome;
   }
@@ -133,6 +140,7 @@ export class ObjectWriter {
       taker: this.#taker,
       hints: this.#hints,
       guess: this.#memory.guess,
+      journal: new CommitJournal(this.#heads),
       stored: new Map(),
       drops: [],
     };
@@ -145,10 +153,12 @@ export class ObjectWriter {
     writes: readonly ManifestWrite[],
   ): Promise<void> {
     for (const { objectKey, seen } of attempts) {
+      if (this.#heads.state === 'ready') break;
       if (seen.record !== undefined) this.#index.note(objectKey, seen.record, seen.etag);
     }
     try {
       await this.#index.flush();
+      await this.#heads.flush();
       await this.#heal(writes, stored);
     } catch (error) {
       if (!isVarveError(error)) throw error;

@@ -15,6 +15,7 @@ import {
   restartIfFenced,
   take,
 } from './attempt-steps.ts';
+import { CommitJournal } from './commit-journal.ts';
 import { StoredGuess } from './stored-guess.ts';
 
 /**
@@ -29,6 +30,7 @@ export async function rewritePages(
   const context: AttemptContext = {
     ...parts,
     guess: new StoredGuess(),
+    journal: new CommitJournal(),
     stored: new Map(),
     drops: [],
   };

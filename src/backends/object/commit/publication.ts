@@ -81,6 +81,7 @@ async function storeSegments(
 
 async function announceUntilStored(context: AttemptContext, planned: Planned): Promise<Announced> {
   for (;;) {
+    await context.journal.writeMark(planned);
     const announced = await announce(context, planned);
     if (announced !== undefined) return announced;
     throwIfAborted(context.protocol.call.signal);

@@ -17,7 +17,16 @@ const PROBED = z.strictObject({
   at: z.int(),
 });
 
-const FORMAT_2 = z.strictObject({ ...COMMON, format: z.literal(2), probed: z.array(PROBED) });
+const FORMAT_2 = z.strictObject({
+  ...COMMON,
+  format: z.literal(2),
+  probed: z.array(PROBED),
+  /**
+   * Whether writers keep journals, and whether lists may rely on them: `building` while what was
+   * there before is brought to pages. Absent: lists read all manifests.
+   */
+  journal: z.enum(['building', 'ready']).optional(),
+});
 
 /** `varve.json`: shows that a store is here, and how to read it. Nothing is written before it. */
 const DESCRIPTOR = z.discriminatedUnion('format', [

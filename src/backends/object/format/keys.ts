@@ -16,6 +16,7 @@ export const GARBAGE_HINTS_PREFIX = 'hints/releases/';
 export const WRITER_HINTS_PREFIX = 'hints/writers/';
 export const EXPIRY_HINTS_PREFIX = 'hints/expiries/';
 export const DAMAGE_HINTS_PREFIX = 'hints/damaged/';
+export const JOURNALS_PREFIX = 'journal/';
 export const REPORTS_PREFIX = 'reports/';
 /** What was counted last. */
 export const USAGE_KEY = name('index/usage.json');
@@ -47,6 +48,33 @@ export function rollupsPrefix(kind: ManifestKind): string {
 
 export function rollupKey(kind: ManifestKind, nonce: string): string {
   return name(`${rollupsPrefix(kind)}${nonce}`);
+}
+
+export function journalsPrefix(kind: ManifestKind): string {
+  return `${JOURNALS_PREFIX}${kind}/`;
+}
+
+/** A journal of coming changes of manifests of one kind. */
+export function journalKey(kind: ManifestKind, nonce: string): string {
+  return name(`${journalsPrefix(kind)}${nonce}`);
+}
+
+/** A journal with what an erasure left of another one, which sorts before it. */
+export function rewrittenJournalKey(key: string): string {
+  return name(`${key}~`);
+}
+
+/** Names the pages of heads that lists read. */
+export function catalogKey(kind: ManifestKind): string {
+  return name(`catalog/${kind}`);
+}
+
+export function headPagesPrefix(kind: ManifestKind): string {
+  return `heads/${kind}/`;
+}
+
+export function headPageKey(kind: ManifestKind, nonce: string): string {
+  return name(`${headPagesPrefix(kind)}${nonce}`);
 }
 
 export function writerHintKey(nonce: string): string {

@@ -182,7 +182,10 @@ export function nameOfReference({
   return `${address}.${attempt}`;
 }
 
-export function headOfRecord(key: ManifestKey, content: ManifestContent): ManifestHead {
+export function headOfRecord(
+  key: ManifestKey,
+  content: DraftContent & Partial<Pick<ManifestContent, 'references'>>,
+): ManifestHead {
   const { archived: _, idempotencyKeys: __, keyPages: ___, references: ____, ...rest } = content;
   const { pages, entries, ...head } = rest;
   return { key, ...head, entryCount: entryCountOf({ pages, entries }) };

@@ -3,7 +3,7 @@ import { type AbortOptions, abortOf } from '../../../core/abort.ts';
 import type { CountedUsage } from '../../contract/usage.ts';
 import { USAGE_KEY } from '../format/keys.ts';
 import { decodeJson, type JsonFormat } from '../format/stored-json.ts';
-import type { ListIndex } from '../listing/list-index.ts';
+import type { ManifestLists } from '../heads/manifest-lists.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 import { usageOf } from './usage.ts';
@@ -42,10 +42,10 @@ export async function lastUsage(
 /** Counts, and leaves it for {@link lastUsage}. */
 export async function recount(
   protocol: Protocol,
-  index: ListIndex,
+  lists: ManifestLists,
   options: AbortOptions,
 ): Promise<void> {
-  const usage = await usageOf(protocol, index, options);
+  const usage = await usageOf(protocol, lists, options);
   const counted = { v: 1, countedAt: Math.round(protocol.serverClock.earliest()), usage };
   const body = Buffer.from(JSON.stringify(counted));
   await protocol.store.put(USAGE_KEY, body, { kind: 'any' }, abortOf(options.signal));

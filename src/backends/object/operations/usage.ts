@@ -6,22 +6,26 @@ import type { Usage } from '../../contract/usage.ts';
 import { listPages } from '../../storage/listing.ts';
 import { MANIFESTS_PREFIX, parseSegmentKey } from '../format/keys.ts';
 import { parseGeneration } from '../format/sidecar.ts';
+import type { ManifestLists } from '../heads/manifest-lists.ts';
 import { readGarbageHints } from '../listing/hint-listing.ts';
-import type { ListIndex } from '../listing/list-index.ts';
 import type { Protocol } from '../tables/protocol.ts';
 import { unlessUnreadable } from '../tables/unreadable.ts';
 
 /** Computes usage from listings and hints: reads no manifests, and only the sidecars of garbage. */
 export async function usageOf(
   protocol: Protocol,
-  index: ListIndex,
+  lists: ManifestLists,
   { signal }: AbortOptions,
 ): Promise<Usage> {
   const abort = abortOf(signal);
   const ofKind = async (kind: ManifestKind) => {
-    const manifests = await index.all(kind, abort);
-    const logicalBytes = manifests.reduce((sum, { head }) => sum + (head?.logicalBytes ?? 0), 0);
-    return { count: manifests.length, logicalBytes };
+    let count = 0;
+    let logicalBytes = 0;
+    for await (const { head } of lists.placed(kind)) {
+      count++;
+      logicalBytes += head.logicalBytes;
+    }
+    return { count, logicalBytes };
   };
   const [conversation, blob, pin] = await Promise.all([
     ofKind('conversation'),

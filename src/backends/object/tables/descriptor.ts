@@ -8,7 +8,7 @@ import {
   type ProbedService,
   type StoreDescriptor,
 } from '../format/descriptor.ts';
-import { DESCRIPTOR_KEY, SEGMENTS_PREFIX } from '../format/keys.ts';
+import { DESCRIPTOR_KEY, MANIFESTS_PREFIX, SEGMENTS_PREFIX } from '../format/keys.ts';
 
 /** A descriptor, and the object that has it. */
 export interface SeenDescriptor {
@@ -20,7 +20,7 @@ export interface SeenDescriptor {
  * Reads the descriptor of a store; `undefined` where there is no store.
  *
  * @throws `UNSUPPORTED_FORMAT` when a newer Varve created it; `CORRUPT` when the descriptor is
- *   damaged, or is missing beside segments.
+ *   damaged, or is missing beside content.
  */
 export async function findStore(
   store: ObjectStore,
@@ -29,11 +29,19 @@ export async function findStore(
   const object = await store.get(DESCRIPTOR_KEY, options);
   if (object !== undefined)
     return { descriptor: decodeDescriptor(object.body, store.location), object };
-  const { objects } = await store.list(SEGMENTS_PREFIX, { ...options, limit: 1 });
-  if (objects.length === 0) return undefined;
+  const content = await Promise.all(
+    [SEGMENTS_PREFIX, MANIFESTS_PREFIX].map((prefix) =>
+      store.list(prefix, { ...options, limit: 1 }),
+    ),
+  );
+  if (content.every(({ objects }) => objects.length === 0)) return undefined;
+  // Another process may have created the store just now.
+  const later = await store.get(DESCRIPTOR_KEY, options);
+  if (later !== undefined)
+    return { descriptor: decodeDescriptor(later.body, store.location), object: later };
   throw new VarveError(
     'CORRUPT',
-    `${store.location} has segments but no ${DESCRIPTOR_KEY}: restore that object`,
+    `${store.location} has content but no ${DESCRIPTOR_KEY}: restore that object`,
   );
 }
 
@@ -50,6 +58,8 @@ export async function createStore(
     hash: 'sha256',
     created: new Date(now).toISOString(),
     probed: [...probed],
+    // There is nothing yet that no journal names.
+    journal: 'ready',
   };
   const body = encodeDescriptor(descriptor);
   const result = await store.put(DESCRIPTOR_KEY, body, { kind: 'absent' }, options);
