@@ -10,6 +10,13 @@ const LEFT_FREE = 64 * 1024 * 1024;
 /** How to get more room, for messages. */
 const ADVICE = 'free some, or name another folder (temporaryFolder, TMPDIR)';
 
+/** Folders that are in use: one listener removes whatever is left of them when the process exits. */
+const used = new Set<TemporaryFolder>();
+
+function removeAll(): void {
+  for (const folder of used) folder.remove();
+}
+
 /**
  * A folder for files that nobody needs afterwards. It is made when it is first used, for its owner
  * alone (0700), and removed with all that is in it, at the latest when the process exits.
@@ -17,7 +24,6 @@ const ADVICE = 'free some, or name another folder (temporaryFolder, TMPDIR)';
 export class TemporaryFolder {
   readonly #parent: string;
   #path: string | undefined;
-  readonly #remove = () => this.remove();
 
   /** @param parent where it is made. Default: the folder of the system, `TMPDIR`. */
   constructor(parent: string = tmpdir()) {
@@ -28,7 +34,8 @@ export class TemporaryFolder {
   file(name: string): string {
     if (this.#path === undefined) {
       this.#path = this.use(() => mkdtempSync(join(this.#parent, 'varve-')));
-      process.once('exit', this.#remove);
+      if (used.size === 0) process.once('exit', removeAll);
+      used.add(this);
     }
     return join(this.#path, name);
   }
@@ -55,7 +62,8 @@ export class TemporaryFolder {
 
   remove(): void {
     if (this.#path === undefined) return;
-    process.removeListener('exit', this.#remove);
+    used.delete(this);
+    if (used.size === 0) process.removeListener('exit', removeAll);
     rmSync(this.#path, { recursive: true, force: true });
     this.#path = undefined;
   }
