@@ -10,7 +10,7 @@ const LEFT_FREE = 64 * 1024 * 1024;
 /** How to get more room, for messages. */
 const ADVICE = 'free some, or name another folder (temporaryFolder, TMPDIR)';
 
-/** Folders that are in use: one listener removes whatever is left of them when the process exits. */
+/** Folders in use: one listener removes whatever is left of them when the process exits. */
 const used = new Set<TemporaryFolder>();
 
 function removeAll(): void {
