@@ -8,6 +8,7 @@ import { LocalBackend } from '../../src/backends/local/local-backend.ts';
 import { addressOf } from '../../src/core/address.ts';
 import { openStore as openWhole, type Store } from '../../src/store.ts';
 import { commit, entry, expectFailed, hold, put, remove } from '../conformance/builders.ts';
+import { olderLines } from '../older-content.ts';
 import { expectSound, openStore, rejection, scratchFolder } from './support.ts';
 
 /**
@@ -55,24 +56,7 @@ async function collected<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
 
 /** What the stores hold, written down without the code that reads them. */
 const LONG = (text: string) => `${text} `.repeat(150);
-const line = (id: string, model: string, text: string, more: unknown[] = []) =>
-  `${JSON.stringify({
-    id,
-    model,
-    application: 'chat',
-    created_at: '2025-03-01T10:00:00Z',
-    messages: [
-      { role: 'system', content: LONG('You are a helpful assistant.') },
-      { role: 'user', content: text },
-      ...more,
-    ],
-  })}\n`;
-const LINES = [
-  line('kept', 'gpt-4o', 'first'),
-  line('appended', 'gpt-4o', 'first', [{ role: 'assistant', content: LONG('an answer') }]),
-  line('replaced', 'o3', 'new'),
-  '{"messages": [ {"role":"user","content":"without an id"} ]}\r\n',
-].join('');
+const LINES = olderLines(LONG);
 const CONTENT = { lines: LINES, raw: 'raw bytes', blobs: ['a-blob 100000'] };
 
 describe.each(FORMATS)('a store of format %i', (format) => {

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { openObjects } from '../../src/backends/object/open-objects.ts';
 import { MemoryObjectStore } from '../../src/backends/storage/memory-store.ts';
 import { Store } from '../../src/store.ts';
+import { olderLine, olderLines } from '../older-content.ts';
 import { bytesOf } from './damage/stored-objects.ts';
 
 /** Stores as code of each format wrote them; see `test/object/stores/README.md`. */
@@ -29,24 +30,9 @@ async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
 
 /** What the stores hold, written down without the code that reads them. */
 const LONG = (text: string) => `${text} `.repeat(600);
-const line = (id: string, model: string, text: string, more: unknown[] = []) =>
-  `${JSON.stringify({
-    id,
-    model,
-    application: 'chat',
-    created_at: '2025-03-01T10:00:00Z',
-    messages: [
-      { role: 'system', content: LONG('You are a helpful assistant.') },
-      { role: 'user', content: text },
-      ...more,
-    ],
-  })}\n`;
 const LINES = [
-  line('kept', 'gpt-4o', 'first'),
-  line('appended', 'gpt-4o', 'first', [{ role: 'assistant', content: LONG('an answer') }]),
-  line('replaced', 'o3', 'new'),
-  '{"messages": [ {"role":"user","content":"without an id"} ]}\r\n',
-  ...Array.from({ length: 20 }, (_, at) => line(`many-${at}`, 'o3', `text ${at}`)),
+  olderLines(LONG),
+  ...Array.from({ length: 20 }, (_, at) => olderLine(LONG, `many-${at}`, 'o3', `text ${at}`)),
 ].join('');
 
 async function expectContent(store: Store): Promise<void> {

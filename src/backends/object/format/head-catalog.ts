@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { decodeSealed, encodeSealed, type SealedAs } from '../../../cas/codec/seal.ts';
 import type { HeadVersion } from './head-version.ts';
+import { ARCHIVED } from './manifest-codec.ts';
 import type { ArchivedAt } from './manifest-record.ts';
 import { decodeJson, type JsonFormat } from './stored-json.ts';
 
@@ -41,7 +42,6 @@ export interface RetiredPage {
   readonly since: number;
 }
 
-const archived = z.tuple([z.number(), z.number()]);
 const count = z.int().min(0);
 const CATALOG = z.strictObject({
   v: z.literal(1),
@@ -50,8 +50,8 @@ const CATALOG = z.strictObject({
     z.array(
       z.tuple([
         z.string(),
-        archived,
-        archived,
+        ARCHIVED,
+        ARCHIVED,
         z.tuple([z.number().nullable(), z.number().nullable()]),
         count,
         count,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { decodeSealed, encodeSealed, type SealedAs } from '../../../cas/codec/seal.ts';
 import type { HeadVersion, StoredHead } from './head-version.ts';
+import { ARCHIVED, HEAD_FIELDS } from './manifest-codec.ts';
 import type { ArchivedAt, ManifestRecord } from './manifest-record.ts';
 import type { AttemptId } from './sidecar.ts';
 import { decodeJson, type JsonFormat } from './stored-json.ts';
@@ -19,18 +20,7 @@ export interface JournalEntry {
 }
 
 const count = z.int().min(0);
-const archived = z.tuple([z.number(), z.number()]);
-const HEAD = z.strictObject({
-  revision: z.string(),
-  application: z.string().optional(),
-  model: z.string().optional(),
-  createdAt: z.number(),
-  updatedAt: z.number(),
-  expiresAt: z.number().optional(),
-  logicalBytes: z.number(),
-  entryCount: count,
-  hold: z.strictObject({ since: z.number(), reason: z.string().optional() }).optional(),
-});
+const HEAD = z.strictObject({ ...HEAD_FIELDS, entryCount: count });
 
 const JOURNAL = z.strictObject({
   v: z.literal(1),
@@ -39,7 +29,7 @@ const JOURNAL = z.strictObject({
       id: z.string(),
       base: count,
       attempt: z.string(),
-      places: z.array(z.tuple([archived, HEAD.nullable()])),
+      places: z.array(z.tuple([ARCHIVED, HEAD.nullable()])),
     }),
   ),
 });

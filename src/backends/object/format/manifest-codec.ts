@@ -28,7 +28,8 @@ import { assertReadable, decodeJson, type JsonFormat } from './stored-json.ts';
  */
 const LEVEL = 9;
 
-const CURRENT = z.strictObject({
+/** Fields that a list shows, as they are stored. */
+export const HEAD_FIELDS = {
   revision: z.string(),
   application: z.string().optional(),
   model: z.string().optional(),
@@ -37,7 +38,14 @@ const CURRENT = z.strictObject({
   expiresAt: z.number().optional(),
   logicalBytes: z.number(),
   hold: z.strictObject({ since: z.number(), reason: z.string().optional() }).optional(),
-  archived: z.tuple([z.number(), z.number()]),
+};
+
+/** The order of archiving: ms, and a count within it. */
+export const ARCHIVED = z.tuple([z.number(), z.number()]);
+
+const CURRENT = z.strictObject({
+  ...HEAD_FIELDS,
+  archived: ARCHIVED,
   idempotencyKeys: z.array(z.string()).optional(),
   holds: REFERENCES,
   entries: ENTRIES,
